@@ -1,0 +1,60 @@
+#include "cli_support.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+
+#include "base/error.h"
+#include "base/version.h"
+
+namespace enclayer::apps {
+
+void add_common(CLI::App& app) {
+  app.set_version_flag("--version", app.get_name() + " " + base::kVersion, "Print the version and exit");
+  app.get_formatter()->column_width(34);
+}
+
+ParseOutcome parse(CLI::App& app, int argc, const char* const* argv) {
+  try {
+    app.parse(argc, argv);
+    return {true, 0};
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return {false, app.exit(error)};
+    // CLI11 has an exit code for each kind of mistake; ours is one: 1, misuse.
+    std::fprintf(stderr, "%s: %s\nRun '%s --help' for the flags.\n", app.get_name().c_str(), error.what(),
+                 app.get_name().c_str());
+    return {false, 1};
+  }
+}
+
+int fail(const std::string& program, const Error& error) {
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), error.message().c_str());
+  return base::exit_code(error);
+}
+
+void add_daemon_options(CLI::App& app, DaemonOptions& options) {
+  using base::log::Format;
+  using base::log::Level;
+  app.add_option("--platform", options.platform,
+                 "hardware: a CPU with SGX. sim: a simulated SGX node, which protects nothing and is never a fallback")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Platform>{{"hardware", Platform::kHardware}, {"sim", Platform::kSim}},
+          CLI::ignore_case))
+      ->default_str("hardware")
+      ->option_text("hardware|sim [hardware]");
+  app.add_option("--log-level", options.log_level, "Least important line that is written")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Level>{{"error", Level::kError},
+                                                                       {"warn", Level::kWarn},
+                                                                       {"info", Level::kInfo},
+                                                                       {"debug", Level::kDebug}}))
+      ->option_text("error|warn|info|debug [info]");
+  app.add_option("--log-format", options.log_format, "Log lines, on standard error, for people or for programs")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Format>{{"text", Format::kText}, {"json", Format::kJson}}))
+      ->option_text("text|json [text]");
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "Serve /metrics and /healthz over HTTP there; off unless given")
+      ->option_text("ADDR:PORT");
+}
+
+}  // namespace enclayer::apps

@@ -1,0 +1,42 @@
+// What every program of ours does alike: flags, --version, exit codes, and for the daemons platform, log and metrics.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/log.h"
+#include "enclayer/error.h"
+
+namespace CLI {
+class App;
+}
+
+namespace enclayer::apps {
+
+// Adds --version ("<name> 0.1.0") and the footer that lists the exit codes.
+void add_common(CLI::App& app);
+
+// Parses; prints help or what is wrong with the flags. nullopt: go on. Otherwise the exit code: 0 after --help and
+// --version, 1 after a misuse.
+struct ParseOutcome {
+  bool go_on;
+  int exit_code;
+};
+ParseOutcome parse(CLI::App& app, int argc, const char* const* argv);
+
+// Prints "<program>: <message>" to standard error and gives the exit code of the error's kind.
+int fail(const std::string& program, const Error& error);
+
+enum class Platform { kHardware, kSim };
+
+struct DaemonOptions {
+  Platform platform = Platform::kHardware;
+  base::log::Level log_level = base::log::Level::kInfo;
+  base::log::Format log_format = base::log::Format::kText;
+  std::string metrics_listen;  // "ADDR:PORT" or empty
+};
+
+// --platform, --log-level, --log-format, --metrics-listen.
+void add_daemon_options(CLI::App& app, DaemonOptions& options);
+
+}  // namespace enclayer::apps

@@ -1,0 +1,22 @@
+# enclayer_proto(<target> PROTO <name>.proto [GRPC]): C++ from proto/<name>.proto, included as "proto/<name>.pb.h".
+function(enclayer_proto target)
+  cmake_parse_arguments(arg "GRPC" "PROTO" "" ${ARGN})
+  get_filename_component(stem ${arg_PROTO} NAME_WE)
+  set(out ${CMAKE_BINARY_DIR}/generated)
+  file(MAKE_DIRECTORY ${out}/proto)
+  set(generated ${out}/proto/${stem}.pb.cc ${out}/proto/${stem}.pb.h)
+  set(options --cpp_out=${out})
+  if(arg_GRPC)
+    find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
+    list(APPEND generated ${out}/proto/${stem}.grpc.pb.cc ${out}/proto/${stem}.grpc.pb.h)
+    list(APPEND options --grpc_out=${out} --plugin=protoc-gen-grpc=${GRPC_CPP_PLUGIN})
+  endif()
+  add_custom_command(OUTPUT ${generated}
+    COMMAND ${Protobuf_PROTOC_EXECUTABLE} -I${CMAKE_SOURCE_DIR} ${options} ${CMAKE_SOURCE_DIR}/proto/${arg_PROTO}
+    DEPENDS ${CMAKE_SOURCE_DIR}/proto/${arg_PROTO} VERBATIM)
+  add_library(${target} STATIC ${generated})
+  target_include_directories(${target} SYSTEM PUBLIC ${out})
+  if(ENCLAYER_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${ENCLAYER_SANITIZE})
+  endif()
+endfunction()

@@ -1,0 +1,45 @@
+# How every target of this project is built: one place for warnings, hardening and sanitizers.
+
+add_library(enclayer_flags INTERFACE)
+target_include_directories(enclayer_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src
+                                                    ${CMAKE_BINARY_DIR}/generated)
+target_compile_options(enclayer_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wundef -Werror
+                                                -fstack-protector-strong)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # Boost 1.74 does not know that clang has coroutines; libstdc++ 12 keeps them in the std namespace.
+  target_compile_definitions(enclayer_flags INTERFACE BOOST_ASIO_HAS_CO_AWAIT=1 BOOST_ASIO_HAS_STD_COROUTINE=1)
+endif()
+if(ENCLAYER_SANITIZE)
+  target_compile_options(enclayer_flags INTERFACE -fsanitize=${ENCLAYER_SANITIZE} -fno-omit-frame-pointer
+                                                  -fno-sanitize-recover=all)
+  target_link_options(enclayer_flags INTERFACE -fsanitize=${ENCLAYER_SANITIZE})
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_options(enclayer_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+  target_link_options(enclayer_flags INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
+endif()
+
+# enclayer_library(<folder> SOURCES ... [DEPS ...]): the library of src/<folder>, as target enclayer_<folder>.
+function(enclayer_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(enclayer_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(enclayer_${name} PUBLIC enclayer_flags ${arg_DEPS})
+endfunction()
+
+# enclayer_test(<name> SOURCES ... [DEPS ...] [DATA]): a GoogleTest binary whose cases ctest lists one by one.
+# ENCLAYER_TEST_DATA names test/data; ENCLAYER_BIN_DIR names the folder of the built binaries.
+function(enclayer_test name)
+  if(NOT ENCLAYER_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/test)
+  target_link_libraries(${name} PRIVATE enclayer_flags ${arg_DEPS} GTest::gmock GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE ENCLAYER_TEST_DATA="${CMAKE_SOURCE_DIR}/test/data"
+                                             ENCLAYER_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                                             ENCLAYER_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  include(GoogleTest)
+  gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES TIMEOUT 120)
+endfunction()

@@ -1,0 +1,35 @@
+// Collateral: what a relying party needs beside a quote, as Intel's Provisioning Certification Service serves it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "enclayer/bytes.h"
+#include "enclayer/error.h"
+
+namespace enclayer {
+
+// Nothing in here is believed: verify() checks every part. PEM chains are leaf first.
+struct Collateral {
+  std::string pck_crl_issuer_chain;      // PEM: PCK CA (Processor or Platform), root
+  Bytes root_ca_crl;                     // DER
+  Bytes pck_crl;                         // DER
+  std::string tcb_info_issuer_chain;     // PEM: TCB Signing, root
+  std::string tcb_info;                  // the inner JSON object, byte for byte as it was signed
+  Bytes tcb_info_signature;              // r || s, 64 bytes
+  std::string qe_identity_issuer_chain;  // PEM: TCB Signing, root
+  std::string qe_identity;               // the inner JSON object, byte for byte as it was signed
+  Bytes qe_identity_signature;           // r || s, 64 bytes
+
+  bool operator==(const Collateral&) const = default;
+
+  // The most that is read of a collateral file, in bytes. Real ones have 14 to 23 KB.
+  static constexpr std::size_t kMaxJsonSize = 1 << 20;
+};
+
+// The JSON layout that dcap-qvl reads too: nine strings with the names above; CRLs and signatures in hexadecimal digits.
+// A missing or wrongly typed string, duplicate keys, or more than kMaxJsonSize bytes are kMalformed.
+Result<Collateral> parse_collateral_json(std::string_view json);
+std::string to_json(const Collateral& collateral);
+
+}  // namespace enclayer

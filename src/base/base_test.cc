@@ -1,0 +1,106 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "enclayer/time.h"
+#include "fake/temp_folder.h"
+
+namespace enclayer::base {
+namespace {
+
+TEST(Hex, bytes_go_round_and_both_cases_are_read) {
+  Bytes bytes = {0x00, 0x7f, 0xff};
+  EXPECT_EQ(to_hex(bytes), "007fff");
+  EXPECT_EQ(from_hex("007FfF").value(), bytes);
+}
+
+TEST(Hex, odd_length_and_other_characters_are_refused) {
+  EXPECT_EQ(from_hex("abc").error().kind(), ErrorKind::kMalformed);
+  EXPECT_EQ(from_hex("0g").error().message(), "not a hexadecimal digit at position 1");
+}
+
+TEST(ByteReader, read_past_the_end_gives_nothing_and_moves_nothing) {
+  Bytes bytes = {1, 2, 3};
+  ByteReader reader(bytes);
+  EXPECT_FALSE(reader.le32());
+  EXPECT_EQ(reader.le16(), 0x0201);
+  EXPECT_FALSE(reader.take(static_cast<std::size_t>(-1)));
+  EXPECT_EQ(reader.remaining(), 1u);
+}
+
+TEST(Time, the_one_form_is_read_and_written) {
+  EXPECT_EQ(format_time(parse_time("2024-02-29T23:59:59Z").value()), "2024-02-29T23:59:59Z");
+  EXPECT_EQ(parse_time("1970-01-01T00:00:00Z").value().time_since_epoch().count(), 0);
+}
+
+TEST(Time, every_other_form_is_refused) {
+  for (const char* text : {"", "2025-06-25", "2025-06-25T00:00:00", "2025-06-25T00:00:00+00:00", "2025-02-29T00:00:00Z",
+                           "2025-13-01T00:00:00Z", "2025-06-25T24:00:00Z", "2025-06-25T00:60:00Z", "1969-12-31T23:59:59Z",
+                           "2025-06-25T00:00:0 Z", "2025-06-25t00:00:00z"})
+    EXPECT_FALSE(parse_time(text)) << text;
+}
+
+TEST(File, atomic_write_replaces_content_and_sets_the_mode) {
+  fake::TempFolder folder;
+  auto path = folder.path() / "file";
+  ASSERT_TRUE(write_file_atomic(path, as_bytes("old"), 0644));
+  ASSERT_TRUE(write_file_atomic(path, as_bytes("new"), 0600));
+  EXPECT_EQ(read_text(path, 10).value(), "new");
+  struct stat found {};
+  ASSERT_EQ(::stat(path.c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 0777, 0600u);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "a temporary file was left";
+}
+
+TEST(File, longer_than_the_limit_and_missing_files_are_told_apart) {
+  fake::TempFolder folder;
+  ASSERT_TRUE(write_file_atomic(folder.path() / "file", as_bytes("12345"), 0644));
+  EXPECT_TRUE(read_file(folder.path() / "file", 5));
+  EXPECT_EQ(read_file(folder.path() / "file", 4).error().kind(), ErrorKind::kMalformed);
+  EXPECT_EQ(read_file(folder.path() / "none", 4).error().kind(), ErrorKind::kNotFound);
+}
+
+TEST(Log, text_line_has_a_constant_message_and_escaped_fields) {
+  EXPECT_EQ(log::format_line(log::Format::kText, log::Level::kWarn, "frame refused",
+                             {{"reason", "two words"}, {"bytes", 7}, {"peer", "a\nb"}, {"kind", "short"}}),
+            R"(warn  frame refused reason="two words" bytes=7 peer="a\nb" kind=short)");
+}
+
+TEST(Log, json_line_is_json_whatever_the_bytes) {
+  EXPECT_EQ(log::format_line(log::Format::kJson, log::Level::kInfo, "said", {{"text", "\xff\"\n"}, {"yes", true}}),
+            R"({"level":"info","message":"said","text":"\ufffd\"\n","yes":true})");
+}
+
+TEST(Log, long_values_are_cut_and_say_so) {
+  std::string line = log::format_line(log::Format::kText, log::Level::kInfo, "said", {{"text", std::string(5000, 'x')}});
+  EXPECT_LT(line.size(), 1200u);
+  EXPECT_NE(line.find("cut, 5000 bytes"), std::string::npos);
+}
+
+TEST(Metrics, the_same_name_and_labels_are_the_same_counter) {
+  Metrics metrics;
+  metrics.counter("enclayer_test_total", "A test.", {{"result", "ok"}}).add();
+  metrics.counter("enclayer_test_total", "A test.", {{"result", "ok"}}).add(2);
+  metrics.gauge("enclayer_test_mib", "A gauge.").set(8192);
+  std::string text = metrics.text();
+  EXPECT_NE(text.find("enclayer_test_total{result=\"ok\"} 3"), std::string::npos) << text;
+  EXPECT_NE(text.find("enclayer_test_mib 8192"), std::string::npos) << text;
+}
+
+TEST(Errors, every_kind_has_a_word_and_a_non_zero_exit_code) {
+  for (int kind = 0; kind <= static_cast<int>(ErrorKind::kInternal); ++kind) {
+    EXPECT_NE(at_border(static_cast<ErrorKind>(kind)).exit_code, 0);
+    EXPECT_FALSE(to_string(static_cast<ErrorKind>(kind)).empty());
+  }
+  EXPECT_EQ(exit_code(errno_error(ENOENT, "cannot open x")), 3);
+}
+
+}  // namespace
+}  // namespace enclayer::base

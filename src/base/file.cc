@@ -1,0 +1,107 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+namespace enclayer::base {
+namespace {
+
+Error failed(std::string_view doing, const std::filesystem::path& path) {
+  return errno_error(errno, std::string(doing) + " " + path.string());
+}
+
+Result<> write_all(int fd, ByteView content, const std::filesystem::path& path) {
+  while (!content.empty()) {
+    ssize_t n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("cannot write", path);
+    content = content.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+}  // namespace
+
+void UniqueFd::reset(int fd) {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = fd;
+}
+
+Result<Bytes> read_file(const std::filesystem::path& path, std::size_t max) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return failed("cannot open", path);
+  Bytes content;
+  std::uint8_t chunk[16384];
+  while (true) {
+    ssize_t n = ::read(fd.get(), chunk, sizeof chunk);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("cannot read", path);
+    if (n == 0) return content;
+    if (content.size() + static_cast<std::size_t>(n) > max)
+      return Error(ErrorKind::kMalformed,
+                   path.string() + " is longer than the " + std::to_string(max) + " bytes that are read at most");
+    content.insert(content.end(), chunk, chunk + n);
+  }
+}
+
+Result<std::string> read_text(const std::filesystem::path& path, std::size_t max) {
+  ENCLAYER_TRY(Bytes content, read_file(path, max));
+  return std::string(as_text(content));
+}
+
+Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, mode_t mode) {
+  std::string temporary = path.string() + ".XXXXXX";
+  UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (!fd) return failed("cannot make a file beside", path);
+  auto finish = [&]() -> Result<> {
+    ENCLAYER_CHECK(write_all(fd.get(), content, temporary));
+    if (::fchmod(fd.get(), mode) != 0) return failed("cannot set the mode of", temporary);
+    if (::fsync(fd.get()) != 0) return failed("cannot sync", temporary);
+    if (::rename(temporary.c_str(), path.c_str()) != 0) return failed("cannot rename " + temporary + " to", path);
+    return {};
+  };
+  if (auto done = finish(); !done) {
+    ::unlink(temporary.c_str());
+    return done;
+  }
+  UniqueFd folder(::open(path.parent_path().empty() ? "." : path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder) ::fsync(folder.get());
+  return {};
+}
+
+Result<> make_folder(const std::filesystem::path& path, mode_t mode) {
+  std::error_code error;
+  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return failed("cannot make the folder", path);
+  if (!std::filesystem::is_directory(path, error))
+    return Error(ErrorKind::kConflict, path.string() + " is there, but is not a folder");
+  if (::chmod(path.c_str(), mode) != 0) return failed("cannot set the mode of", path);
+  return {};
+}
+
+std::optional<struct stat> Root::stat(std::string_view relative) const {
+  struct stat found {};
+  if (::stat(path(relative).c_str(), &found) != 0) return std::nullopt;
+  return found;
+}
+
+Result<std::string> Root::read_text(std::string_view relative, std::size_t max) const {
+  return base::read_text(path(relative), max);
+}
+
+std::vector<std::string> Root::list(std::string_view relative) const {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(path(relative), error), end; !error && it != end; it.increment(error))
+    names.push_back(it->path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace enclayer::base
