@@ -43,14 +43,12 @@ void add_daemon_options(CLI::App& app, DaemonOptions& options) {
       ->default_str("hardware")
       ->option_text("hardware|sim [hardware]");
   app.add_option("--log-level", options.log_level, "Least important line that is written")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Level>{{"error", Level::kError},
-                                                                       {"warn", Level::kWarn},
-                                                                       {"info", Level::kInfo},
-                                                                       {"debug", Level::kDebug}}))
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Level>{
+          {"error", Level::kError}, {"warn", Level::kWarn}, {"info", Level::kInfo}, {"debug", Level::kDebug}}))
       ->option_text("error|warn|info|debug [info]");
   app.add_option("--log-format", options.log_format, "Log lines, on standard error, for people or for programs")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Format>{{"text", Format::kText}, {"json", Format::kJson}}))
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, Format>{{"text", Format::kText}, {"json", Format::kJson}}))
       ->option_text("text|json [text]");
   app.add_option("--metrics-listen", options.metrics_listen,
                  "Serve /metrics and /healthz over HTTP there; off unless given")

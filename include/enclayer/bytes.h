@@ -1,4 +1,5 @@
-// Words for byte strings. Everything that looks at bytes takes a ByteView; everything that owns them is Bytes or ByteArray<N>.
+// Words for byte strings. Everything that looks at bytes takes a ByteView; everything that owns them is Bytes or
+// ByteArray<N>.
 #pragma once
 
 #include <array>

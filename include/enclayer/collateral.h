@@ -27,8 +27,8 @@ struct Collateral {
   static constexpr std::size_t kMaxJsonSize = 1 << 20;
 };
 
-// The JSON layout that dcap-qvl reads too: nine strings with the names above; CRLs and signatures in hexadecimal digits.
-// A missing or wrongly typed string, duplicate keys, or more than kMaxJsonSize bytes are kMalformed.
+// The JSON layout that dcap-qvl reads too: nine strings with the names above; CRLs and signatures in hexadecimal
+// digits. A missing or wrongly typed string, duplicate keys, or more than kMaxJsonSize bytes are kMalformed.
 Result<Collateral> parse_collateral_json(std::string_view json);
 std::string to_json(const Collateral& collateral);
 

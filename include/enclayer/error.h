@@ -1,5 +1,6 @@
-// What can fail returns Result<T>. An Error is a kind, for programs, and a message, for people: it names the object, both
-// values and, where there is one, the remedy. A quote that does not verify is not an Error: it is a verdict (verify.h).
+// What can fail returns Result<T>. An Error is a kind, for programs, and a message, for people: it names the object,
+// both values and, where there is one, the remedy. A quote that does not verify is not an Error: it is a verdict
+// (verify.h).
 #pragma once
 
 #include <string>
@@ -54,9 +55,9 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 // Leaves the function with the error of `expression`, or gives its value a name.
 #define ENCLAYER_CONCAT_(a, b) a##b
 #define ENCLAYER_CONCAT(a, b) ENCLAYER_CONCAT_(a, b)
-#define ENCLAYER_TRY_(temporary, declaration, expression)  \
-  auto temporary = (expression);                           \
-  if (!temporary) return std::move(temporary).error();     \
+#define ENCLAYER_TRY_(temporary, declaration, expression) \
+  auto temporary = (expression);                          \
+  if (!temporary) return std::move(temporary).error();    \
   declaration = std::move(*temporary)
 #define ENCLAYER_TRY(declaration, expression) \
   ENCLAYER_TRY_(ENCLAYER_CONCAT(enclayer_try_, __LINE__), declaration, expression)

@@ -42,8 +42,8 @@ TEST(Time, the_one_form_is_read_and_written) {
 
 TEST(Time, every_other_form_is_refused) {
   for (const char* text : {"", "2025-06-25", "2025-06-25T00:00:00", "2025-06-25T00:00:00+00:00", "2025-02-29T00:00:00Z",
-                           "2025-13-01T00:00:00Z", "2025-06-25T24:00:00Z", "2025-06-25T00:60:00Z", "1969-12-31T23:59:59Z",
-                           "2025-06-25T00:00:0 Z", "2025-06-25t00:00:00z"})
+                           "2025-13-01T00:00:00Z", "2025-06-25T24:00:00Z", "2025-06-25T00:60:00Z",
+                           "1969-12-31T23:59:59Z", "2025-06-25T00:00:0 Z", "2025-06-25t00:00:00z"})
     EXPECT_FALSE(parse_time(text)) << text;
 }
 
@@ -79,7 +79,8 @@ TEST(Log, json_line_is_json_whatever_the_bytes) {
 }
 
 TEST(Log, long_values_are_cut_and_say_so) {
-  std::string line = log::format_line(log::Format::kText, log::Level::kInfo, "said", {{"text", std::string(5000, 'x')}});
+  std::string line =
+      log::format_line(log::Format::kText, log::Level::kInfo, "said", {{"text", std::string(5000, 'x')}});
   EXPECT_LT(line.size(), 1200u);
   EXPECT_NE(line.find("cut, 5000 bytes"), std::string::npos);
 }

@@ -43,9 +43,7 @@ inline void append(Bytes& out, ByteView more) { out.insert(out.end(), more.begin
 inline ByteView as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
-inline std::string_view as_text(ByteView bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view as_text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 // Reads a byte string from front to back. A read that does not fit gives nullopt and moves nothing.
 class ByteReader {

@@ -51,13 +51,25 @@ const ErrorAtBorder& at_border(ErrorKind kind) {
 Error errno_error(int error_number, std::string_view what) {
   ErrorKind kind = ErrorKind::kIo;
   switch (error_number) {
-    case ENOENT: case ENOTDIR: case ENODEV: case ENXIO: kind = ErrorKind::kNotFound; break;
-    case EACCES: case EPERM: case EROFS: kind = ErrorKind::kPermissionDenied; break;
+    case ENOENT:
+    case ENOTDIR:
+    case ENODEV:
+    case ENXIO: kind = ErrorKind::kNotFound; break;
+    case EACCES:
+    case EPERM:
+    case EROFS: kind = ErrorKind::kPermissionDenied; break;
     case ECONNREFUSED: kind = ErrorKind::kUnavailable; break;
-    case EADDRINUSE: case EEXIST: case EBUSY: kind = ErrorKind::kConflict; break;
+    case EADDRINUSE:
+    case EEXIST:
+    case EBUSY: kind = ErrorKind::kConflict; break;
     case ETIMEDOUT: kind = ErrorKind::kTimedOut; break;
-    case EMFILE: case ENFILE: case ENOMEM: case ENOSPC: case EDQUOT: kind = ErrorKind::kExhausted; break;
-    case EINVAL: case ENAMETOOLONG: kind = ErrorKind::kInvalidArgument; break;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT: kind = ErrorKind::kExhausted; break;
+    case EINVAL:
+    case ENAMETOOLONG: kind = ErrorKind::kInvalidArgument; break;
     default: break;
   }
   return {kind, std::string(what) + ": " + std::generic_category().message(error_number)};

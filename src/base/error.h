@@ -8,9 +8,9 @@
 namespace enclayer::base {
 
 struct ErrorAtBorder {
-  int exit_code;            // 1 misuse, 2 what was read is not acceptable, 3 not readable, 4 something needed is missing,
-                            // 5 somebody else holds it, 70 our own mistake
-  int grpc_status;          // grpc::StatusCode
+  int exit_code;    // 1 misuse, 2 what was read is not acceptable, 3 not readable, 4 something needed is missing,
+                    // 5 somebody else holds it, 70 our own mistake
+  int grpc_status;  // grpc::StatusCode
   std::uint32_t aesm_code;  // AESM error codes, aesm_error.h of the SGX PSW
 };
 

@@ -70,7 +70,8 @@ Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, 
     ::unlink(temporary.c_str());
     return done;
   }
-  UniqueFd folder(::open(path.parent_path().empty() ? "." : path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd folder(
+      ::open(path.parent_path().empty() ? "." : path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder) ::fsync(folder.get());
   return {};
 }

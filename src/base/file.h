@@ -41,8 +41,8 @@ class UniqueFd {
 Result<Bytes> read_file(const std::filesystem::path& path, std::size_t max);
 Result<std::string> read_text(const std::filesystem::path& path, std::size_t max);
 
-// Replaces the file as a whole: temporary name in the same folder, fsync, rename, fsync of the folder. Readers see the old
-// content or the new. The new file has exactly `mode`.
+// Replaces the file as a whole: temporary name in the same folder, fsync, rename, fsync of the folder. Readers see the
+// old content or the new. The new file has exactly `mode`.
 Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, mode_t mode);
 
 // Makes the folder and its parents; the last one has exactly `mode`, made or found.

@@ -2,7 +2,8 @@
 //   log::warn("frame refused", {{"reason", "too long"}, {"bytes", n}});
 // text:  2026-11-21T10:00:00.123Z warn  frame refused reason="too long" bytes=70000
 // json:  {"time":"...","level":"warn","message":"frame refused","reason":"too long","bytes":70000}
-// Values are escaped: bytes from outside can neither break a line nor forge one. Secrets and report data are never logged.
+// Values are escaped: bytes from outside can neither break a line nor forge one. Secrets and report data are never
+// logged.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ class Value {
   Value(bool yes) : value_(yes) {}
   Value(double number) : value_(number) {}
   template <class T>
-    requires std::is_integral_v<T> && (!std::is_same_v<T, bool>)
-  Value(T number) : value_(static_cast<std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>(number)) {}
+  requires std::is_integral_v<T> &&(!std::is_same_v<T, bool>)Value(T number)
+      : value_(static_cast<std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>(number)) {}
 
   const auto& get() const { return value_; }
 

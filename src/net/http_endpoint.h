@@ -8,6 +8,10 @@
 
 #include "enclayer/error.h"
 
+namespace enclayer::base {
+class Metrics;
+}
+
 namespace enclayer::net {
 
 struct HttpReply {
@@ -29,5 +33,8 @@ class HttpEndpoint {
   // "127.0.0.1:41234": the address with the real port.
   virtual std::string address() const = 0;
 };
+
+// What both daemons serve: /metrics (Prometheus text format) and /healthz ("ok"). `metrics` outlives the endpoint.
+Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, const base::Metrics& metrics);
 
 }  // namespace enclayer::net

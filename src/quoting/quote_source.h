@@ -1,4 +1,5 @@
-// Where quotes come from. Two kinds exist: `sim`, a software Quoting Enclave, and `dcap`, Intel's libraries in a worker.
+// Where quotes come from. Two kinds exist: `sim`, a software Quoting Enclave, and `dcap`, Intel's libraries in a
+// worker.
 #pragma once
 
 #include <optional>
@@ -15,15 +16,17 @@ struct QuoteTarget {
   ByteArray<32> pub_key_id{};  // SHA-256(attestation public key || QE authentication data)
 };
 
-// The asking enclave's wish for a QE report of its own: nonce and target info (sgx_ql_qe_report_info_t, first 528 bytes).
+// The asking enclave's wish for a QE report of its own: nonce and target info (sgx_ql_qe_report_info_t, first 528
+// bytes).
 struct QeReportRequest {
   ByteArray<16> nonce{};
   sgx::TargetInfo target;
 };
 
 struct QuoteReply {
-  Bytes quote;                          // exactly 436 + signature_data_len bytes
-  std::optional<sgx::Report> qe_report; // where one was asked for; report data = SHA-256(nonce || quote) || 32 zero bytes
+  Bytes quote;  // exactly 436 + signature_data_len bytes
+  std::optional<sgx::Report>
+      qe_report;  // where one was asked for; report data = SHA-256(nonce || quote) || 32 zero bytes
 };
 
 class QuoteSource {

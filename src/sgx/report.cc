@@ -51,7 +51,8 @@ ByteArray<16> cmac(const ByteArray<16>& key, ByteView data) {
   static EVP_MAC* const mac = EVP_MAC_fetch(nullptr, "CMAC", nullptr);
   std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)> ctx(EVP_MAC_CTX_new(mac), EVP_MAC_CTX_free);
   char cipher[] = "AES-128-CBC";
-  OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER, cipher, 0), OSSL_PARAM_construct_end()};
+  OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER, cipher, 0),
+                         OSSL_PARAM_construct_end()};
   ByteArray<16> out{};
   std::size_t size = 0;
   // Fails only where OpenSSL has no AES or no memory: then nothing here can go on, least of all a MAC check.

@@ -1,9 +1,10 @@
 // REPORT and TARGETINFO: how one enclave proves itself to another on the same machine.
 // Layouts: Intel SDM vol. 3D 37.15/37.16 and sgx_report.h; packed, little endian.
 //
-// On hardware only EREPORT can make a report and only the target enclave can check it. The second half of this page is the
-// simulation: the same derivation as Intel's SDK in simulation mode (linux-sgx sdk/simulation/tinst), so reports of SDK-SIM
-// enclaves are accepted too. Every key in it is public: A SIMULATED REPORT PROVES NOTHING, anybody can make one.
+// On hardware only EREPORT can make a report and only the target enclave can check it. The second half of this page is
+// the simulation: the same derivation as Intel's SDK in simulation mode (linux-sgx sdk/simulation/tinst), so reports of
+// SDK-SIM enclaves are accepted too. Every key in it is public: A SIMULATED REPORT PROVES NOTHING, anybody can make
+// one.
 #pragma once
 
 #include <optional>
@@ -30,8 +31,8 @@ struct TargetInfo {
   ByteArray<kSize> to_bytes() const;
 };
 
-// sgx_report_t, 432 bytes: body | key id (32) | MAC (16). The MAC covers the body's 384 bytes and nothing else, so the raw
-// bytes are kept: reserved ones count.
+// sgx_report_t, 432 bytes: body | key id (32) | MAC (16). The MAC covers the body's 384 bytes and nothing else, so the
+// raw bytes are kept: reserved ones count.
 struct Report {
   static constexpr std::size_t kSize = 432;
 
@@ -43,8 +44,8 @@ struct Report {
   ReportBody body() const { return ReportBody::from_bytes(body_bytes()); }
 };
 
-// sgx_ql_qe_report_info_t, 960 bytes: nonce (16, in) | target info of the asking enclave (512, in) | QE report (432, out).
-// The QE report's report data is SHA-256(nonce | quote) and 32 zero bytes.
+// sgx_ql_qe_report_info_t, 960 bytes: nonce (16, in) | target info of the asking enclave (512, in) | QE report (432,
+// out). The QE report's report data is SHA-256(nonce | quote) and 32 zero bytes.
 struct QeReportInfo {
   static constexpr std::size_t kSize = 960;
   static constexpr std::size_t kTargetInfoOffset = 16;
@@ -59,8 +60,8 @@ const std::array<ByteArray<16>, 3>& cpu_svns();
 // Makes the report that an enclave with this body would make for `target`. body.cpu_svn should be one of cpu_svns().
 Report ereport(const ReportBody& body, const TargetInfo& target);
 
-// Whether `report` was made by ereport() for `target` (constant time). False for a report with an unknown CPUSVN and for
-// every report from real hardware.
+// Whether `report` was made by ereport() for `target` (constant time). False for a report with an unknown CPUSVN and
+// for every report from real hardware.
 bool report_is_for(const Report& report, const TargetInfo& target);
 
 // The 16-byte report key; here for the known-answer test.

@@ -28,7 +28,8 @@ Report kat_report() {
 TEST(SimReport, key_is_the_one_of_intels_simulation) {
   ByteArray<32> key_id{};
   for (std::size_t i = 0; i < 16; i += 2) key_id[i] = 0xff;
-  EXPECT_EQ(base::to_hex(sim::report_key(kat_target(), sim::cpu_svns()[0], key_id)), "eef504ff824eba3d02eb48bebc6bf116");
+  EXPECT_EQ(base::to_hex(sim::report_key(kat_target(), sim::cpu_svns()[0], key_id)),
+            "eef504ff824eba3d02eb48bebc6bf116");
 }
 
 TEST(SimReport, known_report_is_accepted_and_made_again_byte_for_byte) {
