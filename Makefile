@@ -1,0 +1,49 @@
+# Thin on purpose: the presets in CMakePresets.json and the scripts in tools/ do the work.
+.DEFAULT_GOAL := help
+.PHONY: help build demo test e2e lint format sanitize fuzz clean
+JOBS ?= $(shell nproc)
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+build: ## Build the release binaries into build/release/bin
+	@tools/packages build
+	@tools/build release
+
+demo: ## Build, then watch a simulated SGX node hand out EPC and answer a quote request (about a second)
+	@tools/packages build
+	@tools/build release enclayer enclayer-device-plugin enclayer-quote-helper enclayer-demo
+	@build/release/libexec/enclayer-demo
+
+test: ## Build and run every test that needs no cluster
+	@tools/packages build
+	@tools/build release
+	@ctest --preset release -j $(JOBS)
+
+e2e: ## Real kubelet, real clients, real verifier (root; needs Go >= 1.26, cargo and pip)
+	@test/e2e/run --check-tools
+	@tools/packages build
+	@tools/build release
+	@test/e2e/run
+
+lint: ## clang-format, clang-tidy and shellcheck over everything
+	@tools/packages build
+	@tools/packages lint
+	@tools/lint
+
+format: ## Let clang-format rewrite the sources
+	@tools/packages lint
+	@git ls-files -z '*.cc' '*.h' | xargs -0 clang-format-14 -i
+
+sanitize: ## The tests again under AddressSanitizer + UBSan, then under ThreadSanitizer
+	@tools/packages build
+	@tools/build asan && ctest --preset asan -j $(JOBS)
+	@tools/build tsan && ctest --preset tsan -j $(JOBS)
+
+fuzz: ## Run every fuzz target for FUZZ_SECONDS (default 60) each
+	@tools/packages build
+	@tools/packages fuzz
+	@tools/build fuzz && tools/fuzz
+
+clean: ## Remove build/
+	rm -rf build
