@@ -1,7 +1,8 @@
 // A stand-in for the kubelet's device manager, for tests and for the demo. It speaks the real gRPC on real sockets, and
 // copies what matters of kubelet 1.36 (pkg/kubelet/cm/devicemanager):
-//   start     deletes every socket that lies directly in device-plugins/ (not in its subfolders), listens on kubelet.sock
-//   Register  checks version and name, then dials back (authority "localhost", 10 s) and asks for the options BEFORE it
+//   start     deletes every socket that lies directly in device-plugins/ (not in its subfolders), listens on
+//   kubelet.sock Register  checks version and name, then dials back (authority "localhost", 10 s) and asks for the
+//   options BEFORE it
 //             replies: a plugin that registers before it serves hangs itself
 //   list      opens ListAndWatch with grpc-go's receive limit of 4,194,304 bytes; each message replaces the whole set;
 //             when the stream ends the devices stay as capacity, none is allocatable, and it does not call again
@@ -45,10 +46,10 @@ class Kubelet {
     std::size_t capacity = 0;     // devices in the last list
     std::size_t allocatable = 0;  // the healthy ones of them; 0 once the stream has ended
     std::size_t allocated = 0;
-    int registrations = 0;    // accepted Register calls since this object was made
-    int lists = 0;            // ListAndWatch messages since this object was made
-    std::string endpoint;     // of the last Register, relative to device-plugins/
-    std::string list_error;   // why the last stream ended, empty while it runs
+    int registrations = 0;   // accepted Register calls since this object was made
+    int lists = 0;           // ListAndWatch messages since this object was made
+    std::string endpoint;    // of the last Register, relative to device-plugins/
+    std::string list_error;  // why the last stream ended, empty while it runs
   };
   Resource resource(const std::string& name) const;
 
@@ -82,6 +83,10 @@ class Kubelet {
 
   // Sends exactly these IDs, whatever they are, and books nothing: what only a broken kubelet would do.
   Result<Allocation> allocate_ids(const std::string& name, const std::vector<std::string>& ids);
+
+  // Ends the list stream from this side and forgets nothing else: what kubelets before kubernetes#135437 do to a plugin
+  // that has just registered again, when the end of its former stream arrives late.
+  void end_list(const std::string& name);
 
   // The pod is gone.
   void release(const Allocation& allocation);

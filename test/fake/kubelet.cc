@@ -1,0 +1,359 @@
+#include "fake/kubelet.h"
+
+#include <grpcpp/grpcpp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <cstring>
+#include <list>
+#include <mutex>
+#include <regex>
+#include <set>
+#include <thread>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "proto/deviceplugin.grpc.pb.h"
+
+namespace enclayer::fake {
+namespace {
+
+namespace api = v1beta1;
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr int kGrpcGoReceiveLimit = 4'194'304;
+constexpr auto kDialTimeout = std::chrono::seconds(10);
+constexpr auto kCallTimeout = std::chrono::seconds(30);  // the real one waits for ever; a test should not
+
+ErrorKind kind_of(grpc::StatusCode code) {
+  for (int kind = 0; kind <= static_cast<int>(ErrorKind::kInternal); ++kind)
+    if (base::at_border(static_cast<ErrorKind>(kind)).grpc_status == static_cast<int>(code))
+      return static_cast<ErrorKind>(kind);
+  return ErrorKind::kInternal;
+}
+
+Error to_error(const grpc::Status& status) { return {kind_of(status.error_code()), status.error_message()}; }
+
+// IsExtendedResourceName of Kubernetes, put as one pattern and two exceptions.
+bool is_extended_resource(const std::string& name) {
+  static const std::regex kQualified(
+      "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?");
+  return std::regex_match(name, kQualified) && name.find("kubernetes.io/") == std::string::npos &&
+         !name.starts_with("requests.");
+}
+
+void remove_sockets_in(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (fs::is_socket(entry.symlink_status())) fs::remove(entry.path(), ignored);
+}
+
+// A socket file that nobody listens on.
+void leave_dead_socket(const fs::path& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.native().size() >= sizeof address.sun_path) return;
+  std::memcpy(address.sun_path, path.c_str(), path.native().size());
+  base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  [[maybe_unused]] int bound = ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
+}
+
+// A plugin that has registered, and its list stream.
+struct Endpoint {
+  std::string resource;
+  std::unique_ptr<api::DevicePlugin::Stub> stub;
+  grpc::ClientContext list_context;
+  std::thread list_thread;
+};
+
+struct KnownResource {
+  Kubelet::Resource shown;
+  std::vector<std::string> ids;   // in the list's order
+  std::set<std::string> healthy;  // empty once the stream has ended
+  std::set<std::string> allocated;
+  std::shared_ptr<Endpoint> endpoint;
+};
+
+}  // namespace
+
+struct Kubelet::Impl : api::Registration::Service {
+  explicit Impl(fs::path folder) : device_plugins(std::move(folder) / "device-plugins") {}
+
+  const fs::path device_plugins;
+  fs::path socket() const { return device_plugins / "kubelet.sock"; }
+
+  mutable std::mutex mutex;
+  mutable std::condition_variable changed;
+  std::unique_ptr<grpc::Server> server;
+  bool stopping = false;
+  std::set<grpc::ClientContext*> calls;  // those under way, to be cancelled by stop()
+  std::list<std::shared_ptr<Endpoint>> endpoints;
+  std::map<std::string, KnownResource> resources;
+
+  // A call under way that stop() can cancel.
+  struct Call {
+    explicit Call(Impl& owner) : impl(owner) {
+      context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
+      std::lock_guard lock(impl.mutex);
+      impl.calls.insert(&context);
+      if (impl.stopping) context.TryCancel();
+    }
+    ~Call() {
+      std::lock_guard lock(impl.mutex);
+      impl.calls.erase(&context);
+    }
+    Impl& impl;
+    grpc::ClientContext context;
+  };
+
+  grpc::Status Register(grpc::ServerContext*, const api::RegisterRequest* request, api::Empty*) override {
+    const std::string& name = request->resource_name();
+    if (request->version() != "v1beta1")
+      return {grpc::StatusCode::UNKNOWN,
+              "requested API version " + request->version() + " is not supported; v1beta1 is"};
+    if (!is_extended_resource(name)) return {grpc::StatusCode::UNKNOWN, "the ResourceName " + name + " is invalid"};
+
+    grpc::ChannelArguments arguments;
+    arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetMaxReceiveMessageSize(kGrpcGoReceiveLimit);
+    auto channel = grpc::CreateCustomChannel("unix:" + (device_plugins / request->endpoint()).string(),
+                                             grpc::InsecureChannelCredentials(), arguments);
+    if (!dial(*channel)) return {grpc::StatusCode::UNKNOWN, "failed to dial device plugin: " + request->endpoint()};
+
+    auto endpoint = std::make_shared<Endpoint>();
+    endpoint->resource = name;
+    endpoint->stub = api::DevicePlugin::NewStub(channel);
+    api::DevicePluginOptions options;
+    {
+      Call call(*this);
+      if (auto status = endpoint->stub->GetDevicePluginOptions(&call.context, {}, &options); !status.ok())
+        return {grpc::StatusCode::UNKNOWN, "failed to get device plugin options: " + status.error_message()};
+    }
+
+    std::lock_guard lock(mutex);
+    if (stopping) return {grpc::StatusCode::UNAVAILABLE, "the kubelet stops"};
+    KnownResource& resource = resources[name];
+    resource.endpoint = endpoint;
+    resource.shown.endpoint = request->endpoint();
+    ++resource.shown.registrations;
+    calls.insert(&endpoint->list_context);
+    endpoints.push_back(endpoint);
+    endpoint->list_thread = std::thread([this, endpoint] { follow_list(*endpoint); });
+    changed.notify_all();
+    return grpc::Status::OK;
+  }
+
+  bool dial(grpc::Channel& channel) const {
+    auto deadline = std::chrono::system_clock::now() + kDialTimeout;
+    while (std::chrono::system_clock::now() < deadline) {
+      if (channel.WaitForConnected(std::chrono::system_clock::now() + milliseconds(100))) return true;
+      std::lock_guard lock(mutex);
+      if (stopping) return false;
+    }
+    return false;
+  }
+
+  void follow_list(Endpoint& endpoint) {
+    auto reader = endpoint.stub->ListAndWatch(&endpoint.list_context, {});
+    api::ListAndWatchResponse list;
+    while (reader->Read(&list)) take_list(endpoint, list);
+    grpc::Status end = reader->Finish();
+
+    std::lock_guard lock(mutex);
+    calls.erase(&endpoint.list_context);
+    KnownResource& resource = resources[endpoint.resource];
+    if (resource.endpoint.get() == &endpoint) {
+      resource.healthy.clear();
+      resource.shown.allocatable = 0;
+      resource.shown.list_error = end.ok() ? "the plugin ended the list" : end.error_message();
+    }
+    changed.notify_all();
+  }
+
+  void take_list(const Endpoint& endpoint, const api::ListAndWatchResponse& list) {
+    std::vector<std::string> ids;
+    std::set<std::string> healthy;
+    for (const auto& device : list.devices()) {
+      ids.push_back(device.id());
+      if (device.health() == "Healthy") healthy.insert(device.id());
+    }
+    std::lock_guard lock(mutex);
+    KnownResource& resource = resources[endpoint.resource];
+    if (resource.endpoint.get() != &endpoint) return;
+    resource.shown.capacity = ids.size();
+    resource.shown.allocatable = healthy.size();
+    resource.shown.list_error.clear();
+    ++resource.shown.lists;
+    resource.ids = std::move(ids);
+    resource.healthy = std::move(healthy);
+    changed.notify_all();
+  }
+
+  Result<Allocation> call_allocate(Endpoint& endpoint, std::vector<std::string> ids) {
+    api::AllocateRequest request;
+    auto* container = request.add_container_requests();
+    for (const std::string& id : ids) container->add_devices_ids(id);
+    api::AllocateResponse response;
+    {
+      Call call(*this);
+      if (auto status = endpoint.stub->Allocate(&call.context, request, &response); !status.ok())
+        return to_error(status);
+    }
+    if (response.container_responses_size() != 1)
+      return Error(ErrorKind::kMalformed, "the plugin answered for " +
+                                              std::to_string(response.container_responses_size()) +
+                                              " containers, one was asked for");
+    const auto& given = response.container_responses(0);
+    Allocation out{endpoint.resource, std::move(ids), {}, {}, {}, {}};
+    out.envs.insert(given.envs().begin(), given.envs().end());
+    out.annotations.insert(given.annotations().begin(), given.annotations().end());
+    for (const auto& device : given.devices())
+      out.devices.push_back({device.container_path(), device.host_path(), device.permissions()});
+    for (const auto& mount : given.mounts())
+      out.mounts.push_back({mount.container_path(), mount.host_path(), mount.read_only()});
+    return out;
+  }
+
+  Resource shown(const std::string& name) const {
+    auto found = resources.find(name);
+    if (found == resources.end()) return {};
+    Resource out = found->second.shown;
+    out.allocated = found->second.allocated.size();
+    return out;
+  }
+};
+
+Kubelet::Kubelet(fs::path folder) : impl_(std::make_unique<Impl>(std::move(folder))) {}
+Kubelet::~Kubelet() { stop(); }
+
+Result<> Kubelet::start() {
+  stop();
+  ENCLAYER_CHECK(base::make_folder(impl_->device_plugins, 0750));
+  remove_sockets_in(impl_->device_plugins);
+  impl_->stopping = false;
+  grpc::ServerBuilder builder;
+  builder.RegisterService(impl_.get());
+  int port = 0;
+  builder.AddListeningPort("unix:" + impl_->socket().string(), grpc::InsecureServerCredentials(), &port);
+  impl_->server = builder.BuildAndStart();
+  if (!impl_->server || port == 0) {
+    impl_->server.reset();
+    return Error(ErrorKind::kIo, "cannot listen on " + impl_->socket().string());
+  }
+  return {};
+}
+
+void Kubelet::stop() {
+  if (!impl_->server) return;
+  std::list<std::shared_ptr<Endpoint>> endpoints;
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->stopping = true;
+    for (auto* call : impl_->calls) call->TryCancel();
+  }
+  impl_->server->Shutdown(std::chrono::system_clock::now());
+  impl_->server->Wait();
+  impl_->server.reset();
+  {
+    std::lock_guard lock(impl_->mutex);
+    endpoints.swap(impl_->endpoints);
+  }
+  for (auto& endpoint : endpoints) endpoint->list_thread.join();
+  {
+    std::lock_guard lock(impl_->mutex);
+    for (auto& [name, resource] : impl_->resources) {
+      resource.endpoint = nullptr;
+      resource.ids.clear();
+      resource.shown.capacity = 0;
+    }
+  }
+  leave_dead_socket(impl_->socket());
+}
+
+Result<> Kubelet::restart() {
+  stop();
+  return start();
+}
+
+Kubelet::Resource Kubelet::resource(const std::string& name) const {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->shown(name);
+}
+
+Result<Kubelet::Resource> Kubelet::wait_for(const std::string& name, const std::function<bool(const Resource&)>& enough,
+                                            milliseconds timeout) const {
+  auto deadline = steady_clock::now() + timeout;
+  std::unique_lock lock(impl_->mutex);
+  while (true) {
+    Resource now = impl_->shown(name);
+    if (enough(now)) return now;
+    if (impl_->changed.wait_until(lock, deadline) == std::cv_status::timeout && !enough(impl_->shown(name)))
+      return Error(ErrorKind::kTimedOut,
+                   name + " is not what was waited for after " + std::to_string(timeout.count()) + " ms: capacity " +
+                       std::to_string(now.capacity) + ", allocatable " + std::to_string(now.allocatable) +
+                       ", allocated " + std::to_string(now.allocated) + ", " + std::to_string(now.registrations) +
+                       " registrations, " + std::to_string(now.lists) + " lists" +
+                       (now.list_error.empty() ? "" : ", the last list stream ended: " + now.list_error));
+  }
+}
+
+Result<Kubelet::Resource> Kubelet::wait_for_devices(const std::string& name, std::size_t allocatable,
+                                                    milliseconds timeout) const {
+  return wait_for(
+      name, [&](const Resource& now) { return now.allocatable == allocatable; }, timeout);
+}
+
+std::vector<std::string> Kubelet::device_ids(const std::string& name) const {
+  std::lock_guard lock(impl_->mutex);
+  auto found = impl_->resources.find(name);
+  return found == impl_->resources.end() ? std::vector<std::string>() : found->second.ids;
+}
+
+Result<Kubelet::Allocation> Kubelet::allocate(const std::string& name, std::size_t count) {
+  std::vector<std::string> picked;
+  std::shared_ptr<Endpoint> endpoint;
+  {
+    std::lock_guard lock(impl_->mutex);
+    KnownResource& resource = impl_->resources[name];
+    endpoint = resource.endpoint;
+    for (const std::string& id : resource.ids) {
+      if (picked.size() == count) break;
+      if (resource.healthy.contains(id) && !resource.allocated.contains(id)) picked.push_back(id);
+    }
+    if (picked.size() < count || !endpoint)
+      return Error(ErrorKind::kExhausted, "requested number of devices unavailable for " + name + ". Requested: " +
+                                              std::to_string(count) + ", Available: " + std::to_string(picked.size()));
+    resource.allocated.insert(picked.begin(), picked.end());
+  }
+  auto given = impl_->call_allocate(*endpoint, picked);
+  if (!given) release({name, picked, {}, {}, {}, {}});
+  return given;
+}
+
+Result<Kubelet::Allocation> Kubelet::allocate_ids(const std::string& name, const std::vector<std::string>& ids) {
+  std::shared_ptr<Endpoint> endpoint;
+  {
+    std::lock_guard lock(impl_->mutex);
+    endpoint = impl_->resources[name].endpoint;
+  }
+  if (!endpoint) return Error(ErrorKind::kUnavailable, "no plugin is registered for " + name);
+  return impl_->call_allocate(*endpoint, ids);
+}
+
+void Kubelet::end_list(const std::string& name) {
+  std::lock_guard lock(impl_->mutex);
+  if (auto& endpoint = impl_->resources[name].endpoint) endpoint->list_context.TryCancel();
+}
+
+void Kubelet::release(const Allocation& allocation) {
+  std::lock_guard lock(impl_->mutex);
+  for (const std::string& id : allocation.ids) impl_->resources[allocation.resource].allocated.erase(id);
+}
+
+}  // namespace enclayer::fake
