@@ -1,0 +1,114 @@
+#include "sgx/platform.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace enclayer::sgx {
+namespace {
+
+constexpr std::size_t kMaxSysfsFile = 4096;
+
+std::string octal(std::uint32_t mode) {
+  char text[8];
+  std::snprintf(text, sizeof text, "%04o", mode);
+  return text;
+}
+
+Error missing(const std::string& link, const std::string& remedy) {
+  return {ErrorKind::kUnavailable, "this machine is not an SGX node: " + link + ". " + remedy};
+}
+
+// "10:126" of the driver's entry in sysfs, empty when there is none.
+std::string driver_number(const base::Root& sys, const std::string& node) {
+  auto text = sys.read_text("class/misc/" + node + "/dev", kMaxSysfsFile);
+  if (!text) return {};
+  std::string number = text->substr(0, text->find('\n'));
+  bool clean = !number.empty() &&
+               std::all_of(number.begin(), number.end(), [](char c) { return (c >= '0' && c <= '9') || c == ':'; });
+  return clean ? number : "unknown";
+}
+
+// Linux shows this file on every NUMA node once it has set up the EPC.
+bool kernel_uses_epc(const base::Root& sys) {
+  for (const std::string& name : sys.list("devices/system/node"))
+    if (name.starts_with("node") && sys.stat("devices/system/node/" + name + "/x86/sgx_total_bytes")) return true;
+  return false;
+}
+
+Error why_no_node(const base::Root& dev, const base::Root& sys) {
+  const std::string node = dev.path(kEnclaveNode).string();
+  if (std::string number = driver_number(sys, kEnclaveNode); !number.empty())
+    return missing(
+        "the device node " + node + " is missing, though the kernel's SGX driver is there (device " + number + ")",
+        "Let the plugin see the host's /dev (--dev-root names where it looks); if the host itself has no node, "
+        "see to udev, or make it: mknod " +
+            std::string(kEnclavePath) + " c " + number.substr(0, number.find(':')) + " " +
+            number.substr(number.find(':') + 1));
+  if (auto old = nodes_of_old_drivers(dev); !old.empty())
+    return missing(
+        "the kernel's own SGX driver is missing; " + dev.path(old.front()).string() + " belongs to an older driver",
+        "Remove that driver and use Linux 5.11 or later with CONFIG_X86_SGX=y");
+  if (look_at_node(dev, kVepcNode).state == NodeState::kUsable || kernel_uses_epc(sys))
+    return missing(
+        "the kernel uses the EPC but offers no " + node + ": the launch control registers are locked",
+        "Switch launch control on in the BIOS (SGX Launch Control: Unlocked or Flexible), or in the hypervisor");
+  return missing(
+      "the kernel's SGX driver is missing: no " + node + ", no class/misc/" + kEnclaveNode + " in sysfs",
+      "Use Linux 5.11 or later with CONFIG_X86_SGX=y and without 'nosgx' on its command line; 'dmesg | grep sgx' "
+      "says more");
+}
+
+}  // namespace
+
+Result<Platform> find_platform(const Cpuid& cpuid, const std::filesystem::path& dev_root,
+                               const std::filesystem::path& sys_root) {
+  const base::Root dev(dev_root), sys(sys_root);
+  Platform platform;
+
+  CpuFeatures cpu = cpu_features(cpuid);
+  if (!cpu.sgx)
+    return missing("the processor does not have SGX, or the hypervisor does not show it (CPUID leaf 7, EBX bit 2 is 0)",
+                   "Use a machine with SGX (on Azure a DCsv3 or DCdsv3 size); for a try without one: --platform sim");
+  if (!cpu.sgx1)
+    return missing("SGX is switched off (CPUID leaf 12H, EAX bit 0 is 0)",
+                   "Enable SGX in the BIOS; 'software controlled' is not enough");
+  if (!cpu.launch_control)
+    return missing(
+        "the processor has no flexible launch control, SGX_LC (CPUID leaf 7, ECX bit 30 is 0), and Linux does not "
+        "drive SGX without it",
+        "Switch launch control on in the BIOS (SGX Launch Control: Unlocked or Flexible); processors before about "
+        "2018 do not have it");
+  platform.epc = epc_sections(cpuid);
+  platform.notes = platform.epc.notes;
+  if (platform.epc.mib() == 0)
+    return missing("there is no EPC: CPUID leaf 12H lists " + std::to_string(platform.epc.sections.size()) +
+                       " sections with " + std::to_string(platform.epc.bytes()) + " bytes",
+                   "Give SGX memory in the BIOS (PRMRR size), or in the hypervisor");
+  platform.sgx2 = cpu.sgx2;
+
+  const std::string node = dev.path(kEnclaveNode).string();
+  platform.enclave = look_at_node(dev, kEnclaveNode);
+  switch (platform.enclave.state) {
+    case NodeState::kUsable: break;
+    case NodeState::kMissing: return why_no_node(dev, sys);
+    case NodeState::kHidden:
+      return missing("looking at the device node " + node + " is not permitted",
+                     "Run as a user that may search " + dev_root.string() + ", or mount the host's /dev there");
+    case NodeState::kNotCharacterDevice:
+      return missing(
+          node + " is not a character device",
+          "A hostPath that was not there becomes a folder: remove it on the host, and mount /dev rather than the node");
+    case NodeState::kNobodyMayOpen:
+      return missing(
+          "the device node " + node + " has mode " + octal(platform.enclave.mode) + ": not even its owner may open it",
+          "Set the mode by a udev rule, 0660 or 0666");
+  }
+  platform.provision = look_at_node(dev, kProvisionNode);
+  if (!platform.enclave.everybody())
+    platform.notes.push_back(node + " has mode " + octal(platform.enclave.mode) +
+                             ": containers that do not run as root need group " +
+                             std::to_string(platform.enclave.group) + " (supplementalGroups)");
+  return platform;
+}
+
+}  // namespace enclayer::sgx
