@@ -1,0 +1,156 @@
+// Verification: is every signature, chain, revocation list, date and identity right, and how up to date is the
+// platform? Whether that is good enough is another question, for policy.h.
+//
+//   auto collateral = parse_collateral_json(text);
+//   Verification v = verify(quote_bytes, *collateral, TrustedRoot::intel(), now);
+//   Verdict verdict = judge(v, Policy{});
+//
+// A pure function: the same quote, collateral, root and time give the same answer, on any machine.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "enclayer/bytes.h"
+#include "enclayer/collateral.h"
+#include "enclayer/error.h"
+#include "enclayer/quote.h"
+#include "enclayer/time.h"
+
+namespace enclayer {
+
+// How far a platform is up to date, as TCB Info spells it.
+enum class TcbStatus {
+  kUpToDate,
+  kSwHardeningNeeded,
+  kConfigurationNeeded,
+  kConfigurationAndSwHardeningNeeded,
+  kOutOfDate,
+  kOutOfDateConfigurationNeeded,
+  kRevoked,
+};
+std::string_view to_string(TcbStatus status);                        // "UpToDate"
+std::optional<TcbStatus> tcb_status_from(std::string_view spelled);  // exactly as TCB Info spells it
+
+// Why a quote is judged as it is. Names and numbers are those of Intel's Quote Verification Library (its enum Status),
+// so that answers can be compared; the ones from 1000 on are ours. Where something is "expired", "not valid yet" is
+// meant too.
+enum class Reason {
+  kOk = 0,  // everything is right and the status is UpToDate
+  kUnsupportedCertFormat = 1,
+  kSgxRootCaMissing = 2,
+  kSgxRootCaInvalid = 3,
+  kSgxRootCaInvalidExtensions = 4,
+  kSgxRootCaInvalidIssuer = 5,
+  kSgxIntermediateCaMissing = 7,
+  kSgxIntermediateCaInvalid = 8,
+  kSgxIntermediateCaInvalidExtensions = 9,
+  kSgxIntermediateCaInvalidIssuer = 10,
+  kSgxIntermediateCaRevoked = 11,
+  kSgxPckMissing = 12,
+  kSgxPckInvalid = 13,
+  kSgxPckInvalidExtensions = 14,
+  kSgxPckInvalidIssuer = 15,
+  kSgxPckRevoked = 16,
+  kTrustedRootCaInvalid = 17,
+  kSgxPckCertChainUntrusted = 18,
+  kSgxTcbInfoUnsupportedFormat = 19,
+  kSgxTcbInfoInvalid = 20,
+  kTcbInfoInvalidSignature = 21,
+  kSgxTcbSigningCertMissing = 22,
+  kSgxTcbSigningCertInvalid = 23,
+  kSgxTcbSigningCertInvalidExtensions = 24,
+  kSgxTcbSigningCertInvalidIssuer = 25,
+  kSgxTcbSigningCertChainUntrusted = 26,
+  kSgxTcbSigningCertRevoked = 27,
+  kSgxCrlUnsupportedFormat = 28,
+  kSgxCrlUnknownIssuer = 29,
+  kSgxCrlInvalidExtensions = 31,
+  kSgxCrlInvalidSignature = 32,
+  kSgxCaCertUnsupportedFormat = 33,
+  kSgxCaCertInvalid = 34,
+  kTrustedRootCaUnsupportedFormat = 35,
+  kUnsupportedQuoteFormat = 37,
+  kTcbInfoMismatch = 44,
+  kTcbOutOfDate = 45,
+  kTcbRevoked = 46,
+  kTcbConfigurationNeeded = 47,
+  kTcbOutOfDateConfigurationNeeded = 48,
+  kTcbNotSupported = 49,
+  kTcbUnrecognizedStatus = 50,
+  kInvalidQeReportSignature = 55,
+  kInvalidQeReportData = 56,
+  kInvalidQuoteSignature = 57,
+  kSgxEnclaveIdentityUnsupportedFormat = 62,
+  kSgxEnclaveIdentityInvalid = 63,
+  kSgxEnclaveIdentityUnsupportedVersion = 64,
+  kQeIdentityMismatch = 74,
+  kSgxTcbInfoExpired = 75,
+  kSgxEnclaveIdentityInvalidSignature = 76,
+  kSgxPckCertChainExpired = 78,
+  kSgxCrlExpired = 79,
+  kSgxSigningCertChainExpired = 80,
+  kSgxEnclaveIdentityExpired = 81,
+  kTcbSwHardeningNeeded = 82,
+  kTcbConfigurationAndSwHardeningNeeded = 83,
+  kSgxEnclaveReportIsvsvnNotSupported = 86,
+
+  kTdxUnsupported = 1000,        // the quote parses, but a TD's quote is not verified by this version
+  kUnsupportedCollateralFormat,  // the collateral file cannot be parsed
+  kDebugEnclave,                 // policy: a debugger can read the enclave's memory
+};
+std::string_view to_string(Reason reason);  // "SGX_CRL_EXPIRED"
+
+// The key that everything has to lead up to. It is the PUBLIC KEY that counts: Intel's root has two certificates (until
+// 2033, until 2049) with one key.
+class TrustedRoot {
+ public:
+  // Intel SGX Root CA, built in.
+  static const TrustedRoot& intel();
+
+  // One PEM certificate: a CA with a P-256 key that signed itself; else kMalformed or kInvalidArgument.
+  static Result<TrustedRoot> from_pem(std::string_view pem);
+
+  // False for Intel's key, wherever it was read from.
+  bool custom() const { return custom_; }
+  // Its name says SIMULATED: what leads up to it proves nothing.
+  bool simulated() const { return simulated_; }
+  const ByteArray<64>& public_key() const { return public_key_; }  // x || y
+
+ private:
+  TrustedRoot(const ByteArray<64>& public_key, bool custom, bool simulated)
+      : public_key_(public_key), custom_(custom), simulated_(simulated) {}
+
+  ByteArray<64> public_key_;
+  bool custom_;
+  bool simulated_;
+};
+
+// What is known after verify(). Everything but `reason`, `detail` and `tcb_status` is a mere claim unless verified().
+struct Verification {
+  Reason reason = Reason::kUnsupportedQuoteFormat;
+  std::string detail;  // for people: which object, both values, the remedy
+
+  // Set when every check passed and both TCB levels were found; `reason` then names the same status. Never UpToDate by
+  // default.
+  std::optional<TcbStatus> tcb_status;
+  std::vector<std::string> advisory_ids;  // of both levels (platform, then QE), each once: "INTEL-SA-00615"
+
+  bool custom_root = false;  // verified against a root that is not Intel's
+  bool simulated = false;  // the trusted root or a certificate in the quote says SIMULATED in its name: proves nothing
+
+  std::optional<Quote> quote;         // when it could be parsed
+  std::optional<ByteArray<6>> fmspc;  // of the PCK certificate
+  std::optional<Time> tcb_date;       // of the platform's TCB level: patched against all that was public then
+  std::optional<std::uint32_t> tcb_evaluation_number;  // the lower one of TCB Info's and QE Identity's
+  std::optional<Time> earliest_expiry;                 // the last second at which this same evidence still verifies
+
+  bool verified() const { return tcb_status.has_value(); }
+};
+
+// Checks in the order of docs/verify.md and stops at the first failure.
+Verification verify(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at);
+
+}  // namespace enclayer
