@@ -1,0 +1,58 @@
+// One X.509 certificate, as a value: what verification asks of it. OpenSSL reads the bytes.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attestation/p256.h"
+#include "attestation/window.h"
+#include "enclayer/bytes.h"
+#include "enclayer/error.h"
+
+struct x509_st;
+
+namespace enclayer::attestation {
+
+class Certificate {
+ public:
+  // X.509 version 3, a P-256 key by its named curve, ecdsa-with-SHA256, nothing after it; else kMalformed or
+  // kUnsupported.
+  static Result<Certificate> from_der(ByteView der);
+
+  // Control characters and bytes beyond ASCII are escaped: fit for a terminal.
+  std::string common_name;      // of the subject, the first one; "" when it has none
+  std::string subject, issuer;  // RFC 2253
+  Bytes serial;                 // big endian, without leading zeros
+  Window validity;
+  P256Key key;
+
+  bool is_ca = false;
+  std::optional<long> path_length;    // how many CAs may follow; none: any number
+  bool signs_certificates = false;    // key usage: keyCertSign
+  bool signs_crls = false;            // key usage: cRLSign
+  bool signs_data = false;            // key usage: digitalSignature
+  bool extensions_understood = true;  // no extension is damaged or there twice, no critical one is unknown
+  std::optional<Bytes> subject_key_id, authority_key_id;
+  std::optional<Bytes> sgx_extension;  // value of 1.2.840.113741.1.13.1
+
+  // `issuer` has the name that this certificate gives as its issuer's, and the key id if one is given.
+  bool names_as_issuer(const Certificate& issuer) const;
+  bool signed_by(const P256Key& key) const;
+
+  x509_st* x509() const { return x509_.get(); }
+
+ private:
+  Certificate(std::shared_ptr<x509_st> x509, P256Key public_key) : key(std::move(public_key)), x509_(std::move(x509)) {}
+  std::shared_ptr<x509_st> x509_;
+};
+
+// Its subject's or issuer's name says SIMULATED. A name alone proves nothing, but it is never said by accident.
+bool says_simulated(const Certificate& certificate);
+
+// Every certificate of a PEM text (pem.h), in its order.
+Result<std::vector<Certificate>> certificates_from_pem(std::string_view text);
+
+}  // namespace enclayer::attestation

@@ -1,0 +1,75 @@
+#include "attestation/pem.h"
+
+#include <string>
+
+namespace enclayer::attestation {
+namespace {
+
+constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
+constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+
+Error malformed(std::string message) { return {ErrorKind::kMalformed, "PEM: " + std::move(message)}; }
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+int digit(char c) {
+  if (c >= 'A' && c <= 'Z') return c - 'A';
+  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+  if (c >= '0' && c <= '9') return c - '0' + 52;
+  if (c == '+') return 62;
+  if (c == '/') return 63;
+  return -1;
+}
+
+// RFC 4648 with whitespace between the digits. Bits that are left over have to be zero: one certificate, one text.
+Result<Bytes> from_base64(std::string_view text) {
+  Bytes out;
+  out.reserve(text.size() / 4 * 3);
+  std::uint32_t bits = 0;
+  int count = 0, digits = 0, padding = 0;
+  for (char c : text) {
+    if (is_space(c)) continue;
+    ++digits;
+    if (c == '=') {
+      ++padding;
+      continue;
+    }
+    int value = digit(c);
+    if (value < 0 || padding > 0) return malformed("a certificate is not base64");
+    bits = (bits << 6 | static_cast<std::uint32_t>(value)) & 0xffffff;
+    count += 6;
+    if (count >= 8) {
+      count -= 8;
+      out.push_back(static_cast<std::uint8_t>(bits >> count));
+    }
+  }
+  bool left_over = (bits & ((1U << count) - 1)) != 0;
+  if (digits % 4 != 0 || padding > 2 || padding * 2 != count || left_over)
+    return malformed("a certificate's base64 does not end as it should");
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<Bytes>> certificates_in_pem(std::string_view text) {
+  if (text.size() > kMaxPemSize)
+    return malformed("the text has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kMaxPemSize) +
+                     " are read");
+  while (!text.empty() && (text.back() == '\0' || is_space(text.back()))) text.remove_suffix(1);
+  std::vector<Bytes> out;
+  while (true) {
+    while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+    if (text.empty()) return out;
+    if (!text.starts_with(kBegin)) return malformed("there is something else than certificates in the text");
+    text.remove_prefix(kBegin.size());
+    std::size_t end = text.find(kEnd);
+    if (end == std::string_view::npos) return malformed("a certificate has no end");
+    if (out.size() == kMaxPemCertificates)
+      return malformed("there are more than " + std::to_string(kMaxPemCertificates) + " certificates");
+    ENCLAYER_TRY(Bytes der, from_base64(text.substr(0, end)));
+    out.push_back(std::move(der));
+    text.remove_prefix(end + kEnd.size());
+  }
+}
+
+}  // namespace enclayer::attestation

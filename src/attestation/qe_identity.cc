@@ -1,0 +1,97 @@
+#include "attestation/qe_identity.h"
+
+#include <algorithm>
+
+#include "attestation/json_fields.h"
+#include "base/bytes.h"
+
+namespace enclayer::attestation {
+namespace {
+
+// The bytes of MISCSELECT in the order in which they lie in memory, as those of the attributes.
+Result<std::uint32_t> misc_field(JsonValue json, std::string_view key) {
+  ENCLAYER_TRY(ByteArray<4> bytes, hex_array<4>(json, key));
+  return base::load_le32(bytes.data());
+}
+
+Result<QeIdentity> parse(std::string_view text) {
+  ENCLAYER_TRY(JsonDocument document, JsonDocument::parse(text));
+  JsonValue json = document.root();
+  QeIdentity out;
+  ENCLAYER_TRY(std::uint64_t version, json.number("version", 0xffff));
+  if (version != 2)
+    return Error(ErrorKind::kUnsupported, "version " + std::to_string(version) + " is not known here; 2 is");
+  ENCLAYER_TRY(out.id, json.text("id"));
+  if (out.id != "QE" && out.id != "QVE" && out.id != "TD_QE") return malformed("\"id\" is not QE, QVE or TD_QE");
+  ENCLAYER_TRY(out.validity, issue_window(json));
+  ENCLAYER_TRY(std::uint64_t evaluation, json.number("tcbEvaluationDataNumber", 0xffffffff));
+  out.evaluation_number = static_cast<std::uint32_t>(evaluation);
+  ENCLAYER_TRY(out.misc_select, misc_field(json, "miscselect"));
+  ENCLAYER_TRY(out.misc_select_mask, misc_field(json, "miscselectMask"));
+  ENCLAYER_TRY(out.attributes, hex_array<16>(json, "attributes"));
+  ENCLAYER_TRY(out.attributes_mask, hex_array<16>(json, "attributesMask"));
+  ENCLAYER_TRY(out.mr_signer, hex_array<32>(json, "mrsigner"));
+  ENCLAYER_TRY(std::uint64_t prod_id, json.number("isvprodid", 0xffff));
+  out.isv_prod_id = static_cast<std::uint16_t>(prod_id);
+
+  ENCLAYER_TRY(std::vector<JsonValue> levels, json.objects("tcbLevels"));
+  if (levels.empty()) return malformed("there is no TCB level");
+  for (JsonValue level_json : levels) {
+    QeLevel level;
+    ENCLAYER_TRY(JsonValue tcb, level_json.object("tcb"));
+    ENCLAYER_TRY(std::uint64_t isv_svn, tcb.number("isvsvn", 0xffff));
+    level.isv_svn = static_cast<std::uint16_t>(isv_svn);
+    ENCLAYER_CHECK(read_level_judgement(level_json, level));
+    out.levels.push_back(std::move(level));
+  }
+  std::stable_sort(out.levels.begin(), out.levels.end(),
+                   [](const QeLevel& a, const QeLevel& b) { return a.isv_svn > b.isv_svn; });
+  auto twin = std::adjacent_find(out.levels.begin(), out.levels.end(),
+                                 [](const QeLevel& a, const QeLevel& b) { return a.isv_svn == b.isv_svn; });
+  if (twin != out.levels.end()) return malformed("two TCB levels have the ISVSVN " + std::to_string(twin->isv_svn));
+  return out;
+}
+
+ByteArray<16> bytes_of(const Attributes& attributes) {
+  ByteArray<16> out{};
+  base::store_le64(out.data(), attributes.flags);
+  base::store_le64(out.data() + 8, attributes.xfrm);
+  return out;
+}
+
+ByteArray<16> masked(ByteArray<16> bytes, const ByteArray<16>& mask) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] &= mask[i];
+  return bytes;
+}
+
+}  // namespace
+
+std::string QeIdentity::mismatch(const ReportBody& report) const {
+  auto differs = [](const char* what, const std::string& found, const std::string& wanted) {
+    return std::string("the QE's ") + what + " is " + found + ", QE Identity wants " + wanted;
+  };
+  if ((report.misc_select & misc_select_mask) != misc_select)
+    return differs("masked MISCSELECT", std::to_string(report.misc_select & misc_select_mask),
+                   std::to_string(misc_select));
+  ByteArray<16> found = masked(bytes_of(report.attributes), attributes_mask);
+  if (found != attributes) return differs("masked ATTRIBUTES", base::to_hex(found), base::to_hex(attributes));
+  if (report.mr_signer != mr_signer)
+    return differs("MRSIGNER", base::to_hex(report.mr_signer), base::to_hex(mr_signer));
+  if (report.isv_prod_id != isv_prod_id)
+    return differs("ISVPRODID", std::to_string(report.isv_prod_id), std::to_string(isv_prod_id));
+  return "";
+}
+
+const QeLevel* QeIdentity::level_of(std::uint16_t isv_svn) const {
+  auto found =
+      std::find_if(levels.begin(), levels.end(), [&](const QeLevel& level) { return isv_svn >= level.isv_svn; });
+  return found == levels.end() ? nullptr : &*found;
+}
+
+Result<QeIdentity> parse_qe_identity(std::string_view json) {
+  auto parsed = parse(json);
+  if (!parsed) return parsed.error().with_context("QE Identity");
+  return parsed;
+}
+
+}  // namespace enclayer::attestation

@@ -1,0 +1,34 @@
+#include "attestation/certificate.h"
+#include "enclayer/verify.h"
+
+namespace enclayer {
+namespace {
+
+// Public key of "Intel SGX Root CA", serial 22650cd65a9d3489f383b49552bf501b392706ac: x || y.
+constexpr ByteArray<64> kIntelRootKey{0x0b, 0xa9, 0xc4, 0xc0, 0xc0, 0xc8, 0x61, 0x93, 0xa3, 0xfe, 0x23, 0xd6, 0xb0,
+                                      0x2c, 0xda, 0x10, 0xa8, 0xbb, 0xd4, 0xe8, 0x8e, 0x48, 0xb4, 0x45, 0x85, 0x61,
+                                      0xa3, 0x6e, 0x70, 0x55, 0x25, 0xf5, 0x67, 0x91, 0x8e, 0x2e, 0xdc, 0x88, 0xe4,
+                                      0x0d, 0x86, 0x0b, 0xd0, 0xcc, 0x4e, 0xe2, 0x6a, 0xac, 0xc9, 0x88, 0xe5, 0x05,
+                                      0xa9, 0x53, 0x55, 0x8c, 0x45, 0x3f, 0x6b, 0x09, 0x04, 0xae, 0x73, 0x94};
+
+}  // namespace
+
+const TrustedRoot& TrustedRoot::intel() {
+  static const TrustedRoot kIntel(kIntelRootKey, false, false);
+  return kIntel;
+}
+
+Result<TrustedRoot> TrustedRoot::from_pem(std::string_view pem) {
+  auto certificates = attestation::certificates_from_pem(pem);
+  if (!certificates) return certificates.error().with_context("root certificate");
+  if (certificates->size() != 1)
+    return Error(ErrorKind::kMalformed,
+                 "root certificate: there are " + std::to_string(certificates->size()) + " certificates, not 1");
+  const attestation::Certificate& root = certificates->front();
+  if (!root.is_ca || !root.signs_certificates || !root.names_as_issuer(root) || !root.signed_by(root.key))
+    return Error(ErrorKind::kInvalidArgument,
+                 "root certificate: \"" + root.subject + "\" is not a CA that signed itself");
+  return TrustedRoot(root.key.point(), root.key.point() != kIntelRootKey, attestation::says_simulated(root));
+}
+
+}  // namespace enclayer
