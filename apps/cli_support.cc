@@ -21,8 +21,9 @@ ParseOutcome parse(CLI::App& app, int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return {false, app.exit(error)};
     // CLI11 has an exit code for each kind of mistake; ours is one: 1, misuse.
-    std::fprintf(stderr, "%s: %s\nRun '%s --help' for the flags.\n", app.get_name().c_str(), error.what(),
-                 app.get_name().c_str());
+    std::string name = app.get_name();
+    for (const CLI::App* command : app.get_subcommands()) name += " " + command->get_name();
+    std::fprintf(stderr, "%s: %s\nRun '%s --help' for the flags.\n", name.c_str(), error.what(), name.c_str());
     return {false, 1};
   }
 }

@@ -1,0 +1,17 @@
+// The subcommands of `enclayer`, one file each. A function adds its subcommand to `app`; when that one is asked for,
+// `exit_code` becomes what it returned. main() passes in what a command would otherwise read for itself, such as the
+// time.
+#pragma once
+
+#include "enclayer/time.h"
+
+namespace CLI {
+class App;
+}
+
+namespace enclayer::apps {
+
+void add_inspect(CLI::App& app, int& exit_code);           // inspect.cc
+void add_verify(CLI::App& app, Time now, int& exit_code);  // verify.cc
+
+}  // namespace enclayer::apps

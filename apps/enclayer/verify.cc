@@ -1,0 +1,210 @@
+// enclayer verify: is this quote to be trusted? docs/verify.md is the page for users.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/hex.h"
+#include "cli_support.h"
+#include "commands.h"
+#include "enclayer/policy.h"
+
+namespace enclayer::apps {
+namespace {
+
+constexpr char kProgram[] = "enclayer verify";
+constexpr std::size_t kMaxQuoteSize = 1 << 20;  // bytes; real ones have about 5 KB
+constexpr std::size_t kMaxRootSize = 1 << 16;
+constexpr int kTrusted = 0, kNotTrusted = 2, kNotReadable = 3;
+
+struct Options {
+  std::string quote, collateral, root_ca, at, output = "text";
+  std::vector<std::string> accept_tcb;
+  bool allow_debug = false;
+};
+
+// All that may stand in --accept-tcb beside UpToDate.
+std::string acceptable_names() {
+  std::string names;
+  for (auto status = static_cast<int>(TcbStatus::kSwHardeningNeeded); status < static_cast<int>(TcbStatus::kRevoked);
+       ++status)
+    names += (names.empty() ? "" : ", ") + std::string(to_string(static_cast<TcbStatus>(status)));
+  return names;
+}
+
+// CLI11 checks: "" is good, anything else says what is wrong.
+std::string check_tcb_status(const std::string& name) {
+  auto status = tcb_status_from(name);
+  if (status && *status != TcbStatus::kRevoked) return "";
+  return (status ? "Revoked can never be accepted" : "\"" + name + "\" is not a TCB status") +
+         "; these can be accepted: " + acceptable_names();
+}
+std::string check_time(const std::string& text) {
+  auto time = parse_time(text);
+  return time ? "" : time.error().message();
+}
+
+Verification refused(Reason reason, const Error& error) {
+  Verification out;
+  out.reason = reason;
+  out.detail = error.message();
+  return out;
+}
+
+// What could be read but not parsed is a verdict; what could not be read is an error.
+Result<Verification> run(const Options& options, Time at) {
+  auto parse_failed = [](const Error& error) { return error.kind() == ErrorKind::kMalformed; };
+
+  TrustedRoot root = TrustedRoot::intel();
+  if (!options.root_ca.empty()) {
+    auto pem = base::read_text(options.root_ca, kMaxRootSize);
+    if (!pem && !parse_failed(pem.error())) return pem.error();
+    auto given = pem ? TrustedRoot::from_pem(*pem) : Result<TrustedRoot>(pem.error());
+    if (!given) {
+      bool not_a_root = given.error().kind() == ErrorKind::kInvalidArgument;
+      Verification out = refused(not_a_root ? Reason::kTrustedRootCaInvalid : Reason::kTrustedRootCaUnsupportedFormat,
+                                 given.error().with_context(options.root_ca));
+      out.custom_root = true;
+      return out;
+    }
+    root = *given;
+  }
+  auto quote = base::read_file(options.quote, kMaxQuoteSize);
+  if (!quote && !parse_failed(quote.error())) return quote.error();
+  auto json = base::read_text(options.collateral, Collateral::kMaxJsonSize);
+  if (!json && !parse_failed(json.error())) return json.error();
+
+  auto collateral = json ? parse_collateral_json(*json) : Result<Collateral>(json.error());
+  Verification out;
+  if (!quote) {
+    out = refused(Reason::kUnsupportedQuoteFormat, quote.error());
+  } else if (!collateral) {
+    out = refused(Reason::kUnsupportedCollateralFormat, collateral.error().with_context(options.collateral));
+  } else {
+    return verify(*quote, *collateral, root, at);
+  }
+  out.custom_root = root.custom();
+  out.simulated = root.simulated();
+  return out;
+}
+
+void print_json(const Verification& v, const Verdict& verdict, Time at) {
+  nlohmann::ordered_json out;
+  auto or_null = [](const auto& value, auto&& text) -> nlohmann::ordered_json {
+    if (!value) return nullptr;
+    return text(*value);
+  };
+  out["verdict"] = verdict.trusted ? "trusted" : "untrusted";
+  out["reason"] = to_string(verdict.reason);
+  out["detail"] = v.detail;
+  out["tcb_status"] = or_null(v.tcb_status, [](TcbStatus status) { return to_string(status); });
+  out["advisory_ids"] = v.advisory_ids;
+  out["root"] = v.custom_root ? "custom" : "intel";
+  out["simulated"] = v.simulated;
+  out["misses"] = nlohmann::ordered_json::array();
+  for (const Miss& miss : verdict.misses)
+    out["misses"].push_back({{"reason", to_string(miss.reason)}, {"detail", miss.detail}});
+  out["at"] = format_time(at);
+  out["expires"] = or_null(v.earliest_expiry, format_time);
+  out["tcb_date"] = or_null(v.tcb_date, format_time);
+  out["tcb_evaluation_data_number"] = or_null(v.tcb_evaluation_number, [](std::uint32_t n) { return n; });
+  out["fmspc"] = or_null(v.fmspc, [](const ByteArray<6>& fmspc) { return base::to_hex(fmspc); });
+  if (v.verified()) {  // an unverified enclave's name is not worth repeating: `inspect` shows it
+    const ReportBody& report = v.quote->report();
+    out["mr_enclave"] = base::to_hex(report.mr_enclave);
+    out["mr_signer"] = base::to_hex(report.mr_signer);
+    out["isv_prod_id"] = report.isv_prod_id;
+    out["isv_svn"] = report.isv_svn;
+    out["debug"] = report.attributes.debug();
+    out["report_data"] = base::to_hex(report.report_data);
+  }
+  std::printf("%s\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
+}
+
+void print_text(const Verification& v, const Verdict& verdict, Time at) {
+  auto line = [](const char* name, const std::string& value) { std::printf("  %-15s %s\n", name, value.c_str()); };
+  if (verdict.trusted) {
+    std::printf("TRUSTED%s: TCB status %s\n", v.simulated ? " (SIMULATED)" : "",
+                std::string(to_string(*v.tcb_status)).c_str());
+  } else {
+    std::printf("UNTRUSTED: %s\n", std::string(to_string(verdict.reason)).c_str());
+    for (const Miss& miss : verdict.misses) line("because", miss.detail);
+  }
+  if (v.simulated)
+    std::printf("SIMULATED: this quote is of a simulated platform and proves nothing: anybody can make one.\n");
+  line("root", v.custom_root ? "custom" : "Intel SGX Root CA");
+  line("at", format_time(at));
+  if (!v.verified()) return;
+  const ReportBody& report = v.quote->report();
+  line("MRENCLAVE", base::to_hex(report.mr_enclave));
+  line("MRSIGNER", base::to_hex(report.mr_signer));
+  line("ISVPRODID", std::to_string(report.isv_prod_id));
+  line("ISVSVN", std::to_string(report.isv_svn));
+  line("debug", report.attributes.debug() ? "YES: its host can read and change its memory" : "no");
+  line("report data", base::to_hex(report.report_data));
+  line("FMSPC", base::to_hex(*v.fmspc));
+  line("TCB", v.detail);
+  std::string advisories;
+  for (const std::string& id : v.advisory_ids) advisories += (advisories.empty() ? "" : ", ") + id;
+  line("advisories", advisories.empty() ? "none" : advisories);
+  line("collateral", "holds until " + format_time(*v.earliest_expiry) + ", TCB evaluation data number " +
+                         std::to_string(*v.tcb_evaluation_number));
+}
+
+int verify_command(const Options& options, Time now) {
+  Time at = options.at.empty() ? now : *parse_time(options.at);
+  Policy policy;
+  policy.allow_debug = options.allow_debug;
+  for (const std::string& name : options.accept_tcb) {
+    TcbStatus status = *tcb_status_from(name);
+    if (std::find(policy.accepted_tcb.begin(), policy.accepted_tcb.end(), status) == policy.accepted_tcb.end())
+      policy.accepted_tcb.push_back(status);
+  }
+  auto verification = run(options, at);
+  if (!verification) {
+    fail(kProgram, verification.error());
+    return kNotReadable;
+  }
+  Verdict verdict = judge(*verification, policy);
+  (options.output == "json" ? print_json : print_text)(*verification, verdict, at);
+  return verdict.trusted ? kTrusted : kNotTrusted;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Time now, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("verify", "Is this quote to be trusted?");
+  command->add_option("--quote", options->quote, "The quote, as bytes")->required()->option_text("FILE");
+  command
+      ->add_option("--collateral", options->collateral,
+                   "What Intel (or a simulation) says of the platform: issuer chains, CRLs, TCB Info, QE Identity")
+      ->required()
+      ->option_text("FILE");
+  command->add_option("--at", options->at, "The time of the judgement, in UTC")
+      ->check(CLI::Validator(check_time, "", "time"))
+      ->option_text("YYYY-MM-DDThh:mm:ssZ [now]");
+  command->add_option("--root-ca", options->root_ca, "Trust this root instead of Intel's")->option_text("PEM");
+  command
+      ->add_option("--accept-tcb", options->accept_tcb,
+                   "Trust these TCB statuses beside UpToDate, of " + acceptable_names())
+      ->delimiter(',')
+      ->check(CLI::Validator(check_tcb_status, "", "TCB status"))
+      ->option_text("LIST");
+  command->add_flag("--allow-debug", options->allow_debug,
+                    "Trust debug enclaves, which have no secrets from their host");
+  command->add_option("--output", options->output, "For people or for programs")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->option_text("text|json [text]");
+  command->footer(
+      "Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse; 3 a file cannot be "
+      "read.\n"
+      "Example: enclayer verify --quote quote.bin --collateral collateral.json --accept-tcb SWHardeningNeeded");
+  command->callback([options, now, &exit_code] { exit_code = verify_command(*options, now); });
+}
+
+}  // namespace enclayer::apps

@@ -1,0 +1,268 @@
+// `enclayer inspect` and `enclayer verify`, the real binary: exit codes, JSON, words.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "fake/process.h"
+#include "fake/quote_case.h"
+#include "fake/temp_folder.h"
+
+namespace enclayer {
+namespace {
+
+using fake::Finished;
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+Finished enclayer_cli(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), ENCLAYER_BIN_DIR "/enclayer");
+  return fake::run(arguments);
+}
+
+std::string file(const std::string& name, const char* file_name) {
+  return fake::quote_data() / "cases" / name / file_name;
+}
+
+Finished verify(const std::string& name, std::vector<std::string> more = {}) {
+  std::vector<std::string> arguments = {"verify",
+                                        "--quote",
+                                        file(name, "quote.bin"),
+                                        "--collateral",
+                                        file(name, "collateral.json"),
+                                        "--at",
+                                        format_time(fake::quote_case(name).at)};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return enclayer_cli(arguments);
+}
+
+json verify_json(const std::string& name, int exit_code, std::vector<std::string> more = {}) {
+  more.insert(more.end(), {"--output", "json"});
+  Finished finished = verify(name, more);
+  EXPECT_EQ(finished.exit_code, exit_code) << finished.out << finished.err;
+  return json::parse(finished.out);
+}
+
+constexpr char kA[] = "A_phala_sgx_processor";
+
+TEST(VerifyCommand, every_case_is_untrusted_unless_its_status_is_accepted) {
+  json expected = json::parse(base::read_text(fake::quote_data() / "expected.json", 1 << 16).value());
+  for (const auto& [name, want] : expected.items()) {
+    SCOPED_TRACE(name);
+    json out = verify_json(name, 2);
+    EXPECT_EQ(out["verdict"], "untrusted");
+    EXPECT_EQ(out["reason"], want["reason"]);
+    EXPECT_EQ(out["tcb_status"], want["tcb_status"]);
+    EXPECT_EQ(out["root"], "intel");
+    EXPECT_EQ(out["simulated"], false);
+    EXPECT_EQ(out["misses"].size(), 1U);
+    if (!want["accept"].get<bool>()) continue;
+    json accepted = verify_json(name, 0, {"--accept-tcb", want["tcb_status"]});
+    EXPECT_EQ(accepted["verdict"], "trusted");
+    EXPECT_EQ(accepted["reason"], want["reason"]);
+    EXPECT_EQ(accepted["tcb_status"], want["tcb_status"]);
+    EXPECT_TRUE(accepted["misses"].empty());
+  }
+}
+
+TEST(VerifyCommand, json_has_the_facts_of_a_verified_quote) {
+  json out = verify_json(kA, 2);
+  EXPECT_EQ(out["advisory_ids"], json({"INTEL-SA-00289", "INTEL-SA-00615"}));
+  EXPECT_EQ(out["fmspc"], "00a067110000");
+  EXPECT_EQ(out["at"], "2025-06-25T00:00:00Z");
+  EXPECT_EQ(out["expires"], "2025-07-19T10:01:18Z");
+  EXPECT_EQ(out["tcb_evaluation_data_number"], 17);
+  EXPECT_EQ(out["mr_enclave"], "33d8736db756ed4997e04ba358d27833188f1932ff7b1d156904d3f560452fbb");
+  EXPECT_EQ(out["debug"], false);
+  EXPECT_FALSE(verify_json("N_sig_r", 2).contains("mr_enclave")) << "an unverified claim is not repeated";
+}
+
+TEST(VerifyCommand, several_statuses_are_accepted_as_a_list_or_one_by_one) {
+  const char* status = "ConfigurationAndSWHardeningNeeded";
+  EXPECT_EQ(verify(kA, {"--accept-tcb", std::string("SWHardeningNeeded,") + status}).exit_code, 0);
+  EXPECT_EQ(verify(kA, {"--accept-tcb", "SWHardeningNeeded", "--accept-tcb", status}).exit_code, 0);
+  EXPECT_EQ(verify(kA, {"--accept-tcb", "SWHardeningNeeded,OutOfDate"}).exit_code, 2);
+}
+
+TEST(VerifyCommand, text_says_the_verdict_first_and_why) {
+  Finished trusted = verify("C_eval18", {"--accept-tcb", "OutOfDate"});
+  EXPECT_EQ(trusted.exit_code, 0);
+  EXPECT_THAT(trusted.out, StartsWith("TRUSTED: TCB status OutOfDate\n"));
+  Finished refused = verify("F_mobilecoin_2023_crl_expired");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.out, StartsWith("UNTRUSTED: SGX_CRL_EXPIRED\n"));
+  EXPECT_THAT(refused.out, HasSubstr("until 2023-05-21T22:00:36Z, not at 2023-07-20T00:00:00Z"));
+}
+
+TEST(VerifyCommand, time_is_now_unless_it_is_given) {
+  Finished now = enclayer_cli(
+      {"verify", "--quote", file(kA, "quote.bin"), "--collateral", file(kA, "collateral.json"), "--output", "json"});
+  EXPECT_EQ(now.exit_code, 2);
+  EXPECT_EQ(json::parse(now.out)["reason"], "SGX_CRL_EXPIRED") << "the collateral of 2025 has expired for good";
+}
+
+TEST(VerifyCommand, both_certificates_of_intels_root_can_be_named_and_are_intels) {
+  for (const char* name : {"intel_root_2033.pem", "intel_root_2049.pem"}) {
+    json out =
+        verify_json("C_eval17", 0, {"--accept-tcb", "SWHardeningNeeded", "--root-ca", fake::quote_data() / name});
+    EXPECT_EQ(out["root"], "intel");
+  }
+}
+
+TEST(VerifyCommand, file_that_can_be_read_but_not_parsed_is_untrusted) {
+  fake::TempFolder folder;
+  std::string junk = folder.path() / "junk", empty = folder.path() / "empty", huge = folder.path() / "huge";
+  Bytes bytes(2 << 20, 'x');
+  ASSERT_TRUE(base::write_file_atomic(junk, ByteView(bytes).first(100), 0600));
+  ASSERT_TRUE(base::write_file_atomic(empty, {}, 0600));
+  ASSERT_TRUE(base::write_file_atomic(huge, bytes, 0600));
+  std::string quote = file(kA, "quote.bin"), collateral = file(kA, "collateral.json");
+  for (const std::string& bad : {junk, empty, huge}) {
+    SCOPED_TRACE(bad);
+    auto reason = [](const std::vector<std::string>& arguments) {
+      Finished finished = enclayer_cli(arguments);
+      EXPECT_EQ(finished.exit_code, 2) << finished.err;
+      json out = json::parse(finished.out);
+      EXPECT_EQ(out["verdict"], "untrusted");
+      EXPECT_FALSE(out["detail"].get<std::string>().empty());
+      return out["reason"];
+    };
+    EXPECT_EQ(reason({"verify", "--output", "json", "--quote", bad, "--collateral", collateral}),
+              "UNSUPPORTED_QUOTE_FORMAT");
+    EXPECT_EQ(reason({"verify", "--output", "json", "--quote", quote, "--collateral", bad}),
+              "UNSUPPORTED_COLLATERAL_FORMAT");
+    EXPECT_EQ(reason({"verify", "--output", "json", "--quote", quote, "--collateral", collateral, "--root-ca", bad}),
+              "TRUSTED_ROOT_CA_UNSUPPORTED_FORMAT");
+  }
+}
+
+TEST(VerifyCommand, file_that_cannot_be_read_is_named_and_ends_with_3) {
+  fake::TempFolder folder;
+  std::string quote = file(kA, "quote.bin"), collateral = file(kA, "collateral.json");
+  std::string missing = folder.path() / "missing", folder_itself = folder.path();
+  for (const std::string& bad : {missing, folder_itself}) {
+    for (const auto& arguments : std::vector<std::vector<std::string>>{
+             {"verify", "--quote", bad, "--collateral", collateral},
+             {"verify", "--quote", quote, "--collateral", bad},
+             {"verify", "--quote", quote, "--collateral", collateral, "--root-ca", bad},
+             {"inspect", "--quote", bad}}) {
+      Finished finished = enclayer_cli(arguments);
+      EXPECT_EQ(finished.exit_code, 3);
+      EXPECT_THAT(finished.err, HasSubstr(bad));
+      EXPECT_EQ(finished.out, "");
+    }
+  }
+}
+
+TEST(EnclayerCommand, misuse_ends_with_1_and_says_what_is_wrong) {
+  std::string quote = file(kA, "quote.bin"), collateral = file(kA, "collateral.json");
+  std::vector<std::string> good = {"verify", "--quote", quote, "--collateral", collateral};
+  auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), good.begin(), good.end());
+    return more;
+  };
+  for (const auto& arguments : std::vector<std::vector<std::string>>{{},
+                                                                     {"nonsense"},
+                                                                     {"--nonsense"},
+                                                                     {"verify"},
+                                                                     {"verify", "--quote", quote},
+                                                                     {"inspect"},
+                                                                     {"inspect", "--quote", quote, "--nonsense"},
+                                                                     {"inspect", "--quote", quote, "--output", "xml"},
+                                                                     with({"--nonsense"}),
+                                                                     with({"more"}),
+                                                                     with({"--at", "yesterday"}),
+                                                                     with({"--at", "2025-06-25T00:00:00+00:00"}),
+                                                                     with({"--at", "2025-02-30T00:00:00Z"}),
+                                                                     with({"--output", "xml"}),
+                                                                     with({"--accept-tcb", "Fine"}),
+                                                                     with({"--accept-tcb", "Revoked"}),
+                                                                     with({"--accept-tcb", "outofdate"})}) {
+    Finished finished = enclayer_cli(arguments);
+    EXPECT_EQ(finished.exit_code, 1) << testing::PrintToString(arguments) << finished.err;
+    EXPECT_THAT(finished.err, HasSubstr("--help"));
+    EXPECT_EQ(finished.out, "");
+  }
+  EXPECT_THAT(enclayer_cli(with({"--accept-tcb", "Fine"})).err, HasSubstr("OutOfDateConfigurationNeeded"));
+}
+
+TEST(EnclayerCommand, help_teaches_and_version_is_told) {
+  Finished help = enclayer_cli({"--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("enclayer verify --quote quote.bin"));
+  for (const char* command : {"verify", "inspect"}) {
+    Finished own = enclayer_cli({command, "--help"});
+    EXPECT_EQ(own.exit_code, 0);
+    EXPECT_THAT(own.out, HasSubstr("Exit codes: 0"));
+  }
+  Finished version = enclayer_cli({"--version"});
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_THAT(version.out, testing::MatchesRegex("enclayer [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+json inspect_json(const std::string& path) {
+  Finished finished = enclayer_cli({"inspect", "--quote", path, "--output", "json"});
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  return json::parse(finished.out);
+}
+
+TEST(InspectCommand, json_has_every_field_of_an_sgx_quote) {
+  json out = inspect_json(file("C_automata_sgx_platform", "quote.bin"));
+  EXPECT_EQ(out["format"], "SGX quote, version 3");
+  EXPECT_EQ(out["header"]["qe_svn"], 9);
+  EXPECT_EQ(out["header"]["qe_vendor"], "Intel");
+  EXPECT_EQ(out["report"]["mr_enclave"], "a4f45c39dac622cb1dd32ddb35a52ec92db41d0fa88a1c911c49e59c534f61cd");
+  EXPECT_EQ(out["report"]["debug"], false);
+  EXPECT_EQ(out["report"]["attributes"]["names"], json({"INIT", "MODE64"}));
+  EXPECT_EQ(out["qe_report"]["isv_prod_id"], 1);
+  EXPECT_EQ(out["certification"]["type"], 5);
+  ASSERT_EQ(out["certification"]["certificates"].size(), 3U);
+  json pck = out["certification"]["certificates"][0];
+  EXPECT_EQ(pck["common_name"], "Intel SGX PCK Certificate");
+  EXPECT_EQ(pck["valid_until"], "2031-03-07T15:01:04Z");
+  EXPECT_EQ(pck["platform"]["fmspc"], "00606a000000");
+  EXPECT_EQ(pck["platform"]["pce_svn"], 13);
+  EXPECT_EQ(pck["platform"]["sgx_type"], "scalable");
+  EXPECT_EQ(pck["platform"]["dynamic_platform"], true);
+  EXPECT_EQ(out["simulated"], false);
+}
+
+TEST(InspectCommand, tdx_quote_is_shown_as_one) {
+  json out = inspect_json(file("T4_phala_tdx_v4", "quote.bin"));
+  EXPECT_EQ(out["format"], "TDX quote, version 4");
+  EXPECT_EQ(out["header"]["tee_type_name"], "TDX");
+  EXPECT_EQ(out["td_report"]["rtmr"].size(), 4U);
+  EXPECT_EQ(out["trailing_bytes"], 70);
+  EXPECT_EQ(out["certification"]["certificates"].size(), 3U);
+}
+
+TEST(InspectCommand, debug_enclave_is_shown_loudly) {
+  fake::TempFolder folder;
+  Bytes quote = fake::quote_case(kA).quote;
+  quote[96] |= 2;  // DEBUG in the attributes; the signature breaks, which inspect does not look at
+  std::string path = folder.path() / "quote.bin";
+  ASSERT_TRUE(base::write_file_atomic(path, quote, 0600));
+  Finished text = enclayer_cli({"inspect", "--quote", path});
+  EXPECT_THAT(text.out, HasSubstr("DEBUG: "));
+  EXPECT_THAT(text.out, HasSubstr("debug: YES"));
+  EXPECT_EQ(inspect_json(path)["report"]["debug"], true);
+}
+
+TEST(InspectCommand, damaged_certificates_do_not_hide_the_rest) {
+  json out = inspect_json(file("N_chain_empty", "quote.bin"));
+  EXPECT_EQ(out["certification"]["size"], 0);
+  EXPECT_TRUE(out["certification"]["certificates"].empty());
+}
+
+TEST(InspectCommand, file_that_is_no_quote_ends_with_2) {
+  for (const char* name : {"N_trunc_48", "N_trunc_436", "N_trunc_1020", "N_siglen_max"}) {
+    Finished finished = enclayer_cli({"inspect", "--quote", file(name, "quote.bin")});
+    EXPECT_EQ(finished.exit_code, 2) << name;
+    EXPECT_THAT(finished.err, HasSubstr("quote: ")) << name;
+  }
+  EXPECT_EQ(enclayer_cli({"inspect", "--quote", file(kA, "collateral.json")}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace enclayer
