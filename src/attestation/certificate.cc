@@ -23,7 +23,7 @@ std::string first_common_name(X509_NAME* name) {
 }
 
 // The key, if it is on P-256 named by its OID. Explicit curve parameters are refused: they can describe a look-alike.
-Result<P256Key> public_key(X509* x509) {
+Result<P256Key> key_of(X509* x509) {
   ASN1_OBJECT* algorithm = nullptr;
   const unsigned char* bits = nullptr;
   int size = 0;
@@ -79,7 +79,7 @@ Result<Certificate> read(ByteView der, auto&& make) {
   if (ASN1_STRING_type(serial) != V_ASN1_INTEGER) return malformed("its serial number is negative");
   auto from = time_of(X509_get0_notBefore(x509.get())), until = time_of(X509_get0_notAfter(x509.get()));
   if (!from || !until) return malformed("its validity is not a pair of times");
-  ENCLAYER_TRY(P256Key key, public_key(x509.get()));
+  ENCLAYER_TRY(P256Key key, key_of(x509.get()));
 
   Certificate out = make(x509, std::move(key));
   out.validity = {*from, *until};
@@ -94,8 +94,9 @@ Result<Certificate> read(ByteView der, auto&& make) {
 }  // namespace
 
 Result<Certificate> Certificate::from_der(ByteView der) {
-  auto out =
-      read(der, [](std::shared_ptr<X509> x509, P256Key key) { return Certificate(std::move(x509), std::move(key)); });
+  auto out = read(der, [](std::shared_ptr<X509> x509, P256Key public_key) {
+    return Certificate(std::move(x509), std::move(public_key));
+  });
   ERR_clear_error();
   return out;
 }

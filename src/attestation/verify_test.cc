@@ -79,7 +79,8 @@ TEST(Verify, advisories_are_those_of_the_matched_levels_each_once) {
 TEST(Verify, evidence_holds_exactly_within_its_window) {
   auto windows = read_json("windows.json");
   int seen = 0;
-  for (const auto& [name, window] : windows.items()) {
+  for (const auto& [name, times] : windows.items()) {
+    const auto& window = times;
     QuoteCase c = quote_case(name);
     if (!verify(c).verified()) continue;
     SCOPED_TRACE(name);

@@ -1,0 +1,66 @@
+#include "attestation/json.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace enclayer::attestation {
+namespace {
+
+using testing::HasSubstr;
+
+std::string why(std::string_view text) {
+  auto document = JsonDocument::parse(text);
+  return document ? "" : document.error().message();
+}
+
+TEST(Json, values_are_read_by_type_and_the_error_names_the_key) {
+  auto document = JsonDocument::parse(R"({"a":"x","n":7,"o":{"k":1},"os":[{},{}],"ts":["p","q"],"neg":-1,"f":1.0})");
+  ASSERT_TRUE(document);
+  JsonValue root = document->root();
+  EXPECT_EQ(*root.text("a"), "x");
+  EXPECT_EQ(*root.number("n", 7), 7U);
+  EXPECT_EQ(*root.object("o")->number("k", 9), 1U);
+  EXPECT_EQ(root.objects("os")->size(), 2U);
+  EXPECT_EQ(*root.texts("ts"), (std::vector<std::string>{"p", "q"}));
+  EXPECT_TRUE(root.has("a"));
+  EXPECT_FALSE(root.has("b"));
+  EXPECT_THAT(root.text("b").error().message(), HasSubstr("\"b\" is missing"));
+  EXPECT_THAT(root.text("n").error().message(), HasSubstr("\"n\""));
+  EXPECT_FALSE(root.number("n", 6));
+  EXPECT_FALSE(root.number("neg", 9));
+  EXPECT_FALSE(root.number("f", 9));
+  EXPECT_FALSE(root.number("a", 9));
+  EXPECT_FALSE(root.object("os"));
+  EXPECT_FALSE(root.objects("ts"));
+  EXPECT_FALSE(root.texts("os"));
+}
+
+TEST(Json, key_that_is_there_twice_is_refused_at_any_depth_but_not_in_two_objects) {
+  EXPECT_THAT(why(R"({"a":1,"a":1})"), HasSubstr("twice"));
+  EXPECT_THAT(why(R"({"x":[{"y":{"a":1,"b":2,"a":3}}]})"), HasSubstr("twice"));
+  EXPECT_THAT(why(R"({"a":1,"\u0061":2})"), HasSubstr("twice"));
+  EXPECT_EQ(why(R"({"a":{"a":1},"b":[{"a":1},{"a":2}]})"), "");
+}
+
+TEST(Json, depth_and_size_are_bounded) {
+  auto nested = [](std::size_t depth) { return "{\"a\":" + std::string(depth, '[') + std::string(depth, ']') + "}"; };
+  EXPECT_EQ(why(nested(JsonDocument::kMaxDepth - 1)), "");
+  EXPECT_THAT(why(nested(JsonDocument::kMaxDepth)), HasSubstr("deeper"));
+  EXPECT_THAT(why(nested(300'000)), HasSubstr("deeper"));
+  EXPECT_THAT(why("{\"a\":\"" + std::string(JsonDocument::kMaxSize, 'x') + "\"}"), HasSubstr("at most"));
+}
+
+TEST(Json, anything_but_one_object_is_refused) {
+  for (const char* text :
+       {"", " ", "[]", "1", "null", "\"x\"", "{", "{}{}", "{} x", "{\"a\":}", "{\"a\":\"\xff\"}", "{'a':1}"})
+    EXPECT_NE(why(text), "") << text;
+  EXPECT_EQ(why(" {} \n"), "");
+}
+
+TEST(Json, whitespace_goes_from_between_the_tokens_only) {
+  EXPECT_EQ(without_whitespace("{ \"a b\" :\t[ 1,\r\n2 ] }"), R"({"a b":[1,2]})");
+  EXPECT_EQ(without_whitespace(R"({"a \" b": "c \\" , "d":" "})"), R"({"a \" b":"c \\","d":" "})");
+}
+
+}  // namespace
+}  // namespace enclayer::attestation

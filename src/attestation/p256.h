@@ -1,0 +1,35 @@
+// ECDSA on P-256 with SHA-256: the only signature that DCAP knows.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "enclayer/bytes.h"
+
+struct evp_pkey_st;
+
+namespace enclayer::attestation {
+
+class P256Key {
+ public:
+  // x || y, 32 bytes each, big endian; nullopt when that is no point of the curve.
+  static std::optional<P256Key> from_point(const ByteArray<64>& point);
+
+  // Whether r || s (64 bytes, big endian) is this key's signature of SHA-256(message). False for any other length.
+  bool signed_this(ByteView message, ByteView r_s) const;
+
+  const ByteArray<64>& point() const { return point_; }
+  evp_pkey_st* evp() const { return key_.get(); }  // for OpenSSL's own functions, which do not take const
+
+  bool operator==(const P256Key& other) const { return point_ == other.point_; }
+
+ private:
+  P256Key(const ByteArray<64>& point, std::shared_ptr<evp_pkey_st> key) : point_(point), key_(std::move(key)) {}
+
+  ByteArray<64> point_;
+  std::shared_ptr<evp_pkey_st> key_;
+};
+
+ByteArray<32> sha256(ByteView first, ByteView second = {});
+
+}  // namespace enclayer::attestation

@@ -1,0 +1,202 @@
+#include "enclayer/quote.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+#include "base/hex.h"
+#include "fake/quote_case.h"
+
+namespace enclayer {
+namespace {
+
+using base::append;
+using testing::HasSubstr;
+
+Bytes real(const char* name) { return fake::quote_case(name).quote; }
+
+void put(Bytes& out, std::size_t at, std::uint32_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) out[at + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(value >> 8 * i);
+}
+
+Bytes le(std::uint64_t value, std::size_t bytes) {
+  Bytes out(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) out[i] = static_cast<std::uint8_t>(value >> 8 * i);
+  return out;
+}
+
+// A quote with `body` in versions 4 and 5, made from the parts of A; its signatures are nonsense.
+Bytes made(std::uint16_t version, std::uint32_t tee, ByteView descriptor, ByteView body) {
+  Bytes a = real("A_phala_sgx_processor");
+  Bytes inner(a.begin() + 564, a.end());  // QE report .. certification data
+  Bytes out = le(version, 2);
+  append(out, le(2, 2));
+  append(out, le(tee, 4));
+  append(out, ByteView(a).subspan(8, 40));
+  append(out, descriptor);
+  append(out, body);
+  append(out, le(128 + 6 + inner.size(), 4));
+  append(out, ByteView(a).subspan(436, 128));
+  append(out, le(6, 2));
+  append(out, le(inner.size(), 4));
+  append(out, inner);
+  return out;
+}
+
+Bytes descriptor(std::uint16_t type, std::uint32_t size) {
+  Bytes out = le(type, 2);
+  append(out, le(size, 4));
+  return out;
+}
+
+TEST(Quote, version_3_is_taken_apart) {
+  auto quote = parse_quote(real("A_phala_sgx_processor"));
+  ASSERT_TRUE(quote) << quote.error().message();
+  EXPECT_TRUE(quote->sgx());
+  EXPECT_EQ(quote->header.version, 3);
+  EXPECT_EQ(quote->header.vendor_id, QuoteHeader::kIntelVendor);
+  EXPECT_EQ(quote->header.qe_svn, 10);
+  EXPECT_EQ(quote->signed_bytes.size(), 432U);
+  EXPECT_EQ(base::to_hex(quote->report().mr_enclave),
+            "33d8736db756ed4997e04ba358d27833188f1932ff7b1d156904d3f560452fbb");
+  EXPECT_EQ(base::to_hex(quote->qe_report().mr_signer),
+            "8c4f5775d796503e96137f77c68a829a0056ac8ded70140b081b094490c57bff");
+  EXPECT_EQ(quote->qe_auth_data.size(), 32U);
+  EXPECT_EQ(quote->certification.type, CertificationData::kPckChain);
+  EXPECT_EQ(quote->certification.data.size(), 4600U - 1052);
+  EXPECT_EQ(quote->size, 4600U);
+}
+
+TEST(Quote, version_4_of_a_trust_domain_is_taken_apart) {
+  auto quote = parse_quote(real("T4_phala_tdx_v4"));
+  ASSERT_TRUE(quote) << quote.error().message();
+  EXPECT_FALSE(quote->sgx());
+  const auto& td = std::get<TdReportBody>(quote->body);
+  EXPECT_EQ(base::to_hex(td.mr_td).substr(0, 16), "91eb2b44d141d4ec");
+  EXPECT_FALSE(td.tee_tcb_svn2);
+  EXPECT_EQ(quote->signed_bytes.size(), 48U + 584);
+  EXPECT_EQ(quote->certification.type, CertificationData::kPckChain);
+}
+
+TEST(Quote, versions_4_and_5_of_an_enclave_are_taken_apart) {
+  Bytes a = real("A_phala_sgx_processor");
+  ByteView body = ByteView(a).subspan(48, 384);
+  auto v4 = parse_quote(made(4, QuoteHeader::kSgx, {}, body));
+  ASSERT_TRUE(v4) << v4.error().message();
+  EXPECT_EQ(v4->report(), parse_quote(a)->report());
+  EXPECT_EQ(v4->header.qe_svn, 0) << "reserved bytes in version 4";
+  EXPECT_EQ(v4->signed_bytes.size(), 432U);
+  EXPECT_EQ(v4->certification, parse_quote(a)->certification);
+  auto v5 = parse_quote(made(5, QuoteHeader::kSgx, descriptor(1, 384), body));
+  ASSERT_TRUE(v5) << v5.error().message();
+  EXPECT_EQ(v5->report(), parse_quote(a)->report());
+  EXPECT_EQ(v5->signed_bytes.size(), 438U);
+}
+
+TEST(Quote, version_5_of_a_trust_domain_with_tdx_1_5_has_two_more_fields) {
+  Bytes body(648, 0);
+  body[584] = 0xaa;
+  body[600] = 0xbb;
+  auto quote = parse_quote(made(5, QuoteHeader::kTdx, descriptor(3, 648), body));
+  ASSERT_TRUE(quote) << quote.error().message();
+  const auto& td = std::get<TdReportBody>(quote->body);
+  EXPECT_EQ(td.tee_tcb_svn2->front(), 0xaa);
+  EXPECT_EQ(td.mr_service_td->front(), 0xbb);
+}
+
+TEST(Quote, body_that_contradicts_its_descriptor_or_tee_is_refused) {
+  Bytes body(648, 0);
+  ByteView b(body);
+  EXPECT_FALSE(parse_quote(made(5, QuoteHeader::kTdx, descriptor(1, 384), b.first(384))));
+  EXPECT_FALSE(parse_quote(made(5, QuoteHeader::kSgx, descriptor(2, 584), b.first(584))));
+  EXPECT_FALSE(parse_quote(made(5, QuoteHeader::kSgx, descriptor(1, 385), b.first(385))));
+  EXPECT_FALSE(parse_quote(made(5, QuoteHeader::kTdx, descriptor(3, 584), b.first(584))));
+  EXPECT_FALSE(parse_quote(made(5, QuoteHeader::kTdx, descriptor(4, 648), b)));
+  EXPECT_FALSE(parse_quote(made(4, QuoteHeader::kTdx, {}, b.first(384))));
+}
+
+TEST(Quote, unknown_version_key_type_tee_and_certification_type_are_unsupported) {
+  auto kind_with = [](std::size_t at, std::uint32_t value, int bytes) {
+    Bytes quote = real("A_phala_sgx_processor");
+    put(quote, at, value, bytes);
+    auto parsed = parse_quote(quote);
+    EXPECT_FALSE(parsed);
+    return parsed ? ErrorKind::kInternal : parsed.error().kind();
+  };
+  for (std::uint32_t version : {0, 1, 2, 6, 0xffff}) EXPECT_EQ(kind_with(0, version, 2), ErrorKind::kUnsupported);
+  for (std::uint32_t key : {0, 1, 3}) EXPECT_EQ(kind_with(2, key, 2), ErrorKind::kUnsupported);
+  for (std::uint32_t tee : {1U, 0x81U, 0xffffffffU}) EXPECT_EQ(kind_with(4, tee, 4), ErrorKind::kUnsupported);
+  for (std::uint32_t type : {0, 6, 7}) EXPECT_EQ(kind_with(1046, type, 2), ErrorKind::kUnsupported);
+  for (std::uint32_t type : {1, 2, 3}) EXPECT_EQ(kind_with(1046, type, 2), ErrorKind::kMalformed);
+}
+
+TEST(Quote, every_prefix_is_malformed_and_says_which_field_is_cut) {
+  for (const Bytes& quote : {real("A_phala_sgx_processor"), real("T4_phala_tdx_v4")}) {
+    std::size_t size = parse_quote(quote)->size;
+    for (std::size_t length = 0; length < size; ++length) {
+      auto parsed = parse_quote(ByteView(quote).first(length));
+      ASSERT_FALSE(parsed) << length;
+      ASSERT_EQ(parsed.error().kind(), ErrorKind::kMalformed) << length;
+      ASSERT_THAT(parsed.error().message(), HasSubstr("it ends in its ")) << length;
+    }
+  }
+}
+
+TEST(Quote, signature_data_has_to_be_used_up_exactly) {
+  Bytes quote = real("A_phala_sgx_processor");
+  quote.push_back(0);
+  ASSERT_TRUE(parse_quote(quote)) << "trailing bytes are no part of the quote";
+  put(quote, 432, 4600 - 436 + 1, 4);
+  auto parsed = parse_quote(quote);
+  ASSERT_FALSE(parsed);
+  EXPECT_THAT(parsed.error().message(), HasSubstr("1 bytes after"));
+}
+
+TEST(Quote, versions_4_and_5_have_certification_data_of_type_6) {
+  Bytes a = real("A_phala_sgx_processor");
+  Bytes v4 = made(4, QuoteHeader::kSgx, {}, ByteView(a).subspan(48, 384));
+  for (std::uint32_t type : {1, 5, 7}) {
+    Bytes changed = v4;
+    put(changed, 564, type, 2);
+    EXPECT_FALSE(parse_quote(changed)) << type;
+  }
+  Bytes shorter = v4;
+  put(shorter, 566, static_cast<std::uint32_t>(base::load_le32(v4.data() + 566) - 1), 4);
+  EXPECT_FALSE(parse_quote(shorter));
+}
+
+TEST(Quote, ppid_of_each_kind_is_certification_data) {
+  Bytes a = real("A_phala_sgx_processor");
+  for (auto [type, size] : {std::pair(1, 36), {1, 34}, {2, 276}, {3, 404}}) {
+    Bytes quote(a.begin(), a.begin() + 1052);
+    quote.resize(quote.size() + static_cast<std::size_t>(size));
+    put(quote, 432, static_cast<std::uint32_t>(1052 - 436 + size), 4);
+    put(quote, 1046, static_cast<std::uint32_t>(type), 2);
+    put(quote, 1048, static_cast<std::uint32_t>(size), 4);
+    auto parsed = parse_quote(quote);
+    ASSERT_TRUE(parsed) << type << " " << parsed.error().message();
+    EXPECT_EQ(parsed->size, quote.size());
+    EXPECT_NE(certification_type_name(parsed->certification.type), "unknown");
+  }
+  EXPECT_EQ(certification_type_name(7), "unknown");
+}
+
+TEST(Quote, open_enclave_header_is_recognised_and_its_size_is_a_limit) {
+  Bytes a = real("A_phala_sgx_processor");
+  auto wrapped = [&](std::uint64_t size) {
+    Bytes out = le(1, 4);
+    append(out, le(2, 4));
+    append(out, le(size, 8));
+    append(out, a);
+    return out;
+  };
+  auto quote = parse_quote(wrapped(4600));
+  ASSERT_TRUE(quote);
+  EXPECT_TRUE(quote->open_enclave_header);
+  EXPECT_EQ(quote->size, 4600U);
+  for (std::uint64_t size : {std::uint64_t{0}, std::uint64_t{4599}, std::uint64_t{4601}, ~std::uint64_t{0}})
+    EXPECT_FALSE(parse_quote(wrapped(size))) << size;
+}
+
+}  // namespace
+}  // namespace enclayer
