@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -84,6 +85,14 @@ Result<> make_folder(const std::filesystem::path& path, mode_t mode) {
     return Error(ErrorKind::kConflict, path.string() + " is there, but is not a folder");
   if (::chmod(path.c_str(), mode) != 0) return failed("cannot set the mode of", path);
   return {};
+}
+
+Result<UniqueFd> lock_file(const std::filesystem::path& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return failed("cannot open", path);
+  while (::flock(fd.get(), LOCK_EX) != 0)
+    if (errno != EINTR) return failed("cannot lock", path);
+  return fd;
 }
 
 std::optional<struct stat> Root::stat(std::string_view relative) const {

@@ -48,6 +48,10 @@ Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, 
 // Makes the folder and its parents; the last one has exactly `mode`, made or found.
 Result<> make_folder(const std::filesystem::path& path, mode_t mode);
 
+// Opens the file (makes it, mode 0600) and locks it against every other process that does the same; waits for one that
+// holds it. Closing the descriptor unlocks it.
+Result<UniqueFd> lock_file(const std::filesystem::path& path);
+
 // A folder that stands for "/" (or for "/dev", "/sys").
 class Root {
  public:
