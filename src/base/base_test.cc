@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -8,6 +10,7 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/log.h"
+#include "base/log_budget.h"
 #include "base/metrics.h"
 #include "enclayer/time.h"
 #include "fake/temp_folder.h"
@@ -83,6 +86,29 @@ TEST(Log, long_values_are_cut_and_say_so) {
       log::format_line(log::Format::kText, log::Level::kInfo, "said", {{"text", std::string(5000, 'x')}});
   EXPECT_LT(line.size(), 1200u);
   EXPECT_NE(line.find("cut, 5000 bytes"), std::string::npos);
+}
+
+TEST(LogBudget, burst_is_written_then_one_line_an_interval_that_counts_the_rest) {
+  using std::chrono::seconds;
+  LogBudget budget(3, seconds(10));
+  LogBudget::Clock::time_point start;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(budget.take(start), 0u);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(budget.take(start + seconds(9)), std::nullopt);
+  EXPECT_EQ(budget.take(start + seconds(10)), 5u);
+  EXPECT_EQ(budget.take(start + seconds(19)), std::nullopt);
+  EXPECT_EQ(budget.take(start + seconds(20)), 1u);
+  // After a quiet time the whole burst is there again, and no more.
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(budget.take(start + seconds(1000)), 0u);
+  EXPECT_EQ(budget.take(start + seconds(1000)), std::nullopt);
+}
+
+TEST(File, lock_keeps_out_whoever_asks_second) {
+  fake::TempFolder folder;
+  auto lock = lock_file(folder.path() / "lock").value();
+  UniqueFd second(::open((folder.path() / "lock").c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_NE(::flock(second.get(), LOCK_EX | LOCK_NB), 0);
+  lock.reset();
+  EXPECT_EQ(::flock(second.get(), LOCK_EX | LOCK_NB), 0);
 }
 
 TEST(Metrics, the_same_name_and_labels_are_the_same_counter) {

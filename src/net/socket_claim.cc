@@ -1,0 +1,149 @@
+#include "net/socket_claim.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <random>
+#include <sstream>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "net/unix_socket.h"
+
+namespace enclayer::net {
+namespace {
+
+namespace fs = std::filesystem;
+namespace log = base::log;
+
+constexpr std::size_t kMaxRecords = 64 << 10;  // bytes; a line has about 100
+constexpr std::chrono::milliseconds kProbe{1000};
+
+fs::path records_path(const fs::path& state_dir) { return state_dir / "sockets"; }
+
+// Whoever listens at the path; nullopt when nobody does.
+Result<std::optional<Peer>> answering(const fs::path& path) {
+  auto connected = connect_to(path, kProbe);
+  if (connected) return std::optional(peer_of(connected->get()));
+  switch (connected.error().kind()) {
+    case ErrorKind::kNotFound:
+    case ErrorKind::kUnavailable: return std::optional<Peer>();
+    case ErrorKind::kTimedOut: return std::optional(Peer{});  // it listens, though it does not keep up
+    default: return connected.error();
+  }
+}
+
+std::string who(const Peer& peer) {
+  return peer.pid == 0 ? "somebody who cannot be seen from here" : "process " + std::to_string(peer.pid);
+}
+
+// Beside the path, and no longer than it where the path's last part has 9 bytes or more.
+fs::path temporary_name(const fs::path& path) {
+  char name[16];
+  std::snprintf(name, sizeof name, ".%08x", std::random_device{}());
+  return path.parent_path() / name;
+}
+
+}  // namespace
+
+std::optional<SocketClaim::Identity> SocketClaim::identity_at(const fs::path& path) {
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) != 0) return std::nullopt;
+  return Identity{found.st_dev, found.st_ino, found.st_mtim.tv_sec * 1'000'000'000LL + found.st_mtim.tv_nsec};
+}
+
+std::optional<SocketClaim::Record> SocketClaim::parse(const std::string& line) {
+  std::istringstream in(line);
+  Record record;
+  in >> record.generation >> record.pid >> record.identity.device >> record.identity.inode >> record.identity.mtime_ns;
+  if (!in || in.get() != ' ' || !std::getline(in, record.path) || record.path.empty()) return std::nullopt;
+  return record;
+}
+
+Result<std::vector<SocketClaim::Record>> SocketClaim::read_records(const fs::path& state_dir) {
+  std::vector<Record> records;
+  auto text = base::read_text(records_path(state_dir), kMaxRecords);
+  if (!text) {
+    if (text.error().kind() == ErrorKind::kNotFound) return records;
+    return text.error();
+  }
+  std::istringstream in(*text);
+  for (std::string line; std::getline(in, line);)
+    if (auto record = parse(line)) records.push_back(*record);
+  return records;
+}
+
+Result<> SocketClaim::write_records(const fs::path& state_dir, const std::vector<Record>& records) {
+  std::ostringstream out;
+  for (const Record& record : records)
+    out << record.generation << ' ' << record.pid << ' ' << record.identity.device << ' ' << record.identity.inode
+        << ' ' << record.identity.mtime_ns << ' ' << record.path << '\n';
+  return base::write_file_atomic(records_path(state_dir), base::as_bytes(out.str()), 0600);
+}
+
+Result<SocketClaim> SocketClaim::take(const fs::path& path, const fs::path& state_dir, bool replace) {
+  if (!path.is_absolute() || !path.has_filename() || path.native().find('\n') != std::string::npos)
+    return Error(ErrorKind::kInvalidArgument, "\"" + path.string() + "\" is not an absolute path to a socket");
+  std::error_code error;
+  for (const fs::path& folder : {path.parent_path(), state_dir})
+    if (!fs::is_directory(folder, error)) ENCLAYER_CHECK(base::make_folder(folder, 0755));
+
+  ENCLAYER_TRY(base::UniqueFd lock, base::lock_file(state_dir / "lock"));
+  ENCLAYER_TRY(std::vector<Record> records, read_records(state_dir));
+  // Lines of sockets that are gone are dropped, so that the file does not grow for ever.
+  std::erase_if(records, [&](const Record& r) { return r.path != path.native() && !identity_at(r.path); });
+  auto mine = std::find_if(records.begin(), records.end(), [&](const Record& r) { return r.path == path.native(); });
+  if (mine == records.end()) mine = records.insert(records.end(), Record{0, 0, {}, path.native()});
+
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) == 0) {
+    if (!S_ISSOCK(found.st_mode))
+      return Error(ErrorKind::kConflict,
+                   path.string() + " is there and is not a socket: remove it, or use another path");
+    ENCLAYER_TRY(std::optional<Peer> peer, answering(path));
+    if (peer) {
+      bool predecessor = mine->generation > 0 && identity_at(path) == mine->identity;
+      if (!predecessor && !replace)
+        return Error(ErrorKind::kConflict, who(*peer) + " already answers at " + path.string() +
+                                               ": stop it, use another path, or take it over with --replace");
+      log::info("socket is taken over",
+                {{"path", path.string()},
+                 {"from_pid", peer->pid},
+                 {"from", predecessor ? "our previous instance" : "somebody else (--replace)"}});
+    }
+  }
+
+  SocketClaim claim;
+  claim.path_ = path;
+  claim.state_dir_ = state_dir;
+  fs::path temporary = temporary_name(path);
+  ENCLAYER_TRY(claim.listener_, listen_at(temporary));
+  auto identity = identity_at(temporary);
+  if (!identity || ::rename(temporary.c_str(), path.c_str()) != 0) {
+    auto failed = base::errno_error(errno, "cannot rename " + temporary.string() + " to " + path.string());
+    ::unlink(temporary.c_str());
+    return failed;
+  }
+  // The record follows the rename: if we die in between, the next start finds a socket behind which nobody listens.
+  claim.identity_ = *identity;
+  claim.generation_ = mine->generation + 1;
+  *mine = {claim.generation_, ::getpid(), *identity, path.native()};
+  ENCLAYER_CHECK(write_records(state_dir, records));
+  return claim;
+}
+
+std::optional<std::string> SocketClaim::lost() const {
+  auto now_there = identity_at(path_);
+  if (now_there == identity_) return std::nullopt;
+  if (!now_there) return "the socket was removed";
+  if (auto records = read_records(state_dir_))
+    for (const Record& record : *records)
+      if (record.path == path_.native() && record.generation > generation_)
+        return "a newer instance has taken over, pid " + std::to_string(record.pid);
+  return "somebody put another socket there";
+}
+
+}  // namespace enclayer::net

@@ -1,0 +1,165 @@
+#include "net/socket_claim.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "fake/temp_folder.h"
+#include "net/unix_socket.h"
+
+namespace enclayer::net {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+class SocketClaimTest : public testing::Test {
+ protected:
+  Result<SocketClaim> take(bool replace = false) { return SocketClaim::take(path_, state_, replace); }
+  bool somebody_answers() { return connect_to(path_, 5s).has_value(); }
+  // Nothing but the socket may be in its folder: no temporary name is left.
+  std::ptrdiff_t names_beside_the_socket() { return std::distance(fs::directory_iterator(path_.parent_path()), {}); }
+
+  fake::TempFolder folder_;
+  fs::path path_ = folder_.path() / "run" / "aesm.socket", state_ = folder_.path() / "state";
+};
+
+TEST_F(SocketClaimTest, socket_is_there_for_everybody_and_folders_are_made) {
+  auto claim = take().value();
+  struct stat found {};
+  ASSERT_EQ(::lstat(path_.c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 07777, 0666u);
+  ASSERT_EQ(::stat(path_.parent_path().c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 07777, 0755u);
+  EXPECT_TRUE(somebody_answers());
+  EXPECT_EQ(names_beside_the_socket(), 1);
+  EXPECT_EQ(claim.generation(), 1u);
+  EXPECT_EQ(claim.lost(), std::nullopt);
+}
+
+TEST_F(SocketClaimTest, socket_behind_which_nobody_listens_is_replaced) {
+  { auto dead = listen_at((fs::create_directories(path_.parent_path()), path_)).value(); }
+  ASSERT_FALSE(somebody_answers());
+  auto claim = take();
+  ASSERT_TRUE(claim) << claim.error().message();
+  EXPECT_TRUE(somebody_answers());
+  EXPECT_EQ(names_beside_the_socket(), 1);
+}
+
+TEST_F(SocketClaimTest, stranger_who_answers_is_left_in_peace_and_named) {
+  fs::create_directories(path_.parent_path());
+  auto stranger = listen_at(path_).value();
+  struct stat before {
+  }, after{};
+  ASSERT_EQ(::lstat(path_.c_str(), &before), 0);
+  auto claim = take();
+  ASSERT_FALSE(claim);
+  EXPECT_EQ(claim.error().kind(), ErrorKind::kConflict);
+  EXPECT_NE(claim.error().message().find("process " + std::to_string(::getpid()) + " already answers"),
+            std::string::npos)
+      << claim.error().message();
+  ASSERT_EQ(::lstat(path_.c_str(), &after), 0);
+  EXPECT_EQ(before.st_ino, after.st_ino);
+  EXPECT_EQ(names_beside_the_socket(), 1);
+}
+
+TEST_F(SocketClaimTest, stranger_is_replaced_when_told_to) {
+  fs::create_directories(path_.parent_path());
+  auto stranger = listen_at(path_).value();
+  auto claim = take(true);
+  ASSERT_TRUE(claim) << claim.error().message();
+  EXPECT_EQ(claim->lost(), std::nullopt);
+}
+
+TEST_F(SocketClaimTest, somebody_who_listens_but_is_stuck_still_owns_the_path) {
+  fs::create_directories(path_.parent_path());
+  auto stuck = listen_at(path_).value();
+  ASSERT_EQ(::listen(stuck.get(), 0), 0);
+  auto first = connect_to(path_, 5s).value();  // fills the queue
+  ASSERT_EQ(connect_to(path_, 1ms).error().kind(), ErrorKind::kTimedOut);
+  EXPECT_EQ(take().error().kind(), ErrorKind::kConflict);
+  EXPECT_TRUE(take(true));
+}
+
+TEST_F(SocketClaimTest, own_previous_instance_is_succeeded_and_knows_it) {
+  auto old = take().value();
+  auto successor = take();
+  ASSERT_TRUE(successor) << successor.error().message();
+  EXPECT_EQ(successor->generation(), 2u);
+  EXPECT_EQ(successor->lost(), std::nullopt);
+  EXPECT_EQ(old.lost(), "a newer instance has taken over, pid " + std::to_string(::getpid()));
+  EXPECT_EQ(names_beside_the_socket(), 1);
+}
+
+TEST_F(SocketClaimTest, connections_made_before_the_handover_still_reach_the_old_instance) {
+  auto old = take().value();
+  auto connection = connect_to(path_, 5s).value();
+  auto successor = take().value();
+  auto old_listener = old.take_listener(), new_listener = successor.take_listener();
+  ::fcntl(old_listener.get(), F_SETFL, O_NONBLOCK);
+  ::fcntl(new_listener.get(), F_SETFL, O_NONBLOCK);
+  EXPECT_GE(::accept(old_listener.get(), nullptr, nullptr), 0) << "it was lost";
+  EXPECT_LT(::accept(new_listener.get(), nullptr, nullptr), 0);
+  auto later = connect_to(path_, 5s).value();
+  EXPECT_GE(::accept(new_listener.get(), nullptr, nullptr), 0);
+}
+
+TEST_F(SocketClaimTest, stranger_at_the_path_of_our_last_instance_is_still_a_stranger) {
+  { auto old = take().value(); }
+  fs::remove(path_);
+  auto stranger = listen_at(path_).value();  // perhaps with the same inode number
+  EXPECT_EQ(take().error().kind(), ErrorKind::kConflict);
+}
+
+TEST_F(SocketClaimTest, instance_of_another_state_folder_is_a_stranger) {
+  auto old = take().value();
+  EXPECT_EQ(SocketClaim::take(path_, folder_.path() / "other", false).error().kind(), ErrorKind::kConflict);
+  auto replaced = SocketClaim::take(path_, folder_.path() / "other", true).value();
+  EXPECT_EQ(old.lost(), "somebody put another socket there");
+}
+
+TEST_F(SocketClaimTest, removed_socket_is_noticed) {
+  auto claim = take().value();
+  fs::remove(path_);
+  EXPECT_EQ(claim.lost(), "the socket was removed");
+}
+
+TEST_F(SocketClaimTest, two_paths_of_one_state_folder_do_not_disturb_each_other) {
+  auto one = take().value();
+  fs::path second = folder_.path() / "run" / "second one.socket";
+  auto two = SocketClaim::take(second, state_, false).value();
+  EXPECT_EQ(two.generation(), 1u);
+  EXPECT_EQ(one.lost(), std::nullopt);
+  EXPECT_EQ(SocketClaim::take(second, state_, false)->generation(), 2u);
+  EXPECT_EQ(take()->generation(), 2u);
+}
+
+TEST_F(SocketClaimTest, what_is_not_a_socket_is_never_replaced) {
+  fs::create_directories(path_.parent_path());
+  ASSERT_TRUE(base::write_file_atomic(path_, base::as_bytes("precious"), 0600));
+  EXPECT_EQ(take(true).error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(base::read_text(path_, 100).value(), "precious");
+  fs::remove(path_);
+  fs::create_directory(path_);
+  EXPECT_EQ(take(true).error().kind(), ErrorKind::kConflict);
+}
+
+TEST_F(SocketClaimTest, damaged_record_makes_the_predecessor_a_stranger_and_does_no_harm) {
+  auto old = take().value();
+  ASSERT_TRUE(base::write_file_atomic(state_ / "sockets", base::as_bytes("1 2 three\n\n4 5 6 7 8\n"), 0600));
+  EXPECT_EQ(take().error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(take(true)->generation(), 1u);
+}
+
+TEST_F(SocketClaimTest, impossible_paths_are_refused) {
+  EXPECT_EQ(SocketClaim::take("relative", state_, false).error().kind(), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(SocketClaim::take("/a\nb", state_, false).error().kind(), ErrorKind::kInvalidArgument);
+  fs::path deep = folder_.path() / std::string(100, 'd') / "s";
+  EXPECT_EQ(SocketClaim::take(deep, state_, false).error().kind(), ErrorKind::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace enclayer::net

@@ -1,0 +1,81 @@
+// A client of a unix socket that may misbehave: it sends what it is told to, whole frames or not.
+#pragma once
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+
+#include "base/bytes.h"
+#include "net/unix_socket.h"
+
+namespace enclayer::fake {
+
+class RawClient {
+ public:
+  static constexpr std::chrono::seconds kPatience{20};
+
+  explicit RawClient(const std::filesystem::path& path) {
+    auto connected = net::connect_to(path, kPatience);
+    if (!connected) return;
+    fd_ = std::move(*connected);
+    net::set_timeout(fd_.get(), kPatience);
+  }
+
+  bool connected() const { return static_cast<bool>(fd_); }
+
+  bool send(ByteView bytes) {
+    return ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+  }
+  bool send(std::initializer_list<std::uint8_t> bytes) { return send(ByteView(bytes.begin(), bytes.size())); }
+
+  // A frame of this content, its length in front.
+  bool send_frame(ByteView content) {
+    Bytes frame(4);
+    base::store_le32(frame.data(), static_cast<std::uint32_t>(content.size()));
+    base::append(frame, content);
+    return send(frame);
+  }
+
+  void shut_down_sending() { ::shutdown(fd_.get(), SHUT_WR); }
+
+  // The content of the next frame; nullopt when the server closes or breaks off first.
+  std::optional<Bytes> receive_frame() {
+    Bytes length(4);
+    if (!receive(length)) return std::nullopt;
+    Bytes content(base::load_le32(length.data()));
+    if (!receive(content)) return std::nullopt;
+    return content;
+  }
+
+  // What comes in one receive: the test of "one send a reply".
+  Bytes receive_some() {
+    Bytes bytes(1 << 17);
+    ssize_t n = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
+    bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    return bytes;
+  }
+
+  // Until the server closes; false when it sends something or keeps the connection for longer than kPatience.
+  bool closed_by_server() {
+    std::uint8_t byte = 0;
+    ssize_t n = ::recv(fd_.get(), &byte, 1, 0);
+    return n == 0 || (n < 0 && errno == ECONNRESET);
+  }
+
+ private:
+  bool receive(std::span<std::uint8_t> into) {
+    while (!into.empty()) {
+      ssize_t n = ::recv(fd_.get(), into.data(), into.size(), 0);
+      if (n <= 0) return false;
+      into = into.subspan(static_cast<std::size_t>(n));
+    }
+    return true;
+  }
+
+  base::UniqueFd fd_;
+};
+
+}  // namespace enclayer::fake
