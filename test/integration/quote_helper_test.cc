@@ -1,0 +1,414 @@
+// enclayer-quote-helper, the real binary: what clients of the AESM socket see, honest and other ones.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <thread>
+
+#include "aesm/att_key_id.h"
+#include "aesm/client.h"
+#include "enclayer/collateral.h"
+#include "enclayer/policy.h"
+#include "enclayer/verify.h"
+#include "fake/aesm_frames.h"
+#include "fake/process.h"
+#include "fake/raw_client.h"
+#include "fake/temp_folder.h"
+#include "net/frame_client.h"
+#include "quoting/sim_enclave.h"
+#include "quoting/sim_platform.h"
+
+namespace enclayer {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using fake::Process;
+using fake::RawClient;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr auto kPatience = 30s;
+constexpr char kProgram[] = ENCLAYER_BIN_DIR "/enclayer-quote-helper";
+
+std::map<std::string, std::string> content(const fs::path& folder) {
+  std::map<std::string, std::string> out;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) out[entry.path()] = base::read_text(entry.path(), 1 << 20).value();
+  return out;
+}
+
+class QuoteHelperTest : public testing::Test {
+ protected:
+  std::vector<std::string> argv(std::vector<std::string> more = {}) {
+    std::vector<std::string> all = {kProgram, "--platform", "sim", "--socket", socket_, "--state-dir", state_};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  std::unique_ptr<Process> start(std::vector<std::string> more = {}) {
+    auto process = std::make_unique<Process>(argv(std::move(more)));
+    EXPECT_TRUE(process->wait_for_output(" serving ", kPatience)) << process->output();
+    return process;
+  }
+
+  Result<Bytes> ask(ByteView request) { return net::call(socket_, request, kPatience); }
+  Bytes reply(ByteView request) {
+    auto got = ask(request);
+    EXPECT_TRUE(got) << got.error().message();
+    return got ? *got : Bytes{};
+  }
+  void expect_served() {
+    EXPECT_EQ(base::to_hex(reply(fake::aesm_body("quote_ex-num.req"))),
+              base::to_hex(fake::aesm_body("quote_ex-num.standin-res")));
+  }
+  quoting::QuoteTarget target() { return aesm::read_init_reply(reply(aesm::init_request())).value(); }
+  Bytes quote() {
+    auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+    std::uint32_t size = aesm::read_quote_size_reply(reply(aesm::quote_size_request())).value();
+    return aesm::read_quote_reply(reply(aesm::quote_request(report, size, std::nullopt)), false).value().quote;
+  }
+
+  fake::TempFolder folder_;
+  fs::path socket_ = folder_.path() / "run" / "aesm.socket", state_ = folder_.path() / "state";
+};
+
+// ---- Serving ----
+
+TEST_F(QuoteHelperTest, recorded_frames_of_real_clients_get_replies_of_the_right_kind_and_size) {
+  auto helper = start();
+  for (const std::string& name : fake::aesm_requests()) {
+    SCOPED_TRACE(name);
+    RawClient client(socket_);
+    ASSERT_TRUE(client.send(fake::aesm_frame(name)));
+    auto got = client.receive_frame();
+    ASSERT_TRUE(got);
+    if (name.find("-quote") != std::string::npos) {
+      // Their reports are filler bytes: no Quoting Enclave may sign them.
+      EXPECT_EQ(base::to_hex(*got), "8a0102082f");
+      continue;
+    }
+    if (name.find("-size") != std::string::npos) {
+      EXPECT_GT(aesm::read_quote_size_reply(*got).value(), 1052u);
+      continue;
+    }
+    std::string standin = name.substr(0, name.find(".req"));
+    if (standin.starts_with("dcap_ql-init1")) standin = "dcap_ql-init1";
+    Bytes expected = fake::aesm_body(standin + ".standin-res");
+    EXPECT_EQ(got->size(), expected.size());
+    if (name.find("init1") != std::string::npos) {
+      EXPECT_EQ(aesm::read_init_size_reply(*got).value(), 32u);
+    } else if (name.find("init2") != std::string::npos) {
+      EXPECT_EQ(aesm::read_init_reply(*got)->pub_key_id, target().pub_key_id);
+    } else {
+      EXPECT_EQ(base::to_hex(*got), base::to_hex(expected));
+    }
+  }
+}
+
+TEST_F(QuoteHelperTest, quote_verifies_against_what_the_helper_published) {
+  auto helper = start();
+  Bytes quoted = quote();
+  auto collateral =
+      parse_collateral_json(base::read_text(quoting::public_collateral_path(state_), 1 << 20).value()).value();
+  auto root = TrustedRoot::from_pem(base::read_text(quoting::public_root_path(state_), 1 << 20).value()).value();
+  Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  auto verification = verify(quoted, collateral, root, now);
+  EXPECT_TRUE(judge(verification, Policy{}).trusted) << verification.detail;
+  EXPECT_FALSE(verify(quoted, collateral, TrustedRoot::intel(), now).verified());
+  EXPECT_TRUE(helper->wait_for_output("quote made mr_enclave=", kPatience));
+}
+
+TEST_F(QuoteHelperTest, keys_are_the_same_after_a_restart) {
+  auto helper = start();
+  auto before = target();
+  helper->signal(SIGTERM);
+  ASSERT_EQ(helper->wait(kPatience), 0);
+  helper = start();
+  EXPECT_EQ(target().pub_key_id, before.pub_key_id);
+  EXPECT_EQ(target().qe, before.qe);
+}
+
+TEST_F(QuoteHelperTest, socket_is_for_everybody_and_nothing_else_is_in_its_folder) {
+  auto helper = start();
+  struct stat found {};
+  ASSERT_EQ(::lstat(socket_.c_str(), &found), 0);
+  EXPECT_EQ(found.st_mode & 07777, 0666u);
+  EXPECT_EQ(std::distance(fs::directory_iterator(socket_.parent_path()), {}), 1);
+}
+
+TEST_F(QuoteHelperTest, log_says_loudly_that_quotes_are_simulated) {
+  auto helper = start();
+  EXPECT_THAT(helper->err(), HasSubstr("warn  QUOTES ARE SIMULATED"));
+}
+
+// ---- Bad input ----
+
+TEST_F(QuoteHelperTest, report_with_a_wrong_mac_is_an_invalid_report_and_logged) {
+  auto helper = start();
+  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  report.raw[431] ^= 1;
+  auto refused = aesm::read_quote_reply(reply(aesm::quote_request(report, 8192, std::nullopt)), false);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), HasSubstr("INVALID_REPORT (47)"));
+  EXPECT_TRUE(
+      helper->wait_for_output("request refused request=get_quote_ex code=\"INVALID_REPORT (47)\" reason=\"the "
+                              "report's MAC is wrong",
+                              kPatience))
+      << helper->err();
+  EXPECT_THAT(helper->err(), HasSubstr("peer_pid=" + std::to_string(::getpid())));
+  EXPECT_FALSE(quote().empty());
+}
+
+TEST_F(QuoteHelperTest, frames_that_break_the_protocol_are_closed_logged_and_cost_nobody_else) {
+  auto helper = start();
+  RawClient too_long(socket_), garbage(socket_), cut_off(socket_), empty(socket_), slow(socket_);
+  ASSERT_TRUE(too_long.send({0xff, 0xff, 0xff, 0x7f}));
+  ASSERT_TRUE(garbage.send_frame(Bytes(100, 0xff)));
+  Bytes half = fake::aesm_frame("quote_ex-quote.req");
+  half.resize(half.size() / 2);
+  ASSERT_TRUE(cut_off.send(half));
+  cut_off.shut_down_sending();
+  ASSERT_TRUE(empty.send({0, 0, 0, 0}));
+  ASSERT_TRUE(slow.send({0x10}));
+  expect_served();
+  for (RawClient* client : {&too_long, &garbage, &cut_off, &empty}) EXPECT_TRUE(client->closed_by_server());
+  for (int i = 0; i < 50; ++i) expect_served();
+  EXPECT_TRUE(slow.closed_by_server());  // after its five seconds
+  for (const char* reason : {"longer than the limit", "not a request", "cut off", "not complete in time"})
+    EXPECT_TRUE(helper->wait_for_output("frame rejected reason=\"" + std::string(reason) + "\"", kPatience)) << reason;
+  EXPECT_FALSE(quote().empty());
+}
+
+TEST_F(QuoteHelperTest, huge_buf_size_costs_nothing) {
+  auto helper = start();
+  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  Bytes got = reply(aesm::quote_request(report, 1 << 30, std::nullopt));
+  EXPECT_LT(got.size(), 20'000u);
+}
+
+TEST_F(QuoteHelperTest, idle_connections_do_not_keep_others_out) {
+  auto helper = start();
+  std::vector<std::unique_ptr<RawClient>> idle;
+  for (int i = 0; i < 300; ++i) idle.push_back(std::make_unique<RawClient>(socket_));
+  for (int i = 0; i < 20; ++i) expect_served();
+}
+
+TEST_F(QuoteHelperTest, flood_of_bad_frames_cannot_fill_the_log) {
+  auto helper = start();
+  for (int i = 0; i < 500; ++i) {
+    RawClient client(socket_);
+    ASSERT_TRUE(client.send({0, 0, 0, 0}));
+    ASSERT_TRUE(client.closed_by_server());
+  }
+  std::string log = helper->err();
+  int lines = 0;
+  for (std::size_t at = 0; (at = log.find("frame rejected", at)) != std::string::npos; ++at) ++lines;
+  EXPECT_GE(lines, 20);
+  EXPECT_LT(lines, 60);
+}
+
+// ---- Whose socket ----
+
+TEST_F(QuoteHelperTest, second_instance_takes_over_and_no_request_fails_meanwhile) {
+  auto first = start();
+  std::atomic<bool> stop = false;
+  std::atomic<int> served = 0, failed = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i)
+    clients.emplace_back([&] {
+      while (!stop) ++(ask(fake::aesm_body("quote_ex-num.req")) ? served : failed);
+    });
+  auto second = start();
+  EXPECT_EQ(first->wait(kPatience), 0) << first->output();
+  int so_far = served;
+  while (served < so_far + 100 && failed == 0) std::this_thread::yield();
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(failed, 0) << "of " << served;
+  EXPECT_THAT(first->err(), HasSubstr("a newer instance has taken over, pid " + std::to_string(second->pid())));
+  EXPECT_THAT(second->err(), HasSubstr("generation=2"));
+  EXPECT_FALSE(quote().empty());
+}
+
+TEST_F(QuoteHelperTest, stranger_who_answers_is_left_alone_and_named) {
+  fs::create_directories(socket_.parent_path());
+  auto stranger = net::listen_at(socket_).value();
+  auto finished = fake::run(argv());
+  EXPECT_EQ(finished.exit_code, 5);
+  EXPECT_THAT(finished.err,
+              HasSubstr("process " + std::to_string(::getpid()) + " already answers at " + socket_.string()));
+  EXPECT_THAT(finished.err, HasSubstr("--replace"));
+  EXPECT_TRUE(net::connect_to(socket_, 5s)) << "the stranger's socket is gone";
+}
+
+TEST_F(QuoteHelperTest, stranger_is_replaced_when_told_to) {
+  fs::create_directories(socket_.parent_path());
+  auto stranger = net::listen_at(socket_).value();
+  auto helper = start({"--replace"});
+  expect_served();
+}
+
+TEST_F(QuoteHelperTest, instance_with_another_state_directory_is_a_stranger) {
+  auto first = start();
+  auto argv_other = argv();
+  argv_other.back() = folder_.path() / "other-state";
+  auto finished = fake::run(argv_other);
+  EXPECT_EQ(finished.exit_code, 5) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr("process " + std::to_string(first->pid()) + " already answers"));
+  expect_served();
+}
+
+TEST_F(QuoteHelperTest, socket_that_a_killed_instance_left_behind_is_replaced) {
+  auto helper = start();
+  helper->signal(SIGKILL);
+  ASSERT_EQ(helper->wait(kPatience), 128 + SIGKILL);
+  ASSERT_TRUE(fs::exists(socket_));
+  helper = start();
+  expect_served();
+}
+
+TEST_F(QuoteHelperTest, file_in_the_sockets_place_is_not_destroyed) {
+  fs::create_directories(socket_.parent_path());
+  ASSERT_TRUE(base::write_file_atomic(socket_, base::as_bytes("precious"), 0600));
+  auto finished = fake::run(argv({"--replace"}));
+  EXPECT_EQ(finished.exit_code, 5) << finished.err;
+  EXPECT_EQ(base::read_text(socket_, 100).value(), "precious");
+}
+
+// ---- Ending ----
+
+TEST_F(QuoteHelperTest, sigterm_and_sigint_end_it_with_0_and_leave_the_socket_file) {
+  for (int number : {SIGTERM, SIGINT}) {
+    auto helper = start();
+    expect_served();
+    helper->signal(number);
+    EXPECT_EQ(helper->wait(kPatience), 0) << helper->output();
+    EXPECT_TRUE(fs::exists(socket_)) << "unlinked: a successor's socket would have been lost";
+    EXPECT_EQ(ask(fake::aesm_body("quote_ex-num.req")).error().kind(), ErrorKind::kUnavailable);
+  }
+}
+
+TEST_F(QuoteHelperTest, request_that_was_begun_is_answered_after_sigterm) {
+  auto helper = start();
+  RawClient begun(socket_);
+  Bytes frame = fake::aesm_frame("quote_ex-num.req");
+  ASSERT_TRUE(begun.send(ByteView(frame).first(6)));
+  expect_served();
+  helper->signal(SIGTERM);
+  ASSERT_TRUE(helper->wait_for_output("stopping signal=SIGTERM", kPatience));
+  ASSERT_TRUE(begun.send(ByteView(frame).subspan(6)));
+  EXPECT_EQ(begun.receive_frame(), fake::aesm_body("quote_ex-num.standin-res"));
+  EXPECT_EQ(helper->wait(kPatience), 0);
+}
+
+TEST_F(QuoteHelperTest, second_signal_ends_it_at_once) {
+  auto helper = start();
+  RawClient begun(socket_);
+  ASSERT_TRUE(begun.send({6, 0}));
+  expect_served();
+  helper->signal(SIGTERM);
+  ASSERT_TRUE(helper->wait_for_output("stopping", kPatience));
+  // It is not known when exactly the second one kills; but it is long before the five seconds of the held connection.
+  auto start_of_wait = std::chrono::steady_clock::now();
+  while (!helper->wait(10ms)) helper->signal(SIGTERM);
+  EXPECT_EQ(helper->wait(0ms), 128 + SIGTERM);
+  EXPECT_LT(std::chrono::steady_clock::now() - start_of_wait, 4s);
+}
+
+// ---- State and flags ----
+
+TEST_F(QuoteHelperTest, damaged_state_directory_is_reported_and_left_untouched) {
+  start()->signal(SIGTERM);
+  fs::path key = state_ / "private" / "pck.key";
+  std::string whole = base::read_text(key, 1 << 16).value();
+  ASSERT_TRUE(base::write_file_atomic(key, base::as_bytes(whole.substr(0, 120)), 0600));
+  auto before = content(state_);
+  auto finished = fake::run(argv());
+  EXPECT_EQ(finished.exit_code, 2) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr(key.string() + ": not a private key"));
+  EXPECT_THAT(finished.err, HasSubstr("Nothing was changed"));
+  EXPECT_EQ(content(state_), before);
+}
+
+TEST_F(QuoteHelperTest, folders_that_cannot_be_made_are_named) {
+  ASSERT_TRUE(base::write_file_atomic(folder_.path() / "file", base::as_bytes(""), 0600));
+  auto bad_state = argv();
+  bad_state.back() = folder_.path() / "file" / "state";
+  auto finished = fake::run(bad_state);
+  EXPECT_EQ(finished.exit_code, 3) << finished.err;
+  EXPECT_THAT(finished.err, HasSubstr((folder_.path() / "file" / "state").string()));
+}
+
+TEST_F(QuoteHelperTest, metrics_count_requests_errors_rejections_and_quotes) {
+  auto helper = start({"--metrics-listen", "127.0.0.1:0"});
+  std::string log = helper->err();
+  std::size_t at = log.find("address=127.0.0.1:");
+  ASSERT_NE(at, std::string::npos) << log;
+  int port = std::stoi(log.substr(at + 18));
+  quote();
+  reply(fake::aesm_body("quote_ex-quote.req"));
+  { RawClient(socket_).send({0, 0, 0, 0}); }
+
+  auto page = [&] {
+    base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<std::uint16_t>(port));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    net::set_timeout(fd.get(), kPatience);
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+    std::string request = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", text;
+    EXPECT_GT(::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL), 0);
+    char chunk[4096];
+    for (ssize_t n; (n = ::recv(fd.get(), chunk, sizeof chunk, 0)) > 0;)
+      text.append(chunk, static_cast<std::size_t>(n));
+    return text;
+  };
+  auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!testing::Value(page(), HasSubstr("enclayer_frames_rejected_total{reason=\"not_a_request\"} 1")) &&
+         std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  std::string text = page();
+  EXPECT_THAT(text, HasSubstr("enclayer_aesm_requests_total{code=\"0\",request=\"get_quote_ex\"} 1"));
+  EXPECT_THAT(text, HasSubstr("enclayer_aesm_requests_total{code=\"47\",request=\"get_quote_ex\"} 1"));
+  EXPECT_THAT(text, HasSubstr("enclayer_aesm_errors_total 1"));
+  EXPECT_THAT(text, HasSubstr("enclayer_quotes_total 1"));
+  EXPECT_THAT(text, HasSubstr("enclayer_connections_open 0"));
+  EXPECT_THAT(text, HasSubstr("enclayer_frames_rejected_total{reason=\"not_a_request\"} 1"));
+}
+
+TEST_F(QuoteHelperTest, help_teaches_and_wrong_flags_are_refused_with_1) {
+  auto help = fake::run({kProgram, "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("enclayer-quote-helper --platform sim --socket"));
+  EXPECT_EQ(fake::run({kProgram, "--version"}).exit_code, 0);
+  for (std::vector<std::string> wrong : {std::vector<std::string>{kProgram, "--nonsense"},
+                                         {kProgram, "extra"},
+                                         {kProgram, "--platform", "magic"},
+                                         {kProgram, "--socket"}}) {
+    auto finished = fake::run(wrong);
+    EXPECT_EQ(finished.exit_code, 1);
+    EXPECT_THAT(finished.err, HasSubstr("--help"));
+  }
+}
+
+TEST_F(QuoteHelperTest, hardware_is_the_default_and_never_falls_back_to_the_simulation) {
+  for (std::vector<std::string> platform : {std::vector<std::string>{}, {"--platform", "hardware"}}) {
+    std::vector<std::string> all = {kProgram, "--socket", socket_, "--state-dir", state_};
+    all.insert(all.end(), platform.begin(), platform.end());
+    auto finished = fake::run(all);
+    EXPECT_EQ(finished.exit_code, 4);
+    EXPECT_THAT(finished.err, HasSubstr("--platform sim"));
+    EXPECT_FALSE(fs::exists(socket_));
+    EXPECT_FALSE(fs::exists(state_));
+  }
+}
+
+}  // namespace
+}  // namespace enclayer
