@@ -7,7 +7,7 @@
 
 int main(int argc, char** argv) {
   using namespace enclayer;
-  CLI::App app("enclayer looks into SGX attestation quotes and verifies them, offline.", "enclayer");
+  CLI::App app("enclayer gets SGX attestation quotes, looks into them and verifies them, offline.", "enclayer");
   apps::add_common(app);
   app.require_subcommand(1);
   app.footer(
@@ -18,13 +18,19 @@ int main(int argc, char** argv) {
       "    enclayer verify --quote quote.bin --collateral collateral.json\n"
       "  Was it good on that day, if a platform that needs hardening is good enough?\n"
       "    enclayer verify --quote quote.bin --collateral collateral.json --at 2025-06-25T00:00:00Z \\\n"
-      "      --accept-tcb SWHardeningNeeded\n\n"
+      "      --accept-tcb SWHardeningNeeded\n"
+      "  A quote without SGX hardware, and all that its verification needs (enclayer-quote-helper --platform sim runs):\n"
+      "    enclayer quote --out quote.bin\n"
+      "    enclayer sim export --out collateral.json --root-ca-out root.pem\n"
+      "    enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem\n\n"
       "Exit codes: 0 done, or trusted; 1 the command line is wrong; 2 not trusted, or what was read is malformed;\n"
       "  3 a file cannot be read; 4 a service that is needed does not answer.\n"
       "Each command explains itself: enclayer verify --help");
 
   int exit_code = 0;
   apps::add_inspect(app, exit_code);
+  apps::add_quote(app, exit_code);
+  apps::add_sim(app, exit_code);
   apps::add_verify(app, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()), exit_code);
 
   if (auto outcome = apps::parse(app, argc, argv); !outcome.go_on) return outcome.exit_code;

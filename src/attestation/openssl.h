@@ -1,4 +1,4 @@
-// Small bridges to OpenSSL's types, for .cc files of this folder.
+// Small bridges to OpenSSL's types, for .cc files.
 #pragma once
 
 #include <openssl/asn1.h>
