@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "kubelet/grpc_log.h"
+#include "kubelet/grpc_runtime.h"
 #include "proto/deviceplugin.grpc.pb.h"
 
 namespace enclayer::kubelet {
@@ -138,7 +138,7 @@ class GrpcPluginServer final : public PluginServer, private Service {
                    "the path of the plugin's socket, " + socket_.string() + ", has " +
                        std::to_string(socket_.native().size()) + " bytes; a unix socket has room for " +
                        std::to_string(sizeof(sockaddr_un::sun_path) - 1) + "; use a shorter kubelet directory");
-    route_grpc_log();
+    start_grpc();
     grpc::ServerBuilder builder;
     builder.RegisterService(this);
     builder.SetMaxReceiveMessageSize(kMaxRequestBytes);

@@ -23,7 +23,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "kubelet/folder_watch.h"
-#include "kubelet/grpc_log.h"
+#include "kubelet/grpc_runtime.h"
 #include "kubelet/plugin_server.h"
 #include "proto/deviceplugin.grpc.pb.h"
 
@@ -102,6 +102,7 @@ class GrpcRegistration final : public Registration {
         registered_(registrations("ok")),
         not_registered_(registrations("error")),
         wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    start_grpc();
     thread_ = std::thread([this] { run(); });
   }
 
@@ -124,44 +125,52 @@ class GrpcRegistration final : public Registration {
   }
 
   void run() {
+    remove_dead_sockets(our_folder_, plugin_.resource);
+    std::optional<FileIdentity> known;
     milliseconds pause = timing_.shortest_pause;
     bool waiting_said = false;
-    remove_dead_sockets(our_folder_, plugin_.resource);
     while (!stopping_) {
       watch_.arm(device_plugins_);
       auto kubelet = identity_of(kubelet_socket_);
-      int error = kubelet ? connect_error(kubelet_socket_) : ENOENT;
-      if (error != 0) {
+      if (kubelet != known)
+        pause = timing_.shortest_pause;  // what an earlier kubelet did does not count against this one
+      known = kubelet;
+
+      if (int error = kubelet ? connect_error(kubelet_socket_) : ENOENT; error != 0) {
         if (!waiting_said)
           log::info("waiting for the kubelet",
                     {{"socket", kubelet_socket_.string()}, {"reason", std::strerror(error)}});
         waiting_said = true;
-        wait_for_another_kubelet(kubelet, kubelet ? pause : timing_.look_again);
-        pause = std::min(pause * 2, timing_.longest_pause);
-        continue;
+        wait_for_another_kubelet(known, kubelet ? pause : timing_.look_again);
+      } else {
+        waiting_said = false;
+        // A kubelet that takes us and drops us again at once is not asked in a tight loop.
+        if (one_round(*kubelet, pause) >= timing_.longest_pause) pause = timing_.shortest_pause;
+        wait_for_another_kubelet(known, pause);
       }
-      waiting_said = false;
-
-      auto begun = steady_clock::now();
-      auto round = begin_round(*kubelet);
-      if (round) {
-        registered_.add();
-        established_ = true;
-        stay(**round, *kubelet);
-        established_ = false;
-        bool cut = (*round)->server->watchers() > 0;
-        round->reset();
-        if (cut) settle();
-      } else if (!stopping_) {
-        not_registered_.add();
-        log::warn("registration failed, trying again",
-                  {{"resource", plugin_.resource}, {"reason", round.error().message()}, {"pause_ms", pause.count()}});
-      }
-      // A kubelet that takes us and drops us again at once is not asked in a tight loop.
-      if (round && steady_clock::now() - begun >= timing_.longest_pause) pause = timing_.shortest_pause;
-      wait_for_another_kubelet(kubelet, pause);
       pause = std::min(pause * 2, timing_.longest_pause);
     }
+  }
+
+  // Registers and stays registered until the round is over; how long that was.
+  steady_clock::duration one_round(const FileIdentity& kubelet, milliseconds pause) {
+    auto round = begin_round(kubelet);
+    if (!round) {
+      if (stopping_) return {};
+      not_registered_.add();
+      log::warn("registration failed, trying again",
+                {{"resource", plugin_.resource}, {"reason", round.error().message()}, {"pause_ms", pause.count()}});
+      return {};
+    }
+    registered_.add();
+    auto begun = steady_clock::now();
+    established_ = true;
+    stay(**round, kubelet);
+    established_ = false;
+    bool cut = (*round)->server->watchers() > 0;
+    round->reset();
+    if (cut) settle();
+    return steady_clock::now() - begun;
   }
 
   struct Round {
@@ -175,6 +184,7 @@ class GrpcRegistration final : public Registration {
     std::string name = fresh_socket_name(plugin_.resource);
     round->socket = our_folder_ / name;
     ENCLAYER_TRY(round->server, PluginServer::serve(plugin_, round->socket, metrics_, [this] { wake(); }));
+    log::debug("registering", {{"resource", plugin_.resource}, {"socket", round->socket.string()}});
     ENCLAYER_CHECK(call_register(std::string(kSubfolder) + "/" + name));
     log::info("registered with the kubelet", {{"resource", plugin_.resource}, {"socket", round->socket.string()}});
 
@@ -194,7 +204,6 @@ class GrpcRegistration final : public Registration {
   }
 
   Result<> call_register(const std::string& endpoint) {
-    route_grpc_log();
     grpc::ChannelArguments arguments;
     arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");  // grpc-go refuses a path here
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);       // no back-off left over from an earlier try

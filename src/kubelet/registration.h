@@ -29,7 +29,7 @@ class Registration {
   struct Timing {
     std::chrono::milliseconds register_deadline{20'000};  // the kubelet takes up to 10 s to call back
     std::chrono::milliseconds list_deadline{10'000};      // from Register's answer to the list on its way
-    std::chrono::milliseconds shortest_pause{10};     // between tries; doubles up to the longest; a new kubelet.sock
+    std::chrono::milliseconds shortest_pause{2};      // between tries; doubles up to the longest; a new kubelet.sock
     std::chrono::milliseconds longest_pause{10'000};  // ends it at once
     std::chrono::milliseconds settle{100};            // after a stream that the kubelet still had open was cut
     std::chrono::milliseconds look_again{30'000};     // without being woken: what inotify might have missed

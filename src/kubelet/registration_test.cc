@@ -117,13 +117,22 @@ TEST_F(RegistrationTest, restarted_kubelet_gets_the_list_again_from_a_fresh_sock
   auto registration = start(7);
   expect_devices(7);
   std::string first = kubelet_.resource(kName).endpoint;
-  for (int i = 0; i < 3; ++i) {
-    ASSERT_TRUE(kubelet_.restart());
-    expect_devices(7);
-  }
+  ASSERT_TRUE(kubelet_.restart());
+  expect_devices(7);
   EXPECT_NE(kubelet_.resource(kName).endpoint, first);
-  EXPECT_EQ(kubelet_.resource(kName).registrations, 4);
-  EXPECT_EQ(sockets_in(our_folder_), 1u) << "sockets of former rounds were left";
+  EXPECT_EQ(sockets_in(our_folder_), 1u) << "the socket of the former round was left";
+}
+
+TEST_F(RegistrationTest, kubelet_that_restarts_all_the_time_is_served_at_once_each_time) {
+  ASSERT_TRUE(kubelet_.start());
+  auto registration = start(7);
+  expect_devices(7);
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(kubelet_.restart());
+    auto seen =
+        kubelet_.wait_for_devices(kName, 7, 5s);  // takes 10 ms, or 10 s when a pause or a deadline was waited out
+    ASSERT_TRUE(seen) << "restart " << i << ": " << seen.error().message();
+  }
 }
 
 TEST_F(RegistrationTest, kubelet_that_was_away_for_a_while_is_found_again) {
@@ -218,7 +227,8 @@ TEST_F(RegistrationTest, two_resources_live_beside_each_other) {
 TEST_F(RegistrationTest, the_largest_node_is_listed_and_given_away_in_one_piece) {
   ASSERT_TRUE(kubelet_.start());
   auto registration = start(262'144);
-  expect_devices(262'144);
+  auto seen = kubelet_.wait_for_devices(kName, 262'144, 90s);  // a sanitizer makes the stand-in's parsing slow
+  ASSERT_TRUE(seen) << seen.error().message();
   auto given = kubelet_.allocate(kName, 262'144);
   ASSERT_TRUE(given) << given.error().message();
   EXPECT_EQ(given->envs.at("GIVEN"), "262144");

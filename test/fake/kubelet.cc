@@ -1,5 +1,6 @@
 #include "fake/kubelet.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -82,7 +83,11 @@ struct KnownResource {
 }  // namespace
 
 struct Kubelet::Impl : api::Registration::Service {
-  explicit Impl(fs::path folder) : device_plugins(std::move(folder) / "device-plugins") {}
+  explicit Impl(fs::path folder) : device_plugins(std::move(folder) / "device-plugins") {
+    // gRPC stays up: when its last object goes it shuts down and may wait 10 s for a poller of its own.
+    static const int kStarted = (grpc_init(), 0);
+    static_cast<void>(kStarted);
+  }
 
   const fs::path device_plugins;
   fs::path socket() const { return device_plugins / "kubelet.sock"; }

@@ -143,6 +143,17 @@ TEST_F(DevicePlugin, registers_again_with_a_restarted_kubelet) {
   EXPECT_EQ(our_sockets(), 1u);
 }
 
+TEST_F(DevicePlugin, serves_a_kubelet_that_restarts_all_the_time_at_once_each_time) {
+  ASSERT_TRUE(kubelet_.start());
+  start();
+  expect_devices(8192);
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(kubelet_.restart());
+    auto seen = kubelet_.wait_for_devices(kName, 8192, 5s);  // takes 10 ms, or 10 s when something was waited out
+    ASSERT_TRUE(seen) << "restart " << i << ": " << seen.error().message() << "\n" << plugin_->output();
+  }
+}
+
 TEST_F(DevicePlugin, waits_for_a_kubelet_that_comes_later) {
   start();
   ASSERT_TRUE(plugin_->wait_for_output("waiting for the kubelet", kSoon)) << plugin_->output();

@@ -1,5 +1,6 @@
-#include "kubelet/grpc_log.h"
+#include "kubelet/grpc_runtime.h"
 
+#include <grpc/grpc.h>
 #include <grpc/support/log.h>
 
 #include <mutex>
@@ -8,7 +9,7 @@
 
 namespace enclayer::kubelet {
 
-void route_grpc_log() {
+void start_grpc() {
   static std::once_flag once;
   std::call_once(once, [] {
     gpr_set_log_function([](gpr_log_func_args* line) {
@@ -18,6 +19,7 @@ void route_grpc_log() {
       else
         base::log::debug("gRPC reports", {{"text", line->message}});
     });
+    grpc_init();  // and no grpc_shutdown
   });
 }
 
