@@ -50,7 +50,7 @@ class DevicePlugin : public testing::Test {
     return argv;
   }
 
-  void start(const std::vector<std::string>& flags = {"--platform", "sim"}) {
+  void start(const std::vector<std::string>& flags = {"--platform", "sim", "--sim-epc", "64Mi"}) {
     plugin_ = std::make_unique<fake::Process>(command(flags));
   }
 
@@ -83,7 +83,7 @@ class DevicePlugin : public testing::Test {
 
 TEST_F(DevicePlugin, offers_one_device_per_mib_with_short_ids) {
   ASSERT_TRUE(kubelet_.start());
-  start({"--platform", "sim", "--sim-epc", "8Gi"});
+  start({"--platform", "sim"});  // 8Gi unless told otherwise
   expect_devices(8192);
   auto ids = kubelet_.device_ids(kName);
   EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 8192u);
@@ -93,7 +93,7 @@ TEST_F(DevicePlugin, offers_one_device_per_mib_with_short_ids) {
 TEST_F(DevicePlugin, gives_a_container_the_device_under_both_paths_and_says_that_it_is_simulated) {
   ASSERT_TRUE(kubelet_.start());
   start();
-  expect_devices(8192);
+  expect_devices(64);
   auto given = kubelet_.allocate(kName, 10);
   ASSERT_TRUE(given) << given.error().message();
   ASSERT_EQ(given->devices.size(), 2u);
@@ -135,9 +135,9 @@ TEST_F(DevicePlugin, refuses_a_device_that_it_never_offered_and_goes_on) {
 TEST_F(DevicePlugin, registers_again_with_a_restarted_kubelet) {
   ASSERT_TRUE(kubelet_.start());
   start();
-  expect_devices(8192);
+  expect_devices(64);
   ASSERT_TRUE(kubelet_.restart());
-  expect_devices(8192);
+  expect_devices(64);
   EXPECT_EQ(kubelet_.resource(kName).registrations, 2);
   EXPECT_TRUE(kubelet_.allocate(kName, 1));
   EXPECT_EQ(our_sockets(), 1u);
@@ -146,10 +146,10 @@ TEST_F(DevicePlugin, registers_again_with_a_restarted_kubelet) {
 TEST_F(DevicePlugin, serves_a_kubelet_that_restarts_all_the_time_at_once_each_time) {
   ASSERT_TRUE(kubelet_.start());
   start();
-  expect_devices(8192);
+  expect_devices(64);
   for (int i = 0; i < 20; ++i) {
     ASSERT_TRUE(kubelet_.restart());
-    auto seen = kubelet_.wait_for_devices(kName, 8192, 5s);  // takes 10 ms, or 10 s when something was waited out
+    auto seen = kubelet_.wait_for_devices(kName, 64, 5s);  // takes 10 ms, or 10 s when something was waited out
     ASSERT_TRUE(seen) << "restart " << i << ": " << seen.error().message() << "\n" << plugin_->output();
   }
 }
@@ -158,7 +158,7 @@ TEST_F(DevicePlugin, waits_for_a_kubelet_that_comes_later) {
   start();
   ASSERT_TRUE(plugin_->wait_for_output("waiting for the kubelet", kSoon)) << plugin_->output();
   ASSERT_TRUE(kubelet_.start());  // the folder is made, then the socket
-  expect_devices(8192);
+  expect_devices(64);
 }
 
 TEST_F(DevicePlugin, waits_for_a_socket_that_comes_later_into_a_folder_that_is_there) {
@@ -166,14 +166,14 @@ TEST_F(DevicePlugin, waits_for_a_socket_that_comes_later_into_a_folder_that_is_t
   start();
   ASSERT_TRUE(plugin_->wait_for_output("waiting for the kubelet", kSoon)) << plugin_->output();
   ASSERT_TRUE(kubelet_.start());
-  expect_devices(8192);
+  expect_devices(64);
 }
 
 TEST_F(DevicePlugin, ends_with_0_on_either_signal_and_leaves_no_socket) {
   ASSERT_TRUE(kubelet_.start());
   for (int number : {SIGTERM, SIGINT}) {
     start();
-    expect_devices(8192);
+    expect_devices(64);
     plugin_->signal(number);
     EXPECT_EQ(plugin_->wait(kSoon), 0) << plugin_->output();
     EXPECT_EQ(our_sockets(), 0u);
@@ -191,34 +191,34 @@ TEST_F(DevicePlugin, ends_with_0_while_it_waits_for_the_kubelet) {
 TEST_F(DevicePlugin, end_of_an_old_instance_does_not_touch_the_socket_of_a_new_one) {
   ASSERT_TRUE(kubelet_.start());
   start();
-  expect_devices(8192);
+  expect_devices(64);
   std::unique_ptr<fake::Process> old = std::move(plugin_);
-  start({"--platform", "sim", "--sim-epc", "4Gi"});
-  expect_devices(4096);
+  start({"--platform", "sim", "--sim-epc", "32Mi"});
+  expect_devices(32);
   old->signal(SIGTERM);
   EXPECT_EQ(old->wait(kSoon), 0) << old->output();
   EXPECT_EQ(our_sockets(), 1u);
-  EXPECT_EQ(kubelet_.resource(kName).allocatable, 4096u);
-  EXPECT_TRUE(kubelet_.allocate(kName, 4096));
+  EXPECT_EQ(kubelet_.resource(kName).allocatable, 32u);
+  EXPECT_TRUE(kubelet_.allocate(kName, 32));
 }
 
 TEST_F(DevicePlugin, takes_the_place_of_a_killed_instance_and_removes_its_socket) {
   ASSERT_TRUE(kubelet_.start());
   start();
-  expect_devices(8192);
+  expect_devices(64);
   plugin_->signal(SIGKILL);
   plugin_->wait(kSoon);
   expect_devices(0);
   EXPECT_EQ(our_sockets(), 1u);
   start();
-  expect_devices(8192);
+  expect_devices(64);
   EXPECT_EQ(our_sockets(), 1u);
 }
 
 TEST_F(DevicePlugin, serves_metrics_and_health) {
   ASSERT_TRUE(kubelet_.start());
-  start({"--platform", "sim", "--metrics-listen", "127.0.0.1:0", "--log-format", "json"});
-  expect_devices(8192);
+  start({"--platform", "sim", "--sim-epc", "64Mi", "--metrics-listen", "127.0.0.1:0", "--log-format", "json"});
+  expect_devices(64);
   ASSERT_TRUE(kubelet_.allocate(kName, 10));
   EXPECT_FALSE(kubelet_.allocate_ids(kName, {"zzz"}));
   ASSERT_TRUE(plugin_->wait_for_output("metrics served", kSoon)) << plugin_->output();
@@ -227,7 +227,7 @@ TEST_F(DevicePlugin, serves_metrics_and_health) {
   std::string address = log.substr(at, log.find('"', at) - at);
   std::string page = http_get(address, "/metrics");
   for (const std::string& line :
-       {std::string("enclayer_epc_mib 8192"), "enclayer_list_streams{resource=\"" + kName + "\"} 1",
+       {std::string("enclayer_epc_mib 64"), "enclayer_list_streams{resource=\"" + kName + "\"} 1",
         "enclayer_registrations_total{resource=\"" + kName + "\",result=\"ok\"} 1",
         "enclayer_allocations_total{resource=\"" + kName + "\",result=\"ok\"} 1",
         "enclayer_allocations_total{resource=\"" + kName + "\",result=\"error\"} 1"})
