@@ -38,7 +38,9 @@ constexpr auto kDescription =
 constexpr auto kFooter =
     "\nExamples:\n"
     "  enclayer-device-plugin\n"
-    "      on an SGX node; as a DaemonSet with /dev (read-only) and /var/lib/kubelet/device-plugins mounted\n"
+    "      on an SGX node\n"
+    "  enclayer-device-plugin --dev-root /host/dev\n"
+    "      in a DaemonSet that mounts the host's /dev there, read-only, and /var/lib/kubelet/device-plugins\n"
     "  enclayer-device-plugin --platform sim --sim-epc 4Gi\n"
     "      on any node, for a try: 4,096 MiB of EPC that is none\n"
     "  enclayer-device-plugin --metrics-listen 127.0.0.1:9110 --log-format json\n"
@@ -76,7 +78,7 @@ Result<EpcOffer> find_offer(const CLI::App& app, const Flags& flags) {
   return offer_of_hardware(flags.resource, flags.dev_root, flags.sysfs_root);
 }
 
-// Serves until SIGTERM or SIGINT, which every thread has blocked.
+// Serves until SIGTERM or SIGINT, which every thread has blocked until then.
 Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
   ENCLAYER_CHECK(kubelet::check_resource_name(flags.resource));
   ENCLAYER_TRY(EpcOffer offer, find_offer(app, flags));
@@ -95,6 +97,7 @@ Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
 
   int signal_number = 0;
   ::sigwait(&ends, &signal_number);
+  ::pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);  // a second one ends us at once
   log::info("stopping", {{"signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"}});
   registration.reset();
   return {};

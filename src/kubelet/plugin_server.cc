@@ -20,7 +20,7 @@ namespace {
 namespace log = base::log;
 namespace api = v1beta1;
 
-constexpr auto kGrace = std::chrono::seconds(1);
+constexpr std::int64_t kGraceMs = 1'000;
 
 grpc::Status to_status(const Error& error) {
   return {static_cast<grpc::StatusCode>(base::at_border(error.kind()).grpc_status), error.message()};
@@ -127,7 +127,7 @@ class GrpcPluginServer final : public PluginServer, private Service {
       for (ListStream* stream : streams_) open.push_back(stream->shared_from_this());
     }
     for (auto& stream : open) stream->close();
-    server_->Shutdown(std::chrono::system_clock::now() + kGrace);
+    server_->Shutdown(gpr_time_from_millis(kGraceMs, GPR_TIMESPAN));
     server_->Wait();
     ::unlink(socket_.c_str());  // gRPC mostly has; the name is ours alone
   }

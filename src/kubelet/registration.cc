@@ -217,7 +217,7 @@ class GrpcRegistration final : public Registration {
     request.set_resource_name(plugin_.resource);
     api::Empty answer;
     grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + timing_.register_deadline);
+    context.set_deadline(gpr_time_from_millis(timing_.register_deadline.count(), GPR_TIMESPAN));
     {
       std::lock_guard lock(call_mutex_);
       if (stopping_) return Error(ErrorKind::kUnavailable, "stopping");

@@ -2,8 +2,11 @@
 #include "kubelet/registration.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <set>
+#include <thread>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -30,7 +33,8 @@ std::size_t sockets_in(const fs::path& folder) {
 
 class RegistrationTest : public testing::Test {
  protected:
-  std::unique_ptr<Registration> start(std::size_t devices, const std::string& name = kName) {
+  std::unique_ptr<Registration> start(std::size_t devices, const std::string& name = kName,
+                                      Registration::Timing timing = {}) {
     Plugin plugin{name, DeviceList::of(devices).value(), [](std::span<const std::size_t> given) -> Result<Grant> {
                     Grant grant;
                     grant.envs["GIVEN"] = std::to_string(given.size());
@@ -38,7 +42,7 @@ class RegistrationTest : public testing::Test {
                     grant.mounts.push_back({"/inside", "/outside", true});
                     return grant;
                   }};
-    auto started = Registration::start(std::move(plugin), folder_.path() / "device-plugins", metrics_);
+    auto started = Registration::start(std::move(plugin), folder_.path() / "device-plugins", metrics_, timing);
     EXPECT_TRUE(started) << started.error().message();
     return std::move(*started);
   }
@@ -194,6 +198,31 @@ TEST_F(RegistrationTest, end_comes_at_once_while_nothing_answers) {
   fs::create_directory(folder_.path() / "device-plugins");
   start(7).reset();
   EXPECT_LT(std::chrono::steady_clock::now() - begun, kSoon);
+}
+
+TEST_F(RegistrationTest, kubelet_that_takes_calls_and_answers_none_is_given_up_and_the_next_one_served) {
+  fs::path path = folder_.path() / "device-plugins" / "kubelet.sock";
+  fs::create_directory(path.parent_path());
+  base::UniqueFd silent(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.native().copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(silent.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(silent.get(), 16), 0);
+
+  Registration::Timing timing;
+  timing.register_deadline = 100ms;
+  auto registration = start(7, kName, timing);
+  auto deadline = std::chrono::steady_clock::now() + kSoon;
+  const std::string failed = R"(enclayer_registrations_total{resource="example.com/epc",result="error"} 2)";
+  while (metrics_.text().find(failed) == std::string::npos && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  EXPECT_NE(metrics_.text().find(failed), std::string::npos) << metrics_.text();
+
+  registration.reset();  // also while a call hangs
+  registration = start(7);
+  ASSERT_TRUE(kubelet_.start());
+  expect_devices(7);
 }
 
 TEST_F(RegistrationTest, dead_socket_of_a_killed_instance_is_removed_and_a_stranger_is_left_alone) {

@@ -69,9 +69,7 @@ Result<Platform> find_platform(const Cpuid& cpuid, const std::filesystem::path& 
   if (!cpu.sgx)
     return missing("the processor does not have SGX, or the hypervisor does not show it (CPUID leaf 7, EBX bit 2 is 0)",
                    "Use a machine with SGX (on Azure a DCsv3 or DCdsv3 size); for a try without one: --platform sim");
-  if (!cpu.sgx1)
-    return missing("SGX is switched off (CPUID leaf 12H, EAX bit 0 is 0)",
-                   "Enable SGX in the BIOS; 'software controlled' is not enough");
+  if (!cpu.sgx1) return missing("SGX is switched off (CPUID leaf 12H, EAX bit 0 is 0)", "Enable SGX in the BIOS");
   if (!cpu.launch_control)
     return missing(
         "the processor has no flexible launch control, SGX_LC (CPUID leaf 7, ECX bit 30 is 0), and Linux does not "
