@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "attestation/tcb_status.h"
+#include "fake/print_reason.h"
 #include "fake/quote_case.h"
 
 namespace enclayer {

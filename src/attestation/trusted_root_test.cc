@@ -3,6 +3,7 @@
 #include "attestation/certificate.h"
 #include "base/bytes.h"
 #include "enclayer/verify.h"
+#include "fake/print_reason.h"
 #include "fake/quote_case.h"
 
 namespace enclayer {

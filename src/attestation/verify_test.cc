@@ -7,12 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "enclayer/policy.h"
+#include "fake/print_reason.h"
 #include "fake/quote_case.h"
 
 namespace enclayer {
-
-void PrintTo(Reason reason, std::ostream* out) { *out << to_string(reason); }
-
 namespace {
 
 using fake::quote_case;

@@ -6,6 +6,7 @@
 
 #include "enclayer/policy.h"
 #include "enclayer/verify.h"
+#include "fake/print_reason.h"
 #include "quoting/sim_enclave.h"
 #include "quoting/sim_qe.h"
 

@@ -1,0 +1,422 @@
+// Evidence that only a certificate authority can make, with one thing wrong in it: whoever holds the trusted key, or a
+// PCK, errs or lies. Each is refused for that very thing. sim_ca_test.cc has what an honest simulation could come to
+// issue.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "attestation/p256.h"
+#include "base/bytes.h"
+#include "enclayer/policy.h"
+#include "enclayer/verify.h"
+#include "fake/print_reason.h"
+#include "quoting/sim_ca.h"
+#include "quoting/sim_enclave.h"
+
+namespace enclayer::quoting {
+namespace {
+
+using attestation::sha256;
+using std::chrono::seconds;
+
+const Time kNow = parse_time("2026-11-21T10:00:00Z").value();
+
+void append_le(Bytes& out, std::uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) out.push_back(static_cast<std::uint8_t>(value >> 8 * i));
+}
+
+// A quote from its parts, each open to lies; what has to be signed is signed as it then is.
+struct QuoteOrder {
+  std::uint16_t version = 3;
+  ReportBody enclave = sim_enclave_body({});
+  ReportBody qe = sim_qe_body();
+  Bytes auth_data = Bytes(32, 7);
+  std::optional<ByteArray<64>> attestation_key;  // another one than signs
+  std::uint8_t report_data_tail = 0;             // last byte of the QE's report data
+  std::optional<std::string> chain;
+};
+
+Bytes make_quote(const QuoteOrder& order, const SimCa& ca) {
+  SigningKey key = SigningKey::generate().value();
+  ByteArray<64> attestation_key = order.attestation_key.value_or(key.public_key());
+
+  Bytes out;
+  append_le(out, order.version, 2);
+  append_le(out, QuoteHeader::kEcdsaP256, 2);
+  append_le(out, QuoteHeader::kSgx, 4);
+  append_le(out, 0, 4);
+  base::append(out, QuoteHeader::kIntelVendor);
+  out.resize(QuoteHeader::kSize);
+  if (order.version == 5) {
+    append_le(out, 1, 2);
+    append_le(out, ReportBody::kSize, 4);
+  }
+  base::append(out, order.enclave.to_bytes());
+  ByteArray<64> signature = key.sign(out).value();
+
+  ReportBody qe = order.qe;
+  ByteArray<32> digest = sha256(attestation_key, order.auth_data);
+  std::copy(digest.begin(), digest.end(), qe.report_data.begin());
+  qe.report_data.back() = order.report_data_tail;
+  std::string chain = order.chain.value_or(ca.pck_chain());
+  Bytes certification;
+  base::append(certification, qe.to_bytes());
+  base::append(certification, ca.pck.key.sign(qe.to_bytes()).value());
+  append_le(certification, order.auth_data.size(), 2);
+  base::append(certification, order.auth_data);
+  append_le(certification, CertificationData::kPckChain, 2);
+  append_le(certification, chain.size(), 4);
+  base::append(certification, base::as_bytes(chain));
+  if (order.version >= 4) {
+    Bytes wrapped;
+    append_le(wrapped, CertificationData::kQeReportCertification, 2);
+    append_le(wrapped, certification.size(), 4);
+    base::append(wrapped, certification);
+    certification = wrapped;
+  }
+  append_le(out, 128 + certification.size(), 4);
+  base::append(out, signature);
+  base::append(out, attestation_key);
+  base::append(out, certification);
+  return out;
+}
+
+class HostileCa : public testing::Test {
+ protected:
+  Verification verification() {
+    SimCa ca = make_sim_ca(ca_order_).value();
+    Collateral collateral = issue_collateral(ca, order_).value();
+    if (change_issued_) change_issued_(ca, collateral);
+    auto root = TrustedRoot::from_pem(ca.root.certificate);
+    return verify(make_quote(quote_, ca), collateral, root ? *root : TrustedRoot::intel(), kNow);
+  }
+  Reason reason() { return verification().reason; }
+
+  SimCaOrder ca_order_ = sim_ca_order(kNow);
+  CollateralOrder order_ = collateral_order(kNow);
+  QuoteOrder quote_;
+  std::function<void(const SimCa&, Collateral&)> change_issued_;
+};
+
+// Signs `json` again after a change to it, as the TCB signing key would.
+void resign(const SimCa& ca, std::string& text, Bytes& signature,
+            const std::function<void(nlohmann::ordered_json&)>& change) {
+  auto json = nlohmann::ordered_json::parse(text);
+  change(json);
+  text = json.dump();
+  auto raw = ca.tcb_signing.key.sign(base::as_bytes(text)).value();
+  signature.assign(raw.begin(), raw.end());
+}
+
+TEST_F(HostileCa, quotes_of_an_enclave_verify_in_all_three_versions) {
+  for (std::uint16_t version : {3, 4, 5}) {
+    quote_.version = version;
+    Verification v = verification();
+    EXPECT_EQ(v.reason, Reason::kOk) << version << ": " << v.detail;
+  }
+}
+
+TEST_F(HostileCa, authentication_data_may_have_any_size) {
+  for (std::size_t size : {0, 1, 16, 64, 0xffff}) {
+    quote_.auth_data = Bytes(size, 1);
+    EXPECT_EQ(reason(), Reason::kOk) << size;
+  }
+}
+
+TEST_F(HostileCa, qe_report_data_has_to_end_in_zeros) {
+  quote_.report_data_tail = 1;
+  EXPECT_EQ(reason(), Reason::kInvalidQeReportData);
+}
+
+TEST_F(HostileCa, attestation_key_that_is_certified_but_not_the_one_that_signed_is_refused) {
+  quote_.attestation_key = SigningKey::generate()->public_key();
+  EXPECT_EQ(reason(), Reason::kInvalidQuoteSignature);
+}
+
+TEST_F(HostileCa, attestation_key_off_the_curve_is_refused_though_the_pck_vouches_for_it) {
+  quote_.attestation_key = ByteArray<64>{};
+  EXPECT_EQ(reason(), Reason::kInvalidQuoteSignature);
+  quote_.attestation_key->fill(0xff);
+  EXPECT_EQ(reason(), Reason::kInvalidQuoteSignature);
+}
+
+TEST_F(HostileCa, debug_enclave_verifies_and_is_a_matter_of_policy) {
+  quote_.enclave.attributes.flags |= Attributes::kDebug;
+  Verification v = verification();
+  EXPECT_EQ(v.reason, Reason::kOk);
+  EXPECT_EQ(judge(v, {}).reason, Reason::kDebugEnclave);
+  EXPECT_TRUE(judge(v, {{TcbStatus::kUpToDate}, true}).trusted);
+}
+
+TEST_F(HostileCa, quoting_enclave_in_debug_mode_or_of_another_product_is_refused) {
+  quote_.qe.attributes.flags |= Attributes::kDebug;
+  EXPECT_EQ(reason(), Reason::kQeIdentityMismatch);
+  quote_.qe = sim_qe_body();
+  quote_.qe.isv_prod_id = 2;
+  EXPECT_EQ(reason(), Reason::kQeIdentityMismatch);
+  quote_.qe = sim_qe_body();
+  quote_.qe.misc_select = 1;
+  EXPECT_EQ(reason(), Reason::kQeIdentityMismatch);
+}
+
+TEST_F(HostileCa, quoting_enclave_out_of_date_draws_the_platform_down) {
+  order_.qe_levels = {{kSimSvn + 1, "UpToDate", order_.issued}, {kSimSvn, "OutOfDate", order_.issued}};
+  EXPECT_EQ(verification().tcb_status, TcbStatus::kOutOfDate);
+  order_.tcb_levels[0].status = "ConfigurationNeeded";
+  EXPECT_EQ(verification().tcb_status, TcbStatus::kOutOfDateConfigurationNeeded);
+}
+
+TEST_F(HostileCa, revoked_quoting_enclave_or_platform_is_never_trusted) {
+  Policy everything{{TcbStatus::kUpToDate, TcbStatus::kOutOfDate, TcbStatus::kRevoked}, true};
+  order_.qe_levels[0].status = "Revoked";
+  Verification v = verification();
+  EXPECT_EQ(v.reason, Reason::kTcbRevoked);
+  EXPECT_FALSE(judge(v, everything).trusted);
+  order_ = collateral_order(kNow);
+  order_.tcb_levels[0].status = "Revoked";
+  v = verification();
+  EXPECT_EQ(v.reason, Reason::kTcbRevoked);
+  EXPECT_FALSE(judge(v, everything).trusted);
+}
+
+TEST_F(HostileCa, status_that_is_not_known_is_refused_where_it_matters_and_only_there) {
+  order_.tcb_levels[0].status = "Splendid";
+  EXPECT_EQ(reason(), Reason::kTcbUnrecognizedStatus);
+  order_ = collateral_order(kNow);
+  order_.qe_levels[0].status = "Splendid";
+  EXPECT_EQ(reason(), Reason::kTcbUnrecognizedStatus);
+  order_.qe_levels[0].status = "SWHardeningNeeded";  // of a platform, never of a QE
+  EXPECT_EQ(reason(), Reason::kTcbUnrecognizedStatus);
+
+  order_ = collateral_order(kNow);
+  SimTcbLevel newer = order_.tcb_levels[0];
+  newer.components[0] = kSimSvn + 1;
+  newer.status = "Splendid";
+  order_.tcb_levels.insert(order_.tcb_levels.begin(), newer);
+  EXPECT_EQ(reason(), Reason::kOk);
+}
+
+TEST_F(HostileCa, platform_below_every_level_is_not_supported) {
+  order_.tcb_levels[0].pce_svn = kSimSvn + 1;
+  EXPECT_EQ(reason(), Reason::kTcbNotSupported);
+}
+
+TEST_F(HostileCa, two_levels_with_the_same_numbers_are_refused) {
+  order_.tcb_levels.push_back(order_.tcb_levels[0]);
+  order_.tcb_levels[1].status = "Revoked";
+  EXPECT_EQ(reason(), Reason::kSgxTcbInfoInvalid);
+  order_ = collateral_order(kNow);
+  order_.qe_levels.push_back(order_.qe_levels[0]);
+  EXPECT_EQ(reason(), Reason::kSgxEnclaveIdentityInvalid);
+}
+
+TEST_F(HostileCa, levels_in_any_order_give_the_same_status) {
+  SimTcbLevel lower = order_.tcb_levels[0];
+  lower.components[5] = 0;
+  lower.status = "OutOfDate";
+  order_.tcb_levels = {lower, order_.tcb_levels[0]};
+  EXPECT_EQ(verification().tcb_status, TcbStatus::kUpToDate);
+}
+
+TEST_F(HostileCa, json_that_is_signed_but_of_the_future_is_refused) {
+  order_.issued = kNow + seconds(1);
+  EXPECT_EQ(reason(), Reason::kSgxTcbInfoExpired);
+  order_ = collateral_order(kNow);
+  change_issued_ = [](const SimCa& ca, Collateral& c) {
+    resign(ca, c.qe_identity, c.qe_identity_signature,
+           [](auto& json) { json["issueDate"] = format_time(kNow + seconds(1)); });
+  };
+  EXPECT_EQ(reason(), Reason::kSgxEnclaveIdentityExpired);
+}
+
+TEST_F(HostileCa, json_that_is_signed_but_past_its_next_update_is_refused) {
+  order_.expires = kNow - seconds(1);
+  EXPECT_EQ(reason(), Reason::kSgxTcbInfoExpired);
+  order_ = collateral_order(kNow);
+  change_issued_ = [](const SimCa& ca, Collateral& c) {
+    resign(ca, c.qe_identity, c.qe_identity_signature,
+           [](auto& json) { json["nextUpdate"] = format_time(kNow - seconds(1)); });
+  };
+  EXPECT_EQ(reason(), Reason::kSgxEnclaveIdentityExpired);
+}
+
+TEST_F(HostileCa, signed_json_of_another_version_kind_or_platform_is_refused) {
+  auto tcb_info_with = [&](const std::function<void(nlohmann::ordered_json&)>& change) {
+    change_issued_ = [=](const SimCa& ca, Collateral& c) { resign(ca, c.tcb_info, c.tcb_info_signature, change); };
+    return reason();
+  };
+  auto identity_with = [&](const std::function<void(nlohmann::ordered_json&)>& change) {
+    change_issued_ = [=](const SimCa& ca, Collateral& c) {
+      resign(ca, c.qe_identity, c.qe_identity_signature, change);
+    };
+    return reason();
+  };
+  EXPECT_EQ(tcb_info_with([](auto&) {}), Reason::kOk);
+  EXPECT_EQ(identity_with([](auto&) {}), Reason::kOk);
+  EXPECT_EQ(tcb_info_with([](auto& j) { j["version"] = 4; }), Reason::kSgxTcbInfoUnsupportedFormat);
+  EXPECT_EQ(tcb_info_with([](auto& j) { j["tcbType"] = 1; }), Reason::kSgxTcbInfoUnsupportedFormat);
+  EXPECT_EQ(tcb_info_with([](auto& j) { j["id"] = "TDX"; }), Reason::kTcbInfoMismatch);
+  EXPECT_EQ(tcb_info_with([](auto& j) { j["pceId"] = "0001"; }), Reason::kTcbInfoMismatch);
+  EXPECT_EQ(tcb_info_with([](auto& j) { j.erase("nextUpdate"); }), Reason::kSgxTcbInfoInvalid);
+  EXPECT_EQ(identity_with([](auto& j) { j["version"] = 3; }), Reason::kSgxEnclaveIdentityUnsupportedVersion);
+  EXPECT_EQ(identity_with([](auto& j) { j["id"] = "TD_QE"; }), Reason::kQeIdentityMismatch);
+  EXPECT_EQ(identity_with([](auto& j) { j["id"] = "QVE"; }), Reason::kQeIdentityMismatch);
+  EXPECT_EQ(identity_with([](auto& j) { j.erase("mrsigner"); }), Reason::kSgxEnclaveIdentityInvalid);
+}
+
+TEST_F(HostileCa, each_certificate_outside_its_life_is_refused) {
+  struct {
+    CertificateOrder SimCaOrder::*which;
+    Reason reason;
+  } table[] = {{&SimCaOrder::root, Reason::kSgxPckCertChainExpired},
+               {&SimCaOrder::pck_ca, Reason::kSgxPckCertChainExpired},
+               {&SimCaOrder::pck, Reason::kSgxPckCertChainExpired},
+               {&SimCaOrder::tcb_signing, Reason::kSgxSigningCertChainExpired}};
+  for (const auto& row : table) {
+    ca_order_ = sim_ca_order(kNow);
+    (ca_order_.*row.which).not_after = kNow - seconds(1);
+    EXPECT_EQ(reason(), row.reason);
+    ca_order_ = sim_ca_order(kNow);
+    (ca_order_.*row.which).not_before = kNow + seconds(1);
+    EXPECT_EQ(reason(), row.reason) << "not valid yet";
+    ca_order_ = sim_ca_order(kNow);
+    (ca_order_.*row.which).not_before = (ca_order_.*row.which).not_after = kNow;
+    EXPECT_EQ(reason(), Reason::kOk) << "both ends belong to the life of a certificate";
+  }
+}
+
+TEST_F(HostileCa, crls_of_the_future_are_refused) {
+  order_.root_crl.this_update = kNow + seconds(1);
+  EXPECT_EQ(reason(), Reason::kSgxCrlExpired);
+  order_ = collateral_order(kNow);
+  order_.pck_crl.this_update = kNow + seconds(1);
+  EXPECT_EQ(reason(), Reason::kSgxCrlExpired);
+}
+
+TEST_F(HostileCa, certificates_that_may_not_do_what_they_do_are_refused) {
+  struct {
+    CertificateOrder SimCaOrder::*which;
+    const char *constraints, *usage;
+    Reason reason;
+  } table[] = {
+      {&SimCaOrder::root, "critical,CA:TRUE,pathlen:0", nullptr, Reason::kSgxRootCaInvalidExtensions},
+      {&SimCaOrder::root, nullptr, "critical,keyCertSign", Reason::kSgxRootCaInvalidExtensions},
+      {&SimCaOrder::pck_ca, "critical,CA:FALSE", nullptr, Reason::kSgxIntermediateCaInvalidExtensions},
+      {&SimCaOrder::pck_ca, nullptr, "critical,cRLSign", Reason::kSgxIntermediateCaInvalidExtensions},
+      {&SimCaOrder::pck_ca, nullptr, "critical,keyCertSign", Reason::kSgxIntermediateCaInvalidExtensions},
+      {&SimCaOrder::pck, "critical,CA:TRUE", nullptr, Reason::kSgxPckInvalidExtensions},
+      {&SimCaOrder::pck, nullptr, "critical,nonRepudiation", Reason::kSgxPckInvalidExtensions},
+      {&SimCaOrder::pck, nullptr, "critical,digitalSignature,keyCertSign", Reason::kSgxPckInvalidExtensions},
+      {&SimCaOrder::tcb_signing, "critical,CA:TRUE", nullptr, Reason::kSgxTcbSigningCertInvalidExtensions},
+      {&SimCaOrder::tcb_signing, nullptr, "critical,keyAgreement", Reason::kSgxTcbSigningCertInvalidExtensions},
+  };
+  for (const auto& row : table) {
+    ca_order_ = sim_ca_order(kNow);
+    if (row.constraints != nullptr) (ca_order_.*row.which).basic_constraints = row.constraints;
+    if (row.usage != nullptr) (ca_order_.*row.which).key_usage = row.usage;
+    EXPECT_EQ(reason(), row.reason) << (ca_order_.*row.which).common_name << " "
+                                    << (row.usage ? row.usage : row.constraints);
+  }
+}
+
+TEST_F(HostileCa, certificates_are_known_by_their_names) {
+  ca_order_.root.common_name = "SIMULATED Root";
+  EXPECT_EQ(reason(), Reason::kSgxRootCaMissing);
+  ca_order_ = sim_ca_order(kNow);
+  ca_order_.pck_ca.common_name = "SIMULATED SGX Intermediate";
+  EXPECT_EQ(reason(), Reason::kSgxIntermediateCaMissing);
+  ca_order_ = sim_ca_order(kNow);
+  ca_order_.pck.common_name = "SIMULATED SGX Certificate";
+  EXPECT_EQ(reason(), Reason::kSgxPckMissing);
+  ca_order_ = sim_ca_order(kNow);
+  ca_order_.tcb_signing.common_name = "SIMULATED SGX Signing";
+  EXPECT_EQ(reason(), Reason::kSgxTcbSigningCertMissing);
+}
+
+TEST_F(HostileCa, pck_certificate_has_five_or_seven_sgx_items_and_no_other_number) {
+  ca_order_.pck.sgx->platform.reset();
+  EXPECT_EQ(reason(), Reason::kOk) << "five";
+  ca_order_.pck.sgx->sgx_type = 3;
+  EXPECT_EQ(reason(), Reason::kSgxPckInvalidExtensions);
+  ca_order_.pck.sgx.reset();
+  EXPECT_EQ(reason(), Reason::kSgxPckInvalidExtensions) << "none";
+}
+
+TEST_F(HostileCa, evidence_of_another_ca_with_the_same_names_is_refused) {
+  SimCa other = make_sim_ca(sim_ca_order(kNow)).value();
+  Collateral theirs = issue_collateral(other, order_).value();
+  auto with = [&](const std::function<void(Collateral&)>& change) {
+    change_issued_ = [=](const SimCa&, Collateral& c) { change(c); };
+    return reason();
+  };
+  EXPECT_EQ(with([&](Collateral& c) { c.root_ca_crl = theirs.root_ca_crl; }), Reason::kSgxCrlInvalidExtensions);
+  EXPECT_EQ(with([&](Collateral& c) { c.pck_crl = theirs.pck_crl; }), Reason::kSgxCrlInvalidExtensions);
+  EXPECT_EQ(with([&](Collateral& c) { c.pck_crl_issuer_chain = theirs.pck_crl_issuer_chain; }),
+            Reason::kSgxCaCertInvalid);
+  EXPECT_EQ(with([&](Collateral& c) { c.tcb_info_issuer_chain = theirs.tcb_info_issuer_chain; }),
+            Reason::kSgxTcbSigningCertChainUntrusted);
+  EXPECT_EQ(with([&](Collateral& c) { c.qe_identity_issuer_chain = theirs.qe_identity_issuer_chain; }),
+            Reason::kSgxTcbSigningCertChainUntrusted);
+  EXPECT_EQ(with([&](Collateral& c) { c.tcb_info_signature = theirs.tcb_info_signature; }),
+            Reason::kTcbInfoInvalidSignature);
+}
+
+TEST_F(HostileCa, chain_that_mixes_two_cas_with_the_same_names_is_refused) {
+  SimCa other = make_sim_ca(sim_ca_order(kNow)).value();
+  SimCa ca = make_sim_ca(ca_order_).value();
+  Collateral collateral = issue_collateral(ca, order_).value();
+  TrustedRoot root = TrustedRoot::from_pem(ca.root.certificate).value();
+  auto reason_of = [&](const Identity& pck, const Identity& pck_ca, const Identity& top) {
+    quote_.chain = pck.certificate + pck_ca.certificate + top.certificate;
+    return verify(make_quote(quote_, ca), collateral, root, kNow).reason;
+  };
+  EXPECT_EQ(reason_of(ca.pck, ca.pck_ca, ca.root), Reason::kOk);
+  EXPECT_EQ(reason_of(ca.pck, ca.pck_ca, other.root), Reason::kSgxIntermediateCaInvalidIssuer);
+  EXPECT_EQ(reason_of(ca.pck, other.pck_ca, ca.root), Reason::kSgxIntermediateCaInvalidIssuer);
+  EXPECT_EQ(reason_of(other.pck, ca.pck_ca, ca.root), Reason::kSgxPckInvalidIssuer);
+  EXPECT_EQ(reason_of(other.pck, other.pck_ca, other.root), Reason::kSgxPckCertChainUntrusted);
+}
+
+TEST_F(HostileCa, tcb_signing_certificate_that_the_pck_ca_issued_is_refused) {
+  change_issued_ = [&](const SimCa& ca, Collateral& c) {
+    c.tcb_info_issuer_chain =
+        issue_certificate(ca_order_.tcb_signing, ca.tcb_signing.key, &ca.pck_ca).value() + ca.root.certificate;
+  };
+  EXPECT_EQ(reason(), Reason::kSgxTcbSigningCertInvalidIssuer);
+}
+
+TEST_F(HostileCa, pck_holder_cannot_sign_collateral_or_certificates) {
+  change_issued_ = [&](const SimCa& ca, Collateral& c) {
+    c.tcb_info_issuer_chain =
+        issue_certificate(ca_order_.tcb_signing, ca.pck.key, &ca.pck).value() + ca.pck.certificate;
+  };
+  EXPECT_EQ(reason(), Reason::kSgxRootCaMissing);
+}
+
+TEST_F(HostileCa, names_of_intel_do_not_make_a_root_trusted) {
+  for (CertificateOrder* order : {&ca_order_.root, &ca_order_.pck_ca, &ca_order_.tcb_signing, &ca_order_.pck}) {
+    order->common_name.replace(0, 9, "Intel");
+    order->organization = "Intel Corporation";
+  }
+  SimCa ca = make_sim_ca(ca_order_).value();
+  Bytes quote = make_quote(quote_, ca);
+  Collateral collateral = issue_collateral(ca, order_).value();
+  EXPECT_EQ(verify(quote, collateral, TrustedRoot::intel(), kNow).reason, Reason::kSgxPckCertChainUntrusted);
+
+  Verification custom = verify(quote, collateral, TrustedRoot::from_pem(ca.root.certificate).value(), kNow);
+  EXPECT_EQ(custom.reason, Reason::kOk);
+  EXPECT_TRUE(custom.custom_root) << "never taken for Intel's";
+  EXPECT_FALSE(custom.simulated);
+}
+
+TEST_F(HostileCa, simulation_is_told_even_where_it_is_refused) {
+  SimCa ca = make_sim_ca(ca_order_).value();
+  Verification v = verify(make_quote(quote_, ca), issue_collateral(ca, order_).value(), TrustedRoot::intel(), kNow);
+  EXPECT_EQ(v.reason, Reason::kSgxPckCertChainUntrusted);
+  EXPECT_TRUE(v.simulated);
+  EXPECT_FALSE(v.custom_root);
+}
+
+}  // namespace
+}  // namespace enclayer::quoting
