@@ -7,7 +7,8 @@ target_compile_options(enclayer_flags INTERFACE -Wall -Wextra -Wpedantic -Wshado
                                                 -fstack-protector-strong)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # At -O2, g++ 12 sees overruns in std::string operator+ and vector::insert that are not there (GCC bugs 105651, 105329).
-  target_compile_options(enclayer_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
+  target_compile_options(enclayer_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow
+                                                  -Wno-stringop-overread)
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # Boost 1.74 does not know that clang has coroutines; libstdc++ 12 keeps them in the std namespace.
   target_compile_definitions(enclayer_flags INTERFACE BOOST_ASIO_HAS_CO_AWAIT=1 BOOST_ASIO_HAS_STD_COROUTINE=1)
