@@ -1,0 +1,143 @@
+"""Outside: builds, then the node in namespaces of its own, then the comparison of the machine with what it was."""
+
+import argparse
+import fcntl
+import json
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import builds, cache, footprint, isolation
+from .process import wait_for
+from .scenario import Scenario
+from .steps import Failure, Steps, say
+
+PRODUCT = builds.E2E.parent.parent / "build/release/bin"
+BINARIES = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper"]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="test/e2e/run", description="The end-to-end test on a real kubelet; see test/e2e/README.md.")
+    parser.add_argument("--check-tools", action="store_true", help="only look for the tools that the run needs")
+    parser.add_argument("--bin", type=Path, default=PRODUCT, help="folder of the binaries under test (default: build/release/bin)")
+    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.check_tools:
+        return 0
+    if options.inside:
+        return inside(options.inside)
+    return outside(options.bin.resolve())
+
+
+def outside(product):
+    isolation.on_terminate_exit()
+    missing = [name for name in BINARIES if not (product / name).is_file()]
+    if missing:
+        print(f"test/e2e/run: not in {product}: {', '.join(missing)}. Run 'make build' first.", file=sys.stderr)
+        return 1
+    with only_one_run():
+        logs = cache.folder() / "logs"
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.mkdir()
+        work = Path(tempfile.mkdtemp(prefix="enclayer-e2e-"))
+        begin = time.monotonic()
+        isolation.remove_cgroups()  # a run that was killed could not do it
+        before = footprint.take(work)
+        steps = Steps(logs / "steps.json")
+        code = 1
+        try:
+            with isolation.work_folder(work):
+                paths = build(steps, logs, product)
+                (work / "paths.json").write_text(json.dumps({name: str(path) for name, path in paths.items()}))
+                with isolation.cgroup_root(), isolation.kubelet_dir():
+                    code = isolation.run_inside(["--inside", str(work)])
+        except Failure as why:
+            print(f"\n{why}", file=sys.stderr)
+        except KeyboardInterrupt:
+            print("\ninterrupted", file=sys.stderr)
+            code = 130
+        except SystemExit as told:
+            print("\nterminated", file=sys.stderr)
+            code = told.code
+        try:
+            with steps.step("the machine is as it was"):
+                compare(before, work)
+        except Failure as why:
+            print(f"\n{why}", file=sys.stderr)
+            code = code or 1
+        return closing(steps, code, logs, time.monotonic() - begin)
+
+
+def build(steps, logs, product):
+    log = logs / "build.log"
+    with steps.step("Debian's containerd and runc"):
+        builds.debian_packages(log)
+        say(builds.versions())
+    with steps.step(f"the kubelet of Kubernetes {builds.kubernetes_version()}, from source"):
+        kubelet = builds.kubelet(log).get("compiling; 5 to 10 minutes on two cores when nothing is cached")
+    with steps.step("the pods' program and the pod-resources client"):
+        programs = builds.pod_programs(log).get("compiling")
+    with steps.step("the Rust crate aesm-client"):
+        aesm_client = builds.aesm_client(log).get("compiling; about a minute")
+    with steps.step("the Python package dcap-qvl"):
+        dcap_qvl = builds.dcap_qvl(log).get("installing")
+    return {
+        "product": product,
+        "logs": logs,
+        "kubelet": kubelet / "kubelet",
+        "workload": programs / "workload",
+        "podresources": programs / "podresources",
+        "aesm_client": aesm_client / "e2e-aesm-client",
+        "dcap_qvl": dcap_qvl,
+    }
+
+
+def inside(work):
+    isolation.first_process(work)
+    paths = {name: Path(path) for name, path in json.loads((work / "paths.json").read_text()).items()}
+    logs = paths["logs"]
+    try:
+        Scenario(Steps(logs / "steps.json"), work, logs, paths).run()
+    except Failure as why:
+        print(f"\n{why}", file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextmanager
+def only_one_run():
+    """The kubelet's paths and our cgroup exist once on a machine."""
+    cache.folder().mkdir(parents=True, exist_ok=True)
+    with (cache.folder() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"test/e2e/run: another run holds {lock.name}")
+        yield
+
+
+def compare(before, work):
+    def same():
+        changed = footprint.differences(before, footprint.take(work))
+        if changed:
+            raise Failure("\n  ".join(["the machine has changed:", *changed]))
+        return True
+
+    wait_for("the machine is as it was", same, 10)
+    say(f"{len(before)} facts compared: sysctls, cgroups, interfaces, mounts, paths, processes")
+
+
+def closing(steps, code, logs, seconds):
+    passed, failed = steps.state().values()
+    if code and not failed:
+        failed = 1  # interrupted inside a step
+    print(f"\n{seconds:.0f} s; logs: {logs}")
+    print(f"{passed} passed, {failed} failed", flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

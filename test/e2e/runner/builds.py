@@ -1,0 +1,105 @@
+"""What the run needs besides the product's own binaries: packages, the kubelet, the pods' program, the two peers."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from .cache import Artefact, build_command
+from .process import output
+from .steps import Failure, say
+
+E2E = Path(__file__).resolve().parent.parent
+GO = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off", "CGO_ENABLED": "0"}
+PACKAGES = {"containerd": ["containerd", "ctr", "containerd-shim-runc-v2"], "runc": ["runc"]}
+
+
+def debian_packages(log):
+    """containerd and runc. Whether the package starts a daemon is left to policy-rc.d, which says no meanwhile."""
+    wanted = [package for package, programs in PACKAGES.items() if not all(map(shutil.which, programs))]
+    if not wanted:
+        say("containerd and runc are there")
+        return
+    if not shutil.which("apt-get"):
+        raise Failure(f"missing, and no apt-get to install them with: {', '.join(wanted)}")
+    say(f"installing Debian's {' and '.join(wanted)} (no daemon is started)")
+    policy = Path("/usr/sbin/policy-rc.d")
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    try:
+        environment = {"DEBIAN_FRONTEND": "noninteractive"}
+        apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300"]
+        build_command([*apt, "update"], cwd="/", log=log, env=environment)
+        build_command([*apt, "install", "-y", "--no-install-recommends", *wanted], cwd="/", log=log, env=environment)
+    finally:
+        if ours:
+            policy.unlink()
+
+
+def versions():
+    text = output(["containerd", "--version"]) + output(["runc", "--version"])
+    return "\n".join(line for line in text.splitlines() if line.startswith(("containerd ", "runc ")))
+
+
+def kubernetes_version():
+    return re.search(r"k8s\.io/kubernetes (v[0-9.]+)", (E2E / "k8s/go.mod").read_text()).group(1)
+
+
+def kubelet(log):
+    version = kubernetes_version()
+    _, minor, _ = version.split(".")
+    # Without these the kubelet calls itself v0.0.0-master.
+    stamp = {
+        "gitVersion": version, "gitMajor": "1", "gitMinor": minor, "gitCommit": "unknown", "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z",
+    }
+    flags = "-s -w " + " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamp.items())
+
+    def build(into):
+        build_command(
+            ["go", "build", "-trimpath", "-ldflags", flags, "-o", into, "k8s.io/kubernetes/cmd/kubelet"], cwd=E2E / "k8s", log=log, env=GO
+        )
+
+    sources = [E2E / "k8s/go.mod", E2E / "k8s/go.sum"]
+    return Artefact("kubelet", sources, [flags, output(["go", "env", "GOVERSION"])], build)
+
+
+def pod_programs(log):
+    """`workload` runs in the pods, `podresources` asks the kubelet."""
+    packages = ["./workload", "./podresources"]
+
+    def build(into):
+        build_command(["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{into}/", *packages], cwd=E2E / "k8s", log=log, env=GO)
+
+    sources = [E2E / "k8s/go.mod", E2E / "k8s/go.sum", *sorted((E2E / "k8s").glob("*/*.go"))]
+    return Artefact("pod-programs", sources, [packages, output(["go", "env", "GOVERSION"])], build)
+
+
+def aesm_client(log):
+    crate = E2E / "rust"
+
+    def build(into):
+        # Cargo keeps its work folder outside the repository.
+        target = into / "target"
+        build_command(["cargo", "test", "--release", "--locked"], cwd=crate, log=log, env={"CARGO_TARGET_DIR": str(target)})
+        build_command(["cargo", "build", "--release", "--locked"], cwd=crate, log=log, env={"CARGO_TARGET_DIR": str(target)})
+        shutil.copy2(target / "release/e2e-aesm-client", into)
+        shutil.rmtree(target)
+
+    sources = [crate / "Cargo.toml", crate / "Cargo.lock", *sorted((crate / "src").glob("*.rs"))]
+    return Artefact("aesm-client", sources, output(["cargo", "--version"]), build)
+
+
+def dcap_qvl(log):
+    requirements = E2E / "python/requirements.txt"
+
+    def build(into):
+        # A folder of its own rather than a venv: pip alone is enough, and the system's Python stays as it is.
+        build_command(
+            [sys.executable, "-m", "pip", "install", "--quiet", "--root-user-action=ignore", "--only-binary", ":all:",
+             "--target", into, "-r", requirements], cwd="/", log=log,
+        )
+
+    return Artefact("dcap-qvl", [requirements], sys.version, build)

@@ -1,0 +1,187 @@
+"""One Kubernetes node without a control plane: containerd, and a standalone kubelet that runs static pods."""
+
+import json
+import os
+import socket
+import ssl
+import urllib.request
+
+from .isolation import CGROUP, KUBELET_DIR
+from .process import Daemon, output, wait_for
+
+NODE = "e2e"
+PAUSE_IMAGE = "localhost/enclayer-e2e/pause:1"
+PATH = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"  # runc and the shim
+
+
+class Containerd:
+    def __init__(self, work, logs):
+        self.folder = work / "containerd"
+        self.socket = self.folder / "containerd.sock"
+        self.daemon = Daemon("containerd", logs / "containerd.log")
+
+    def start(self):
+        self.folder.mkdir()
+        config = self.folder / "config.toml"
+        config.write_text(self.config())
+        self.daemon.start(["containerd", "--config", config], env={**os.environ, "PATH": PATH})
+        wait_for("containerd serves its CRI plugin", self.serves_cri, 30)
+
+    def serves_cri(self):
+        return any(line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in self.ctr("plugins", "ls").splitlines())
+
+    def load(self, tar_file):
+        self.ctr("--namespace", "k8s.io", "images", "import", tar_file)
+
+    def ctr(self, *arguments):
+        return output(["ctr", "--address", self.socket, *arguments])
+
+    def config(self):
+        # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc cannot lower a score and every pod would fail.
+        # native: works on any file system, and our images are small.
+        return f"""
+version = 2
+root = "{self.folder}/root"
+state = "{self.folder}/state"
+[grpc]
+  address = "{self.socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{self.folder}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE_IMAGE}"
+  restrict_oom_score_adj = true
+  stream_server_address = "127.0.0.1"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{self.folder}/cni/bin"
+    conf_dir = "{self.folder}/cni/conf"
+"""
+
+
+class Kubelet:
+    """`program` is the kubelet binary, `podresources` the client of its pod-resources socket."""
+
+    def __init__(self, program, podresources, containerd, work, logs):
+        self.program = program
+        self.podresources = podresources
+        self.containerd = containerd
+        self.folder = work / "kubelet-config"
+        self.manifests = self.folder / "manifests"
+        self.daemon = Daemon("kubelet", logs / "kubelet.log")
+        self.port = None
+
+    def start(self):
+        self.manifests.mkdir(parents=True, exist_ok=True)
+        (self.folder / "resolv.conf").touch()
+        self.port = free_port()
+        config = self.folder / "config.json"
+        config.write_text(json.dumps(self.config(), indent=2))
+        self.daemon.start(
+            [self.program, "--config", config, "--root-dir", KUBELET_DIR, "--hostname-override", NODE, "--node-ip", "127.0.0.1",
+             "--cert-dir", self.folder / "certificates", "--v", "2"],
+            env={**os.environ, "PATH": PATH},
+        )
+
+    def config(self):
+        return {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "staticPodPath": str(self.manifests),
+            "containerRuntimeEndpoint": f"unix://{self.containerd.socket}",
+            # Only loopback, and a network namespace that holds nothing else.
+            "address": "127.0.0.1",
+            "port": self.port,
+            "readOnlyPort": 0,
+            "healthzPort": 0,
+            "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+            "authorization": {"mode": "AlwaysAllow"},
+            "makeIPTablesUtilChains": False,
+            "resolvConf": str(self.folder / "resolv.conf"),
+            # The machine's limits: cgroup v1, and a root without CAP_SYS_RESOURCE.
+            "failCgroupV1": False,
+            "cgroupDriver": "cgroupfs",
+            "cgroupRoot": f"/{CGROUP}",
+            "enforceNodeAllocatable": [],
+            "oomScoreAdj": 0,
+            "failSwapOn": False,
+            "localStorageCapacityIsolation": False,
+            # A full disk or memory elsewhere on the machine is not what is tested.
+            "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
+            "imageGCHighThresholdPercent": 100,
+            "volumePluginDir": str(self.folder / "volume-plugins"),
+            "fileCheckFrequency": "1s",
+        }
+
+    def resources(self):
+        """The pod-resources API: `allocatable` per resource, `pods` with the device ids that each holds."""
+        return json.loads(output([self.podresources, KUBELET_DIR / "pod-resources/kubelet.sock"]))
+
+    def pod(self, name):
+        """The pod as the kubelet reports it, or None while it knows none of that name."""
+        unverified = ssl.create_default_context()
+        unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+        with urllib.request.urlopen(f"https://127.0.0.1:{self.port}/pods", timeout=5, context=unverified) as reply:
+            pods = json.load(reply)["items"] or []
+        return next((pod for pod in pods if pod["metadata"]["name"] == full_name(name)), None)
+
+    def run_pod(self, manifest):
+        name = manifest["metadata"]["name"]
+        temporary = self.manifests / f".{name}"  # the kubelet ignores names with a leading dot
+        temporary.write_text(json.dumps(manifest, indent=2))
+        temporary.rename(self.manifests / f"{name}.json")
+
+    def remove_pod(self, name):
+        (self.manifests / f"{name}.json").unlink()
+
+
+def full_name(name):
+    """What the kubelet calls a static pod."""
+    return f"{name}-{NODE}"
+
+
+def pod_manifest(name, image, arguments, *, limits=None, mounts=(), env=None):
+    """A pod of one container. `mounts`: (host path, hostPath type, container path). hostNetwork, so no CNI is needed."""
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "Never",
+        "args": [str(argument) for argument in arguments],
+        "env": [{"name": key, "value": value} for key, value in (env or {}).items()],
+        "volumeMounts": [{"name": f"host-{index}", "mountPath": inside} for index, (_, _, inside) in enumerate(mounts)],
+    }
+    if limits:
+        container["resources"] = {"limits": limits}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "hostNetwork": True,
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 1,
+            "containers": [container],
+            "volumes": [
+                {"name": f"host-{index}", "hostPath": {"path": str(host), "type": kind}} for index, (host, kind, _) in enumerate(mounts)
+            ],
+        },
+    }
+
+
+def free_port():
+    """A loopback port that the kernel picks; nobody else is in this network namespace to take it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def why_not_running(pod):
+    """What the kubelet says of a pod that did not come up."""
+    if pod is None:
+        return "the kubelet does not know the pod"
+    status = pod["status"]
+    states = [container["state"] for container in status.get("containerStatuses", [])]
+    return f"phase {status.get('phase')}, reason {status.get('reason')}, message {status.get('message')}, containers {json.dumps(states)}"
+
