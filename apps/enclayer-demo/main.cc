@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <mutex>
@@ -318,10 +319,12 @@ int main(int argc, char** argv) {
     std::perror("enclayer-demo: cannot make a temporary folder");
     return 3;
   }
+  std::atomic<bool> interrupted = false;
   std::thread signal_thread([&] {
     int number = 0;
     ::sigwait(&signals, &number);
     if (number == SIGUSR1) return;  // the demo is over
+    interrupted = true;
     stage.clear();
     std::fprintf(stderr, "\nenclayer-demo: stopped, nothing is left behind\n");
     ::_exit(128 + number);
@@ -331,6 +334,7 @@ int main(int argc, char** argv) {
   std::filesystem::path build = self.parent_path().parent_path();
   demo::Demo demo(stage, build / "bin", self, ENCLAYER_SAMPLE);
   auto done = demo.run();
+  if (interrupted) signal_thread.join();  // which ends the process
   if (!done) {
     std::fprintf(stderr, "\nenclayer-demo: FAILED: %s\n", done.error().message().c_str());
     demo.print_logs();
