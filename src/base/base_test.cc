@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -60,6 +61,18 @@ TEST(File, atomic_write_replaces_content_and_sets_the_mode) {
   ASSERT_EQ(::stat(path.c_str(), &found), 0);
   EXPECT_EQ(found.st_mode & 0777, 0600u);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "a temporary file was left";
+}
+
+TEST(File, pipes_are_written_to_and_never_replaced) {
+  fake::TempFolder folder;
+  auto path = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  UniqueFd reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  ASSERT_TRUE(write_file_atomic(path, as_bytes("hello"), 0644));
+  char text[8];
+  EXPECT_EQ(::read(reader.get(), text, sizeof text), 5);
+  EXPECT_TRUE(std::filesystem::is_fifo(path));
+  EXPECT_EQ(write_file_atomic(folder.path(), as_bytes("x"), 0644).error().kind(), ErrorKind::kIo);
 }
 
 TEST(File, longer_than_the_limit_and_missing_files_are_told_apart) {

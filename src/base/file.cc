@@ -57,6 +57,12 @@ Result<std::string> read_text(const std::filesystem::path& path, std::size_t max
 }
 
 Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, mode_t mode) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode)) {
+    UniqueFd there(::open(path.c_str(), O_WRONLY | O_CLOEXEC));  // says itself what is wrong with a folder
+    if (!there) return failed("cannot open", path);
+    return write_all(there.get(), content, path);
+  }
   std::string temporary = path.string() + ".XXXXXX";
   UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) return failed("cannot make a file beside", path);

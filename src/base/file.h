@@ -43,6 +43,7 @@ Result<std::string> read_text(const std::filesystem::path& path, std::size_t max
 
 // Replaces the file as a whole: temporary name in the same folder, fsync, rename, fsync of the folder. Readers see the
 // old content or the new. The new file has exactly `mode`.
+// What is there and is no plain file (/dev/null, a pipe) is written to and stays what it is.
 Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, mode_t mode);
 
 // Makes the folder and its parents; the last one has exactly `mode`, made or found.
