@@ -22,6 +22,7 @@
 #include "quoting/sim_platform.h"
 #include "quoting/sim_qe.h"
 #include "responder.h"
+#include "sgx/platform.h"
 
 namespace enclayer::quote_helper {
 namespace {
@@ -127,10 +128,15 @@ void let_the_next_signal_kill(const sigset_t& ends) {
   ::pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);
 }
 
+// What is missing on this machine or, where nothing is, in this version. A simulation is never started in its place.
+Error no_hardware_quotes() {
+  auto platform = sgx::find_platform(sgx::cpuid_of_this_machine(), "/dev", "/sys");
+  std::string missing = platform ? "the hardware quote source is not in this version yet" : platform.error().message();
+  return {ErrorKind::kUnavailable, missing + ". --platform sim makes simulated quotes, which prove nothing"};
+}
+
 Result<> run(const Flags& flags, const sigset_t& ends) {
-  if (flags.daemon.platform == apps::Platform::kHardware)
-    return Error(ErrorKind::kUnavailable,
-                 "the hardware quote source is not in this version yet; --platform sim runs the simulated one");
+  if (flags.daemon.platform == apps::Platform::kHardware) return no_hardware_quotes();
   auto socket = std::filesystem::absolute(flags.socket), state_dir = std::filesystem::absolute(flags.state_dir);
 
   log::warn("QUOTES ARE SIMULATED: they prove nothing, and verify only for who trusts this simulation's root");
