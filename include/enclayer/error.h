@@ -3,6 +3,7 @@
 // (verify.h).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -30,17 +31,23 @@ std::string_view to_string(ErrorKind kind);
 
 class Error {
  public:
-  Error(ErrorKind kind, std::string message) : kind_(kind), message_(std::move(message)) {}
+  Error(ErrorKind kind, std::string message, std::uint32_t code = 0)
+      : kind_(kind), message_(std::move(message)), code_(code) {}
 
   ErrorKind kind() const { return kind_; }
   const std::string& message() const { return message_; }
 
+  // Where a protocol tells errors apart more finely than the kinds do: its own number for this one (an AESM error
+  // code); 0: the kind says it all.
+  std::uint32_t code() const { return code_; }
+
   // The same error, told from one level further up: "<context>: <message>".
-  Error with_context(std::string_view context) const { return {kind_, std::string(context) + ": " + message_}; }
+  Error with_context(std::string_view context) const { return {kind_, std::string(context) + ": " + message_, code_}; }
 
  private:
   ErrorKind kind_;
   std::string message_;
+  std::uint32_t code_;
 };
 
 template <class T = void>
