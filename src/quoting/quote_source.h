@@ -14,6 +14,8 @@ namespace enclayer::quoting {
 struct QuoteTarget {
   sgx::TargetInfo qe;          // the Quoting Enclave that the report has to be made for
   ByteArray<32> pub_key_id{};  // SHA-256(attestation public key || QE authentication data)
+
+  bool operator==(const QuoteTarget&) const = default;
 };
 
 // The asking enclave's wish for a QE report of its own: nonce and target info (sgx_ql_qe_report_info_t, first 528
@@ -29,9 +31,13 @@ struct QuoteReply {
       qe_report;  // where one was asked for; report data = SHA-256(nonce || quote) || 32 zero bytes
 };
 
+// Safe to call from several threads.
 class QuoteSource {
  public:
   virtual ~QuoteSource() = default;
+
+  // Whether target() and quote_size() answer from memory now, without waiting for anybody.
+  virtual bool ready() const { return true; }
 
   virtual Result<QuoteTarget> target() = 0;
 
