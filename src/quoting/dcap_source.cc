@@ -1,0 +1,431 @@
+#include "quoting/dcap_source.h"
+
+#include <fmt/core.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "quoting/dcap_process.h"
+
+namespace enclayer::quoting {
+namespace {
+
+namespace log = base::log;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr std::uint32_t kAesmBusy = 18, kAesmServiceUnavailable = 30, kAesmAttKeyNotInitialized = 42;
+
+// A library that fails this often in a row for reasons of its own is loaded afresh.
+constexpr int kMostFailures = 3;
+
+struct Job {
+  DcapRequest request;
+  std::promise<Result<QuoteReply>> result;
+};
+
+// What clients are told, and made their reports for.
+struct Known {
+  QuoteTarget target;
+  std::uint32_t size = 0;
+};
+
+Error busy(std::string why) { return {ErrorKind::kExhausted, std::move(why), kAesmBusy}; }
+
+class Source : public DcapQuoteSource {
+ public:
+  Source(DcapSourceOptions options, base::Metrics& metrics);
+  ~Source() override;
+
+  bool ready() const override;
+  Result<QuoteTarget> target() override;
+  Result<std::uint32_t> quote_size() override;
+  Result<QuoteReply> quote(const sgx::Report& report, const std::optional<QeReportRequest>& qe_report) override;
+
+ private:
+  // One worker's thread and what it knows. All functions below are called in it.
+  struct Worker {
+    unsigned number = 0;
+    std::unique_ptr<DcapProcess> process;
+    std::uint64_t generation = 0;  // of the key that this worker agreed to
+    unsigned deaths = 0;           // in a row; decides about the pause before the next start
+    int failures = 0;              // in a row
+    std::thread thread;
+  };
+
+  void run(Worker& worker);
+  bool start(Worker& worker);
+  void serve(Worker& worker);
+  void pause(Worker& worker);
+  void lost(Worker& worker, const char* why, const std::string& details);
+
+  // Init and size.
+  Result<Known> prepare(Worker& worker);
+  // Whether the worker may serve: it has the key that clients know, or nobody else serves and its key is the new one.
+  bool admit(Worker& worker, const Known& known);
+  // Prepares the key again. False: the process is of no more use.
+  bool refresh(Worker& worker);
+  // Makes the quote. False: the process is of no more use.
+  bool work(Worker& worker, Job& job);
+  Result<QuoteReply> checked(const DcapRequest& request, QuoteReply reply);
+
+  void replace_known(const Known& known);  // mutex_ is held
+  Result<Known> known();                   // waits up to the budget
+  std::optional<Error> down() const;       // mutex_ is held; why no worker is up
+  steady_clock::time_point changed() const {
+    std::lock_guard lock(mutex_);
+    return changed_;
+  }
+  void count(const char* name, const char* help, const base::Metrics::Labels& labels) {
+    metrics_.counter(name, help, labels).add();
+  }
+
+  const DcapSourceOptions options_;
+  base::Metrics& metrics_;
+  base::UniqueFd stop_fd_;  // readable: stop
+  std::vector<Worker> workers_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable for_workers_;  // a job, a new generation, stop
+  std::condition_variable for_callers_;  // known_ or failure_ changed
+  bool stopping_ = false;
+  std::deque<std::shared_ptr<Job>> queue_;
+  unsigned up_ = 0;
+  std::optional<Known> known_;        // while a worker is up
+  std::optional<Known> last_;         // known_, the last time that one was up
+  std::optional<Error> failure_;      // why the last start failed, while none is up
+  std::uint64_t generation_ = 0;      // counts changes of the target
+  steady_clock::time_point changed_;  // when it changed last
+};
+
+Source::Source(DcapSourceOptions options, base::Metrics& metrics)
+    : options_(std::move(options)),
+      metrics_(metrics),
+      stop_fd_(::eventfd(0, EFD_CLOEXEC)),
+      workers_(std::max(1U, options_.workers)),
+      changed_(steady_clock::now()) {
+  for (unsigned i = 0; i < workers_.size(); ++i) {
+    workers_[i].number = i + 1;
+    workers_[i].thread = std::thread([this, i] { run(workers_[i]); });
+  }
+}
+
+Source::~Source() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  ::eventfd_write(stop_fd_.get(), 1);
+  for_workers_.notify_all();
+  for_callers_.notify_all();
+  for (Worker& worker : workers_) worker.thread.join();
+  for (auto& job : queue_) job->result.set_value(busy("the quote helper is stopping"));
+}
+
+bool Source::ready() const {
+  std::lock_guard lock(mutex_);
+  return known_.has_value();
+}
+
+std::optional<Error> Source::down() const {
+  if (stopping_) return busy("the quote helper is stopping");
+  return up_ == 0 ? failure_ : std::nullopt;
+}
+
+Result<Known> Source::known() {
+  std::unique_lock lock(mutex_);
+  bool settled = for_callers_.wait_for(lock, options_.budget, [&] { return known_ || down(); });
+  if (!settled) return busy(fmt::format("no quote worker was ready within {} ms", options_.budget.count()));
+  if (known_) return *known_;
+  return *down();
+}
+
+Result<QuoteTarget> Source::target() {
+  ENCLAYER_TRY(Known now, known());
+  return now.target;
+}
+
+Result<std::uint32_t> Source::quote_size() {
+  ENCLAYER_TRY(Known now, known());
+  return now.size;
+}
+
+Result<QuoteReply> Source::quote(const sgx::Report& report, const std::optional<QeReportRequest>& qe_report) {
+  auto job = std::make_shared<Job>();
+  job->request = {DcapCall::kQuote, report, qe_report};
+  auto result = job->result.get_future();
+  {
+    std::lock_guard lock(mutex_);
+    if (auto why = down()) return *std::move(why);
+    if (queue_.size() >= options_.most_waiting)
+      return busy(fmt::format("{} quotes are waiting already", queue_.size()));
+    queue_.push_back(job);
+  }
+  for_workers_.notify_all();  // some of them are in a pause
+  if (result.wait_for(options_.budget) == std::future_status::ready) return result.get();
+  {
+    std::lock_guard lock(mutex_);
+    std::erase(queue_, job);  // where a worker has it already, the answer comes too late for anybody
+  }
+  return busy(fmt::format("the quote was not made within {} ms", options_.budget.count()));
+}
+
+// --- a worker's thread ---
+
+void Source::run(Worker& worker) {
+  while (true) {
+    if (start(worker)) serve(worker);
+    worker.process.reset();
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+  }
+}
+
+void Source::pause(Worker& worker) {
+  if (worker.deaths == 0) return;
+  auto length = options_.first_pause;
+  for (unsigned i = 1; i < worker.deaths && length < options_.longest_pause; ++i) length *= 2;
+  length = std::min(length, options_.longest_pause);
+  std::unique_lock lock(mutex_);
+  for_workers_.wait_for(lock, length, [&] { return stopping_; });
+}
+
+// Starts the process and has it admitted; afterwards it counts as up.
+bool Source::start(Worker& worker) {
+  pause(worker);
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+  }
+  auto process = DcapProcess::start(options_.launch, options_.start_timeout, stop_fd_.get());
+  Result<Known> known = process ? Result<Known>{} : Result<Known>(process.error());
+  if (process) {
+    worker.process = *std::move(process);
+    known = prepare(worker);
+  }
+  if (!known) {
+    ++worker.deaths;
+    std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    count("enclayer_quote_worker_starts_total", "Starts of quote workers.", {{"result", "failed"}});
+    log::error("a quote worker could not be started", {{"worker", worker.number},
+                                                       {"why", known.error().message()},
+                                                       {"library_said", worker.process ? worker.process->said() : ""}});
+    if (up_ > 0) return false;
+    failure_ = known.error().code() != 0
+                   ? known.error()
+                   : Error(known.error().kind(), known.error().message(), kAesmServiceUnavailable);
+    for (auto& job : std::exchange(queue_, {})) job->result.set_value(*failure_);
+    for_callers_.notify_all();
+    return false;
+  }
+  if (!admit(worker, *known)) {
+    ++worker.deaths;
+    count("enclayer_quote_worker_starts_total", "Starts of quote workers.", {{"result", "other-key"}});
+    log::warn("a quote worker has another key than the others and does not serve",
+              {{"worker", worker.number}, {"pub_key_id", base::to_hex(known->target.pub_key_id)}});
+    return false;
+  }
+  worker.failures = 0;
+  count("enclayer_quote_worker_starts_total", "Starts of quote workers.", {{"result", "ok"}});
+  log::info("a quote worker is up", {{"worker", worker.number},
+                                     {"pid", worker.process->pid()},
+                                     {"loaded", worker.process->loaded()},
+                                     {"qe_mr_enclave", base::to_hex(known->target.qe.mr_enclave)},
+                                     {"pub_key_id", base::to_hex(known->target.pub_key_id)},
+                                     {"quote_size", known->size}});
+  return true;
+}
+
+Result<Known> Source::prepare(Worker& worker) {
+  Known known;
+  for (DcapCall call : {DcapCall::kInit, DcapCall::kSize}) {
+    DcapRequest request;
+    request.call = call;
+    ENCLAYER_TRY(DcapReply reply, worker.process->call(request, options_.start_timeout));
+    if (reply.status != kDcapSuccess) return dcap_error(reply.status, call, reply.text);
+    if (call == DcapCall::kInit)
+      known.target = reply.target;
+    else
+      known.size = reply.size;
+  }
+  return known;
+}
+
+void Source::replace_known(const Known& known) {
+  if (last_ && last_->target != known.target) {
+    ++generation_;
+    changed_ = steady_clock::now();
+    count("enclayer_quote_key_changes_total", "Changes of the attestation key or the Quoting Enclave.", {});
+    log::warn("the attestation key has changed, clients have to ask for the target again",
+              {{"old_pub_key_id", base::to_hex(last_->target.pub_key_id)},
+               {"new_pub_key_id", base::to_hex(known.target.pub_key_id)},
+               {"old_qe_mr_enclave", base::to_hex(last_->target.qe.mr_enclave)},
+               {"new_qe_mr_enclave", base::to_hex(known.target.qe.mr_enclave)}});
+  }
+  known_ = last_ = known;
+}
+
+bool Source::admit(Worker& worker, const Known& known) {
+  std::lock_guard lock(mutex_);
+  if (up_ > 0 && known_->target != known.target) return false;
+  if (up_ == 0) replace_known(known);
+  ++up_;
+  failure_.reset();
+  worker.generation = generation_;
+  metrics_.gauge("enclayer_quote_workers_up", "Quote workers that serve.").set(up_);
+  for_callers_.notify_all();
+  return true;
+}
+
+void Source::serve(Worker& worker) {
+  bool useful = true;
+  auto next_refresh = steady_clock::now() + options_.refresh_every;
+  while (useful) {
+    std::shared_ptr<Job> job;
+    bool stale;
+    {
+      std::unique_lock lock(mutex_);
+      for_workers_.wait_until(lock, next_refresh,
+                              [&] { return stopping_ || !queue_.empty() || worker.generation != generation_; });
+      if (stopping_) break;
+      stale = worker.generation != generation_;
+      if (!stale && !queue_.empty() && worker.process->alive()) {
+        job = std::move(queue_.front());
+        queue_.pop_front();
+      }
+    }
+    if (job) {
+      useful = work(worker, *job);
+    } else if (!worker.process->alive()) {  // it died of something between two requests: no request has to pay for it
+      lost(worker, "crash", "it died while idle");
+      useful = false;
+    } else {
+      if (!stale && steady_clock::now() < next_refresh) continue;
+      useful = refresh(worker);
+      next_refresh = steady_clock::now() + options_.refresh_every;
+    }
+  }
+  std::lock_guard lock(mutex_);
+  metrics_.gauge("enclayer_quote_workers_up", "Quote workers that serve.").set(--up_);
+  if (up_ == 0) known_.reset();
+}
+
+void Source::lost(Worker& worker, const char* why, const std::string& details) {
+  ++worker.deaths;
+  count("enclayer_quote_worker_deaths_total", "Quote workers that were lost or ended, by reason.", {{"reason", why}});
+  log::error("a quote worker is lost",
+             {{"worker", worker.number}, {"reason", why}, {"why", details}, {"library_said", worker.process->said()}});
+}
+
+bool Source::refresh(Worker& worker) {
+  auto fresh = prepare(worker);
+  std::lock_guard lock(mutex_);
+  if (stopping_) return false;
+  if (!fresh) {
+    // A reply that says "failed" has a code, and the process lives: what is known goes on being served. Certificates
+    // that could not be renewed today may be tomorrow.
+    if (fresh.error().code() != 0) {
+      log::warn("the attestation key could not be prepared again",
+                {{"worker", worker.number}, {"why", fresh.error().message()}});
+      return worker.generation == generation_;
+    }
+    lost(worker, fresh.error().kind() == ErrorKind::kTimedOut ? "hang" : "crash", fresh.error().message());
+    return false;
+  }
+  if (fresh->target == known_->target) {
+    worker.generation = generation_;
+    known_->size = last_->size = fresh->size;
+    return true;
+  }
+  // Somebody else found a new key and this library holds on to the old one: a new process looks again.
+  if (worker.generation != generation_) return false;
+  replace_known(*fresh);
+  worker.generation = generation_;
+  for_workers_.notify_all();
+  return true;
+}
+
+bool Source::work(Worker& worker, Job& job) {
+  auto told = [&] {
+    std::lock_guard lock(mutex_);
+    return *known_;
+  };
+  Known before = told();
+  auto reply = worker.process->call(job.request, options_.quote_timeout);
+  if (reply && reply->status == kDcapAttKeyNotInitialized) {
+    // The platform's certificate is now for another TCB than the one that the key was certified for. Where preparing
+    // the key again gives the one that clients know, they need not hear of it.
+    if (!refresh(worker)) {
+      job.result.set_value(Error(ErrorKind::kUnavailable,
+                                 "the attestation key is not certified any more and could not be prepared again",
+                                 kAesmAttKeyNotInitialized));
+      return false;
+    }
+    Known now = told();
+    if (now.target == before.target && now.size <= before.size)
+      reply = worker.process->call(job.request, options_.quote_timeout);
+  }
+  if (!reply) {
+    bool hang = reply.error().kind() == ErrorKind::kTimedOut;
+    job.result.set_value(hang ? busy(reply.error().message())
+                              : Error(reply.error().kind(), reply.error().message(), kAesmServiceUnavailable));
+    lost(worker, hang ? "hang" : "crash", reply.error().message());
+    return false;
+  }
+
+  if (reply->status == kDcapSuccess) {
+    worker.deaths = 0;
+    worker.failures = 0;
+    job.result.set_value(checked(job.request, std::move(reply->quote)));
+    return true;
+  }
+  std::string name = dcap_status_name(reply->status);
+  count("enclayer_quote_library_errors_total", "Failed calls into Intel's quote library.",
+        {{"status", name.starts_with("0x") ? "other" : name}});
+  Error error = dcap_error(reply->status, DcapCall::kQuote, reply->text);
+  Fault fault = fault_of(reply->status);
+  bool bad_report = reply->status == kDcapInvalidReport || reply->status == kDcapErrorReport;
+  if (bad_report && steady_clock::now() - changed() < options_.stale_grace)
+    error = Error(ErrorKind::kUnavailable,
+                  error.message() + "; the enclave may have asked for the target before the key or this helper changed",
+                  kAesmAttKeyNotInitialized);
+  job.result.set_value(std::move(error));
+  if (fault == Fault::kEnclave || (fault == Fault::kLibrary && ++worker.failures >= kMostFailures)) {
+    lost(worker, fault == Fault::kEnclave ? "enclave-lost" : "failing", name);
+    return false;
+  }
+  return true;
+}
+
+// What comes out of a worker is believed no more than it has to be.
+Result<QuoteReply> Source::checked(const DcapRequest& request, QuoteReply reply) {
+  constexpr std::size_t kBodyAt = 48;
+  auto asked = request.report.body_bytes();
+  if (!std::equal(asked.begin(), asked.end(), reply.quote.begin() + kBodyAt))
+    return Error(ErrorKind::kInternal, "the quote library made a quote of another report than the one it was given");
+  if (request.qe_report.has_value() != reply.qe_report.has_value())
+    return Error(ErrorKind::kInternal, "the quote library's answer about the QE report does not fit the question");
+  std::lock_guard lock(mutex_);
+  known_->size = last_->size = static_cast<std::uint32_t>(reply.quote.size());  // what the next client should expect
+  return reply;
+}
+
+}  // namespace
+
+std::unique_ptr<DcapQuoteSource> DcapQuoteSource::start(DcapSourceOptions options, base::Metrics& metrics) {
+  return std::make_unique<Source>(std::move(options), metrics);
+}
+
+}  // namespace enclayer::quoting
