@@ -27,6 +27,8 @@ using std::chrono::steady_clock;
 
 constexpr std::uint32_t kAesmBusy = 18, kAesmServiceUnavailable = 30, kAesmAttKeyNotInitialized = 42;
 
+constexpr char kStopping[] = "the quote helper is stopping";
+
 // A library that fails this often in a row for reasons of its own is loaded afresh.
 constexpr int kMostFailures = 3;
 
@@ -46,7 +48,8 @@ Error busy(std::string why) { return {ErrorKind::kExhausted, std::move(why), kAe
 class Source : public DcapQuoteSource {
  public:
   Source(DcapSourceOptions options, base::Metrics& metrics);
-  ~Source() override;
+  ~Source() override { stop_all(); }
+  void stop() override { stop_all(); }
 
   bool ready() const override;
   Result<QuoteTarget> target() override;
@@ -54,7 +57,7 @@ class Source : public DcapQuoteSource {
   Result<QuoteReply> quote(const sgx::Report& report, const std::optional<QeReportRequest>& qe_report) override;
 
  private:
-  // One worker's thread and what it knows. All functions below are called in it.
+  // One worker's thread and what it knows.
   struct Worker {
     unsigned number = 0;
     std::unique_ptr<DcapProcess> process;
@@ -63,6 +66,8 @@ class Source : public DcapQuoteSource {
     int failures = 0;              // in a row
     std::thread thread;
   };
+
+  void stop_all();
 
   void run(Worker& worker);
   bool start(Worker& worker);
@@ -83,6 +88,10 @@ class Source : public DcapQuoteSource {
   void replace_known(const Known& known);  // mutex_ is held
   Result<Known> known();                   // waits up to the budget
   std::optional<Error> down() const;       // mutex_ is held; why no worker is up
+  bool stopping() const {
+    std::lock_guard lock(mutex_);
+    return stopping_;
+  }
   steady_clock::time_point changed() const {
     std::lock_guard lock(mutex_);
     return changed_;
@@ -121,16 +130,17 @@ Source::Source(DcapSourceOptions options, base::Metrics& metrics)
   }
 }
 
-Source::~Source() {
+void Source::stop_all() {
   {
     std::lock_guard lock(mutex_);
-    stopping_ = true;
+    if (std::exchange(stopping_, true)) return;
   }
   ::eventfd_write(stop_fd_.get(), 1);
   for_workers_.notify_all();
   for_callers_.notify_all();
   for (Worker& worker : workers_) worker.thread.join();
-  for (auto& job : queue_) job->result.set_value(busy("the quote helper is stopping"));
+  std::lock_guard lock(mutex_);
+  for (auto& job : std::exchange(queue_, {})) job->result.set_value(busy(kStopping));
 }
 
 bool Source::ready() const {
@@ -139,7 +149,7 @@ bool Source::ready() const {
 }
 
 std::optional<Error> Source::down() const {
-  if (stopping_) return busy("the quote helper is stopping");
+  if (stopping_) return busy(kStopping);
   return up_ == 0 ? failure_ : std::nullopt;
 }
 
@@ -378,6 +388,10 @@ bool Source::work(Worker& worker, Job& job) {
       reply = worker.process->call(job.request, options_.quote_timeout);
   }
   if (!reply) {
+    if (stopping()) {
+      job.result.set_value(busy(kStopping));
+      return false;
+    }
     bool hang = reply.error().kind() == ErrorKind::kTimedOut;
     job.result.set_value(hang ? busy(reply.error().message())
                               : Error(reply.error().kind(), reply.error().message(), kAesmServiceUnavailable));

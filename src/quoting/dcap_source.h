@@ -55,6 +55,10 @@ class DcapQuoteSource : public QuoteSource {
  public:
   // Starts the workers in the background; `metrics` outlives the source. Whether quotes can be had, target() tells.
   static std::unique_ptr<DcapQuoteSource> start(DcapSourceOptions options, base::Metrics& metrics);
+
+  // Ends the workers. Whoever waits is answered BUSY at once, and so is everybody after that: no thread of a server has
+  // to be waited for. The destructor does the same, but there nobody may be waiting any more.
+  virtual void stop() = 0;
 };
 
 }  // namespace enclayer::quoting

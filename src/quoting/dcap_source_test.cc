@@ -42,7 +42,6 @@ struct Bench {
     }
     return *source_;
   }
-  void stop() { source_.reset(); }
 
   // Until the metrics page has this line; a page is all that says what goes on inside.
   bool wait_for_metric(const std::string& line) {
@@ -101,8 +100,9 @@ TEST(DcapSource, target_and_size_do_not_wait_behind_a_quote_that_hangs) {
   while (bench.standin.calls("quote") == 0) std::this_thread::yield();
   EXPECT_TRUE(bench.source().target());
   EXPECT_TRUE(bench.source().quote_size());
-  bench.stop();  // ends the wait
-  EXPECT_EQ(code_of(hanging.get()), 30u);
+  bench.source().stop();  // ends the wait
+  EXPECT_EQ(code_of(hanging.get()), 18u);
+  EXPECT_EQ(bench.source().target().error().code(), 18u);
 }
 
 TEST(DcapSource, a_quote_that_hangs_costs_itself_and_a_worker) {
@@ -139,7 +139,7 @@ TEST(DcapSource, others_go_on_while_one_worker_hangs) {
       std::async(std::launch::async, [&] { return bench.source().quote(standin_report(1, 'H'), std::nullopt); });
   while (bench.standin.calls("quote") == 0) std::this_thread::yield();
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(bench.source().quote(standin_report(), std::nullopt));
-  bench.stop();
+  bench.source().stop();
   EXPECT_FALSE(hanging.get());
 }
 
@@ -390,7 +390,7 @@ TEST(DcapSource, the_line_of_waiting_quotes_is_bounded) {
     EXPECT_EQ(reply.error().code(), 18u);
     why = reply.error().message();
   }
-  bench.stop();
+  bench.source().stop();
   for (auto& one : waiting) EXPECT_FALSE(one.get());
 }
 
@@ -433,7 +433,7 @@ TEST(DcapSource, it_stops_at_once_whatever_its_workers_do) {
     bench.standin.tell(orders);
     bench.source();
     auto begin = steady_clock::now();
-    bench.stop();
+    bench.source().stop();
     EXPECT_LT(steady_clock::now() - begin, milliseconds(5000)) << orders;
   }
 }
