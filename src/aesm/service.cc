@@ -27,8 +27,10 @@ struct Outcome {
 
 Outcome refused(Code code, std::string why) { return {code, std::move(why)}; }
 
+// A quote source may know the code better than the kind of its error says it.
 Outcome refused(const Error& error) {
-  return {static_cast<Code>(base::at_border(error.kind()).aesm_code), error.message()};
+  std::uint32_t code = error.code() != 0 ? error.code() : base::at_border(error.kind()).aesm_code;
+  return {static_cast<Code>(code), error.message()};
 }
 
 std::string sizes(std::string_view what, std::uint64_t got, std::uint64_t wanted) {
@@ -108,7 +110,8 @@ Outcome get_quote_ex(quoting::QuoteSource& source, const message::GetQuoteExRequ
   // In the order of Intel's QE: the report's MAC first, then the size of the buffer.
   auto reply = source.quote(report, qe_report);
   if (!reply) {
-    if (reply.error().kind() == ErrorKind::kPermissionDenied) return refused(kInvalidReport, reply.error().message());
+    if (reply.error().kind() == ErrorKind::kPermissionDenied && reply.error().code() == 0)
+      return refused(kInvalidReport, reply.error().message());
     return refused(reply.error());
   }
   if (request.buf_size() < reply->quote.size())

@@ -280,5 +280,14 @@ TEST_F(ServiceTest, source_errors_become_the_codes_that_clients_know) {
   EXPECT_EQ(base::to_hex(answer(aesm_body("quote_ex-size.req")).reply), "820104081e1000");
 }
 
+TEST_F(ServiceTest, code_that_the_source_names_is_the_one_that_is_sent) {
+  source_.next_quote = Error(ErrorKind::kPermissionDenied, "another QE's report", kErrorReport);
+  EXPECT_EQ(answer(quote_ex_request()).code, kErrorReport);
+  source_.next_quote = Error(ErrorKind::kUnavailable, "the key has changed", kAttKeyNotInitialized);
+  EXPECT_EQ(base::to_hex(answer(quote_ex_request()).reply), "8a0102082a");
+  source_.next_target = Error(ErrorKind::kUnavailable, "the platform is not registered", kNoPlatformCertData);
+  EXPECT_EQ(base::to_hex(answer(aesm_body("gramine-init2.req")).reply), "7a04082c1820");
+}
+
 }  // namespace
 }  // namespace enclayer::aesm
