@@ -1,0 +1,150 @@
+#include "quoting/self_test.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "base/hex.h"
+#include "quoting/dcap_process.h"
+#include "quoting/sim_enclave.h"
+
+namespace enclayer::quoting {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+using Outcome = SelfTest::Step::Result;
+
+// The size of a quote that carries no certificate but an encrypted platform id (certification data type 3).
+constexpr std::uint32_t kSizeWithoutCertificate = 1456;
+
+// Runs a step; its sentence, or the error that it ends with. False: the test ends here.
+bool step(SelfTest& test, const char* name, const std::function<Result<std::string>()>& run) {
+  auto begin = steady_clock::now();
+  Result<std::string> text = run();
+  auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
+  test.steps.push_back({name, text ? Outcome::kPassed : Outcome::kFailed, text ? *text : text.error().message(), took});
+  return text.has_value();
+}
+
+std::string prepared(const QuoteTarget& target) {
+  return fmt::format("the key is prepared: pub_key_id {}, QE MRENCLAVE {}", base::to_hex(target.pub_key_id),
+                     base::to_hex(target.qe.mr_enclave));
+}
+
+}  // namespace
+
+bool SelfTest::passed() const {
+  return !steps.empty() &&
+         std::none_of(steps.begin(), steps.end(), [](const Step& one) { return one.result == Outcome::kFailed; });
+}
+
+SelfTest test_dcap(const DcapLaunch& launch, milliseconds timeout) {
+  SelfTest test;
+  std::unique_ptr<DcapProcess> worker;
+  bool loaded = step(test, "load", [&]() -> Result<std::string> {
+    ENCLAYER_TRY(worker, DcapProcess::start(launch, timeout, -1));
+    return worker->loaded();
+  });
+  if (!loaded) return test;
+
+  // What Intel's libraries print is often the only place where they say why.
+  auto with_what_was_said = [&](const Error& error) {
+    std::string said = worker->said();
+    return said.empty() ? error : Error(error.kind(), error.message() + "; the library said: " + said, error.code());
+  };
+  auto call = [&](const DcapRequest& request) -> Result<DcapReply> {
+    auto reply = worker->call(request, timeout);
+    if (!reply) return with_what_was_said(reply.error());
+    return reply;
+  };
+  auto successful = [&](DcapCall what) -> Result<DcapReply> {
+    DcapRequest request;
+    request.call = what;
+    ENCLAYER_TRY(DcapReply reply, call(request));
+    if (reply.status != kDcapSuccess) return with_what_was_said(dcap_error(reply.status, what, reply.text));
+    return reply;
+  };
+
+  bool ready =
+      step(test, "init",
+           [&]() -> Result<std::string> {
+             ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kInit));
+             return prepared(reply.target);
+           }) &&
+      step(test, "size", [&]() -> Result<std::string> {
+        ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kSize));
+        if (reply.size <= kSizeWithoutCertificate)
+          return Error(ErrorKind::kUnavailable,
+                       fmt::format("a quote has {} bytes, so it would carry no PCK certificate and nobody could "
+                                   "verify it: see that the quote provider reaches its certificate service",
+                                   reply.size));
+        return fmt::format("a quote has {} bytes, with a PCK certificate chain", reply.size);
+      });
+  if (!ready) return test;
+
+  bool alive = step(test, "quote", [&]() -> Result<std::string> {
+    DcapRequest empty;
+    empty.call = DcapCall::kQuote;
+    ENCLAYER_TRY(DcapReply reply, call(empty));
+    switch (reply.status) {
+      case kDcapInvalidReport:
+      case kDcapErrorReport:
+        return fmt::format("{} for an empty report, as it has to be: the Quoting Enclave runs and checks",
+                           dcap_status_name(reply.status));
+      case kDcapSuccess:
+        return Error(ErrorKind::kInternal, "an empty report was quoted: this is no real Quoting Enclave");
+      default: return with_what_was_said(dcap_error(reply.status, DcapCall::kQuote, reply.text));
+    }
+  });
+  if (alive)
+    test.steps.push_back({"verify", Outcome::kNotPossible,
+                          "only an enclave can make a report to quote: run a pod that attests (samples/attest), then "
+                          "`enclayer verify` its quote",
+                          milliseconds(0)});
+  return test;
+}
+
+SelfTest test_sim(QuoteSource& source) {
+  SelfTest test;
+  QuoteTarget target;
+  std::uint32_t size = 0;
+  step(test, "init",
+       [&]() -> Result<std::string> {
+         ENCLAYER_TRY(target, source.target());
+         return prepared(target);
+       }) &&
+      step(test, "size",
+           [&]() -> Result<std::string> {
+             ENCLAYER_TRY(size, source.quote_size());
+             return fmt::format("a quote has {} bytes", size);
+           }) &&
+      step(test, "quote", [&]() -> Result<std::string> {
+        QeReportRequest wish;
+        wish.nonce.fill(0x5A);
+        wish.target = sim_enclave_target();
+        auto report = sgx::sim::ereport(sim_enclave_body({}), target.qe);
+        ENCLAYER_TRY(QuoteReply reply, source.quote(report, wish));
+        ENCLAYER_CHECK(check_qe_report(reply, wish.nonce, target.qe));
+        if (reply.quote.size() != size)
+          return Error(ErrorKind::kInternal,
+                       fmt::format("the quote has {} bytes where {} were announced", reply.quote.size(), size));
+        return "a SIMULATED enclave's report was quoted, and the QE's own report is right";
+      });
+  return test;
+}
+
+std::string to_text(const SelfTest& test) {
+  std::string out;
+  for (const auto& one : test.steps) {
+    const char* word = one.result == Outcome::kPassed   ? "passed"
+                       : one.result == Outcome::kFailed ? "FAILED"
+                                                        : "not run";
+    out += fmt::format("{:<8}{:<8}{}{}\n", word, one.name, one.text,
+                       one.result == Outcome::kNotPossible ? "" : fmt::format(" ({} ms)", one.took.count()));
+  }
+  return out;
+}
+
+}  // namespace enclayer::quoting

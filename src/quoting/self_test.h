@@ -1,0 +1,41 @@
+// `enclayer-quote-helper --self-test`: goes the way of a quote step by step and says what works, for the owner of a
+// node.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "quoting/dcap_launch.h"
+#include "quoting/quote_source.h"
+
+namespace enclayer::quoting {
+
+struct SelfTest {
+  struct Step {
+    enum class Result { kPassed, kFailed, kNotPossible };
+
+    std::string name;  // "load", "init", "size", "quote", "verify"
+    Result result;
+    std::string text;  // one sentence
+    std::chrono::milliseconds took;
+  };
+  std::vector<Step> steps;  // up to the first that failed
+
+  bool passed() const;
+};
+
+// On hardware: loads Intel's libraries in a worker, prepares the key, asks for the size, and hands in an empty report.
+// Nobody but an enclave can make a real one; but that the Quoting Enclave finds this one wrong (INVALID_REPORT) shows
+// that it runs. `timeout` is for each step.
+SelfTest test_dcap(const DcapLaunch& launch, std::chrono::milliseconds timeout);
+
+// In the simulation, where everybody can make a report: target, size, quote, and that the quote is for this report and
+// nonce.
+SelfTest test_sim(QuoteSource& source);
+
+// A line for each step:
+//   passed  init    the key is prepared: pub_key_id 5a..., QE MRENCLAVE 96...                       812 ms
+std::string to_text(const SelfTest& test);
+
+}  // namespace enclayer::quoting
