@@ -93,9 +93,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   awaitable<bool> send(const Bytes& reply) {
-    Bytes framed(kHeader);
+    Bytes framed(kHeader + reply.size());
     base::store_le32(framed.data(), static_cast<std::uint32_t>(reply.size()));
-    base::append(framed, reply);
+    std::copy(reply.begin(), reply.end(), framed.begin() + kHeader);
     error_code error;
     co_await asio::async_write(socket_, asio::buffer(framed), outcome(error));
     co_return !error;
