@@ -1,5 +1,6 @@
 // aesm_bench: measures the quote helper's front end against the floor, prints tables for people and for the README.
 // bench/aesm/run builds and starts it.
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,9 +49,9 @@ double resident_mib(pid_t pid) {
 }
 
 Bytes framed(const Bytes& body) {
-  Bytes frame(4);
+  Bytes frame(4 + body.size());
   base::store_le32(frame.data(), static_cast<std::uint32_t>(body.size()));
-  base::append(frame, body);
+  std::copy(body.begin(), body.end(), frame.begin() + 4);
   return frame;
 }
 
@@ -188,8 +189,8 @@ class Bench {
     helper_ = {"helper, sim", nullptr, (folder_.path() / "helper.socket").string(), {}, 0};
     helper_.process = std::make_unique<fake::Process>(
         std::vector<std::string>{options_.helper, "--platform", "sim", "--socket", helper_.socket, "--state-dir",
-                                 (folder_.path() / "state").string(), "--log-level", "warn"});
-    for (int i = 0; i < 200 && !fs::exists(helper_.socket); ++i) ::usleep(50'000);
+                                 (folder_.path() / "state").string()});
+    wait_until_served(helper_);
     Bytes init = ask(helper_.socket, framed(aesm::init_request()));
     auto target = aesm::read_init_reply(ByteView(init).subspan(std::min<std::size_t>(4, init.size())));
     if (!target) {
@@ -262,11 +263,9 @@ void Bench::memory() {
   };
   one(start_instant("instant-memory", 0));
   if (helper_.process) {
-    // Started again: what a load leaves behind in the heap is not "idle".
     helper_.process.reset();
-    start_helper();
+    start_helper();  // afresh: what a load leaves behind in the heap is not "idle"
     one(std::move(helper_));
-    start_helper();
   }
   std::printf("\n");
 }
