@@ -146,7 +146,8 @@ double system_calls(const Server& server, int clients) {
 const char* verdict(bool good) { return good ? "" : "  <-- misses the goal"; }
 
 struct Options {
-  std::string helper;  // the real binary; empty: leave it out
+  std::string helper;     // the real binary; empty: leave it out
+  std::string front_end;  // another instant_server, for trying out variants
   std::string threads = "0";
   milliseconds duration{1500};
   int rounds = 3;
@@ -162,7 +163,7 @@ class Bench {
         std::vector<std::string>{(own_folder_ / "aesm_floor_server").string(), floor_.socket});
     wait_until_served(floor_);
     front_end_ = start_instant("instant", 0);
-    if (!options.helper.empty()) start_helper();
+    if (!options_.helper.empty()) start_helper();
   }
 
   void throughput();
@@ -177,9 +178,9 @@ class Bench {
       threads =
           std::to_string(std::clamp(static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN)), 2, 8));  // as the helper does
     Server server{name, nullptr, (folder_.path() / (name + ".socket")).string(), golden("quote_ex-quote.req.hex"), 0};
-    server.process = std::make_unique<fake::Process>(
-        std::vector<std::string>{(own_folder_ / "aesm_instant_server").string(), server.socket,
-                                 (folder_.path() / name).string(), threads, std::to_string(milliseconds_a_quote)});
+    server.process = std::make_unique<fake::Process>(std::vector<std::string>{options_.front_end, server.socket,
+                                                                              (folder_.path() / name).string(), threads,
+                                                                              std::to_string(milliseconds_a_quote)});
     wait_until_served(server);
     server.reply_size = ask(server.socket, server.frame).size();
     return server;
@@ -329,6 +330,8 @@ int main(int argc, char** argv) {
     std::string flag = argv[i];
     if (flag == "--threads" && i + 1 < argc)
       options.threads = argv[++i];
+    else if (flag == "--front-end" && i + 1 < argc)
+      options.front_end = fs::absolute(argv[++i]).string();
     else if (flag == "--milliseconds" && i + 1 < argc)
       options.duration = milliseconds(std::atoi(argv[++i]));
     else if (flag == "--rounds" && i + 1 < argc)
@@ -336,9 +339,14 @@ int main(int argc, char** argv) {
     else if (!flag.starts_with("-") && options.helper.empty())
       options.helper = fs::absolute(flag).string();
     else
-      return std::fprintf(stderr, "usage: %s [--threads N] [--milliseconds N] [--rounds N] [HELPER]\n", argv[0]), 1;
+      return std::fprintf(stderr,
+                          "usage: %s [--front-end SERVER] [--threads N] [--milliseconds N] [--rounds N] [HELPER]\n",
+                          argv[0]),
+             1;
   }
-  Bench bench(options);
+  if (options.front_end.empty())
+    options.front_end = (fs::canonical("/proc/self/exe").parent_path() / "aesm_instant_server").string();
+  Bench bench(std::move(options));
   bench.throughput();
   bench.memory();
   bench.cheap_calls();
