@@ -65,7 +65,8 @@ double run_load(const std::string& socket, std::vector<Group>& groups, std::chro
   sockaddr_un address = address_of(socket);
   int poller = ::epoll_create1(EPOLL_CLOEXEC);
   std::vector<Client> clients;
-  for (Group& group : groups) clients.resize(clients.size() + static_cast<std::size_t>(group.clients), Client{&group, -1, 0, {}});
+  for (Group& group : groups)
+    clients.resize(clients.size() + static_cast<std::size_t>(group.clients), Client{&group, -1, 0, {}});
 
   std::vector<Client*> waiting;  // for room in the backlog
   auto open = [&](Client& client) {

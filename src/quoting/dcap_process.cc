@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -37,7 +38,8 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 }
 
 // In the child, where only async-signal-safe calls are allowed: the parent has threads.
-[[noreturn]] void become_worker(pid_t parent, int socket, int output, int null, char** arguments, char** environment) {
+[[noreturn]] void become_worker(pid_t parent, int socket, int output, int nothing, char** arguments,
+                                char** environment) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
   // Ctrl-C and a SIGTERM to the whole group are for the front end: it ends us when it has drained.
@@ -50,7 +52,7 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   // All three are above 9 (see start()), so that nothing is overwritten.
-  ::dup2(null, 0);
+  ::dup2(nothing, 0);
   ::dup2(output, 1);
   ::dup2(output, 2);
   ::dup2(socket, kDcapWorkerSocket);
@@ -77,14 +79,14 @@ Result<std::unique_ptr<DcapProcess>> DcapProcess::start(const DcapLaunch& launch
     return base::errno_error(errno, "cannot make a pipe for a quote worker");
   process->output_.reset(pipe[0]);
   base::UniqueFd output = moved_up(base::UniqueFd(pipe[1]));
-  base::UniqueFd null = moved_up(base::UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
-  if (!socket || !output || !null) return base::errno_error(errno, "cannot open what a quote worker needs");
+  base::UniqueFd nothing = moved_up(base::UniqueFd(::memfd_create("nothing", MFD_CLOEXEC)));
+  if (!socket || !output || !nothing) return base::errno_error(errno, "cannot open what a quote worker needs");
 
   std::vector<char*> arguments = pointers(launch.command), environment = pointers(launch.environment);
   pid_t parent = ::getpid();
   pid_t pid = ::fork();
   if (pid < 0) return base::errno_error(errno, "cannot fork a quote worker");
-  if (pid == 0) become_worker(parent, socket.get(), output.get(), null.get(), arguments.data(), environment.data());
+  if (pid == 0) become_worker(parent, socket.get(), output.get(), nothing.get(), arguments.data(), environment.data());
   process->pid_ = pid;
   process->pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!process->pidfd_) return base::errno_error(errno, "cannot watch a quote worker");
