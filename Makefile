@@ -1,6 +1,6 @@
 # Thin on purpose: the presets in CMakePresets.json and the scripts in tools/ do the work.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint format sanitize fuzz clean
+.PHONY: help build demo test e2e lint format sanitize fuzz bench clean
 JOBS ?= $(shell nproc)
 
 help: ## Show what can be made
@@ -44,6 +44,13 @@ fuzz: ## Run every fuzz target for FUZZ_SECONDS (default 60) each
 	@tools/packages build
 	@tools/packages fuzz
 	@tools/build fuzz && tools/fuzz
+
+bench: ## AESM front end against the floor, then the device plugin beside Intel's (root, Go; a quarter of an hour)
+	@tools/packages build
+	@tools/packages bench
+	@tools/build release enclayer-device-plugin enclayer-quote-helper
+	@bench/aesm/run build/release/bin/enclayer-quote-helper
+	@bench/plugin/run build/release/bin/enclayer-device-plugin
 
 clean: ## Remove build/
 	rm -rf build
