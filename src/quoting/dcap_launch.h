@@ -27,7 +27,7 @@ struct DcapLaunch {
 
 // Our own program (`executable`) once more, as a worker. Makes the folder `dcap` in the cache folder (mode 0700) for
 // the provider's cache, and in it the provider's configuration: made from pccs_url, or a copy of qcnl_conf, because
-// Intel's provider (since 1.26) reads none through a symbolic link, and every file of a ConfigMap is one. The
+// newer versions of Intel's provider read none through a symbolic link, and every file of a ConfigMap is one. The
 // environment is `environment` without SGX_AESM_ADDR and with LD_LIBRARY_PATH (lib_dir), QCNL_CONF_PATH (since 1.22; an
 // older provider reads only /etc/sgx_default_qcnl.conf) and AZDCAP_CACHE where the options ask for them.
 // Errors name the flag at fault.
