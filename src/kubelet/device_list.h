@@ -4,7 +4,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
@@ -21,22 +23,35 @@ class DeviceList {
   // kMaxListBytes.
   static Result<DeviceList> of(std::size_t count);
 
-  // Bytes that a list of `count` healthy devices takes: 13 and the ID's length for each.
+  // The same with NUMA hints: the first per_node[0] devices belong to node 0, the next per_node[1] to node 1, ... A
+  // hint takes 4 bytes on node 0 (proto3 leaves the zero out), 6 on the nodes up to 127.
+  static Result<DeviceList> of_numa(std::span<const std::size_t> per_node);
+
+  // The same devices, none of them usable now: each is Unhealthy, which keeps them in the node's capacity and tells the
+  // pods that hold them. "Unhealthy" takes 2 bytes more than "Healthy"; where they do not fit into kMaxListBytes, the
+  // list is empty, which makes the resource 0 as well.
+  DeviceList lost() const;
+
+  // Bytes that a list of `count` healthy devices without hints takes: 13 and the ID's length for each.
   static std::size_t encoded_size(std::size_t count);
 
-  // The most devices that fit: 262,408.
+  // The most devices that fit: 262,408 without hints.
   static std::size_t max_count();
 
+  // Also of devices that are lost: their IDs stay known.
   std::size_t count() const { return count_; }
+  bool healthy() const { return healthy_; }
   const std::shared_ptr<const Bytes>& bytes() const { return bytes_; }
 
   // Which device has this ID; nullopt when none in this list has.
   std::optional<std::size_t> index_of(std::string_view id) const;
 
  private:
-  DeviceList(std::size_t count, std::shared_ptr<const Bytes> bytes) : count_(count), bytes_(std::move(bytes)) {}
+  DeviceList(std::size_t count, std::vector<std::size_t> per_node, bool healthy);
 
   std::size_t count_;
+  std::vector<std::size_t> per_node_;  // empty without hints
+  bool healthy_;
   std::shared_ptr<const Bytes> bytes_;
 };
 

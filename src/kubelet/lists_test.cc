@@ -74,6 +74,62 @@ TEST(DeviceList, one_device_more_than_fits_is_refused_with_both_numbers) {
   EXPECT_NE(too_many.error().message().find("4194304"), std::string::npos) << too_many.error().message();
 }
 
+v1beta1::ListAndWatchResponse decoded(const DeviceList& list) {
+  v1beta1::ListAndWatchResponse message;
+  EXPECT_TRUE(message.ParseFromArray(list.bytes()->data(), static_cast<int>(list.bytes()->size())));
+  std::string again = message.SerializeAsString();
+  EXPECT_EQ(Bytes(again.begin(), again.end()), *list.bytes());
+  return message;
+}
+
+TEST(DeviceList, lost_devices_are_unhealthy_and_stay_known) {
+  for (std::size_t count : {0u, 1u, 65u, 8192u}) {
+    DeviceList lost = DeviceList::of(count)->lost();
+    auto message = decoded(lost);
+    ASSERT_EQ(static_cast<std::size_t>(message.devices_size()), count);
+    for (const auto& device : message.devices()) ASSERT_EQ(device.health(), "Unhealthy");
+    EXPECT_FALSE(lost.healthy());
+    EXPECT_EQ(lost.count(), count);
+    EXPECT_EQ(lost.index_of("A").has_value(), count > 0);
+  }
+}
+
+TEST(DeviceList, lost_devices_that_would_not_fit_as_unhealthy_are_an_empty_list) {
+  DeviceList lost = DeviceList::of(262'144)->lost();
+  EXPECT_TRUE(lost.bytes()->empty());
+  EXPECT_EQ(lost.count(), 262'144u);
+  EXPECT_EQ(DeviceList::of(233'251)->lost().bytes()->size(), 4'194'294u);
+  EXPECT_TRUE(DeviceList::of(233'252)->lost().bytes()->empty());
+}
+
+TEST(DeviceList, numa_hints_are_what_protobuf_reads_and_writes) {
+  const std::vector<std::size_t> per_node = {3, 0, 70, 1};
+  auto list = DeviceList::of_numa(per_node);
+  ASSERT_TRUE(list) << list.error().message();
+  for (const DeviceList& either : {*list, list->lost()}) {
+    auto message = decoded(either);
+    ASSERT_EQ(message.devices_size(), 74);
+    for (int i = 0; i < 74; ++i) {
+      ASSERT_EQ(message.devices(i).topology().nodes_size(), 1);
+      EXPECT_EQ(message.devices(i).topology().nodes(0).id(), i < 3 ? 0 : i < 73 ? 2 : 3) << i;
+    }
+  }
+}
+
+TEST(DeviceList, numa_hints_make_fewer_devices_fit) {
+  EXPECT_TRUE(DeviceList::of_numa(std::vector<std::size_t>{209'926}));
+  EXPECT_TRUE(DeviceList::of_numa(std::vector<std::size_t>{0, 190'842}));
+  for (const std::vector<std::size_t>& per_node :
+       {std::vector<std::size_t>{209'927}, {0, 190'843}, {~std::size_t{0}, 2}, {1u << 31, 1u << 31, 1u << 31}}) {
+    auto refused = DeviceList::of_numa(per_node);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kExhausted);
+    EXPECT_NE(refused.error().message().find("NUMA"), std::string::npos) << refused.error().message();
+  }
+  EXPECT_EQ(DeviceList::of_numa({}).error().kind(), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(DeviceList::of_numa(std::vector<std::size_t>(129, 1)).error().kind(), ErrorKind::kInvalidArgument);
+}
+
 TEST(DeviceList, an_id_beyond_the_end_is_not_in_the_list) {
   auto list = DeviceList::of(10);
   EXPECT_EQ(list->index_of("J"), 9u);
