@@ -16,7 +16,7 @@ FolderWatch::FolderWatch() : fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
 
 void FolderWatch::arm(const std::filesystem::path& folder) {
   constexpr std::uint32_t kEvents =
-      IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+      IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
   for (std::filesystem::path path = folder;; path = path.parent_path()) {
     if (::inotify_add_watch(fd_.get(), path.c_str(), kEvents) >= 0) {
       // A folder that was made between the try and this watch would go unseen: try again from its place.

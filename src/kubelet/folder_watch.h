@@ -12,8 +12,9 @@ class FolderWatch {
  public:
   FolderWatch();
 
-  // From now on also for this folder: entries that come or go, and the folder itself going. While it is not there, for
-  // the nearest parent that is. Asking again is free, and needed after the folder went away. Arm first, then look.
+  // From now on also for this folder: entries that come, go, or change mode or owner, and the folder itself going.
+  // While it is not there, for the nearest parent that is. Asking again is free, and needed after the folder went away.
+  // Arm first, then look.
   void arm(const std::filesystem::path& folder);
 
   // Readable after something happened; -1 where the node has run out of inotify instances

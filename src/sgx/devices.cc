@@ -1,8 +1,36 @@
 #include "sgx/devices.h"
 
+#include <array>
 #include <cerrno>
 
 namespace enclayer::sgx {
+namespace {
+
+constexpr std::array<std::string_view, 2> kEnclavePaths = {"/dev/sgx_enclave", "/dev/sgx/enclave"};
+constexpr std::array<std::string_view, 2> kProvisionPaths = {"/dev/sgx_provision", "/dev/sgx/provision"};
+constexpr std::array<std::string_view, 1> kLegacyPaths = {"/dev/isgx"};
+
+constexpr std::array<Driver, 3> kDrivers = {{
+    {"in-kernel", "sgx_enclave", "sgx_provision", true, kEnclavePaths, kProvisionPaths},
+    {"DCAP", "sgx/enclave", "sgx/provision", true, kEnclavePaths, kProvisionPaths},
+    {"legacy", "isgx", "", false, kLegacyPaths, {}},
+}};
+
+}  // namespace
+
+std::span<const Driver> drivers() { return kDrivers; }
+const Driver& in_kernel_driver() { return kDrivers[0]; }
+
+const char* to_text(NodeState state) {
+  switch (state) {
+    case NodeState::kUsable: return "usable";
+    case NodeState::kMissing: return "missing";
+    case NodeState::kHidden: return "looking at it is not permitted";
+    case NodeState::kNotCharacterDevice: return "not a character device";
+    case NodeState::kNobodyMayOpen: return "its mode lets not even its owner open it";
+  }
+  return "unknown";
+}
 
 DeviceNode look_at_node(const base::Root& dev, std::string_view name) {
   struct stat found {};
@@ -16,9 +44,9 @@ DeviceNode look_at_node(const base::Root& dev, std::string_view name) {
   return node;
 }
 
-std::vector<std::string> nodes_of_old_drivers(const base::Root& dev) {
+std::vector<std::string> nodes_of_unserved_drivers(const base::Root& dev) {
   std::vector<std::string> found;
-  for (const char* name : {"isgx", "sgx", "sgx/enclave", "sgx_prv", "enclave"})
+  for (const char* name : {"sgx", "sgx_prv", "enclave"})
     if (auto what = dev.stat(name); what && S_ISCHR(what->st_mode)) found.emplace_back(name);
   return found;
 }

@@ -1,7 +1,9 @@
 #include "sgx/platform.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
+#include <optional>
 
 namespace enclayer::sgx {
 namespace {
@@ -36,26 +38,41 @@ bool kernel_uses_epc(const base::Root& sys) {
 }
 
 Error why_no_node(const base::Root& dev, const base::Root& sys) {
-  const std::string node = dev.path(kEnclaveNode).string();
-  if (std::string number = driver_number(sys, kEnclaveNode); !number.empty())
+  const Driver& driver = in_kernel_driver();
+  const std::string name(driver.enclave), path = "/dev/" + name, node = dev.path(name).string();
+  if (std::string number = driver_number(sys, name); !number.empty())
     return missing(
         "the device node " + node + " is missing, though the kernel's SGX driver is there (device " + number + ")",
         "Let the plugin see the host's /dev (--dev-root names where it looks); if the host itself has no node, "
         "see to udev, or make it: mknod " +
-            std::string(kEnclavePath) + " c " + number.substr(0, number.find(':')) + " " +
-            number.substr(number.find(':') + 1));
-  if (auto old = nodes_of_old_drivers(dev); !old.empty())
+            path + " c " + number.substr(0, number.find(':')) + " " + number.substr(number.find(':') + 1));
+  if (auto old = nodes_of_unserved_drivers(dev); !old.empty())
     return missing(
-        "the kernel's own SGX driver is missing; " + dev.path(old.front()).string() + " belongs to an older driver",
+        "no SGX driver that can be served is there; " + dev.path(old.front()).string() + " belongs to one that cannot",
         "Remove that driver and use Linux 5.11 or later with CONFIG_X86_SGX=y");
   if (look_at_node(dev, kVepcNode).state == NodeState::kUsable || kernel_uses_epc(sys))
     return missing(
         "the kernel uses the EPC but offers no " + node + ": the launch control registers are locked",
         "Switch launch control on in the BIOS (SGX Launch Control: Unlocked or Flexible), or in the hypervisor");
   return missing(
-      "the kernel's SGX driver is missing: no " + node + ", no class/misc/" + kEnclaveNode + " in sysfs",
+      "the kernel's SGX driver is missing: no " + node + ", no class/misc/" + name + " in sysfs",
       "Use Linux 5.11 or later with CONFIG_X86_SGX=y and without 'nosgx' on its command line; 'dmesg | grep sgx' "
       "says more");
+}
+
+// The first driver with a usable node; if there is none, the first with any; nullopt when nothing is there.
+struct FoundNode {
+  Driver driver;
+  DeviceNode node;
+};
+std::optional<FoundNode> find_enclave_node(const base::Root& dev) {
+  std::optional<FoundNode> found;
+  for (const Driver& driver : drivers()) {
+    DeviceNode node = look_at_node(dev, driver.enclave);
+    if (node.state == NodeState::kUsable) return FoundNode{driver, node};
+    if (node.state != NodeState::kMissing && !found) found = {driver, node};
+  }
+  return found;
 }
 
 }  // namespace
@@ -70,7 +87,9 @@ Result<Platform> find_platform(const Cpuid& cpuid, const std::filesystem::path& 
     return missing("the processor does not have SGX, or the hypervisor does not show it (CPUID leaf 7, EBX bit 2 is 0)",
                    "Use a machine with SGX (on Azure a DCsv3 or DCdsv3 size); for a try without one: --platform sim");
   if (!cpu.sgx1) return missing("SGX is switched off (CPUID leaf 12H, EAX bit 0 is 0)", "Enable SGX in the BIOS");
-  if (!cpu.launch_control)
+  auto found = find_enclave_node(dev);
+  bool legacy = found && found->node.state == NodeState::kUsable && !found->driver.needs_launch_control;
+  if (!cpu.launch_control && !legacy)
     return missing(
         "the processor has no flexible launch control, SGX_LC (CPUID leaf 7, ECX bit 30 is 0), and Linux does not "
         "drive SGX without it",
@@ -84,8 +103,10 @@ Result<Platform> find_platform(const Cpuid& cpuid, const std::filesystem::path& 
                    "Give SGX memory in the BIOS (PRMRR size), or in the hypervisor");
   platform.sgx2 = cpu.sgx2;
 
-  const std::string node = dev.path(kEnclaveNode).string();
-  platform.enclave = look_at_node(dev, kEnclaveNode);
+  if (!found) return why_no_node(dev, sys);
+  const std::string node = dev.path(found->driver.enclave).string();
+  platform.driver = found->driver;
+  platform.enclave = found->node;
   switch (platform.enclave.state) {
     case NodeState::kUsable: break;
     case NodeState::kMissing: return why_no_node(dev, sys);
@@ -101,12 +122,40 @@ Result<Platform> find_platform(const Cpuid& cpuid, const std::filesystem::path& 
           "the device node " + node + " has mode " + octal(platform.enclave.mode) + ": not even its owner may open it",
           "Set the mode by a udev rule, 0660 or 0666");
   }
-  platform.provision = look_at_node(dev, kProvisionNode);
+  if (!platform.driver.provision.empty()) platform.provision = look_at_node(dev, platform.driver.provision);
   if (!platform.enclave.everybody())
     platform.notes.push_back(node + " has mode " + octal(platform.enclave.mode) +
                              ": containers that do not run as root need group " +
                              std::to_string(platform.enclave.group) + " (supplementalGroups)");
   return platform;
+}
+
+Result<std::vector<std::uint64_t>> epc_of_numa_nodes(const std::filesystem::path& sys_root) {
+  constexpr std::size_t kMaxNodes = 128;
+  const base::Root sys(sys_root);
+  const std::string folder = "devices/system/node";
+  std::vector<std::uint64_t> bytes;
+  for (const std::string& name : sys.list(folder)) {
+    if (!name.starts_with("node")) continue;
+    std::size_t node = 0;
+    auto [end, failed] = std::from_chars(name.data() + 4, name.data() + name.size(), node);
+    if (failed != std::errc() || end != name.data() + name.size()) continue;
+    const std::string file = folder + "/" + name + "/x86/sgx_total_bytes", path = sys.path(file).string();
+    if (node >= kMaxNodes)
+      return Error(ErrorKind::kMalformed, path + ": more than " + std::to_string(kMaxNodes) + " NUMA nodes");
+    auto text = sys.read_text(file, kMaxSysfsFile);
+    if (!text)
+      return Error(
+          ErrorKind::kUnavailable,
+          "the kernel does not tell the EPC of NUMA nodes (Linux 5.17 and later do): " + text.error().message());
+    if (bytes.size() <= node) bytes.resize(node + 1);
+    auto [after, bad] = std::from_chars(text->data(), text->data() + text->size(), bytes[node]);
+    if (bad != std::errc() || (after != text->data() + text->size() && *after != '\n'))
+      return Error(ErrorKind::kMalformed, path + " does not hold a number of bytes");
+  }
+  if (bytes.empty())
+    return Error(ErrorKind::kUnavailable, "the kernel shows no NUMA nodes in " + sys.path(folder).string());
+  return bytes;
 }
 
 }  // namespace enclayer::sgx

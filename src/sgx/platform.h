@@ -15,14 +15,20 @@ namespace enclayer::sgx {
 struct Platform {
   Epc epc;
   bool sgx2 = false;
+  Driver driver;
   DeviceNode enclave;
   DeviceNode provision;
   std::vector<std::string> notes;  // what works, but is worth a line in the log
 };
 
-// Every link has to hold, in this order: the processor's flag, switched on by the BIOS, launch control, an EPC section,
-// the kernel's driver, its node, the node's type, its mode. kUnavailable names the first one that is missing, what was
-// seen, and the remedy. `dev` and `sys` stand for /dev and /sys. Nothing is opened below `dev`.
+// Every link has to hold, in this order: the processor's flag, switched on by the BIOS, launch control (not for the
+// legacy driver), an EPC section, a driver's node, the node's type, its mode. kUnavailable names the first one that is
+// missing, what was seen, and the remedy. Of several drivers' nodes the first usable one counts. `dev` and `sys` stand
+// for /dev and /sys. Nothing is opened below `dev`.
 Result<Platform> find_platform(const Cpuid& cpuid, const std::filesystem::path& dev, const std::filesystem::path& sys);
+
+// EPC bytes of each NUMA node, by node number (devices/system/node/nodeN/x86/sgx_total_bytes, Linux 5.17 and later).
+// kUnavailable where the kernel does not tell, kMalformed where it tells nonsense; both name the file.
+Result<std::vector<std::uint64_t>> epc_of_numa_nodes(const std::filesystem::path& sys);
 
 }  // namespace enclayer::sgx

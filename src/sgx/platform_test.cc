@@ -204,9 +204,64 @@ TEST_F(PlatformTest, virtual_epc_alone_means_locked_launch_control_registers) {
   EXPECT_NAMES(missing_link(), "launch control registers are locked");
 }
 
-TEST_F(PlatformTest, old_drivers_are_named) {
+TEST_F(PlatformTest, drivers_that_are_not_served_are_named) {
+  add_node("sgx");
+  EXPECT_NAMES(missing_link(), "/sgx belongs to one that cannot");
+}
+
+TEST_F(PlatformTest, every_generation_of_drivers_is_found_by_its_own_node) {
+  for (const Driver& driver : drivers()) {
+    fs::remove_all(dev_);
+    add_node(driver.enclave);
+    if (!driver.provision.empty()) add_node(driver.provision);
+    auto platform = find_platform(FakeCpu::with_sgx().cpuid(), dev_, sys_);
+    ASSERT_TRUE(platform) << platform.error().message();
+    EXPECT_EQ(platform->driver.name, driver.name);
+    EXPECT_EQ(platform->provision.state, driver.provision.empty() ? NodeState::kMissing : NodeState::kUsable);
+  }
+}
+
+TEST_F(PlatformTest, newest_usable_driver_counts) {
   add_node("isgx");
-  EXPECT_NAMES(missing_link(), "/isgx belongs to an older driver");
+  add_node("sgx/enclave");
+  EXPECT_EQ(find_platform(FakeCpu::with_sgx().cpuid(), dev_, sys_)->driver.name, "DCAP");
+  fs::create_directory(dev_ / "sgx_enclave");
+  EXPECT_EQ(find_platform(FakeCpu::with_sgx().cpuid(), dev_, sys_)->driver.name, "DCAP");
+  fs::remove(dev_ / "sgx_enclave");
+  add_node("sgx_enclave");
+  EXPECT_EQ(find_platform(FakeCpu::with_sgx().cpuid(), dev_, sys_)->driver.name, "in-kernel");
+}
+
+TEST_F(PlatformTest, legacy_driver_needs_no_launch_control) {
+  FakeCpu cpu = FakeCpu::with_sgx();
+  cpu.leaves[{7, 0}].ecx = 0;
+  add_node("isgx");
+  EXPECT_EQ(find_platform(cpu.cpuid(), dev_, sys_)->driver.name, "legacy");
+}
+
+TEST_F(PlatformTest, epc_of_numa_nodes_is_read_by_node_number) {
+  add_sysfs("devices/system/node/node10/x86/sgx_total_bytes", "3145728\n");
+  for (int node : {0, 2, 1, 3, 4, 5, 6, 7, 8, 9})
+    add_sysfs("devices/system/node/node" + std::to_string(node) + "/x86/sgx_total_bytes",
+              std::to_string(node) + "000\n");
+  add_sysfs("devices/system/node/online", "0-10\n");
+  auto nodes = epc_of_numa_nodes(sys_);
+  ASSERT_TRUE(nodes) << nodes.error().message();
+  EXPECT_EQ(*nodes, (std::vector<std::uint64_t>{0, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000, 3145728}));
+}
+
+TEST_F(PlatformTest, epc_of_numa_nodes_that_is_not_told_or_nonsense_is_an_error_with_the_path) {
+  EXPECT_EQ(epc_of_numa_nodes(sys_).error().kind(), ErrorKind::kUnavailable);
+  fs::create_directories(sys_ / "devices/system/node/node0");
+  EXPECT_NAMES(epc_of_numa_nodes(sys_).error().message(), "node0/x86/sgx_total_bytes");
+  for (const char* text : {"", "-1\n", "many\n", "12 34\n", "99999999999999999999999\n"}) {
+    add_sysfs("devices/system/node/node0/x86/sgx_total_bytes", text);
+    EXPECT_EQ(epc_of_numa_nodes(sys_).error().kind(), ErrorKind::kMalformed) << text;
+    EXPECT_NAMES(epc_of_numa_nodes(sys_).error().message(), "node0/x86/sgx_total_bytes");
+  }
+  fs::remove_all(sys_ / "devices");
+  add_sysfs("devices/system/node/node4294967295/x86/sgx_total_bytes", "1\n");
+  EXPECT_EQ(epc_of_numa_nodes(sys_).error().kind(), ErrorKind::kMalformed);
 }
 
 TEST_F(PlatformTest, folder_in_the_place_of_a_node_is_named) {
