@@ -28,6 +28,7 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
 endif()
 
 # enclayer_library(<folder> SOURCES ... [DEPS ...]): the library of src/<folder>, as target enclayer_<folder>.
+# <folder>_<part> where a part of it is linked alone.
 function(enclayer_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
   add_library(enclayer_${name} STATIC ${arg_SOURCES})
