@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/log.h"
-#include "base/metrics.h"
+#include "base/metric_names.h"
 #include "cli_support.h"
 #include "epc_resource.h"
 #include "kubelet/registration.h"
@@ -85,7 +85,7 @@ Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
   ENCLAYER_TRY(kubelet::Plugin plugin, epc_resource(offer));
 
   base::Metrics metrics;
-  metrics.gauge("enclayer_epc_mib", "EPC offered by this node, in MiB.").set(static_cast<double>(offer.mib));
+  metrics.gauge(base::metric::kEpcMib).set(static_cast<double>(offer.mib));
   std::unique_ptr<net::HttpEndpoint> endpoint;
   if (!flags.daemon.metrics_listen.empty()) {
     ENCLAYER_TRY(endpoint, net::serve_metrics(flags.daemon.metrics_listen, metrics));

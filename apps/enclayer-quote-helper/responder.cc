@@ -4,6 +4,7 @@
 
 #include "base/hex.h"
 #include "base/log.h"
+#include "base/metric_names.h"
 
 namespace enclayer::quote_helper {
 
@@ -12,8 +13,8 @@ namespace log = base::log;
 Responder::Responder(quoting::QuoteSource& source, base::Metrics& metrics)
     : service_(source),
       metrics_(metrics),
-      errors_(metrics.counter("enclayer_aesm_errors_total", "AESM requests answered with an error code.")),
-      quotes_(metrics.counter("enclayer_quotes_total", "Quotes made.")) {}
+      errors_(metrics.counter(base::metric::kAesmErrors)),
+      quotes_(metrics.counter(base::metric::kQuotes)) {}
 
 std::optional<Bytes> Responder::reply(ByteView request, const net::Peer& peer) {
   auto answer = service_.answer(request);
@@ -53,7 +54,7 @@ base::Counter& Responder::requests(aesm::RequestKind kind, aesm::Code code) {
   if (counter == nullptr) {
     // Two threads may both come here; they get the same counter.
     counter = &metrics_.counter(
-        "enclayer_aesm_requests_total", "AESM requests, by kind and by the code of the answer.",
+        base::metric::kAesmRequests,
         {{"request", std::string(to_string(kind))}, {"code", std::to_string(static_cast<std::uint32_t>(code))}});
     slot.store(counter, std::memory_order_release);
   }

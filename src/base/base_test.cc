@@ -4,7 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
+#include <set>
+#include <sstream>
+#include <thread>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -12,7 +16,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/log_budget.h"
-#include "base/metrics.h"
+#include "base/metric_names.h"
 #include "enclayer/time.h"
 #include "fake/temp_folder.h"
 
@@ -124,14 +128,99 @@ TEST(File, lock_keeps_out_whoever_asks_second) {
   EXPECT_EQ(::flock(second.get(), LOCK_EX | LOCK_NB), 0);
 }
 
+constexpr MetricName kTestTotal{"enclayer_test_total", MetricType::kCounter, "result", "test", "A test."};
+
 TEST(Metrics, the_same_name_and_labels_are_the_same_counter) {
   Metrics metrics;
-  metrics.counter("enclayer_test_total", "A test.", {{"result", "ok"}}).add();
-  metrics.counter("enclayer_test_total", "A test.", {{"result", "ok"}}).add(2);
-  metrics.gauge("enclayer_test_mib", "A gauge.").set(8192);
+  metrics.counter(kTestTotal, {{"result", "ok"}}).add();
+  metrics.counter(kTestTotal, {{"result", "ok"}}).add(2);
+  metrics.gauge({"enclayer_test_mib", MetricType::kGauge, "", "test", "A gauge."}).set(8192);
   std::string text = metrics.text();
   EXPECT_NE(text.find("enclayer_test_total{result=\"ok\"} 3"), std::string::npos) << text;
   EXPECT_NE(text.find("enclayer_test_mib 8192"), std::string::npos) << text;
+}
+
+TEST(Metrics, histogram_counts_into_the_buckets_that_it_was_given) {
+  Metrics metrics;
+  constexpr MetricName kSeconds{"enclayer_test_seconds", MetricType::kHistogram, "resource", "test", "A time."};
+  metrics.histogram(kSeconds, {0.001, 0.1}, {{"resource", "a/b"}}).observe(0.0005);
+  metrics.histogram(kSeconds, {0.001, 0.1}, {{"resource", "a/b"}}).observe(0.05);
+  metrics.histogram(kSeconds, {0.001, 0.1}, {{"resource", "a/b"}}).observe(5);
+  std::string text = metrics.text();
+  for (const char* line : {"enclayer_test_seconds_bucket{resource=\"a/b\",le=\"0.001\"} 1\n",
+                           "enclayer_test_seconds_bucket{resource=\"a/b\",le=\"0.1\"} 2\n",
+                           "enclayer_test_seconds_bucket{resource=\"a/b\",le=\"+Inf\"} 3\n",
+                           "enclayer_test_seconds_count{resource=\"a/b\"} 3\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << text;
+}
+
+TEST(Metrics, a_replaced_gauge_leaves_no_series_behind) {
+  Metrics metrics;
+  constexpr MetricName kPods{"enclayer_test_pods", MetricType::kGauge, "pod", "test", "By pod."};
+  metrics.replace(kPods, {{{{"pod", "a"}}, 1}, {{{"pod", "b"}}, 2}});
+  EXPECT_NE(metrics.text().find("enclayer_test_pods{pod=\"a\"} 1\n"), std::string::npos) << metrics.text();
+  metrics.replace(kPods, {{{{"pod", "b"}}, 3}});
+  EXPECT_EQ(metrics.text(),
+            "# HELP enclayer_test_pods By pod.\n# TYPE enclayer_test_pods gauge\nenclayer_test_pods{pod=\"b\"} 3\n");
+  metrics.replace(kPods, {});
+  EXPECT_EQ(metrics.text(), "");
+}
+
+TEST(Metrics, a_page_never_shows_some_old_and_some_new_series) {
+  Metrics metrics;
+  constexpr MetricName kPods{"enclayer_test_pods", MetricType::kGauge, "pod", "test", "By pod."};
+  std::atomic<bool> stop = false;
+  metrics.replace(kPods, {{{{"pod", "a"}}, 0}, {{{"pod", "b"}}, 0}});
+  std::thread writer([&] {
+    for (int i = 1; !stop; ++i) {
+      double value = i % 10;
+      metrics.replace(kPods, {{{{"pod", "a"}}, value}, {{{"pod", "b"}}, value}});
+    }
+  });
+  for (int i = 0; i < 200; ++i) {
+    std::string text = metrics.text();
+    std::size_t a = text.find("{pod=\"a\"} "), b = text.find("{pod=\"b\"} ");
+    ASSERT_NE(a, std::string::npos);
+    ASSERT_NE(b, std::string::npos);
+    EXPECT_EQ(text.substr(a + 10, 1), text.substr(b + 10, 1)) << text;
+  }
+  stop = true;
+  writer.join();
+}
+
+// The page's rows as the header has them: nothing may be on the one and not in the other.
+std::vector<std::string> rows_of_header() {
+  std::vector<std::string> rows;
+  for (const MetricName& metric : metric::kAll) {
+    const char* types[] = {"counter", "gauge", "histogram"};
+    rows.push_back(std::string("| `") + metric.name + "` | " + types[static_cast<int>(metric.type)] + " | " +
+                   metric.labels + (*metric.labels ? " | " : "| ") + metric.help + " | " + metric.daemon + " |");
+  }
+  return rows;
+}
+
+TEST(MetricNames, the_page_lists_the_metrics_of_the_header_and_no_others) {
+  std::istringstream page(read_text(ENCLAYER_SOURCE_DIR "/docs/metrics.md", 65536).value());
+  std::vector<std::string> rows;
+  for (std::string line; std::getline(page, line);)
+    if (line.starts_with("| `enclayer_")) rows.push_back(line);
+  EXPECT_EQ(rows, rows_of_header());
+}
+
+TEST(MetricNames, are_all_in_the_array_and_well_formed) {
+  std::string header = read_text(ENCLAYER_SOURCE_DIR "/src/base/metric_names.h", 65536).value();
+  std::size_t defined = 0;
+  for (std::size_t at = 0; (at = header.find("constexpr MetricName k", at)) != std::string::npos; ++at)
+    defined += header.compare(at, 26, "constexpr MetricName kAll[") != 0;
+  EXPECT_EQ(defined, std::size(metric::kAll));
+  std::set<std::string> names;
+  for (const MetricName& metric : metric::kAll) {
+    std::string name = metric.name;
+    EXPECT_TRUE(names.insert(name).second) << name;
+    EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_"), std::string::npos) << name;
+    EXPECT_EQ(name.ends_with("_total"), metric.type == MetricType::kCounter) << name;
+    EXPECT_EQ(std::string(metric.help).find_first_of("|\n"), std::string::npos) << name;
+  }
 }
 
 TEST(Errors, every_kind_has_a_word_and_a_non_zero_exit_code) {

@@ -1,26 +1,52 @@
-// Counters and gauges of one process, and the page that Prometheus reads. Safe from any thread.
-// A counter or gauge that was asked for once stays where it is for the life of Metrics.
+// Counters, gauges and histograms of one process, and the page that Prometheus reads. Safe from any thread.
+// What was asked for once stays where it is for the life of Metrics. What the daemons publish is in metric_names.h.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace enclayer::base {
 
 class Counter;
 class Gauge;
+class Histogram;
+
+enum class MetricType { kCounter, kGauge, kHistogram };
+
+// One metric of the page: what a caller says of it besides the values of its labels.
+struct MetricName {
+  const char* name;  // "enclayer_allocations_total"
+  MetricType type;
+  const char* labels;  // the labels that every series of it has, as "resource, result"; "" for none
+  const char* daemon;  // who publishes it: "device plugin", "quote helper"
+  const char* help;
+};
 
 class Metrics {
  public:
   using Labels = std::map<std::string, std::string>;
 
+  struct Series {
+    Labels labels;
+    double value = 0;
+  };
+
   Metrics();
   ~Metrics();
 
-  // The same name and labels give the same object again. Names follow Prometheus: enclayer_..._total for counters.
-  Counter& counter(const std::string& name, const std::string& help, const Labels& labels = {});
-  Gauge& gauge(const std::string& name, const std::string& help, const Labels& labels = {});
+  // The same name and labels give the same object again. `labels` are exactly those that the name lists, and the type
+  // is the name's: a debug build ends when they are not.
+  Counter& counter(const MetricName& name, const Labels& labels = {});
+  Gauge& gauge(const MetricName& name, const Labels& labels = {});
+
+  // `bounds`: the buckets' upper bounds, ascending; one above all of them comes by itself. Who asks first decides.
+  Histogram& histogram(const MetricName& name, const std::vector<double>& bounds, const Labels& labels = {});
+
+  // For a gauge whose series come and go, one a pod: these are all that it has from now on, and a page shows the old
+  // ones or the new ones, never some of both. A name that is replaced is not asked for by gauge() too.
+  void replace(const MetricName& name, const std::vector<Series>& all);
 
   // The Prometheus text format, version 0.0.4.
   std::string text() const;
@@ -48,6 +74,16 @@ class Gauge {
  private:
   friend class Metrics;
   explicit Gauge(void* impl) : impl_(impl) {}
+  void* impl_;
+};
+
+class Histogram {
+ public:
+  void observe(double value);
+
+ private:
+  friend class Metrics;
+  explicit Histogram(void* impl) : impl_(impl) {}
   void* impl_;
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/metric_names.h"
 #include "kubelet/grpc_runtime.h"
 #include "proto/deviceplugin.grpc.pb.h"
 
@@ -113,8 +114,7 @@ class GrpcPluginServer final : public PluginServer, private Service {
       : plugin_(plugin),
         socket_(std::move(socket)),
         changed_(std::move(changed)),
-        streams_gauge_(
-            metrics.gauge("enclayer_list_streams", "Open ListAndWatch streams.", {{"resource", plugin.resource}})),
+        streams_gauge_(metrics.gauge(base::metric::kListStreams, {{"resource", plugin.resource}})),
         granted_(allocations(metrics, "ok")),
         refused_(allocations(metrics, "error")) {}
 
@@ -156,8 +156,7 @@ class GrpcPluginServer final : public PluginServer, private Service {
 
  private:
   base::Counter& allocations(base::Metrics& metrics, const char* result) const {
-    return metrics.counter("enclayer_allocations_total", "Allocate calls of the kubelet, one a container.",
-                           {{"resource", plugin_.resource}, {"result", result}});
+    return metrics.counter(base::metric::kAllocations, {{"resource", plugin_.resource}, {"result", result}});
   }
 
   grpc::ServerUnaryReactor* GetDevicePluginOptions(grpc::CallbackServerContext* context, const api::Empty*,

@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/log.h"
+#include "base/metric_names.h"
 #include "kubelet/folder_watch.h"
 #include "kubelet/grpc_runtime.h"
 #include "kubelet/plugin_server.h"
@@ -120,8 +121,7 @@ class GrpcRegistration final : public Registration {
 
  private:
   base::Counter& registrations(const char* result) const {
-    return metrics_.counter("enclayer_registrations_total", "Tries to register with the kubelet.",
-                            {{"resource", plugin_.resource}, {"result", result}});
+    return metrics_.counter(base::metric::kRegistrations, {{"resource", plugin_.resource}, {"result", result}});
   }
 
   void run() {

@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/log_budget.h"
+#include "base/metric_names.h"
 
 namespace enclayer::net {
 namespace {
@@ -232,10 +233,7 @@ class Server final : public FrameServer {
   }
 
   void reject(const Rejection& why, const Connection& connection, std::uint32_t announced) {
-    metrics_
-        .counter("enclayer_frames_rejected_total", "Frames that were not answered, or whose answer was not taken.",
-                 {{"reason", why.word}})
-        .add();
+    metrics_.counter(base::metric::kFramesRejected, {{"reason", why.word}}).add();
     auto more = budget_.take(steady_clock::now());
     if (!more) return;
     log::warn("frame rejected", {{"reason", why.text},
@@ -249,8 +247,8 @@ class Server final : public FrameServer {
   const Limits limits_;
   const Handler handler_;
   base::Metrics& metrics_;
-  base::Counter& connections_total_ = metrics_.counter("enclayer_connections_total", "Connections accepted.");
-  base::Gauge& connections_open_ = metrics_.gauge("enclayer_connections_open", "Connections open now.");
+  base::Counter& connections_total_ = metrics_.counter(base::metric::kConnections);
+  base::Gauge& connections_open_ = metrics_.gauge(base::metric::kConnectionsOpen);
   base::LogBudget budget_;
 
   asio::io_context io_;

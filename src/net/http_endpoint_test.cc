@@ -55,7 +55,7 @@ TEST(HttpEndpoint, unknown_paths_other_methods_and_garbage_do_not_stop_it) {
 
 TEST(HttpEndpoint, a_daemons_metrics_and_health_are_served) {
   base::Metrics metrics;
-  metrics.counter("enclayer_test_total", "A test.").add();
+  metrics.counter({"enclayer_test_total", base::MetricType::kCounter, "", "test", "A test."}).add();
   auto served = serve_metrics("127.0.0.1:0", metrics);
   ASSERT_TRUE(served);
   EXPECT_NE(ask((*served)->address(), "GET /metrics HTTP/1.1\r\n\r\n").find("enclayer_test_total 1"),

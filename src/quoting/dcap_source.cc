@@ -15,6 +15,7 @@
 
 #include "base/hex.h"
 #include "base/log.h"
+#include "base/metric_names.h"
 #include "base/metrics.h"
 #include "quoting/dcap_process.h"
 
@@ -96,8 +97,8 @@ class Source : public DcapQuoteSource {
     std::lock_guard lock(mutex_);
     return changed_;
   }
-  void count(const char* name, const char* help, const base::Metrics::Labels& labels) {
-    metrics_.counter(name, help, labels).add();
+  void count(const base::MetricName& name, const base::Metrics::Labels& labels) {
+    metrics_.counter(name, labels).add();
   }
 
   const DcapSourceOptions options_;
@@ -228,7 +229,7 @@ bool Source::start(Worker& worker) {
     ++worker.deaths;
     std::lock_guard lock(mutex_);
     if (stopping_) return false;
-    count("enclayer_quote_worker_starts_total", "Starts of quote workers.", {{"result", "failed"}});
+    count(base::metric::kQuoteWorkerStarts, {{"result", "failed"}});
     log::error("a quote worker could not be started", {{"worker", worker.number},
                                                        {"why", known.error().message()},
                                                        {"library_said", worker.process ? worker.process->said() : ""}});
@@ -242,13 +243,13 @@ bool Source::start(Worker& worker) {
   }
   if (!admit(worker, *known)) {
     ++worker.deaths;
-    count("enclayer_quote_worker_starts_total", "Starts of quote workers.", {{"result", "other-key"}});
+    count(base::metric::kQuoteWorkerStarts, {{"result", "other-key"}});
     log::warn("a quote worker has another key than the others and does not serve",
               {{"worker", worker.number}, {"pub_key_id", base::to_hex(known->target.pub_key_id)}});
     return false;
   }
   worker.failures = 0;
-  count("enclayer_quote_worker_starts_total", "Starts of quote workers.", {{"result", "ok"}});
+  count(base::metric::kQuoteWorkerStarts, {{"result", "ok"}});
   log::info("a quote worker is up", {{"worker", worker.number},
                                      {"pid", worker.process->pid()},
                                      {"loaded", worker.process->loaded()},
@@ -277,7 +278,7 @@ void Source::replace_known(const Known& known) {
   if (last_ && last_->target != known.target) {
     ++generation_;
     changed_ = steady_clock::now();
-    count("enclayer_quote_key_changes_total", "Changes of the attestation key or the Quoting Enclave.", {});
+    count(base::metric::kQuoteKeyChanges, {});
     log::warn("the attestation key has changed, clients have to ask for the target again",
               {{"old_pub_key_id", base::to_hex(last_->target.pub_key_id)},
                {"new_pub_key_id", base::to_hex(known.target.pub_key_id)},
@@ -294,7 +295,7 @@ bool Source::admit(Worker& worker, const Known& known) {
   ++up_;
   failure_.reset();
   worker.generation = generation_;
-  metrics_.gauge("enclayer_quote_workers_up", "Quote workers that serve.").set(up_);
+  metrics_.gauge(base::metric::kQuoteWorkersUp).set(up_);
   for_callers_.notify_all();
   return true;
 }
@@ -328,13 +329,13 @@ void Source::serve(Worker& worker) {
     }
   }
   std::lock_guard lock(mutex_);
-  metrics_.gauge("enclayer_quote_workers_up", "Quote workers that serve.").set(--up_);
+  metrics_.gauge(base::metric::kQuoteWorkersUp).set(--up_);
   if (up_ == 0) known_.reset();
 }
 
 void Source::lost(Worker& worker, const char* why, const std::string& details) {
   ++worker.deaths;
-  count("enclayer_quote_worker_deaths_total", "Quote workers that were lost or ended, by reason.", {{"reason", why}});
+  count(base::metric::kQuoteWorkerDeaths, {{"reason", why}});
   log::error("a quote worker is lost",
              {{"worker", worker.number}, {"reason", why}, {"why", details}, {"library_said", worker.process->said()}});
 }
@@ -406,8 +407,7 @@ bool Source::work(Worker& worker, Job& job) {
     return true;
   }
   std::string name = dcap_status_name(reply->status);
-  count("enclayer_quote_library_errors_total", "Failed calls into Intel's quote library.",
-        {{"status", name.starts_with("0x") ? "other" : name}});
+  count(base::metric::kQuoteLibraryErrors, {{"status", name.starts_with("0x") ? "other" : name}});
   Error error = dcap_error(reply->status, DcapCall::kQuote, reply->text);
   Fault fault = fault_of(reply->status);
   bool bad_report = reply->status == kDcapInvalidReport || reply->status == kDcapErrorReport;

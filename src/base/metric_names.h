@@ -1,0 +1,122 @@
+// Every metric of both daemons; docs/metrics.md is the same list for people, and a test holds the two together.
+#pragma once
+
+#include "base/metrics.h"
+
+namespace enclayer::base::metric {
+
+inline constexpr const char* kPlugin = "device plugin";
+inline constexpr const char* kHelper = "quote helper";
+
+// --- The node's EPC ---
+
+inline constexpr MetricName kEpcCapacityMib{"enclayer_epc_capacity_mib", MetricType::kGauge, "", kPlugin,
+                                            "EPC that the processor shows, in MiB."};
+inline constexpr MetricName kEpcMib{"enclayer_epc_mib", MetricType::kGauge, "", kPlugin,
+                                    "EPC offered by this node, in MiB."};
+inline constexpr MetricName kEpcAllocatedMib{"enclayer_epc_allocated_mib", MetricType::kGauge, "", kPlugin,
+                                             "EPC that the kubelet has given to containers, in MiB."};
+inline constexpr MetricName kEpcRequestedMib{
+    "enclayer_epc_requested_mib", MetricType::kGauge, "namespace, pod, container", kPlugin,
+    "EPC that a container asked for and has, in MiB; what is beyond 512 containers is summed as pod other."};
+inline constexpr MetricName kEpcMappedBytes{
+    "enclayer_epc_mapped_bytes", MetricType::kGauge, "pod_uid", kPlugin,
+    "Address space of enclaves that a pod's processes map, in bytes; an upper bound of the EPC they use."};
+inline constexpr MetricName kEpcCommittedBytes{
+    "enclayer_epc_committed_bytes", MetricType::kGauge, "", kPlugin,
+    "Address space of enclaves that all processes of the node map, in bytes; an upper bound of the EPC in use."};
+inline constexpr MetricName kEpcUnreadProcesses{
+    "enclayer_epc_unread_processes", MetricType::kGauge, "", kPlugin,
+    "Processes whose mappings could not be read when they were last counted."};
+inline constexpr MetricName kEpcLeaks{"enclayer_epc_leaks_total", MetricType::kCounter, "", kPlugin,
+                                      "EPC pages that the kernel says it leaked."};
+inline constexpr MetricName kEpcPoisonedPages{"enclayer_epc_poisoned_pages_total", MetricType::kCounter, "", kPlugin,
+                                              "Memory errors that the kernel reports for addresses in the EPC."};
+inline constexpr MetricName kKernelLogLost{"enclayer_kernel_log_lost_total", MetricType::kCounter, "", kPlugin,
+                                           "Times that the kernel's log had dropped records before they were read."};
+inline constexpr MetricName kMiscCgroupSgxEpc{"enclayer_misc_cgroup_sgx_epc", MetricType::kGauge, "", kPlugin,
+                                              "1 when the kernel has the sgx_epc misc cgroup controller, otherwise 0."};
+inline constexpr MetricName kMiscCgroupSgxEpcBytes{
+    "enclayer_misc_cgroup_sgx_epc_bytes", MetricType::kGauge, "", kPlugin,
+    "What the sgx_epc misc cgroup controller has to give, in bytes; 0 when there is none."};
+inline constexpr MetricName kAccountingErrors{"enclayer_accounting_errors_total", MetricType::kCounter, "source",
+                                              kPlugin, "Times that a source of the figures per pod could not be read."};
+
+// --- The device plugin and the kubelet ---
+
+inline constexpr MetricName kRegistrations{"enclayer_registrations_total", MetricType::kCounter, "resource, result",
+                                           kPlugin, "Tries to register with the kubelet."};
+inline constexpr MetricName kListStreams{"enclayer_list_streams", MetricType::kGauge, "resource", kPlugin,
+                                         "Open ListAndWatch streams."};
+inline constexpr MetricName kListUpdates{"enclayer_list_updates_total", MetricType::kCounter, "resource", kPlugin,
+                                         "Device lists sent to the kubelet."};
+inline constexpr MetricName kAllocations{"enclayer_allocations_total", MetricType::kCounter, "resource, result",
+                                         kPlugin, "Allocate calls of the kubelet, one a container."};
+inline constexpr MetricName kAllocationSeconds{"enclayer_allocation_seconds", MetricType::kHistogram, "resource",
+                                               kPlugin, "How long an Allocate call took in the plugin, in seconds."};
+inline constexpr MetricName kDevices{"enclayer_devices", MetricType::kGauge, "resource, health", kPlugin,
+                                     "Devices in the list that the kubelet is shown."};
+inline constexpr MetricName kDeviceUsable{
+    "enclayer_device_usable", MetricType::kGauge, "device", kPlugin,
+    "1 when the device node is there and can be opened by its owner, otherwise 0."};
+
+// --- The quote helper ---
+
+inline constexpr MetricName kAesmRequests{"enclayer_aesm_requests_total", MetricType::kCounter, "request, code",
+                                          kHelper, "AESM requests, by kind and by the code of the answer."};
+inline constexpr MetricName kAesmErrors{"enclayer_aesm_errors_total", MetricType::kCounter, "", kHelper,
+                                        "AESM requests answered with an error code."};
+inline constexpr MetricName kQuotes{"enclayer_quotes_total", MetricType::kCounter, "", kHelper, "Quotes made."};
+inline constexpr MetricName kConnections{"enclayer_connections_total", MetricType::kCounter, "", kHelper,
+                                         "Connections accepted."};
+inline constexpr MetricName kConnectionsOpen{"enclayer_connections_open", MetricType::kGauge, "", kHelper,
+                                             "Connections open now."};
+inline constexpr MetricName kFramesRejected{"enclayer_frames_rejected_total", MetricType::kCounter, "reason", kHelper,
+                                            "Frames that were not answered, or whose answer was not taken."};
+inline constexpr MetricName kQuoteWorkersUp{"enclayer_quote_workers_up", MetricType::kGauge, "", kHelper,
+                                            "Quote workers that serve."};
+inline constexpr MetricName kQuoteWorkerStarts{"enclayer_quote_worker_starts_total", MetricType::kCounter, "result",
+                                               kHelper, "Starts of quote workers."};
+inline constexpr MetricName kQuoteWorkerDeaths{"enclayer_quote_worker_deaths_total", MetricType::kCounter, "reason",
+                                               kHelper, "Quote workers that were lost or ended, by reason."};
+inline constexpr MetricName kQuoteLibraryErrors{"enclayer_quote_library_errors_total", MetricType::kCounter, "status",
+                                                kHelper, "Failed calls into Intel's quote library."};
+inline constexpr MetricName kQuoteKeyChanges{"enclayer_quote_key_changes_total", MetricType::kCounter, "", kHelper,
+                                             "Changes of the attestation key or the Quoting Enclave."};
+
+// All of the above, in this order.
+inline constexpr MetricName kAll[] = {
+    kEpcCapacityMib,
+    kEpcMib,
+    kEpcAllocatedMib,
+    kEpcRequestedMib,
+    kEpcMappedBytes,
+    kEpcCommittedBytes,
+    kEpcUnreadProcesses,
+    kEpcLeaks,
+    kEpcPoisonedPages,
+    kKernelLogLost,
+    kMiscCgroupSgxEpc,
+    kMiscCgroupSgxEpcBytes,
+    kAccountingErrors,
+    kRegistrations,
+    kListStreams,
+    kListUpdates,
+    kAllocations,
+    kAllocationSeconds,
+    kDevices,
+    kDeviceUsable,
+    kAesmRequests,
+    kAesmErrors,
+    kQuotes,
+    kConnections,
+    kConnectionsOpen,
+    kFramesRejected,
+    kQuoteWorkersUp,
+    kQuoteWorkerStarts,
+    kQuoteWorkerDeaths,
+    kQuoteLibraryErrors,
+    kQuoteKeyChanges,
+};
+
+}  // namespace enclayer::base::metric
