@@ -31,6 +31,7 @@ struct Grant {
   std::map<std::string, std::string> envs;
   std::vector<Mount> mounts;
   std::vector<DeviceNode> devices;
+  std::vector<std::string> cdi_devices;  // "vendor.example/class=name"; a runtime without CDI takes no notice of them
 };
 
 struct Plugin {

@@ -150,11 +150,20 @@ Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::listen(const std::string& ad
   return std::unique_ptr<HttpEndpoint>(std::move(endpoint));
 }
 
-Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, const base::Metrics& metrics) {
-  return HttpEndpoint::listen(address, [&metrics](const std::string& path) -> HttpReply {
-    if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()};
-    if (path == "/healthz") return {200, "text/plain; charset=utf-8", "ok\n"};
-    return {404, "text/plain; charset=utf-8", "served here: /metrics, /healthz\n"};
+Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, const base::Metrics& metrics,
+                                                    Probes probes) {
+  constexpr auto kText = "text/plain; charset=utf-8";
+  return HttpEndpoint::listen(address, [&metrics, probes = std::move(probes)](const std::string& path) -> HttpReply {
+    if (path == "/metrics") {
+      if (probes.before_metrics) probes.before_metrics();
+      return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()};
+    }
+    if (path == "/healthz") return {200, kText, "ok\n"};
+    if (path == "/readyz") {
+      std::string why = probes.not_ready ? probes.not_ready() : "";
+      return why.empty() ? HttpReply{200, kText, "ok\n"} : HttpReply{503, kText, "not ready\n" + why};
+    }
+    return {404, kText, "served here: /metrics, /healthz, /readyz\n"};
   });
 }
 

@@ -34,7 +34,13 @@ class HttpEndpoint {
   virtual std::string address() const = 0;
 };
 
-// What both daemons serve: /metrics (Prometheus text format) and /healthz ("ok"). `metrics` outlives the endpoint.
-Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, const base::Metrics& metrics);
+// What both daemons serve: /metrics (Prometheus text format), /healthz ("ok": the process lives) and /readyz (200 "ok",
+// or 503 with what is not ready). `metrics` outlives the endpoint.
+struct Probes {
+  std::function<void()> before_metrics;    // called before each page, if given: brings the figures up to date
+  std::function<std::string()> not_ready;  // empty when ready; never given: always ready
+};
+Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, const base::Metrics& metrics,
+                                                    Probes probes = {});
 
 }  // namespace enclayer::net

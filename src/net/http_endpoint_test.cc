@@ -64,6 +64,22 @@ TEST(HttpEndpoint, a_daemons_metrics_and_health_are_served) {
   EXPECT_EQ(ask((*served)->address(), "GET / HTTP/1.1\r\n\r\n").substr(0, 12), "HTTP/1.1 404");
 }
 
+TEST(HttpEndpoint, readiness_says_what_is_missing_and_figures_are_brought_up_to_date_before_a_page) {
+  base::Metrics metrics;
+  std::string missing = "the kubelet is not there\n";
+  int pages = 0;
+  auto served = serve_metrics("127.0.0.1:0", metrics, {[&] { ++pages; }, [&] { return missing; }});
+  ASSERT_TRUE(served) << served.error().message();
+  std::string refused = ask((*served)->address(), "GET /readyz HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(refused.starts_with("HTTP/1.1 503")) << refused;
+  EXPECT_NE(refused.find("the kubelet is not there"), std::string::npos) << refused;
+  missing.clear();
+  EXPECT_TRUE(ask((*served)->address(), "GET /readyz HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200"));
+  EXPECT_EQ(pages, 0);
+  ask((*served)->address(), "GET /metrics HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(pages, 1);
+}
+
 TEST(HttpEndpoint, address_that_is_none_and_port_that_is_taken_are_refused) {
   auto nothing = [](const std::string&) { return HttpReply{}; };
   for (const char* address : {"", "9090", "localhost:9090", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:90x"}) {
