@@ -1,0 +1,28 @@
+// The kubelet's pod-resources reply: what is accepted has printable names and no more devices than bytes.
+#include <algorithm>
+#include <cstdlib>
+
+#include "kubelet/pod_resources_wire.h"
+
+using namespace enclayer;
+
+namespace {
+bool printable(const std::string& name) {
+  return !name.empty() && name.size() <= 253 &&
+         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  auto counted = kubelet::count_devices({data, size}, "example.com/epc");
+  if (!counted) return 0;
+  std::uint64_t devices = 0;
+  for (const auto& container : *counted) {
+    devices += container.devices;
+    if (container.devices == 0 || !printable(container.pod_namespace) || !printable(container.pod) ||
+        !printable(container.container))
+      std::abort();
+  }
+  if (devices > size / 2 || counted->size() > kubelet::kMaxContainersInReply) std::abort();
+  return 0;
+}
