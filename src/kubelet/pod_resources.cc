@@ -22,9 +22,11 @@ Error failed(const grpc::Status& status, const std::filesystem::path& socket) {
   ErrorKind kind = ErrorKind::kUnavailable;
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) kind = ErrorKind::kTimedOut;
   if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) kind = ErrorKind::kExhausted;
-  return {kind, "the kubelet at " + socket.string() + " did not list the devices of its pods: " +
-                    status.error_message() + " (gRPC status " + std::to_string(status.error_code()) +
-                    "). The kubelet's folder pod-resources/ has to be mounted where --kubelet-dir looks"};
+  std::string message = "the kubelet at " + socket.string() +
+                        " did not list the devices of its pods: " + status.error_message() + " (gRPC status " +
+                        std::to_string(status.error_code()) + ")";
+  if (kind == ErrorKind::kUnavailable) message += "; its folder pod-resources/ has to be mounted there";
+  return {kind, std::move(message)};
 }
 
 std::string to_bytes(grpc::ByteBuffer buffer) {
