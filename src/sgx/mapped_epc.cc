@@ -1,0 +1,168 @@
+#include "sgx/mapped_epc.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+
+#include "base/pod_cgroup.h"
+#include "sgx/devices.h"
+
+namespace enclayer::sgx {
+namespace {
+
+constexpr std::size_t kPiece = 65'536;
+constexpr std::size_t kMaxStatus = 65'536;
+constexpr int kCapSysPtrace = 19;                                    // linux/capability.h
+constexpr std::string_view kFirstPidNamespace = "pid:[4026531836]";  // linux/proc_ns.h: PROC_PID_INIT_INO
+
+bool is_pid(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "7f00a0000000-7f00b0000000 rw-s 00000000 00:06 1064  /dev/sgx_enclave": the mapping's size when it is an enclave's.
+std::uint64_t enclave_bytes_of(std::string_view line) {
+  std::size_t slash = line.find('/');
+  if (slash == std::string_view::npos || !is_enclave_mapping(line.substr(slash))) return 0;
+  std::uint64_t begin = 0, end = 0;
+  const char* last = line.data() + line.size();
+  auto first = std::from_chars(line.data(), last, begin, 16);
+  if (first.ec != std::errc() || first.ptr == last || *first.ptr != '-') return 0;
+  if (std::from_chars(first.ptr + 1, last, end, 16).ec != std::errc() || end < begin) return 0;
+  return end - begin;
+}
+
+// The lines of a file, one piece in memory at a time. A line that is longer than a piece is passed on in parts. False
+// when it could not be read up to its end.
+template <class F>
+bool for_each_line(int fd, std::size_t max, F&& take) {
+  std::string buffer(kPiece, '\0');
+  std::size_t have = 0, total = 0;
+  while (true) {
+    ssize_t n = ::read(fd, buffer.data() + have, buffer.size() - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == ESRCH;
+    total += static_cast<std::size_t>(n);
+    if (total > max) return false;
+    have += static_cast<std::size_t>(n);
+    std::string_view rest(buffer.data(), have);
+    for (std::size_t end; (end = rest.find('\n')) != std::string_view::npos; rest.remove_prefix(end + 1))
+      take(rest.substr(0, end));
+    if (n == 0 || rest.size() == buffer.size()) {
+      if (!rest.empty()) take(rest);
+      rest = {};
+    }
+    if (n == 0) return true;
+    have = rest.size();
+    std::copy(rest.begin(), rest.end(), buffer.begin());
+  }
+}
+
+// The start of a file below `folder`; empty when it cannot be read.
+std::string read_at(int folder, const char* name, std::size_t max) {
+  std::string text;
+  base::UniqueFd fd(::openat(folder, name, O_RDONLY | O_CLOEXEC));
+  if (!fd) return text;
+  text.resize(max);
+  std::size_t have = 0;
+  for (ssize_t n; have < max && (n = ::read(fd.get(), text.data() + have, max - have)) > 0;)
+    have += static_cast<std::size_t>(n);
+  text.resize(have);
+  return text;
+}
+
+// One process, through its folder: whatever comes to have its number later is not looked at.
+void add_process(const std::filesystem::path& path, MappedEpc& out) {
+  base::UniqueFd folder(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return;
+  base::UniqueFd maps(::openat(folder.get(), "maps", O_RDONLY | O_CLOEXEC));
+  if (!maps) {
+    if (errno == EACCES || errno == EPERM) ++out.unread;
+    return;
+  }
+  std::uint64_t bytes = 0;
+  bool whole =
+      for_each_line(maps.get(), kMaxMapsBytes, [&](std::string_view line) { bytes += enclave_bytes_of(line); });
+  ++(whole ? out.processes : out.unread);
+  if (bytes == 0) return;
+  std::string cgroup = read_at(folder.get(), "cgroup", base::kMaxCgroupText);
+  if (cgroup.empty()) return;  // it has ended
+  if (auto pod = base::pod_of_cgroup(cgroup))
+    out.pods[pod->pod_uid] += bytes;
+  else
+    out.host += bytes;
+}
+
+bool has_ptrace(const std::string& status) {
+  constexpr std::string_view kField = "\nCapEff:\t";
+  std::size_t at = status.find(kField);
+  if (at == std::string::npos) return false;
+  std::uint64_t effective = 0;
+  std::from_chars(status.data() + at + kField.size(), status.data() + status.size(), effective, 16);
+  return (effective >> kCapSysPtrace & 1) != 0;
+}
+
+// Whether process 1 lives where we do: in a pod, or, as a cgroup namespace shows it, in our own cgroup or beside it.
+bool is_of_our_container(std::string_view cgroup) {
+  if (base::pod_of_cgroup(cgroup)) return true;
+  std::size_t at = cgroup.starts_with("0::") ? 0 : cgroup.find("\n0::") + 1;  // the line of cgroup v2
+  if (!cgroup.substr(at).starts_with("0::")) return false;
+  std::string_view path = cgroup.substr(at + 3);
+  path = path.substr(0, path.find('\n'));
+  if (!path.starts_with("/..")) return path == "/";
+  return !path.substr(3).starts_with("/..");
+}
+
+}  // namespace
+
+bool is_enclave_mapping(std::string_view path) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
+  return std::ranges::any_of(drivers(), [&](const Driver& driver) {
+    return path.ends_with(driver.enclave) && path.size() > driver.enclave.size() &&
+           path[path.size() - driver.enclave.size() - 1] == '/';
+  });
+}
+
+std::uint64_t MappedEpc::bytes() const {
+  std::uint64_t sum = host;
+  for (const auto& pod : pods) sum += pod.second;
+  return sum;
+}
+
+MappedEpc mapped_epc(const base::Root& proc) {
+  MappedEpc out;
+  std::size_t seen = 0;
+  for (const std::string& name : proc.list("")) {
+    if (!is_pid(name)) continue;
+    if (++seen > kMaxProcesses)
+      ++out.unread;
+    else
+      add_process(proc.path(name), out);
+  }
+  return out;
+}
+
+std::optional<std::string> why_not_accountable(const base::Root& proc) {
+  base::UniqueFd self(::open(proc.path("self").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!self)
+    return proc.path("self").string() +
+           " is not there, so it is no /proc that shows this process; mount the host's, or set hostPID: true";
+  if (!has_ptrace(read_at(self.get(), "status", kMaxStatus)))
+    return "the maps of other users' processes cannot be read without the capability CAP_SYS_PTRACE; add SYS_PTRACE to "
+           "securityContext.capabilities.add of the container";
+  std::error_code unreadable;
+  auto pid_namespace = std::filesystem::read_symlink(proc.path("1/ns/pid"), unreadable);
+  if (!unreadable && pid_namespace == kFirstPidNamespace) return std::nullopt;
+  base::UniqueFd first(::open(proc.path("1").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  std::string cgroup = first ? read_at(first.get(), "cgroup", base::kMaxCgroupText) : std::string();
+  if (cgroup.empty() || is_of_our_container(cgroup))
+    return "the processes of the node cannot be seen: process 1 in " + proc.path("").string() +
+           " is one of our own container or pod; set hostPID: true for the pod";
+  return std::nullopt;
+}
+
+}  // namespace enclayer::sgx
