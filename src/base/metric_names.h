@@ -28,8 +28,9 @@ inline constexpr MetricName kEpcCommittedBytes{
 inline constexpr MetricName kEpcUnreadProcesses{
     "enclayer_epc_unread_processes", MetricType::kGauge, "", kPlugin,
     "Processes whose mappings could not be read when they were last counted."};
-inline constexpr MetricName kEpcLeaks{"enclayer_epc_leaks_total", MetricType::kCounter, "", kPlugin,
-                                      "EPC pages that the kernel says it leaked."};
+inline constexpr MetricName kEpcLeaks{
+    "enclayer_epc_leaks_total", MetricType::kCounter, "", kPlugin,
+    "Reports of the kernel that an EPC page was leaked; it makes one a boot, and one for the EPC of guests."};
 inline constexpr MetricName kEpcPoisonedPages{"enclayer_epc_poisoned_pages_total", MetricType::kCounter, "", kPlugin,
                                               "Memory errors that the kernel reports for addresses in the EPC."};
 inline constexpr MetricName kKernelLogLost{"enclayer_kernel_log_lost_total", MetricType::kCounter, "", kPlugin,
