@@ -1,5 +1,8 @@
-// Serves one resource to the kubelet, on a unix socket of its own (device plugin API v1beta1, the DevicePlugin
-// service).
+// Serves one resource to the kubelet, on a unix socket of its own: the DevicePlugin service of the device plugin API
+// v1beta1, and the Registration service (pluginregistration v1) by which the kubelet's plugin watcher asks a socket
+// that it finds who it is. A device plugin that registers by itself is never asked.
+//
+// One thread of ours, which sleeps while nobody calls.
 #pragma once
 
 #include <filesystem>
@@ -17,15 +20,25 @@ inline constexpr int kMaxRequestBytes = 8 << 20;
 
 class PluginServer {
  public:
-  // Serves from now on. `changed` is called, in threads of gRPC, whenever a list stream has got its list or has ended.
-  // `plugin` and `metrics` outlive the server. The socket's folder has to be there; a socket's path has room for 107
-  // bytes.
+  struct Events {
+    // Whenever a list stream has got its first list, or has ended.
+    std::function<void()> changed;
+    // What the kubelet's plugin watcher says of us: empty when we are registered, otherwise why not.
+    std::function<void(const std::string& refusal)> watcher_told;
+  };
+
+  // Serves from now on. Events are called in the server's thread; they must not wait. `plugin` and `metrics` outlive
+  // the server. The socket's folder has to be there; a socket's path has room for 107 bytes.
   static Result<std::unique_ptr<PluginServer>> serve(const Plugin& plugin, const std::filesystem::path& socket,
-                                                     base::Metrics& metrics, std::function<void()> changed);
+                                                     base::Metrics& metrics, Events events);
 
   // Ends the list streams, waits for the calls that run (at most a second, then they are cancelled), removes the
   // socket.
   virtual ~PluginServer() = default;
+
+  // Every open stream is sent this list, and so is every stream to come. A stream that is still being sent a list gets
+  // only the newest one after it. Until the first call the list is `plugin.devices`. From any thread.
+  virtual void update(DeviceList devices) = 0;
 
   // ListAndWatch streams that have been sent the list and are still open. The kubelet has one.
   virtual int watchers() const = 0;

@@ -11,7 +11,11 @@
 // too.
 //
 // Our sockets lie in the subfolder enclayer/ of device-plugins/: a starting kubelet deletes the sockets that lie
-// directly in its folder, but not those.
+// directly in its folder, but not those. A lock file beside them holds off a second plugin for the same resource, which
+// would otherwise take turns with the first one for ever.
+//
+// The other way, Way::kWatcher, is to leave the socket in plugins_registry/, where the kubelet's plugin watcher finds
+// it and registers us (spec section 5). A round then begins with a fresh socket there, and ends as above.
 #pragma once
 
 #include <chrono>
@@ -26,28 +30,37 @@ namespace enclayer::kubelet {
 
 class Registration {
  public:
+  enum class Way { kRegister, kWatcher };
+
   struct Timing {
     std::chrono::milliseconds register_deadline{20'000};  // the kubelet takes up to 10 s to call back
     std::chrono::milliseconds list_deadline{10'000};      // from Register's answer to the list on its way
     std::chrono::milliseconds shortest_pause{2};      // between tries; doubles up to the longest; a new kubelet.sock
     std::chrono::milliseconds longest_pause{10'000};  // ends it at once
     std::chrono::milliseconds settle{100};            // after a stream that the kubelet still had open was cut
+    std::chrono::milliseconds coalesce{1'000};        // between two changes of the list that the kubelet is told
     std::chrono::milliseconds look_again{30'000};     // without being woken: what inotify might have missed
   };
 
-  // `device_plugins` is the kubelet's folder, <kubelet-dir>/device-plugins; neither it nor the kubelet has to be there
-  // yet. `metrics` outlives the registration. kInvalidArgument for a name that no kubelet takes.
-  static Result<std::unique_ptr<Registration>> start(Plugin plugin, std::filesystem::path device_plugins,
+  // `kubelet_dir` is /var/lib/kubelet; neither it nor the kubelet has to be there yet. `metrics` outlives the
+  // registration. kInvalidArgument for a name that no kubelet takes; kConflict when another process on this node
+  // already serves this resource from the same folder: the message has its pid.
+  static Result<std::unique_ptr<Registration>> start(Plugin plugin, const std::filesystem::path& kubelet_dir, Way way,
                                                      base::Metrics& metrics, Timing timing);
-  static Result<std::unique_ptr<Registration>> start(Plugin plugin, std::filesystem::path device_plugins,
+  static Result<std::unique_ptr<Registration>> start(Plugin plugin, const std::filesystem::path& kubelet_dir, Way way,
                                                      base::Metrics& metrics) {
-    return start(std::move(plugin), std::move(device_plugins), metrics, Timing());
+    return start(std::move(plugin), kubelet_dir, way, metrics, Timing());
   }
 
   // Stops serving, within two seconds, and removes our socket. The kubelet then shows the resource as not allocatable.
   virtual ~Registration() = default;
 
-  // Whether the kubelet has the list now: what /healthz says.
+  // What is true from now on. The kubelet is told at once, or when `coalesce` has passed since it was last told
+  // something: every list costs it the same as the first. A change that is undone before then is never told. From any
+  // thread.
+  virtual void set_devices(DeviceList devices) = 0;
+
+  // Whether the kubelet has a list of ours now: what /readyz says.
   virtual bool established() const = 0;
 };
 
