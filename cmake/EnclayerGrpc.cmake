@@ -1,13 +1,9 @@
-# enclayer_grpc: gRPC C++ without TLS (unix sockets only) and protobuf lite. Linked statically where the archives are there
-# (Debian's libgrpc++-dev has them): a third less memory and a third of the start-up time of the 55 shared libraries.
-option(ENCLAYER_STATIC_GRPC "Link gRPC and what it needs statically" ON)
-
+# enclayer_grpc: gRPC C++ without TLS (unix sockets only). Linked statically where the archives are there (Debian's
+# libgrpc++-dev has them): a third less memory and a third of the start-up time of the 55 shared libraries.
 pkg_check_modules(GRPC REQUIRED grpc++_unsecure)
 add_library(enclayer_grpc INTERFACE)
 target_include_directories(enclayer_grpc SYSTEM INTERFACE ${GRPC_INCLUDE_DIRS})
-find_library(GRPC_ARCHIVE libgrpc++_unsecure.a)
-find_library(GRPC_PROTOBUF_ARCHIVE libprotobuf-lite.a)
-if(ENCLAYER_STATIC_GRPC AND GRPC_ARCHIVE AND GRPC_PROTOBUF_ARCHIVE)
+if(ENCLAYER_STATIC_GRPC AND GRPC_ARCHIVE AND PROTOBUF_ARCHIVE)
   set(archives ${GRPC_STATIC_LIBRARIES})
   list(FILTER archives EXCLUDE REGEX "^(dl|rt|atomic|pthread|m)$")
   list(REMOVE_DUPLICATES archives)
@@ -16,5 +12,5 @@ if(ENCLAYER_STATIC_GRPC AND GRPC_ARCHIVE AND GRPC_PROTOBUF_ARCHIVE)
   target_link_libraries(enclayer_grpc INTERFACE
     "-Wl,--push-state,-Bstatic,--start-group" -lprotobuf-lite ${archives} "-Wl,--end-group,--pop-state" Threads::Threads)
 else()
-  target_link_libraries(enclayer_grpc INTERFACE ${GRPC_LINK_LIBRARIES} protobuf::libprotobuf-lite Threads::Threads)
+  target_link_libraries(enclayer_grpc INTERFACE ${GRPC_LINK_LIBRARIES} enclayer_protobuf Threads::Threads)
 endif()

@@ -40,7 +40,7 @@ struct Plugin {
 
   // `devices`: indices of the list, at least one, each once. The kubelet remembers the answer and gives it to the
   // container again when that restarts, so the same devices have to get the same answer and mounts have to stay valid.
-  // It is called in threads of gRPC, and no pod starts on the node while it runs.
+  // It is called in the thread of the resource's server, and no pod starts on the node while it runs.
   std::function<Result<Grant>(std::span<const std::size_t> devices)> allocate;
 };
 
