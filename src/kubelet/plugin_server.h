@@ -2,7 +2,15 @@
 // v1beta1, and the Registration service (pluginregistration v1) by which the kubelet's plugin watcher asks a socket
 // that it finds who it is. A device plugin that registers by itself is never asked.
 //
-// One thread of ours, which sleeps while nobody calls.
+// One thread of ours, which sleeps while nobody calls; every 20 s it looks for clients whose time is over.
+//
+// What a client may do to us, and where it ends. (The socket's folder is for root alone, so every client is root.)
+//   connects and says nothing, or not enough      disconnected after 10 to 30 s
+//   begins a call and sends half a request,       keeps its call until it goes; kMaxCalls at a time, 64 of them on one
+//   or does not read the answer                   connection, the next is refused with RESOURCE_EXHAUSTED
+//   sends a long request                          kMaxRequestBytes, decompression is off
+//   opens many connections                        not bounded but by the process's limit of descriptors
+// None of them holds up the destructor.
 #pragma once
 
 #include <filesystem>
@@ -11,12 +19,13 @@
 
 #include "base/metrics.h"
 #include "enclayer/error.h"
+#include "kubelet/allocate.h"
 #include "kubelet/plugin.h"
 
 namespace enclayer::kubelet {
 
-// The most that a request may have, in bytes. All 262,408 devices in one AllocateRequest are 1.3 MB.
-inline constexpr int kMaxRequestBytes = 8 << 20;
+// Calls that one server has open at a time, the kubelet's list stream among them. A kubelet has two.
+inline constexpr std::size_t kMaxCalls = 64;
 
 class PluginServer {
  public:

@@ -65,7 +65,7 @@ class RawClient {
     return n == 0 || (n < 0 && errno == ECONNRESET);
   }
 
- private:
+  // Exactly as many bytes as there is room for; false when the server closes or breaks off first.
   bool receive(std::span<std::uint8_t> into) {
     while (!into.empty()) {
       ssize_t n = ::recv(fd_.get(), into.data(), into.size(), 0);
@@ -75,6 +75,7 @@ class RawClient {
     return true;
   }
 
+ private:
   base::UniqueFd fd_;
 };
 
