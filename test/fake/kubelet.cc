@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstring>
 #include <list>
@@ -14,10 +15,12 @@
 #include <regex>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "proto/deviceplugin.grpc.pb.h"
+#include "proto/pluginregistration.grpc.pb.h"
 
 namespace enclayer::fake {
 namespace {
@@ -29,6 +32,9 @@ using std::chrono::steady_clock;
 
 constexpr int kGrpcGoReceiveLimit = 4'194'304;
 constexpr auto kDialTimeout = std::chrono::seconds(10);
+constexpr auto kGetInfoTimeout = std::chrono::seconds(1);
+constexpr auto kNotifyTimeout = std::chrono::seconds(5);
+constexpr auto kLookForPlugins = milliseconds(10);
 constexpr auto kCallTimeout = std::chrono::seconds(30);  // the real one waits for ever; a test should not
 
 ErrorKind kind_of(grpc::StatusCode code) {
@@ -38,7 +44,11 @@ ErrorKind kind_of(grpc::StatusCode code) {
   return ErrorKind::kInternal;
 }
 
-Error to_error(const grpc::Status& status) { return {kind_of(status.error_code()), status.error_message()}; }
+// A plugin that ends may cancel what it has not answered.
+Error to_error(const grpc::Status& status) {
+  return {status.error_code() == grpc::StatusCode::CANCELLED ? ErrorKind::kUnavailable : kind_of(status.error_code()),
+          status.error_message()};
+}
 
 // IsExtendedResourceName of Kubernetes, put as one pattern and two exceptions.
 bool is_extended_resource(const std::string& name) {
@@ -67,6 +77,7 @@ void leave_dead_socket(const fs::path& path) {
 // A plugin that has registered, and its list stream.
 struct Endpoint {
   std::string resource;
+  std::string shown;  // what a node would show as the endpoint
   std::unique_ptr<api::DevicePlugin::Stub> stub;
   grpc::ClientContext list_context;
   std::thread list_thread;
@@ -83,13 +94,14 @@ struct KnownResource {
 }  // namespace
 
 struct Kubelet::Impl : api::Registration::Service {
-  explicit Impl(fs::path folder) : device_plugins(std::move(folder) / "device-plugins") {
+  explicit Impl(const fs::path& folder)
+      : device_plugins(folder / "device-plugins"), plugins_registry(folder / "plugins_registry") {
     // gRPC stays up: when its last object goes it shuts down and may wait 10 s for a poller of its own.
     static const int kStarted = (grpc_init(), 0);
     static_cast<void>(kStarted);
   }
 
-  const fs::path device_plugins;
+  const fs::path device_plugins, plugins_registry;
   fs::path socket() const { return device_plugins / "kubelet.sock"; }
 
   mutable std::mutex mutex;
@@ -99,11 +111,18 @@ struct Kubelet::Impl : api::Registration::Service {
   std::set<grpc::ClientContext*> calls;  // those under way, to be cancelled by stop()
   std::list<std::shared_ptr<Endpoint>> endpoints;
   std::map<std::string, KnownResource> resources;
+  bool watching = false;
+  std::thread watcher;
+
+  int to_refuse = 0, to_forget = 0;
+  std::string why_refused;
+  milliseconds more_time{0};
+  bool notice_late = false;
 
   // A call under way that stop() can cancel.
   struct Call {
-    explicit Call(Impl& owner) : impl(owner) {
-      context.set_deadline(std::chrono::system_clock::now() + kCallTimeout);
+    explicit Call(Impl& owner, std::chrono::seconds timeout = kCallTimeout) : impl(owner) {
+      context.set_deadline(std::chrono::system_clock::now() + timeout);
       std::lock_guard lock(impl.mutex);
       impl.calls.insert(&context);
       if (impl.stopping) context.TryCancel();
@@ -123,16 +142,24 @@ struct Kubelet::Impl : api::Registration::Service {
               "requested API version " + request->version() + " is not supported; v1beta1 is"};
     if (!is_extended_resource(name)) return {grpc::StatusCode::UNKNOWN, "the ResourceName " + name + " is invalid"};
 
+    auto channel = channel_to(device_plugins / request->endpoint());
+    if (!dial(*channel)) return {grpc::StatusCode::UNKNOWN, "failed to dial device plugin: " + request->endpoint()};
+    return admit(name, request->endpoint(), channel);
+  }
+
+  static std::shared_ptr<grpc::Channel> channel_to(const fs::path& socket) {
     grpc::ChannelArguments arguments;
     arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetMaxReceiveMessageSize(kGrpcGoReceiveLimit);
-    auto channel = grpc::CreateCustomChannel("unix:" + (device_plugins / request->endpoint()).string(),
-                                             grpc::InsecureChannelCredentials(), arguments);
-    if (!dial(*channel)) return {grpc::StatusCode::UNKNOWN, "failed to dial device plugin: " + request->endpoint()};
+    return grpc::CreateCustomChannel("unix:" + socket.string(), grpc::InsecureChannelCredentials(), arguments);
+  }
 
+  // What both ways of registering come to.
+  grpc::Status admit(const std::string& name, const std::string& shown, const std::shared_ptr<grpc::Channel>& channel) {
     auto endpoint = std::make_shared<Endpoint>();
     endpoint->resource = name;
+    endpoint->shown = shown;
     endpoint->stub = api::DevicePlugin::NewStub(channel);
     api::DevicePluginOptions options;
     {
@@ -144,17 +171,84 @@ struct Kubelet::Impl : api::Registration::Service {
     std::lock_guard lock(mutex);
     if (stopping) return {grpc::StatusCode::UNAVAILABLE, "the kubelet stops"};
     KnownResource& resource = resources[name];
+    if (to_refuse > 0) {
+      --to_refuse;
+      ++resource.shown.refusals;
+      changed.notify_all();
+      return {grpc::StatusCode::UNKNOWN, why_refused};
+    }
     resource.endpoint = endpoint;
-    resource.shown.endpoint = request->endpoint();
+    resource.shown.endpoint = shown;
     ++resource.shown.registrations;
-    calls.insert(&endpoint->list_context);
     endpoints.push_back(endpoint);
-    endpoint->list_thread = std::thread([this, endpoint] { follow_list(*endpoint); });
+    if (to_forget > 0) {
+      --to_forget;
+    } else {
+      calls.insert(&endpoint->list_context);
+      endpoint->list_thread = std::thread([this, endpoint] { follow_list(*endpoint); });
+    }
     changed.notify_all();
     return grpc::Status::OK;
   }
 
+  // Until stop(): asks each socket that appears, forgets the plugin of each that goes.
+  void watch() {
+    std::set<fs::path> seen;
+    std::unique_lock lock(mutex);
+    while (!changed.wait_until(lock, steady_clock::now() + kLookForPlugins, [this] { return stopping; })) {
+      lock.unlock();
+      std::set<fs::path> now;
+      std::error_code ignored;
+      for (const auto& entry : fs::directory_iterator(plugins_registry, ignored))
+        if (!entry.path().filename().string().starts_with(".") && fs::is_socket(entry.symlink_status(ignored)))
+          now.insert(entry.path());
+      for (const fs::path& path : seen)
+        if (!now.contains(path)) forget_plugin(path);
+      for (const fs::path& path : now)
+        if (!seen.contains(path)) ask_plugin(path);
+      seen = std::move(now);
+      lock.lock();
+    }
+  }
+
+  void ask_plugin(const fs::path& socket) {
+    auto channel = channel_to(socket);
+    if (!dial(*channel)) return;
+    auto stub = pluginregistration::Registration::NewStub(channel);
+    pluginregistration::PluginInfo info;
+    {
+      Call call(*this, kGetInfoTimeout);
+      if (!stub->GetInfo(&call.context, {}, &info).ok()) return;
+    }
+    if (info.type() != "DevicePlugin") return;
+    auto taken = [&]() -> grpc::Status {
+      if (!is_extended_resource(info.name()))
+        return {grpc::StatusCode::UNKNOWN, "the ResourceName " + info.name() + " is invalid"};
+      if (std::find(info.supported_versions().begin(), info.supported_versions().end(), "v1beta1") ==
+          info.supported_versions().end())
+        return {grpc::StatusCode::UNKNOWN, "the plugin does not support v1beta1"};
+      return admit(info.name(), socket, info.endpoint().empty() ? channel : channel_to(info.endpoint()));
+    }();
+    pluginregistration::RegistrationStatus status;
+    status.set_plugin_registered(taken.ok());
+    status.set_error(taken.error_message());
+    pluginregistration::RegistrationStatusResponse response;
+    Call call(*this, kNotifyTimeout);
+    stub->NotifyRegistrationStatus(&call.context, status, &response);
+  }
+
+  void forget_plugin(const fs::path& socket) {
+    std::lock_guard lock(mutex);
+    for (auto& [name, resource] : resources)
+      if (resource.endpoint && resource.endpoint->shown == socket) resource.endpoint->list_context.TryCancel();
+  }
+
+  // Slow kubelets are slow here: a plugin that has given up by then is not there to be registered.
   bool dial(grpc::Channel& channel) const {
+    {
+      std::unique_lock lock(mutex);
+      if (more_time.count() > 0) changed.wait_until(lock, steady_clock::now() + more_time, [this] { return stopping; });
+    }
     auto deadline = std::chrono::system_clock::now() + kDialTimeout;
     while (std::chrono::system_clock::now() < deadline) {
       if (channel.WaitForConnected(std::chrono::system_clock::now() + milliseconds(100))) return true;
@@ -170,9 +264,13 @@ struct Kubelet::Impl : api::Registration::Service {
     while (reader->Read(&list)) take_list(endpoint, list);
     grpc::Status end = reader->Finish();
 
-    std::lock_guard lock(mutex);
+    std::unique_lock lock(mutex);
     calls.erase(&endpoint.list_context);
     KnownResource& resource = resources[endpoint.resource];
+    if (std::exchange(notice_late, false)) {
+      changed.wait(lock, [&] { return stopping || resource.endpoint.get() != &endpoint; });
+      if (resource.endpoint) resource.endpoint->list_context.TryCancel();
+    }
     if (resource.endpoint.get() == &endpoint) {
       resource.healthy.clear();
       resource.shown.allocatable = 0;
@@ -200,29 +298,41 @@ struct Kubelet::Impl : api::Registration::Service {
     changed.notify_all();
   }
 
-  Result<Allocation> call_allocate(Endpoint& endpoint, std::vector<std::string> ids) {
+  Result<std::vector<Allocation>> call_allocate(Endpoint& endpoint,
+                                                const std::vector<std::vector<std::string>>& containers) {
     api::AllocateRequest request;
-    auto* container = request.add_container_requests();
-    for (const std::string& id : ids) container->add_devices_ids(id);
+    for (const auto& ids : containers) {
+      auto* container = request.add_container_requests();
+      for (const std::string& id : ids) container->add_devices_ids(id);
+    }
     api::AllocateResponse response;
     {
       Call call(*this);
       if (auto status = endpoint.stub->Allocate(&call.context, request, &response); !status.ok())
         return to_error(status);
     }
-    if (response.container_responses_size() != 1)
+    if (static_cast<std::size_t>(response.container_responses_size()) != containers.size())
       return Error(ErrorKind::kMalformed, "the plugin answered for " +
-                                              std::to_string(response.container_responses_size()) +
-                                              " containers, one was asked for");
-    const auto& given = response.container_responses(0);
-    Allocation out{endpoint.resource, std::move(ids), {}, {}, {}, {}};
-    out.envs.insert(given.envs().begin(), given.envs().end());
-    out.annotations.insert(given.annotations().begin(), given.annotations().end());
-    for (const auto& device : given.devices())
-      out.devices.push_back({device.container_path(), device.host_path(), device.permissions()});
-    for (const auto& mount : given.mounts())
-      out.mounts.push_back({mount.container_path(), mount.host_path(), mount.read_only()});
-    return out;
+                                              std::to_string(response.container_responses_size()) + " containers, " +
+                                              std::to_string(containers.size()) + " were asked for");
+    std::vector<Allocation> all;
+    for (std::size_t i = 0; i < containers.size(); ++i) {
+      const auto& given = response.container_responses(static_cast<int>(i));
+      Allocation out{endpoint.resource, containers[i], {}, {}, {}, {}};
+      out.envs.insert(given.envs().begin(), given.envs().end());
+      out.annotations.insert(given.annotations().begin(), given.annotations().end());
+      for (const auto& device : given.devices())
+        out.devices.push_back({device.container_path(), device.host_path(), device.permissions()});
+      for (const auto& mount : given.mounts())
+        out.mounts.push_back({mount.container_path(), mount.host_path(), mount.read_only()});
+      all.push_back(std::move(out));
+    }
+    return {std::move(all)};
+  }
+
+  Result<Allocation> call_allocate(Endpoint& endpoint, const std::vector<std::string>& ids) {
+    ENCLAYER_TRY(auto all, call_allocate(endpoint, std::vector<std::vector<std::string>>{ids}));
+    return {std::move(all.front())};
   }
 
   Resource shown(const std::string& name) const {
@@ -251,8 +361,14 @@ Result<> Kubelet::start() {
     impl_->server.reset();
     return Error(ErrorKind::kIo, "cannot listen on " + impl_->socket().string());
   }
+  if (impl_->watching) {
+    ENCLAYER_CHECK(base::make_folder(impl_->plugins_registry, 0750));
+    impl_->watcher = std::thread([this] { impl_->watch(); });
+  }
   return {};
 }
+
+void Kubelet::watch_plugins() { impl_->watching = true; }
 
 void Kubelet::stop() {
   if (!impl_->server) return;
@@ -261,7 +377,9 @@ void Kubelet::stop() {
     std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;
     for (auto* call : impl_->calls) call->TryCancel();
+    impl_->changed.notify_all();
   }
+  if (impl_->watcher.joinable()) impl_->watcher.join();
   impl_->server->Shutdown(std::chrono::system_clock::now());
   impl_->server->Wait();
   impl_->server.reset();
@@ -269,7 +387,8 @@ void Kubelet::stop() {
     std::lock_guard lock(impl_->mutex);
     endpoints.swap(impl_->endpoints);
   }
-  for (auto& endpoint : endpoints) endpoint->list_thread.join();
+  for (auto& endpoint : endpoints)
+    if (endpoint->list_thread.joinable()) endpoint->list_thread.join();
   {
     std::lock_guard lock(impl_->mutex);
     for (auto& [name, resource] : impl_->resources) {
@@ -320,6 +439,12 @@ std::vector<std::string> Kubelet::device_ids(const std::string& name) const {
   return found == impl_->resources.end() ? std::vector<std::string>() : found->second.ids;
 }
 
+std::set<std::string> Kubelet::allocated_ids(const std::string& name) const {
+  std::lock_guard lock(impl_->mutex);
+  auto found = impl_->resources.find(name);
+  return found == impl_->resources.end() ? std::set<std::string>() : found->second.allocated;
+}
+
 Result<Kubelet::Allocation> Kubelet::allocate(const std::string& name, std::size_t count) {
   std::vector<std::string> picked;
   std::shared_ptr<Endpoint> endpoint;
@@ -342,13 +467,40 @@ Result<Kubelet::Allocation> Kubelet::allocate(const std::string& name, std::size
 }
 
 Result<Kubelet::Allocation> Kubelet::allocate_ids(const std::string& name, const std::vector<std::string>& ids) {
+  ENCLAYER_TRY(auto all, allocate_containers(name, {ids}));
+  return {std::move(all.front())};
+}
+
+Result<std::vector<Kubelet::Allocation>> Kubelet::allocate_containers(
+    const std::string& name, const std::vector<std::vector<std::string>>& containers) {
   std::shared_ptr<Endpoint> endpoint;
   {
     std::lock_guard lock(impl_->mutex);
     endpoint = impl_->resources[name].endpoint;
   }
   if (!endpoint) return Error(ErrorKind::kUnavailable, "no plugin is registered for " + name);
-  return impl_->call_allocate(*endpoint, ids);
+  return impl_->call_allocate(*endpoint, containers);
+}
+
+void Kubelet::release(const Allocation& allocation) {
+  std::lock_guard lock(impl_->mutex);
+  for (const std::string& id : allocation.ids) impl_->resources[allocation.resource].allocated.erase(id);
+}
+
+void Kubelet::refuse_registrations(int times, std::string why) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->to_refuse = times;
+  impl_->why_refused = std::move(why);
+}
+
+void Kubelet::take_time_to_register(milliseconds more) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->more_time = more;
+}
+
+void Kubelet::forget_to_list(int times) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->to_forget = times;
 }
 
 void Kubelet::end_list(const std::string& name) {
@@ -356,9 +508,9 @@ void Kubelet::end_list(const std::string& name) {
   if (auto& endpoint = impl_->resources[name].endpoint) endpoint->list_context.TryCancel();
 }
 
-void Kubelet::release(const Allocation& allocation) {
+void Kubelet::notice_next_end_late() {
   std::lock_guard lock(impl_->mutex);
-  for (const std::string& id : allocation.ids) impl_->resources[allocation.resource].allocated.erase(id);
+  impl_->notice_late = true;
 }
 
 }  // namespace enclayer::fake

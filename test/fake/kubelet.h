@@ -1,12 +1,14 @@
 // A stand-in for the kubelet's device manager, for tests and for the demo. It speaks the real gRPC on real sockets, and
 // copies what matters of kubelet 1.36 (pkg/kubelet/cm/devicemanager):
 //   start     deletes every socket that lies directly in device-plugins/ (not in its subfolders), listens on
-//   kubelet.sock Register  checks version and name, then dials back (authority "localhost", 10 s) and asks for the
-//   options BEFORE it
+//             kubelet.sock
+//   Register  checks version and name, then dials back (authority "localhost", 10 s) and asks for the options BEFORE it
 //             replies: a plugin that registers before it serves hangs itself
 //   list      opens ListAndWatch with grpc-go's receive limit of 4,194,304 bytes; each message replaces the whole set;
 //             when the stream ends the devices stay as capacity, none is allocatable, and it does not call again
 //   Allocate  one call a container, one container in a call, IDs picked by the kubelet
+//   watcher   registers the sockets that it finds in plugins_registry/: asks each once who it is, tells it what came of
+//             that, and never asks again (as kubelets before kubernetes#127457); only when it was told to watch
 // It keeps its allocations over a restart, as the kubelet's checkpoint does. Safe from any thread.
 //
 //   fake::Kubelet kubelet(folder);                       // the plugin runs with --kubelet-dir <folder>
@@ -20,6 +22,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,15 +43,19 @@ class Kubelet {
 
   Result<> restart();
 
+  // Before start(): also watch plugins_registry/, which is made when it is not there.
+  void watch_plugins();
+
   // --- What the node would show ---
 
   struct Resource {
     std::size_t capacity = 0;     // devices in the last list
     std::size_t allocatable = 0;  // the healthy ones of them; 0 once the stream has ended
     std::size_t allocated = 0;
-    int registrations = 0;   // accepted Register calls since this object was made
+    int registrations = 0;   // accepted ones since this object was made, by either way
+    int refusals = 0;        // those refused by refuse_registrations()
     int lists = 0;           // ListAndWatch messages since this object was made
-    std::string endpoint;    // of the last Register, relative to device-plugins/
+    std::string endpoint;    // of the last one: relative to device-plugins/, or the path that the watcher found
     std::string list_error;  // why the last stream ended, empty while it runs
   };
   Resource resource(const std::string& name) const;
@@ -60,6 +67,7 @@ class Kubelet {
                                     std::chrono::milliseconds timeout) const;
 
   std::vector<std::string> device_ids(const std::string& name) const;  // of the last list, in its order
+  std::set<std::string> allocated_ids(const std::string& name) const;  // those that pods have
 
   // --- What a pod would be given ---
 
@@ -84,12 +92,30 @@ class Kubelet {
   // Sends exactly these IDs, whatever they are, and books nothing: what only a broken kubelet would do.
   Result<Allocation> allocate_ids(const std::string& name, const std::vector<std::string>& ids);
 
-  // Ends the list stream from this side and forgets nothing else: what kubelets before kubernetes#135437 do to a plugin
-  // that has just registered again, when the end of its former stream arrives late.
-  void end_list(const std::string& name);
+  // The same for a request with any number of containers, also none; one allocation for each answer.
+  Result<std::vector<Allocation>> allocate_containers(const std::string& name,
+                                                      const std::vector<std::vector<std::string>>& containers);
 
   // The pod is gone.
   void release(const Allocation& allocation);
+
+  // --- What goes wrong ---
+
+  // The next `times` registrations are refused with this text, the plugin having been asked what it is.
+  void refuse_registrations(int times, std::string why);
+
+  // From now on a registration takes so much longer.
+  void take_time_to_register(std::chrono::milliseconds more);
+
+  // The next `times` registrations are accepted, and no list is asked for.
+  void forget_to_list(int times);
+
+  // Ends the list stream from this side and forgets nothing else: as when somebody else registered the same resource.
+  void end_list(const std::string& name);
+
+  // Kubelets before kubernetes#135437 know a plugin by its resource alone: the end of the next list stream that ends is
+  // noticed only after the resource was registered again, and then it ends the NEW stream.
+  void notice_next_end_late();
 
  private:
   struct Impl;
