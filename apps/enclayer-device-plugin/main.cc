@@ -92,8 +92,8 @@ Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
     log::info("metrics served", {{"address", endpoint->address()}});
   }
   ENCLAYER_TRY(auto registration,
-               kubelet::Registration::start(std::move(plugin),
-                                            std::filesystem::absolute(flags.kubelet_dir) / "device-plugins", metrics));
+               kubelet::Registration::start(std::move(plugin), std::filesystem::absolute(flags.kubelet_dir),
+                                            kubelet::Registration::Way::kRegister, metrics));
 
   int signal_number = 0;
   ::sigwait(&ends, &signal_number);

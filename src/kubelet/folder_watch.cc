@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <vector>
 
 #include "base/log.h"
 
@@ -17,15 +18,17 @@ FolderWatch::FolderWatch() : fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
 void FolderWatch::arm(const std::filesystem::path& folder) {
   constexpr std::uint32_t kEvents =
       IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
-  for (std::filesystem::path path = folder;; path = path.parent_path()) {
-    if (::inotify_add_watch(fd_.get(), path.c_str(), kEvents) >= 0) {
-      // A folder that was made between the try and this watch would go unseen: try again from its place.
-      std::error_code ignored;
-      if (path == folder || !std::filesystem::exists(folder, ignored)) return;
-      if (::inotify_add_watch(fd_.get(), folder.c_str(), kEvents) >= 0) return;
-    }
+  auto add = [&](const std::filesystem::path& path) {
+    return ::inotify_add_watch(fd_.get(), path.c_str(), kEvents) >= 0;
+  };
+  std::vector<std::filesystem::path> missing;
+  std::filesystem::path path = folder;
+  for (; !add(path); path = path.parent_path()) {
     if (path == path.parent_path()) return;
+    missing.push_back(path);
   }
+  // What was made on the way down since we passed it would go unseen.
+  while (!missing.empty() && add(missing.back())) missing.pop_back();
 }
 
 void FolderWatch::drain() {

@@ -26,6 +26,7 @@
 #include "kubelet/folder_watch.h"
 #include "kubelet/grpc_runtime.h"
 #include "kubelet/plugin_server.h"
+#include "kubelet/resource_lock.h"
 #include "proto/deviceplugin.grpc.pb.h"
 
 namespace enclayer::kubelet {
@@ -38,7 +39,14 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr auto kSubfolder = "enclayer";
+constexpr auto kWatchedFolder = "plugins_registry";
 constexpr milliseconds kWithoutInotify{1'000};
+
+// A kubelet that runs on and ends our list this many times, before each had been up for kPeace times the longest pause,
+// is asked only once in the longest pause from then on. One end may be the late one of an older stream; more of them
+// are somebody who takes our place.
+constexpr int kTurns = 3;
+constexpr int kPeace = 6;
 
 // Which socket file it is. An inode number alone comes back soon after a file is deleted.
 struct FileIdentity {
@@ -67,54 +75,91 @@ int connect_error(const fs::path& socket) {
   return errno == EAGAIN ? 0 : errno;  // EAGAIN: it listens, and its queue is full
 }
 
-// "sgx_epc_mem_in_MiB.": what our sockets for this resource begin with. The resource's last word, short enough for a
-// path.
-std::string socket_prefix(std::string_view resource) {
-  return std::string(resource.substr(resource.find('/') + 1).substr(0, 24)) + ".";
+// "sgx_epc_mem_in_MiB.1a2b3c4d": what our files for this resource begin with. The resource's last word, short enough
+// for a path, and a hash of the whole name (FNV-1a): two vendors may both call theirs ".../epc".
+std::string stem_of(std::string_view resource) {
+  std::uint32_t hash = 2166136261;
+  for (unsigned char c : resource) hash = (hash ^ c) * 16777619;
+  const std::uint8_t bytes[] = {static_cast<std::uint8_t>(hash >> 24), static_cast<std::uint8_t>(hash >> 16),
+                                static_cast<std::uint8_t>(hash >> 8), static_cast<std::uint8_t>(hash)};
+  return std::string(resource.substr(resource.find('/') + 1).substr(0, 24)) + "." + base::to_hex(bytes);
 }
 
-std::string fresh_socket_name(std::string_view resource) {
-  ByteArray<8> random{};
-  if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
-    std::abort();  // never for 8 bytes
-  return socket_prefix(resource) + base::to_hex(random) + ".sock";
-}
+// Where one registration's files lie, and what they are called.
+struct Place {
+  fs::path folder;
+  std::string stem;
 
-// Sockets of this resource in our folder that nobody serves any more: an instance of ours was killed.
-void remove_dead_sockets(const fs::path& folder, std::string_view resource) {
-  const std::string prefix = socket_prefix(resource);
-  for (const std::string& name : base::Root(folder).list("")) {
-    if (!name.starts_with(prefix) || !name.ends_with(".sock") || name.size() != prefix.size() + 16 + 5) continue;
-    if (connect_error(folder / name) != ECONNREFUSED) continue;
-    ::unlink((folder / name).c_str());
-    log::info("dead socket of an earlier instance removed", {{"socket", (folder / name).string()}});
+  static Place of(Registration::Way way, const fs::path& kubelet_dir, std::string_view resource) {
+    if (way == Registration::Way::kWatcher) return {kubelet_dir / kWatchedFolder, "enclayer." + stem_of(resource)};
+    return {kubelet_dir / "device-plugins" / kSubfolder, stem_of(resource)};
   }
+
+  fs::path fresh_socket() const {
+    ByteArray<4> random{};
+    if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
+      std::abort();  // never for 4 bytes
+    return folder / (stem + "." + base::to_hex(random) + ".sock");
+  }
+
+  // The plugin watcher passes over names that begin with a dot.
+  fs::path lock() const { return folder / ("." + stem + ".lock"); }
+
+  // Sockets that nobody serves any more: an instance of ours was killed. Only for the holder of the lock; somebody
+  // else's socket might be about to be served.
+  void remove_dead_sockets() const {
+    for (const std::string& name : base::Root(folder).list("")) {
+      if (!name.starts_with(stem + ".") || !name.ends_with(".sock") || name.size() != stem.size() + 1 + 8 + 5) continue;
+      if (connect_error(folder / name) != ECONNREFUSED) continue;
+      ::unlink((folder / name).c_str());
+      log::info("dead socket of an earlier instance removed", {{"socket", (folder / name).string()}});
+    }
+  }
+};
+
+bool same(const DeviceList& a, const DeviceList& b) {
+  return a.count() == b.count() && (a.bytes() == b.bytes() || *a.bytes() == *b.bytes());
 }
 
 class GrpcRegistration final : public Registration {
  public:
-  GrpcRegistration(Plugin plugin, fs::path device_plugins, base::Metrics& metrics, Timing timing)
+  GrpcRegistration(Plugin plugin, const fs::path& kubelet_dir, Way way, base::Metrics& metrics, Timing timing)
       : plugin_(std::move(plugin)),
-        device_plugins_(std::move(device_plugins)),
+        way_(way),
+        device_plugins_(kubelet_dir / "device-plugins"),
         kubelet_socket_(device_plugins_ / "kubelet.sock"),
-        our_folder_(device_plugins_ / kSubfolder),
+        place_(Place::of(way, kubelet_dir, plugin_.resource)),
         metrics_(metrics),
         timing_(timing),
         registered_(registrations("ok")),
         not_registered_(registrations("error")),
-        wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    start_grpc();
-    thread_ = std::thread([this] { run(); });
-  }
+        wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+        wanted_(plugin_.devices) {}
 
   ~GrpcRegistration() override {
     stopping_ = true;
     {
-      std::lock_guard lock(call_mutex_);
+      std::lock_guard lock(mutex_);
       if (call_) call_->TryCancel();
     }
     wake();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Result<> start() {
+    // What else may be wrong with the folder may be right later, and each round tries again.
+    if (auto held = hold_resource(); !held && held.error().kind() == ErrorKind::kConflict) return held;
+    start_grpc();
+    thread_ = std::thread([this] { run(); });
+    return {};
+  }
+
+  void set_devices(DeviceList devices) override {
+    {
+      std::lock_guard lock(mutex_);
+      wanted_ = std::move(devices);
+    }
+    wake();
   }
 
   bool established() const override { return established_; }
@@ -124,36 +169,72 @@ class GrpcRegistration final : public Registration {
     return metrics_.counter(base::metric::kRegistrations, {{"resource", plugin_.resource}, {"result", result}});
   }
 
+  // What there is of a kubelet.
+  struct Sight {
+    std::optional<FileIdentity> socket;
+    bool folder = false;  // the parent of ours, which is the kubelet's to make
+  };
+
+  Sight look() {
+    std::error_code ignored;
+    watch_.arm(device_plugins_);
+    watch_.arm(place_.folder);
+    return {identity_of(kubelet_socket_), fs::is_directory(kubelets_folder(), ignored)};
+  }
+
+  const fs::path& kubelets_folder() const { return way_ == Way::kWatcher ? place_.folder : device_plugins_; }
+
+  // 0 when a round can begin, otherwise the errno that says what is missing.
+  int missing_for_a_round(const Sight& now) const {
+    if (way_ == Way::kWatcher) return now.folder ? 0 : ENOENT;
+    return now.socket ? connect_error(kubelet_socket_) : ENOENT;
+  }
+
   void run() {
-    remove_dead_sockets(our_folder_, plugin_.resource);
-    std::optional<FileIdentity> known;
+    Sight known;
     milliseconds pause = timing_.shortest_pause;
+    int drops = 0;
     bool waiting_said = false;
     while (!stopping_) {
-      watch_.arm(device_plugins_);
-      auto kubelet = identity_of(kubelet_socket_);
-      if (kubelet != known)
+      Sight now = look();
+      if (now.socket != known.socket || now.folder != known.folder) {
         pause = timing_.shortest_pause;  // what an earlier kubelet did does not count against this one
-      known = kubelet;
+        drops = 0;
+      }
+      known = now;
 
-      if (int error = kubelet ? connect_error(kubelet_socket_) : ENOENT; error != 0) {
+      if (int error = missing_for_a_round(now); error != 0) {
         if (!waiting_said)
           log::info("waiting for the kubelet",
-                    {{"socket", kubelet_socket_.string()}, {"reason", std::strerror(error)}});
+                    {{"path", (way_ == Way::kWatcher ? place_.folder : kubelet_socket_).string()},
+                     {"reason", std::strerror(error)}});
         waiting_said = true;
-        wait_for_another_kubelet(known, kubelet ? pause : timing_.look_again);
+        wait_for_another_kubelet(known, now.socket ? pause : timing_.look_again);
       } else {
         waiting_said = false;
-        // A kubelet that takes us and drops us again at once is not asked in a tight loop.
-        if (one_round(*kubelet, pause) >= timing_.longest_pause) pause = timing_.shortest_pause;
+        Outcome outcome = one_round(known.socket, pause);
+        if (outcome.lasted >= kPeace * timing_.longest_pause) {
+          pause = timing_.shortest_pause;
+          drops = 0;
+        }
+        if (outcome.dropped && ++drops >= kTurns) {
+          pause = timing_.longest_pause;
+          log::warn("the kubelet ends our list again and again: another plugin may offer the same resource",
+                    {{"resource", plugin_.resource}, {"times", drops}, {"pause_ms", pause.count()}});
+        }
         wait_for_another_kubelet(known, pause);
       }
       pause = std::min(pause * 2, timing_.longest_pause);
     }
   }
 
-  // Registers and stays registered until the round is over; how long that was.
-  steady_clock::duration one_round(const FileIdentity& kubelet, milliseconds pause) {
+  struct Outcome {
+    steady_clock::duration lasted{};  // 0 when the kubelet did not take us
+    bool dropped = false;             // the kubelet took us, and ended the list
+  };
+
+  // Registers and stays registered until the round is over.
+  Outcome one_round(const std::optional<FileIdentity>& kubelet, milliseconds pause) {
     auto round = begin_round(kubelet);
     if (!round) {
       if (stopping_) return {};
@@ -165,42 +246,139 @@ class GrpcRegistration final : public Registration {
     registered_.add();
     auto begun = steady_clock::now();
     established_ = true;
-    stay(**round, kubelet);
+    bool dropped = stay(**round);
     established_ = false;
     bool cut = (*round)->server->watchers() > 0;
     round->reset();
     if (cut) settle();
-    return steady_clock::now() - begun;
+    return {steady_clock::now() - begun, dropped};
   }
 
   struct Round {
+    Plugin plugin;
     fs::path socket;
+    std::optional<FileIdentity> kubelet;  // the one that has our list
+    DeviceList told;                      // what the server has
+    steady_clock::time_point told_at;
     std::unique_ptr<PluginServer> server;
   };
 
-  Result<std::unique_ptr<Round>> begin_round(const FileIdentity& kubelet) {
-    ENCLAYER_CHECK(base::make_folder(our_folder_, 0750));
-    auto round = std::make_unique<Round>();
-    std::string name = fresh_socket_name(plugin_.resource);
-    round->socket = our_folder_ / name;
-    ENCLAYER_TRY(round->server, PluginServer::serve(plugin_, round->socket, metrics_, [this] { wake(); }));
-    log::debug("registering", {{"resource", plugin_.resource}, {"socket", round->socket.string()}});
-    ENCLAYER_CHECK(call_register(std::string(kSubfolder) + "/" + name));
-    log::info("registered with the kubelet", {{"resource", plugin_.resource}, {"socket", round->socket.string()}});
-
-    auto deadline = steady_clock::now() + timing_.list_deadline;
-    while (!stopping_ && !round->server->was_listed()) {
-      watch_.arm(device_plugins_);
-      if (auto now = identity_of(kubelet_socket_); now && *now != kubelet)
-        return Error(ErrorKind::kUnavailable, "the kubelet was replaced before it asked for " + plugin_.resource);
-      auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
-      if (left.count() <= 0)
-        return Error(ErrorKind::kTimedOut, "the kubelet accepted " + plugin_.resource +
-                                               " but has not asked for its devices in " +
-                                               std::to_string(timing_.list_deadline.count()) + " ms");
-      wait(left);
+  Result<std::unique_ptr<Round>> begin_round(const std::optional<FileIdentity>& kubelet) {
+    ENCLAYER_CHECK(hold_resource());
+    {
+      std::lock_guard lock(mutex_);
+      refusal_.reset();
     }
+    auto round = std::make_unique<Round>(Round{plugin_, place_.fresh_socket(), kubelet, wanted(), {}, nullptr});
+    round->plugin.devices = round->told;
+    round->told_at = steady_clock::now() - timing_.coalesce;
+    ENCLAYER_TRY(round->server,
+                 PluginServer::serve(round->plugin, round->socket, metrics_,
+                                     {[this] { wake(); }, [this](const std::string& why) { watcher_told(why); }}));
+    if (way_ == Way::kWatcher) {
+      log::info("waiting for the kubelet's plugin watcher",
+                {{"resource", plugin_.resource}, {"socket", round->socket.string()}});
+      ENCLAYER_CHECK(wait_for_plugin_watcher(*round));
+    } else {
+      log::debug("registering", {{"resource", plugin_.resource}, {"socket", round->socket.string()}});
+      ENCLAYER_CHECK(call_register(std::string(kSubfolder) + "/" + round->socket.filename().string()));
+      ENCLAYER_CHECK(wait_for_list(*round));
+    }
+    round->told_at = steady_clock::now();
+    log::info("registered with the kubelet", {{"resource", plugin_.resource}, {"socket", round->socket.string()}});
     return {std::move(round)};
+  }
+
+  // Takes the lock on our resource, or takes it anew after the folder was deleted.
+  Result<> hold_resource() {
+    std::error_code ignored;
+    if (!fs::is_directory(kubelets_folder(), ignored))
+      return Error(ErrorKind::kNotFound, "there is no folder " + kubelets_folder().string() + " yet");
+    if (way_ == Way::kRegister) ENCLAYER_CHECK(base::make_folder(place_.folder, 0750));
+    if (lock_ && lock_->in_place()) return {};
+    lock_.reset();
+    auto taken = ResourceLock::take(place_.lock());
+    if (!taken && taken.error().kind() == ErrorKind::kConflict)
+      return Error(ErrorKind::kConflict, "another plugin offers " + plugin_.resource + " from " +
+                                             place_.folder.string() + " already: " + taken.error().message() +
+                                             "; stop one of the two");
+    if (!taken) return taken.error().with_context("cannot hold " + plugin_.resource);
+    lock_ = std::move(*taken);
+    place_.remove_dead_sockets();
+    return {};
+  }
+
+  // After Register: until the list is on its way.
+  Result<> wait_for_list(Round& round) {
+    auto deadline = steady_clock::now() + timing_.list_deadline;
+    while (!stopping_ && !round.server->was_listed()) {
+      if (auto now = look().socket; now && now != round.kubelet)
+        return Error(ErrorKind::kUnavailable, "the kubelet was replaced before it asked for " + plugin_.resource);
+      auto left = until(deadline);
+      if (left.count() <= 0) return not_listed("accepted " + plugin_.resource + " but");
+      wait(std::min(left, tell(round)));
+    }
+    return {};
+  }
+
+  // The other way: until the kubelet has found the socket and asked for the list. Without a kubelet there is nothing to
+  // be late. With one there is: older ones ask a socket only once, whatever came of it (kubernetes#127457).
+  Result<> wait_for_plugin_watcher(Round& round) {
+    std::optional<steady_clock::time_point> deadline;
+    while (!stopping_ && !round.server->was_listed()) {
+      look();
+      if (auto why = refusal())
+        return Error(ErrorKind::kUnavailable, "the kubelet's plugin watcher refused " + plugin_.resource + ": " + *why);
+      if (!identity_of(round.socket))
+        return Error(ErrorKind::kUnavailable, "our socket " + round.socket.string() + " is gone");
+      if (connect_error(kubelet_socket_) != 0)
+        deadline.reset();
+      else if (!deadline)
+        deadline = steady_clock::now() + timing_.list_deadline;
+      auto left = deadline ? until(*deadline) : timing_.look_again;
+      if (left.count() <= 0) return not_listed("runs, but its plugin watcher");
+      wait(std::min(left, tell(round)));
+    }
+    round.kubelet = look().socket;
+    return {};
+  }
+
+  Error not_listed(const std::string& what) const {
+    return {ErrorKind::kTimedOut, "the kubelet " + what + " has not asked for the devices of " + plugin_.resource +
+                                      " in " + std::to_string(timing_.list_deadline.count()) + " ms"};
+  }
+
+  // Gives the server the newest list, unless the kubelet was told another one only just; how long to wait for that.
+  milliseconds tell(Round& round) {
+    std::lock_guard lock(mutex_);
+    if (same(wanted_, round.told)) return timing_.look_again;
+    if (auto left = until(round.told_at + timing_.coalesce); left.count() > 0) return left;
+    log::info("the devices have changed",
+              {{"resource", plugin_.resource}, {"devices", wanted_.count()}, {"healthy", wanted_.healthy()}});
+    round.server->update(wanted_);
+    round.told = wanted_;
+    round.told_at = steady_clock::now();
+    return timing_.look_again;
+  }
+
+  DeviceList wanted() const {
+    std::lock_guard lock(mutex_);
+    return wanted_;
+  }
+
+  // In the server's thread.
+  void watcher_told(const std::string& why) {
+    if (why.empty()) return;  // the list that follows says more
+    {
+      std::lock_guard lock(mutex_);
+      refusal_ = why;
+    }
+    wake();
+  }
+
+  std::optional<std::string> refusal() const {
+    std::lock_guard lock(mutex_);
+    return refusal_;
   }
 
   Result<> call_register(const std::string& endpoint) {
@@ -219,13 +397,14 @@ class GrpcRegistration final : public Registration {
     grpc::ClientContext context;
     context.set_deadline(gpr_time_from_millis(timing_.register_deadline.count(), GPR_TIMESPAN));
     {
-      std::lock_guard lock(call_mutex_);
+      std::lock_guard lock(mutex_);
       if (stopping_) return Error(ErrorKind::kUnavailable, "stopping");
       call_ = &context;
     }
+    GrpcTimers timers;
     grpc::Status status = stub->Register(&context, request, &answer);
     {
-      std::lock_guard lock(call_mutex_);
+      std::lock_guard lock(mutex_);
       call_ = nullptr;
     }
     if (status.ok()) return {};
@@ -235,34 +414,35 @@ class GrpcRegistration final : public Registration {
             status.error_message() + " (gRPC status " + std::to_string(status.error_code()) + ")");
   }
 
-  // Until the round is over; says why.
-  void stay(const Round& round, const FileIdentity& kubelet) {
-    auto over = [&]() -> const char* {
-      auto now = identity_of(kubelet_socket_);
-      if (now && *now != kubelet) return "there is a new kubelet.sock";  // none at all: the kubelet may still be there
-      if (!identity_of(round.socket)) return "our own socket is gone";
-      if (round.server->watchers() == 0) return "the kubelet ended the device list";
+  // Until the round is over; says why. Whether it was the kubelet that ended the list.
+  bool stay(Round& round) {
+    constexpr auto kListEnded = "the kubelet ended the device list";
+    auto over = [&](const Sight& now) -> const char* {
+      // No kubelet.sock at all: the kubelet may be there all the same, and nothing better can be had.
+      if (now.socket && round.kubelet && now.socket != round.kubelet) return "there is a new kubelet.sock";
+      if (round.server->watchers() == 0) return kListEnded;
+      if (refusal()) return "the kubelet's plugin watcher refused us";
+      bool can_ask = way_ == Way::kWatcher ? now.folder : now.socket.has_value();
+      if (can_ask && !identity_of(round.socket)) return "our own socket is gone";
       return nullptr;
     };
     while (!stopping_) {
-      watch_.arm(device_plugins_);
-      watch_.arm(our_folder_);
-      if (const char* reason = over()) {
+      if (const char* reason = over(look())) {
         log::info("registering again", {{"resource", plugin_.resource}, {"reason", reason}});
-        return;
+        return reason == kListEnded;
       }
-      wait(timing_.look_again);
+      wait(tell(round));
     }
+    return false;
   }
 
-  // At most `pause`; less when kubelet.sock becomes another one than `known`.
-  void wait_for_another_kubelet(const std::optional<FileIdentity>& known, milliseconds pause) {
+  // At most `pause`; less when kubelet.sock becomes another one than `known`, or the kubelet's folder is made.
+  void wait_for_another_kubelet(const Sight& known, milliseconds pause) {
     auto deadline = steady_clock::now() + pause;
     while (!stopping_) {
-      watch_.arm(device_plugins_);
-      auto now = identity_of(kubelet_socket_);
-      auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
-      if ((now && now != known) || left.count() <= 0) return;
+      Sight now = look();
+      auto left = until(deadline);
+      if ((now.socket && now.socket != known.socket) || (now.folder && !known.folder) || left.count() <= 0) return;
       wait(left);
     }
   }
@@ -270,10 +450,14 @@ class GrpcRegistration final : public Registration {
   void settle() {
     auto deadline = steady_clock::now() + timing_.settle;
     while (!stopping_) {
-      auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+      auto left = until(deadline);
       if (left.count() <= 0) return;
       wait(left);
     }
+  }
+
+  static milliseconds until(steady_clock::time_point then) {
+    return std::chrono::ceil<milliseconds>(then - steady_clock::now());
   }
 
   // Until something happens, or the time is over: in the folders, on the server's streams, or that we are to stop.
@@ -293,31 +477,38 @@ class GrpcRegistration final : public Registration {
   }
 
   const Plugin plugin_;
-  const fs::path device_plugins_, kubelet_socket_, our_folder_;
+  const Way way_;
+  const fs::path device_plugins_, kubelet_socket_;
+  const Place place_;
   base::Metrics& metrics_;
   const Timing timing_;
   base::Counter& registered_;
   base::Counter& not_registered_;
   base::UniqueFd wake_;
   FolderWatch watch_;
+  std::optional<ResourceLock> lock_;
   std::atomic<bool> stopping_ = false, established_ = false;
-  std::mutex call_mutex_;
+  mutable std::mutex mutex_;             // for what follows
   grpc::ClientContext* call_ = nullptr;  // the Register that is under way
+  DeviceList wanted_;                    // what is true
+  std::optional<std::string> refusal_;   // what the plugin watcher said in this round
   std::thread thread_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Registration>> Registration::start(Plugin plugin, fs::path device_plugins,
+Result<std::unique_ptr<Registration>> Registration::start(Plugin plugin, const fs::path& kubelet_dir, Way way,
                                                           base::Metrics& metrics, Timing timing) {
   ENCLAYER_CHECK(check_resource_name(plugin.resource));
-  fs::path longest = device_plugins / kSubfolder / fresh_socket_name(plugin.resource);
+  fs::path longest = Place::of(way, kubelet_dir, plugin.resource).fresh_socket();
   if (longest.native().size() >= sizeof(sockaddr_un::sun_path))
     return Error(ErrorKind::kInvalidArgument,
                  "the path of our socket, " + longest.string() + ", has " + std::to_string(longest.native().size()) +
                      " bytes, and a unix socket has room for " + std::to_string(sizeof(sockaddr_un::sun_path) - 1) +
                      ": use a kubelet directory with a shorter path");
-  return {std::make_unique<GrpcRegistration>(std::move(plugin), std::move(device_plugins), metrics, timing)};
+  auto registration = std::make_unique<GrpcRegistration>(std::move(plugin), kubelet_dir, way, metrics, timing);
+  ENCLAYER_CHECK(registration->start());
+  return {std::move(registration)};
 }
 
 }  // namespace enclayer::kubelet
