@@ -1,4 +1,4 @@
-// enclayer-device-plugin: offers a node's EPC to pods, through the kubelet.
+// enclayer-device-plugin: offers a node's SGX resources to pods, through the kubelet.
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
@@ -6,34 +6,46 @@
 #include <filesystem>
 #include <string>
 
+#include "accounting.h"
 #include "base/log.h"
 #include "base/metric_names.h"
+#include "cdi.h"
 #include "cli_support.h"
-#include "epc_resource.h"
-#include "kubelet/registration.h"
+#include "kubelet/quantity.h"
 #include "net/http_endpoint.h"
+#include "node.h"
+#include "offering.h"
+#include "resources.h"
 
 namespace enclayer::device_plugin {
 namespace {
 
 namespace log = base::log;
+namespace metric = base::metric;
+using Way = kubelet::Registration::Way;
 
 constexpr auto kProgram = "enclayer-device-plugin";
 
 struct Flags {
   apps::DaemonOptions daemon;
   std::string resource = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
-  std::string sim_epc = "8Gi";
-  std::string sim_device = "/dev/null";
-  std::filesystem::path dev_root = "/dev";
-  std::filesystem::path sysfs_root = "/sys";
-  std::filesystem::path kubelet_dir = "/var/lib/kubelet";
+  std::string max_epc, reserve_epc;
+  bool numa = false;
+  std::size_t enclave_limit = 0, provision_limit = 0, quote_limit = 110;
+  Grants grants;
+  std::string sim_epc = "8Gi", sim_device = "/dev/null", sim_provision_device;
+  Way registration = Way::kRegister;
+  std::filesystem::path dev_root = "/dev", sysfs_root = "/sys", kubelet_dir = "/var/lib/kubelet";
+  std::filesystem::path aesmd_dir = "/var/run/aesmd", cdi_dir = "/var/run/cdi";
+  bool account_mapped = false;
+  std::filesystem::path proc_root = "/proc", kernel_log;
 };
 
 constexpr auto kDescription =
     "Offers the EPC of an SGX node to pods, one device per MiB, through the kubelet.\n"
     "A pod that asks for it gets /dev/sgx_enclave and /dev/sgx/enclave:\n"
-    "    resources: {limits: {kubernetes.azure.com/sgx_epc_mem_in_MiB: 10}}\n";
+    "    resources: {limits: {kubernetes.azure.com/sgx_epc_mem_in_MiB: 10}}\n"
+    "While the quote helper answers, a pod that asks for enclayer.io/quote: 1 gets its socket and SGX_AESM_ADDR=1.\n";
 
 constexpr auto kFooter =
     "\nExamples:\n"
@@ -41,65 +53,180 @@ constexpr auto kFooter =
     "      on an SGX node\n"
     "  enclayer-device-plugin --dev-root /host/dev\n"
     "      in a DaemonSet that mounts the host's /dev there, read-only, and /var/lib/kubelet/device-plugins\n"
+    "  enclayer-device-plugin --max-epc 64Gi --provision-limit 1\n"
+    "      offers at most 64 GiB, and the provisioning device to one container at a time\n"
     "  enclayer-device-plugin --platform sim --sim-epc 4Gi\n"
     "      on any node, for a try: 4,096 MiB of EPC that is none\n"
     "  enclayer-device-plugin --metrics-listen 127.0.0.1:9110 --log-format json\n"
     "\nExit codes: 0 stopped by SIGTERM or SIGINT, 1 misuse, 4 no SGX here (the message names the missing link) or "
     "more EPC\n"
-    "than can be listed, 5 the metrics port is taken.";
+    "than can be listed, 5 the metrics port is taken or another plugin serves the resource on this node.";
 
 // Everything that libraries would otherwise take from the environment is a flag.
 void add_flags(CLI::App& app, Flags& flags) {
   apps::add_common(app);
   apps::add_daemon_options(app, flags.daemon);
   app.footer(kFooter);
-  app.add_option("--resource", flags.resource, "Name that pods ask for")
+
+  const auto most = kubelet::DeviceList::max_count();
+  auto limit = [&](const char* name, std::size_t& value, const std::string& text, const char* unless) {
+    app.add_option(name, value, text)
+        ->check(CLI::Range(std::size_t{0}, most))
+        ->option_text("N [" + std::string(unless) + "]");
+  };
+  app.add_option("--resource", flags.resource, "Name by which pods ask for EPC; the unit stays MiB")
       ->option_text("NAME [kubernetes.azure.com/sgx_epc_mem_in_MiB]");
+  app.add_option("--max-epc", flags.max_epc, "Offer no more than this, in Ki, Mi, Gi, Ti or bytes")
+      ->option_text("AMOUNT [all]");
+  app.add_option("--reserve-epc", flags.reserve_epc, "Keep this much back, for enclaves of the host")
+      ->option_text("AMOUNT [0]");
+  app.add_flag("--numa", flags.numa, "Tell the kubelet the NUMA node of each MiB; fewer of them fit into its list");
+  limit("--enclave-limit", flags.enclave_limit,
+        "Offer sgx.intel.com/enclave, the enclave device without EPC being counted, to N containers at a time",
+        "0: not");
+  limit("--provision-limit", flags.provision_limit,
+        "Offer sgx.intel.com/provision, the provisioning device, to N containers at a time. It shows a stable "
+        "identifier of the platform",
+        "0: not");
+  limit("--quote-limit", flags.quote_limit,
+        "Offer enclayer.io/quote, the quote helper's socket, to N containers at a time while it answers", "110");
+  app.add_flag("--provision-with-epc", flags.grants.provision_with_epc,
+               "Compatibility, for in-process attestation: every container with EPC gets the provisioning device too");
+  app.add_flag("--cdi", flags.grants.cdi,
+               "Write a CDI specification with mode 0666, so that containers that do not run as root can open the "
+               "device; needs a runtime with CDI, and changes nothing with others");
+  app.add_option("--aesmd-dir", flags.aesmd_dir, "The quote helper's folder on the host, with aesm.socket in it")
+      ->option_text("DIR [/var/run/aesmd]");
+  app.add_option("--registration", flags.registration,
+                 "How the kubelet learns of us: register calls it; watcher leaves a socket in its plugins_registry")
+      ->transform(
+          CLI::CheckedTransformer(std::map<std::string, Way>{{"register", Way::kRegister}, {"watcher", Way::kWatcher}}))
+      ->option_text("register|watcher [register]");
+  app.add_flag("--account-mapped", flags.account_mapped,
+               "Metrics: enclave memory that each pod's processes have mapped; needs hostPID and CAP_SYS_PTRACE");
   app.add_option("--sim-epc", flags.sim_epc, "With --platform sim: EPC to pretend, in Ki, Mi, Gi, Ti or bytes")
       ->option_text("AMOUNT [8Gi]");
   app.add_option("--sim-device", flags.sim_device,
                  "With --platform sim: character device of the host that containers get at the SGX paths")
       ->option_text("PATH [/dev/null]");
+  app.add_option("--sim-provision-device", flags.sim_provision_device,
+                 "With --platform sim: the same for the provisioning device")
+      ->option_text("PATH [that of --sim-device]");
   app.add_option("--dev-root", flags.dev_root,
                  "Where to look for device nodes; containers get those of the host's /dev")
       ->option_text("DIR [/dev]");
   app.add_option("--sysfs-root", flags.sysfs_root, "Where to look for facts of the kernel")->option_text("DIR [/sys]");
-  app.add_option("--kubelet-dir", flags.kubelet_dir, "The kubelet's folder; sockets are in its device-plugins/")
+  app.add_option("--proc-root", flags.proc_root, "Where --account-mapped looks for processes")
+      ->option_text("DIR [/proc]");
+  app.add_option("--kernel-log", flags.kernel_log,
+                 "Where EPC leaks and memory errors are read from, if that is permitted")
+      ->option_text("PATH [<dev-root>/kmsg]");
+  app.add_option("--cdi-dir", flags.cdi_dir, "Where container runtimes look for CDI specifications")
+      ->option_text("DIR [/var/run/cdi]");
+  app.add_option("--kubelet-dir", flags.kubelet_dir,
+                 "The kubelet's folder; sockets are in its device-plugins/, plugins_registry/ and pod-resources/")
       ->option_text("DIR [/var/lib/kubelet]");
 }
 
-Result<EpcOffer> find_offer(const CLI::App& app, const Flags& flags) {
+Result<Node> find_node(const CLI::App& app, const Flags& flags) {
   if (flags.daemon.platform == apps::Platform::kSim)
-    return offer_of_simulation(flags.resource, flags.sim_epc, flags.sim_device, flags.dev_root);
-  for (const char* flag : {"--sim-epc", "--sim-device"})
+    return node_of_simulation(flags.sim_epc, flags.sim_device,
+                              flags.sim_provision_device.empty() ? flags.sim_device : flags.sim_provision_device,
+                              flags.dev_root);
+  for (const char* flag : {"--sim-epc", "--sim-device", "--sim-provision-device"})
     if (app.count(flag) > 0)
       return Error(ErrorKind::kInvalidArgument,
                    std::string(flag) + " means nothing without --platform sim: a simulation is never started silently");
-  return offer_of_hardware(flags.resource, flags.dev_root, flags.sysfs_root);
+  return node_of_hardware(flags.dev_root, flags.sysfs_root);
+}
+
+Result<EpcShare> share_of(const Flags& flags) {
+  EpcShare share{std::nullopt, 0, flags.numa};
+  for (const auto& [flag, text] :
+       {std::pair("--max-epc", flags.max_epc), std::pair("--reserve-epc", flags.reserve_epc)}) {
+    if (text.empty()) continue;
+    auto bytes = kubelet::parse_quantity(text);
+    if (!bytes) return bytes.error().with_context(flag);
+    if (flag == std::string_view("--max-epc"))
+      share.max_bytes = *bytes;
+    else
+      share.reserve_bytes = *bytes;
+  }
+  return share;
+}
+
+Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, std::size_t& epc_mib) {
+  for (const char* taken : {kEnclaveResource, kProvisionResource, kQuoteResource})
+    if (flags.resource == taken)
+      return Error(ErrorKind::kInvalidArgument,
+                   "--resource " + flags.resource + " is the name of another resource of ours");
+  ENCLAYER_CHECK(kubelet::check_resource_name(flags.resource));
+
+  ENCLAYER_TRY(EpcShare share, share_of(flags));
+  ENCLAYER_TRY(kubelet::DeviceList epc, epc_devices(node, share, flags.sysfs_root));
+  epc_mib = epc.count();
+  std::vector<Offer> offers;
+  auto add = [&](Result<Offer> offer) -> Result<> {
+    if (!offer) return offer.error();
+    offers.push_back(std::move(*offer));
+    return {};
+  };
+  ENCLAYER_CHECK(add(offer_epc(flags.resource, std::move(epc), node, flags.grants)));
+  if (flags.enclave_limit > 0) ENCLAYER_CHECK(add(offer_enclave(flags.enclave_limit, node, flags.grants)));
+  if (flags.provision_limit > 0) ENCLAYER_CHECK(add(offer_provision(flags.provision_limit, node, flags.grants)));
+  if (flags.quote_limit > 0)
+    ENCLAYER_CHECK(add(offer_quote(flags.quote_limit, std::filesystem::absolute(flags.aesmd_dir), node.simulated)));
+  if (flags.grants.provision_with_epc)
+    log::warn("every container with EPC gets the provisioning device, and with it a stable identifier of the platform",
+              {{"flag", "--provision-with-epc"}});
+  return offers;
 }
 
 // Serves until SIGTERM or SIGINT, which every thread has blocked until then.
 Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
-  ENCLAYER_CHECK(kubelet::check_resource_name(flags.resource));
-  ENCLAYER_TRY(EpcOffer offer, find_offer(app, flags));
-  ENCLAYER_TRY(kubelet::Plugin plugin, epc_resource(offer));
+  ENCLAYER_TRY(const Node node, find_node(app, flags));
+  std::size_t epc_mib = 0;
+  ENCLAYER_TRY(auto offers, offers_of(node, flags, epc_mib));
+  std::vector<Device> devices = {node.enclave};
+  if (node.provision) devices.push_back(*node.provision);
+  if (flags.grants.cdi) ENCLAYER_CHECK(write_cdi_spec(flags.cdi_dir, devices));
 
   base::Metrics metrics;
-  metrics.gauge(base::metric::kEpcMib).set(static_cast<double>(offer.mib));
+  metrics.gauge(metric::kEpcCapacityMib).set(static_cast<double>(node.epc_bytes / sgx::kMiB));
+  metrics.gauge(metric::kEpcMib).set(static_cast<double>(epc_mib));
+
+  const auto kubelet_dir = std::filesystem::absolute(flags.kubelet_dir);
+  Accounting::Sources sources{kubelet_dir, flags.sysfs_root, flags.kernel_log, std::nullopt};
+  if (sources.kernel_log.empty()) sources.kernel_log = flags.dev_root / "kmsg";
+  if (flags.account_mapped) sources.proc_root = flags.proc_root;
+  ENCLAYER_TRY(auto accounting, Accounting::start(flags.resource, node, sources, metrics));
+
+  auto at_each_look = [&] {
+    accounting->read_kernel_log();
+    for (const Device& device : devices)
+      metrics.gauge(metric::kDeviceUsable, {{"device", device.name}}).set(device.why_not().empty() ? 1 : 0);
+    if (!flags.grants.cdi) return;
+    if (auto written = write_cdi_spec(flags.cdi_dir, devices); !written)  // the group may be another one now
+      log::warn("CDI specification cannot be written", {{"reason", written.error().message()}});
+  };
+  ENCLAYER_TRY(auto offering,
+               Offering::start(std::move(offers), {kubelet_dir, flags.registration}, metrics, at_each_look));
+
   std::unique_ptr<net::HttpEndpoint> endpoint;
   if (!flags.daemon.metrics_listen.empty()) {
-    ENCLAYER_TRY(endpoint, net::serve_metrics(flags.daemon.metrics_listen, metrics));
+    net::Probes probes;
+    probes.before_metrics = [&accounting] { accounting->refresh(); };
+    probes.not_ready = [&offering] { return offering->not_ready(); };
+    ENCLAYER_TRY(endpoint, net::serve_metrics(flags.daemon.metrics_listen, metrics, probes));
     log::info("metrics served", {{"address", endpoint->address()}});
   }
-  ENCLAYER_TRY(auto registration,
-               kubelet::Registration::start(std::move(plugin), std::filesystem::absolute(flags.kubelet_dir),
-                                            kubelet::Registration::Way::kRegister, metrics));
 
   int signal_number = 0;
   ::sigwait(&ends, &signal_number);
   ::pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);  // a second one ends us at once
   log::info("stopping", {{"signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"}});
-  registration.reset();
+  endpoint.reset();
+  offering.reset();
   return {};
 }
 

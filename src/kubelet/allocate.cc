@@ -44,6 +44,7 @@ void write(const Grant& grant, api::ContainerAllocateResponse& out) {
     to->set_host_path(device.host_path);
     to->set_permissions(device.permissions);
   }
+  for (const std::string& name : grant.cdi_devices) out.add_cdi_devices()->set_name(name);
 }
 
 }  // namespace

@@ -42,7 +42,8 @@ class AllocateTest : public testing::Test {
                    given_.emplace_back(devices.begin(), devices.end());
                    return Grant{{{"NAME", "value"}},
                                 {{"/var/run/x", "/run/x", true}},
-                                {{"/dev/sgx_enclave", "/host/sgx_enclave", "rw"}}};
+                                {{"/dev/sgx_enclave", "/host/sgx_enclave", "rw"}},
+                                {"example.com/sgx=enclave"}};
                  }};
 };
 
@@ -57,6 +58,8 @@ TEST_F(AllocateTest, devices_of_the_list_are_given_and_the_grant_is_told) {
   ASSERT_EQ(response.container_responses_size(), 1);
   const auto& container = response.container_responses(0);
   EXPECT_EQ(container.envs().at("NAME"), "value");
+  ASSERT_EQ(container.cdi_devices_size(), 1);
+  EXPECT_EQ(container.cdi_devices(0).name(), "example.com/sgx=enclave");
   ASSERT_EQ(container.mounts_size(), 1);
   EXPECT_EQ(container.mounts(0).container_path() + container.mounts(0).host_path(), "/var/run/x/run/x");
   EXPECT_TRUE(container.mounts(0).read_only());

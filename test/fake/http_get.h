@@ -28,13 +28,12 @@ inline std::string http_get(const std::string& address, const std::string& path)
   return reply;
 }
 
-// The address in a daemon's line "metrics served address=127.0.0.1:41234"; empty when there is none.
+// The address in a daemon's line "metrics served", in either format of the log; empty when there is none.
 inline std::string metrics_address(const std::string& log) {
-  const std::string before = "metrics served address=\"";
-  std::size_t at = log.find(before);
+  std::size_t at = log.find("metrics served");
   if (at == std::string::npos) return {};
-  at += before.size();
-  return log.substr(at, log.find('"', at) - at);
+  at = log.find_first_of("0123456789[", log.find("address", at));
+  return log.substr(at, log.find_first_not_of("0123456789.:[]", at) - at);
 }
 
 }  // namespace enclayer::fake

@@ -318,13 +318,14 @@ struct Kubelet::Impl : api::Registration::Service {
     std::vector<Allocation> all;
     for (std::size_t i = 0; i < containers.size(); ++i) {
       const auto& given = response.container_responses(static_cast<int>(i));
-      Allocation out{endpoint.resource, containers[i], {}, {}, {}, {}};
+      Allocation out{endpoint.resource, containers[i], {}, {}, {}, {}, {}};
       out.envs.insert(given.envs().begin(), given.envs().end());
       out.annotations.insert(given.annotations().begin(), given.annotations().end());
       for (const auto& device : given.devices())
         out.devices.push_back({device.container_path(), device.host_path(), device.permissions()});
       for (const auto& mount : given.mounts())
         out.mounts.push_back({mount.container_path(), mount.host_path(), mount.read_only()});
+    for (const auto& device : given.cdi_devices()) out.cdi_devices.push_back(device.name());
       all.push_back(std::move(out));
     }
     return {std::move(all)};
@@ -462,7 +463,7 @@ Result<Kubelet::Allocation> Kubelet::allocate(const std::string& name, std::size
     resource.allocated.insert(picked.begin(), picked.end());
   }
   auto given = impl_->call_allocate(*endpoint, picked);
-  if (!given) release({name, picked, {}, {}, {}, {}});
+  if (!given) release({name, picked, {}, {}, {}, {}, {}});
   return given;
 }
 

@@ -84,6 +84,7 @@ class Kubelet {
     std::map<std::string, std::string> envs, annotations;
     std::vector<Device> devices;
     std::vector<Mount> mounts;
+    std::vector<std::string> cdi_devices;
   };
 
   // Picks `count` free devices. kExhausted, naming the resource, when fewer are free (the pod would end Failed).

@@ -1,0 +1,239 @@
+// What is offered of a node's EPC and devices. Device nodes of a literal /dev are links to devices every machine has.
+#include "node.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "cdi.h"
+#include "fake/temp_folder.h"
+#include "proto/deviceplugin.pb.h"
+#include "resources.h"
+
+namespace enclayer::device_plugin {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kGib = std::uint64_t{1} << 30;
+
+#define EXPECT_NAMES(message, part) EXPECT_NE((message).find(part), std::string::npos) << (message)
+
+class NodeTest : public testing::Test {
+ protected:
+  NodeTest() {
+    fs::create_directories(dev_);
+    fs::create_directories(sys_);
+  }
+
+  Node node_with(std::uint64_t epc_bytes, const sgx::Driver& driver = sgx::in_kernel_driver()) {
+    Node node;
+    node.epc_bytes = epc_bytes;
+    auto device = [&](const char* name, std::string_view below_dev, std::span<const std::string_view> paths) {
+      fs::create_directories((dev_ / below_dev).parent_path());
+      if (!fs::exists(dev_ / below_dev)) fs::create_symlink("/dev/null", dev_ / below_dev);
+      return Device{name, "/dev/" + std::string(below_dev), dev_ / below_dev, {paths.begin(), paths.end()}};
+    };
+    node.enclave = device("enclave", driver.enclave, driver.enclave_paths);
+    if (!driver.provision.empty()) node.provision = device("provision", driver.provision, driver.provision_paths);
+    return node;
+  }
+
+  void numa_epc(int node, const std::string& bytes) {
+    fs::path file = sys_ / ("devices/system/node/node" + std::to_string(node)) / "x86/sgx_total_bytes";
+    fs::create_directories(file.parent_path());
+    ASSERT_TRUE(base::write_file_atomic(file, base::as_bytes(bytes), 0444));
+  }
+
+  Result<std::size_t> offered(std::uint64_t epc_bytes, const EpcShare& share) {
+    auto devices = epc_devices(node_with(epc_bytes), share, sys_);
+    if (!devices) return devices.error();
+    return devices->count();
+  }
+
+  static kubelet::Grant granted(const Result<Offer>& offer) {
+    EXPECT_TRUE(offer) << offer.error().message();
+    const std::size_t first = 0;
+    auto grant = offer->plugin.allocate(std::span(&first, 1));
+    EXPECT_TRUE(grant) << grant.error().message();
+    return *grant;
+  }
+
+  static std::vector<std::string> paths_of(const kubelet::Grant& grant) {
+    std::vector<std::string> paths;
+    for (const auto& device : grant.devices) {
+      EXPECT_EQ(device.permissions, "rw");
+      paths.push_back(device.container_path + " at " + device.host_path);
+    }
+    return paths;
+  }
+
+  static kubelet::DeviceList some() { return kubelet::DeviceList::of(8).value(); }
+
+  fake::TempFolder folder_;
+  fs::path dev_ = folder_.path() / "dev", sys_ = folder_.path() / "sys";
+};
+
+TEST_F(NodeTest, epc_is_offered_in_whole_mib_rounded_down) {
+  EXPECT_EQ(offered(8 * kGib, {}).value(), 8192u);
+  EXPECT_EQ(offered(98'566'144, {}).value(), 94u);
+  EXPECT_EQ(offered(2 * sgx::kMiB - 1, {}).value(), 1u);
+}
+
+TEST_F(NodeTest, maximum_caps_and_reserve_keeps_back) {
+  EXPECT_EQ(offered(8 * kGib, {4 * kGib, 0, false}).value(), 4096u);
+  EXPECT_EQ(offered(8 * kGib, {16 * kGib, 0, false}).value(), 8192u);
+  EXPECT_EQ(offered(8 * kGib, {std::nullopt, kGib + 1, false}).value(), 7167u) << "half a MiB is not offered";
+  EXPECT_EQ(offered(8 * kGib, {kGib * 7 + kGib / 2, kGib, false}).value(), 7168u);
+}
+
+TEST_F(NodeTest, nothing_left_to_offer_is_refused_with_both_amounts) {
+  for (std::uint64_t reserve : {8 * kGib, 8 * kGib - 1, ~std::uint64_t{0}}) {
+    auto refused = offered(8 * kGib, {std::nullopt, reserve, false});
+    ASSERT_FALSE(refused);
+    EXPECT_NAMES(refused.error().message(), "--reserve-epc");
+    EXPECT_NAMES(refused.error().message(), std::to_string(8 * kGib));
+  }
+  EXPECT_NAMES(offered(8 * kGib, {sgx::kMiB - 1, 0, false}).error().message(), "--max-epc");
+}
+
+TEST_F(NodeTest, more_epc_than_fits_is_refused_unless_it_is_capped_on_purpose) {
+  auto refused = offered(512 * kGib, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kExhausted);
+  EXPECT_NAMES(refused.error().message(), "524288 MiB");
+  EXPECT_NAMES(refused.error().message(), "--max-epc 256Gi");
+  EXPECT_EQ(offered(512 * kGib, {256 * kGib, 0, false}).value(), 262'144u);
+}
+
+TEST_F(NodeTest, numa_hints_follow_what_the_kernel_says_of_each_node) {
+  numa_epc(0, "4294967296\n");
+  numa_epc(1, "0\n");
+  numa_epc(2, "12884901888\n");
+  auto devices = epc_devices(node_with(16 * kGib), {8 * kGib, 0, true}, sys_);
+  ASSERT_TRUE(devices) << devices.error().message();
+  v1beta1::ListAndWatchResponse list;
+  ASSERT_TRUE(list.ParseFromArray(devices->bytes()->data(), static_cast<int>(devices->bytes()->size())));
+  std::map<std::int64_t, int> count;
+  for (const auto& device : list.devices()) ++count[device.topology().nodes(0).id()];
+  EXPECT_EQ(count, (std::map<std::int64_t, int>{{0, 2048}, {2, 6144}}));
+}
+
+TEST_F(NodeTest, numa_hints_that_cannot_be_told_are_refused) {
+  EXPECT_NAMES(offered(8 * kGib, {std::nullopt, 0, true}).error().message(), "--numa");
+  numa_epc(0, "0\n");
+  EXPECT_NAMES(offered(8 * kGib, {std::nullopt, 0, true}).error().message(), "no NUMA node has EPC");
+  numa_epc(0, "274877906944\n");
+  auto refused = offered(256 * kGib, {std::nullopt, 0, true});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kExhausted);
+  EXPECT_NAMES(refused.error().message(), "--max-epc 180Gi");
+  EXPECT_TRUE(offered(256 * kGib, {180 * kGib, 0, true}));
+}
+
+TEST_F(NodeTest, shares_always_add_up) {
+  for (const std::vector<std::uint64_t>& bytes :
+       {std::vector<std::uint64_t>{1}, {1, 1, 1}, {0, 7, 0, 3}, {~0ull, ~0ull, 1}, {3, 0}}) {
+    for (std::size_t mib : {0u, 1u, 2u, 10u, 262'144u}) {
+      auto shares = spread(mib, bytes);
+      EXPECT_EQ(std::accumulate(shares.begin(), shares.end(), std::size_t{0}), mib);
+      for (std::size_t i = 0; i < bytes.size(); ++i) EXPECT_TRUE(bytes[i] > 0 || shares[i] == 0);
+    }
+  }
+}
+
+TEST_F(NodeTest, container_with_epc_gets_the_device_under_the_names_that_programs_of_its_driver_look_for) {
+  auto of_driver = [&](std::size_t i) {
+    return paths_of(granted(offer_epc("example.com/epc", some(), node_with(kGib, sgx::drivers()[i]), {})));
+  };
+  using Paths = std::vector<std::string>;
+  EXPECT_EQ(of_driver(0), (Paths{"/dev/sgx_enclave at /dev/sgx_enclave", "/dev/sgx/enclave at /dev/sgx_enclave"}));
+  EXPECT_EQ(of_driver(1), (Paths{"/dev/sgx_enclave at /dev/sgx/enclave", "/dev/sgx/enclave at /dev/sgx/enclave"}));
+  EXPECT_EQ(of_driver(2), (Paths{"/dev/isgx at /dev/isgx"}));
+}
+
+TEST_F(NodeTest, provisioning_device_is_given_for_its_own_resource_or_in_the_compatibility_mode_only) {
+  Node node = node_with(kGib);
+  using Paths = std::vector<std::string>;
+  const Paths provision = {"/dev/sgx_provision at /dev/sgx_provision", "/dev/sgx/provision at /dev/sgx_provision"};
+  EXPECT_EQ(paths_of(granted(offer_enclave(3, node, {}))).size(), 2u);
+  EXPECT_EQ(paths_of(granted(offer_provision(3, node, {}))), provision);
+  auto both = paths_of(granted(offer_epc("example.com/epc", some(), node, {true, false})));
+  ASSERT_EQ(both.size(), 4u);
+  EXPECT_EQ(Paths(both.begin() + 2, both.end()), provision);
+}
+
+TEST_F(NodeTest, provisioning_device_that_is_not_there_is_an_error_that_names_the_flag) {
+  Node legacy = node_with(kGib, sgx::drivers()[2]);
+  EXPECT_NAMES(offer_provision(1, legacy, {}).error().message(), "--provision-limit");
+  EXPECT_NAMES(offer_epc("example.com/epc", some(), legacy, {true, false}).error().message(), "--provision-with-epc");
+  Node gone = node_with(kGib);
+  fs::remove(dev_ / "sgx_provision");
+  EXPECT_NAMES(offer_epc("example.com/epc", some(), gone, {true, false}).error().message(), "sgx_provision");
+  auto offer = offer_provision(1, gone, {});
+  ASSERT_TRUE(offer) << "it may come later";
+  EXPECT_NAMES(offer->why_not(), "sgx_provision");
+}
+
+TEST_F(NodeTest, device_that_has_vanished_is_never_given) {
+  auto offer = offer_epc("example.com/epc", some(), node_with(kGib), {});
+  EXPECT_EQ(offer->why_not(), "");
+  fs::remove(dev_ / "sgx_enclave");
+  EXPECT_NAMES(offer->why_not(), (dev_ / "sgx_enclave").string() + " cannot be given: missing");
+  const std::size_t first = 0;
+  auto refused = offer->plugin.allocate(std::span(&first, 1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kUnavailable);
+  fs::create_directory(dev_ / "sgx_enclave");
+  EXPECT_NAMES(offer->why_not(), "not a character device");
+}
+
+TEST_F(NodeTest, quote_resource_hands_over_the_folder_read_only_and_the_variable) {
+  auto grant = granted(offer_quote(110, folder_.path(), true));
+  EXPECT_TRUE(grant.devices.empty());
+  ASSERT_EQ(grant.mounts.size(), 1u);
+  EXPECT_EQ(grant.mounts[0].container_path, "/var/run/aesmd");
+  EXPECT_EQ(grant.mounts[0].host_path, folder_.path().string());
+  EXPECT_TRUE(grant.mounts[0].read_only);
+  EXPECT_EQ(grant.envs, (std::map<std::string, std::string>{{"SGX_AESM_ADDR", "1"}, {"ENCLAYER_PLATFORM", "sim"}}));
+  EXPECT_EQ(granted(offer_quote(110, folder_.path(), false)).envs.count("ENCLAYER_PLATFORM"), 0u);
+}
+
+TEST_F(NodeTest, quote_resource_without_a_helper_says_what_is_missing) {
+  auto offer = offer_quote(110, folder_.path() / "none", false);
+  EXPECT_NAMES(offer->why_not(), "none/aesm.socket");
+  const std::size_t first = 0;
+  EXPECT_EQ(offer->plugin.allocate(std::span(&first, 1)).error().kind(), ErrorKind::kUnavailable);
+}
+
+TEST_F(NodeTest, cdi_device_is_named_beside_the_plain_one_and_has_a_mode_for_everybody) {
+  Node node = node_with(kGib);
+  auto grant = granted(offer_epc("example.com/epc", some(), node, {true, true}));
+  EXPECT_EQ(grant.cdi_devices, (std::vector<std::string>{"enclayer.io/sgx=enclave", "enclayer.io/sgx=provision"}));
+  EXPECT_EQ(grant.devices.size(), 4u) << "a runtime without CDI needs them";
+
+  const fs::path folder = folder_.path() / "cdi";
+  const std::vector<Device> devices = {node.enclave, *node.provision};
+  ASSERT_TRUE(write_cdi_spec(folder, devices));
+  auto text = base::read_text(folder / "enclayer.io-sgx.json", 65536);
+  ASSERT_TRUE(text) << text.error().message();
+  for (const char* part :
+       {R"("cdiVersion": "0.5.0")", R"("kind": "enclayer.io/sgx")", R"("name": "enclave")",
+        R"("path": "/dev/sgx/provision")", R"("hostPath": "/dev/sgx_provision")", R"("fileMode": 438)", R"("gid": 0)"})
+    EXPECT_NAMES(*text, part);
+
+  auto before = base::Root(folder).stat("enclayer.io-sgx.json");
+  ASSERT_TRUE(write_cdi_spec(folder, devices));
+  EXPECT_EQ(base::Root(folder).stat("enclayer.io-sgx.json")->st_ino, before->st_ino) << "the same text is written once";
+}
+
+TEST_F(NodeTest, cdi_folder_that_cannot_be_made_is_an_error_with_its_path) {
+  Node node = node_with(kGib);
+  ASSERT_TRUE(base::write_file_atomic(folder_.path() / "file", {}, 0644));
+  EXPECT_NAMES(write_cdi_spec(folder_.path() / "file/cdi", std::span(&node.enclave, 1)).error().message(), "file/cdi");
+}
+
+}  // namespace
+}  // namespace enclayer::device_plugin

@@ -1,0 +1,273 @@
+// The real enclayer-device-plugin on a node whose devices and quote helper come and go.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "fake/http_get.h"
+#include "fake/kubelet.h"
+#include "fake/process.h"
+#include "fake/temp_folder.h"
+
+namespace enclayer {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using Resource = fake::Kubelet::Resource;
+
+const std::string kProgram = ENCLAYER_BIN_DIR "/enclayer-device-plugin";
+const std::string kHelper = ENCLAYER_BIN_DIR "/enclayer-quote-helper";
+const std::string kEpc = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
+const std::string kEnclave = "sgx.intel.com/enclave";
+const std::string kProvision = "sgx.intel.com/provision";
+const std::string kQuote = "enclayer.io/quote";
+constexpr auto kSoon = 20s;
+
+class DevicePluginResources : public testing::Test {
+ protected:
+  DevicePluginResources() {
+    fs::create_directories(dev_);
+    fs::create_directories(aesmd_);
+  }
+
+  void SetUp() override {
+    if (!make_node("sgx_enclave") || !make_node("sgx_provision")) GTEST_SKIP() << "device nodes cannot be made here";
+    ASSERT_TRUE(kubelet_.start());
+  }
+
+  // A node that any process may have: /dev/null's numbers.
+  bool make_node(const std::string& name, mode_t mode = 0660) {
+    return ::mknod((dev_ / name).c_str(), S_IFCHR | 0600, makedev(1, 3)) == 0 &&
+           ::chmod((dev_ / name).c_str(), mode) == 0;
+  }
+
+  std::vector<std::string> command(const std::vector<std::string>& flags) const {
+    std::vector<std::string> argv = {kProgram, "--platform", "sim", "--metrics-listen", "127.0.0.1:0"};
+    auto add = [&](const std::string& flag, const std::string& value) { argv.insert(argv.end(), {flag, value}); };
+    add("--sim-epc", sim_epc_);
+    add("--sim-device", "/dev/sgx_enclave");
+    add("--sim-provision-device", "/dev/sgx_provision");
+    add("--dev-root", dev_);
+    add("--aesmd-dir", aesmd_);
+    add("--kubelet-dir", kubelet_dir_);
+    argv.insert(argv.end(), flags.begin(), flags.end());
+    return argv;
+  }
+
+  void start(const std::vector<std::string>& flags = {}) {
+    plugin_ = std::make_unique<fake::Process>(command(flags));
+    ASSERT_TRUE(plugin_->wait_for_output("metrics served", kSoon)) << plugin_->output();
+  }
+
+  std::unique_ptr<fake::Process> start_helper() {
+    auto helper = std::make_unique<fake::Process>(std::vector<std::string>{
+        kHelper, "--platform", "sim", "--socket", aesmd_ / "aesm.socket", "--state-dir", folder_.path() / "helper"});
+    EXPECT_TRUE(helper->wait_for_output(" serving ", kSoon)) << helper->output();
+    return helper;
+  }
+
+  void expect_devices(const std::string& name, std::size_t allocatable) {
+    auto seen = kubelet_.wait_for_devices(name, allocatable, kSoon);
+    ASSERT_TRUE(seen) << seen.error().message() << "\n" << plugin_->output();
+  }
+
+  std::string page(const std::string& path) { return fake::http_get(fake::metrics_address(plugin_->err()), path); }
+
+  std::string refused(int exit_code, const std::vector<std::string>& flags) {
+    auto finished = fake::run(command(flags), kSoon);
+    EXPECT_EQ(finished.exit_code, exit_code) << finished.err;
+    return finished.err;
+  }
+
+  fake::TempFolder folder_;
+  const fs::path dev_ = folder_.path() / "dev", aesmd_ = folder_.path() / "aesmd";
+  std::string sim_epc_ = "64Mi";
+  const std::string kubelet_dir_ = folder_.path() / "kubelet";
+  fake::Kubelet kubelet_{kubelet_dir_};
+  std::unique_ptr<fake::Process> plugin_;
+};
+
+#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+
+TEST_F(DevicePluginResources, device_that_vanishes_takes_the_epc_with_it_until_it_is_back) {
+  start();
+  expect_devices(kEpc, 64);
+  fs::remove(dev_ / "sgx_enclave");
+  expect_devices(kEpc, 0);
+  EXPECT_EQ(kubelet_.resource(kEpc).capacity, 64u) << "unhealthy, not unknown";
+  EXPECT_EQ(kubelet_.resource(kEpc).registrations, 1);
+  std::string ready = page("/readyz");
+  EXPECT_HAS(ready, "503");
+  EXPECT_HAS(ready, "sgx_enclave cannot be given: missing");
+  EXPECT_HAS(page("/metrics"), "enclayer_device_usable{device=\"enclave\"} 0");
+  ASSERT_TRUE(make_node("sgx_enclave"));
+  expect_devices(kEpc, 64);
+  EXPECT_EQ(kubelet_.resource(kEpc).registrations, 1) << "on the same stream";
+  EXPECT_HAS(page("/readyz"), "200");
+  EXPECT_TRUE(kubelet_.allocate(kEpc, 64));
+}
+
+TEST_F(DevicePluginResources, device_whose_mode_lets_nobody_in_or_that_became_a_folder_is_unhealthy) {
+  start();
+  expect_devices(kEpc, 64);
+  ASSERT_EQ(::chmod((dev_ / "sgx_enclave").c_str(), 0), 0);
+  expect_devices(kEpc, 0);
+  ASSERT_EQ(::chmod((dev_ / "sgx_enclave").c_str(), 0660), 0);
+  expect_devices(kEpc, 64);
+  fs::remove(dev_ / "sgx_enclave");
+  fs::create_directory(dev_ / "sgx_enclave");
+  expect_devices(kEpc, 0);
+  EXPECT_HAS(plugin_->output(), "not a character device");
+}
+
+TEST_F(DevicePluginResources, list_at_the_limit_is_told_as_lost_without_breaking_the_stream) {
+  sim_epc_ = "256Gi";
+  start();
+  expect_devices(kEpc, 262'144);
+  fs::remove(dev_ / "sgx_enclave");
+  expect_devices(kEpc, 0);
+  ASSERT_TRUE(make_node("sgx_enclave"));
+  expect_devices(kEpc, 262'144);
+  EXPECT_EQ(kubelet_.resource(kEpc).registrations, 1);
+}
+
+TEST_F(DevicePluginResources, no_descriptor_of_an_sgx_device_is_ever_held) {
+  start({"--enclave-limit", "2", "--provision-limit", "2"});
+  expect_devices(kEpc, 64);
+  ASSERT_TRUE(kubelet_.allocate(kEpc, 1));
+  for (const auto& entry : fs::directory_iterator("/proc/" + std::to_string(plugin_->pid()) + "/fd")) {
+    std::error_code error;
+    EXPECT_FALSE(fs::read_symlink(entry.path(), error).native().starts_with(dev_.native() + "/")) << entry.path();
+  }
+}
+
+TEST_F(DevicePluginResources, provisioning_and_bare_enclave_devices_are_offered_only_when_asked_for) {
+  start();
+  expect_devices(kEpc, 64);
+  EXPECT_EQ(kubelet_.resource(kProvision).registrations, 0);
+  EXPECT_EQ(kubelet_.resource(kEnclave).registrations, 0);
+  EXPECT_EQ(kubelet_.allocate(kEpc, 1)->devices.size(), 2u);
+}
+
+TEST_F(DevicePluginResources, provisioning_and_bare_enclave_devices_have_their_limits_and_their_own_paths) {
+  start({"--enclave-limit", "3", "--provision-limit", "2"});
+  expect_devices(kEnclave, 3);
+  expect_devices(kProvision, 2);
+  auto given = kubelet_.allocate(kProvision, 1);
+  ASSERT_TRUE(given) << given.error().message();
+  ASSERT_EQ(given->devices.size(), 2u);
+  EXPECT_EQ(given->devices[0].container_path, "/dev/sgx_provision");
+  EXPECT_EQ(given->devices[1].container_path, "/dev/sgx/provision");
+  EXPECT_EQ(given->devices[0].host_path, "/dev/sgx_provision");
+  fs::remove(dev_ / "sgx_provision");
+  expect_devices(kProvision, 0);
+  EXPECT_EQ(kubelet_.resource(kEpc).allocatable, 64u) << "the other resources go on";
+  EXPECT_EQ(kubelet_.resource(kEnclave).allocatable, 3u);
+}
+
+TEST_F(DevicePluginResources, compatibility_mode_gives_the_provisioning_device_with_epc_and_warns) {
+  start({"--provision-with-epc"});
+  expect_devices(kEpc, 64);
+  EXPECT_EQ(kubelet_.allocate(kEpc, 1)->devices.size(), 4u);
+  EXPECT_HAS(plugin_->output(), "every container with EPC gets the provisioning device");
+}
+
+TEST_F(DevicePluginResources, quotes_are_offered_only_while_the_helper_answers) {
+  start();
+  expect_devices(kEpc, 64);
+  EXPECT_EQ(kubelet_.resource(kQuote).registrations, 0) << "there is no helper yet";
+  auto helper = start_helper();
+  expect_devices(kQuote, 110);
+  auto given = kubelet_.allocate(kQuote, 1);
+  ASSERT_TRUE(given) << given.error().message();
+  ASSERT_EQ(given->mounts.size(), 1u);
+  EXPECT_EQ(given->mounts[0].container_path, "/var/run/aesmd");
+  EXPECT_EQ(given->mounts[0].host_path, aesmd_.string());
+  EXPECT_TRUE(given->mounts[0].read_only);
+  EXPECT_EQ(given->envs["SGX_AESM_ADDR"], "1");
+  EXPECT_TRUE(given->devices.empty()) << "quotes need no SGX device";
+  helper->signal(SIGTERM);  // its socket file stays, so this is seen within ten seconds
+  ASSERT_EQ(helper->wait(kSoon), 0);
+  expect_devices(kQuote, 0);
+  EXPECT_HAS(page("/readyz"), "200") << "a node may have no helper";
+  helper = start_helper();
+  expect_devices(kQuote, 110);
+}
+
+TEST_F(DevicePluginResources, socket_on_which_nobody_answers_is_no_helper) {
+  start({"--log-level", "debug"});
+  ASSERT_TRUE(base::write_file_atomic(aesmd_ / "aesm.socket", base::as_bytes("no socket"), 0666));
+  ASSERT_TRUE(plugin_->wait_for_output("resource is not offered yet", kSoon)) << plugin_->output();
+  expect_devices(kEpc, 64);
+  EXPECT_EQ(kubelet_.resource(kQuote).registrations, 0);
+}
+
+TEST_F(DevicePluginResources, quotes_are_not_offered_at_all_with_a_limit_of_0) {
+  auto helper = start_helper();
+  start({"--quote-limit", "0", "--enclave-limit", "1"});
+  expect_devices(kEnclave, 1);
+  EXPECT_EQ(kubelet_.resource(kQuote).registrations, 0);
+}
+
+TEST_F(DevicePluginResources, cdi_specification_is_written_and_named_and_stays) {
+  const fs::path cdi = folder_.path() / "cdi";
+  start({"--cdi", "--cdi-dir", cdi});
+  expect_devices(kEpc, 64);
+  auto given = kubelet_.allocate(kEpc, 1);
+  EXPECT_EQ(given->cdi_devices, (std::vector<std::string>{"enclayer.io/sgx=enclave"}));
+  EXPECT_EQ(given->devices.size(), 2u);
+  auto text = base::read_text(cdi / "enclayer.io-sgx.json", 65536);
+  ASSERT_TRUE(text) << text.error().message();
+  EXPECT_HAS(*text, "\"fileMode\": 438");
+  plugin_->signal(SIGTERM);
+  EXPECT_EQ(plugin_->wait(kSoon), 0);
+  EXPECT_TRUE(fs::exists(cdi / "enclayer.io-sgx.json")) << "containers that restart need it";
+}
+
+TEST_F(DevicePluginResources, without_cdi_nothing_is_written_or_named) {
+  const fs::path cdi = folder_.path() / "cdi";
+  start({"--cdi-dir", cdi});
+  expect_devices(kEpc, 64);
+  EXPECT_TRUE(kubelet_.allocate(kEpc, 1)->cdi_devices.empty());
+  EXPECT_FALSE(fs::exists(cdi));
+}
+
+TEST_F(DevicePluginResources, maximum_and_reserve_shape_what_is_offered) {
+  sim_epc_ = "1Gi";
+  start({"--max-epc", "512Mi", "--reserve-epc", "768Mi"});
+  expect_devices(kEpc, 256);
+  std::string metrics = page("/metrics");
+  EXPECT_HAS(metrics, "enclayer_epc_capacity_mib 1024");
+  EXPECT_HAS(metrics, "enclayer_epc_mib 256");
+  EXPECT_HAS(metrics, "enclayer_devices{health=\"healthy\",resource=\"" + kEpc + "\"} 256");
+}
+
+TEST_F(DevicePluginResources, more_than_256_gib_is_offered_when_capped_on_purpose) {
+  sim_epc_ = "1Ti";
+  EXPECT_HAS(refused(4, {}), "--max-epc 256Gi");
+  start({"--max-epc", "256Gi"});
+  expect_devices(kEpc, 262'144);
+}
+
+TEST_F(DevicePluginResources, bad_amounts_and_limits_are_refused_by_the_name_of_the_flag) {
+  for (const char* flag : {"--max-epc", "--reserve-epc"})
+    for (const char* amount : {"8G", "-1", "junk", "1.5Gi"}) EXPECT_HAS(refused(1, {flag, amount}), flag);
+  EXPECT_HAS(refused(1, {"--reserve-epc", "64Mi"}), "--reserve-epc");
+  EXPECT_HAS(refused(1, {"--max-epc", "0"}), "--max-epc");
+  for (const char* flag : {"--enclave-limit", "--provision-limit", "--quote-limit"})
+    for (const char* limit : {"-1", "many", "262409", "1.5"}) EXPECT_HAS(refused(1, {flag, limit}), flag);
+  EXPECT_HAS(refused(1, {"--resource", kQuote}), kQuote);
+  EXPECT_HAS(refused(1, {"--registration", "carrier-pigeon"}), "--registration");
+}
+
+TEST_F(DevicePluginResources, numa_without_what_the_kernel_tells_is_refused_with_the_path) {
+  EXPECT_HAS(refused(4, {"--numa", "--sysfs-root", folder_.path() / "none"}), "devices/system/node");
+}
+
+}  // namespace
+}  // namespace enclayer
