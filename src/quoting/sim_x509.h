@@ -18,6 +18,12 @@ using Serial = ByteArray<20>;
 // A fresh one: random, positive, 160 bits long, as Intel's are.
 Serial random_serial();
 
+// Of Intel's extension, below: the items that only certificates of the Platform CA have.
+struct SgxPlatform {
+  ByteArray<16> instance_id{};
+  bool dynamic_platform = true, cached_keys = true, smt_enabled = true;
+};
+
 // Intel's extension of PCK certificates, 1.2.840.113741.1.13.1: which machine at which patch level the certificate is
 // for.
 struct SgxExtension {
@@ -28,13 +34,7 @@ struct SgxExtension {
   ByteArray<2> pce_id{};
   ByteArray<6> fmspc{};
   int sgx_type = 1;  // 0 standard, 1 scalable, 2 scalable with integrity
-
-  // Only certificates of the Platform CA have these two items.
-  struct Platform {
-    ByteArray<16> instance_id{};
-    bool dynamic_platform = true, cached_keys = true, smt_enabled = true;
-  };
-  std::optional<Platform> platform;
+  std::optional<SgxPlatform> platform;
 };
 
 struct CertificateOrder {
