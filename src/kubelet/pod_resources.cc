@@ -46,7 +46,7 @@ std::size_t pod_resources_limit(std::string_view resource) {
 
 Result<std::vector<ContainerDevices>> list_pod_devices(const std::filesystem::path& kubelet_dir,
                                                        std::string_view resource, std::chrono::milliseconds deadline) {
-  start_grpc();
+  GrpcTimers timers;  // for the deadline
   const std::filesystem::path socket = kubelet_dir / "pod-resources" / "kubelet.sock";
   grpc::ChannelArguments arguments;
   arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");  // grpc-go refuses a path here
