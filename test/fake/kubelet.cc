@@ -44,10 +44,11 @@ ErrorKind kind_of(grpc::StatusCode code) {
   return ErrorKind::kInternal;
 }
 
-// A plugin that ends may cancel what it has not answered.
+// A plugin that is not there, or ends without an answer, is unavailable, whichever way gRPC puts it.
 Error to_error(const grpc::Status& status) {
-  return {status.error_code() == grpc::StatusCode::CANCELLED ? ErrorKind::kUnavailable : kind_of(status.error_code()),
-          status.error_message()};
+  bool gone =
+      status.error_code() == grpc::StatusCode::UNAVAILABLE || status.error_code() == grpc::StatusCode::CANCELLED;
+  return {gone ? ErrorKind::kUnavailable : kind_of(status.error_code()), status.error_message()};
 }
 
 // IsExtendedResourceName of Kubernetes, put as one pattern and two exceptions.
@@ -81,6 +82,7 @@ struct Endpoint {
   std::unique_ptr<api::DevicePlugin::Stub> stub;
   grpc::ClientContext list_context;
   std::thread list_thread;
+  bool listed = false;
 };
 
 struct KnownResource {
@@ -268,7 +270,9 @@ struct Kubelet::Impl : api::Registration::Service {
     calls.erase(&endpoint.list_context);
     KnownResource& resource = resources[endpoint.resource];
     if (std::exchange(notice_late, false)) {
-      changed.wait(lock, [&] { return stopping || resource.endpoint.get() != &endpoint; });
+      changed.wait(lock, [&] {
+        return stopping || (resource.endpoint && resource.endpoint.get() != &endpoint && resource.endpoint->listed);
+      });
       if (resource.endpoint) resource.endpoint->list_context.TryCancel();
     }
     if (resource.endpoint.get() == &endpoint) {
@@ -289,6 +293,7 @@ struct Kubelet::Impl : api::Registration::Service {
     std::lock_guard lock(mutex);
     KnownResource& resource = resources[endpoint.resource];
     if (resource.endpoint.get() != &endpoint) return;
+    resource.endpoint->listed = true;
     resource.shown.capacity = ids.size();
     resource.shown.allocatable = healthy.size();
     resource.shown.list_error.clear();
