@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -100,6 +101,16 @@ struct Place {
     if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
       std::abort();  // never for 4 bytes
     return folder / (stem + "." + base::to_hex(random) + ".sock");
+  }
+
+  // Why no socket can be made: the disk is full, the mount read-only. gRPC says only that it cannot listen.
+  Result<> check_room() const {
+    fs::path probe = folder / ("." + stem + ".probe");
+    ::unlink(probe.c_str());
+    if (::mknod(probe.c_str(), S_IFSOCK | 0600, 0) != 0)
+      return base::errno_error(errno, "cannot make a socket in " + folder.string());
+    ::unlink(probe.c_str());
+    return {};
   }
 
   // The plugin watcher passes over names that begin with a dot.
@@ -265,6 +276,7 @@ class GrpcRegistration final : public Registration {
 
   Result<std::unique_ptr<Round>> begin_round(const std::optional<FileIdentity>& kubelet) {
     ENCLAYER_CHECK(hold_resource());
+    ENCLAYER_CHECK(place_.check_room());
     {
       std::lock_guard lock(mutex_);
       refusal_.reset();
@@ -353,8 +365,6 @@ class GrpcRegistration final : public Registration {
     std::lock_guard lock(mutex_);
     if (same(wanted_, round.told)) return timing_.look_again;
     if (auto left = until(round.told_at + timing_.coalesce); left.count() > 0) return left;
-    log::info("the devices have changed",
-              {{"resource", plugin_.resource}, {"devices", wanted_.count()}, {"healthy", wanted_.healthy()}});
     round.server->update(wanted_);
     round.told = wanted_;
     round.told_at = steady_clock::now();
@@ -416,18 +426,24 @@ class GrpcRegistration final : public Registration {
 
   // Until the round is over; says why. Whether it was the kubelet that ended the list.
   bool stay(Round& round) {
-    constexpr auto kListEnded = "the kubelet ended the device list";
+    constexpr auto kListEnded = "the kubelet ended the device list", kSocketGone = "our own socket is gone";
     auto over = [&](const Sight& now) -> const char* {
       // No kubelet.sock at all: the kubelet may be there all the same, and nothing better can be had.
       if (now.socket && round.kubelet && now.socket != round.kubelet) return "there is a new kubelet.sock";
       if (round.server->watchers() == 0) return kListEnded;
       if (refusal()) return "the kubelet's plugin watcher refused us";
       bool can_ask = way_ == Way::kWatcher ? now.folder : now.socket.has_value();
-      if (can_ask && !identity_of(round.socket)) return "our own socket is gone";
+      if (can_ask && !identity_of(round.socket)) return kSocketGone;
       return nullptr;
     };
+    bool looked_twice = false;
     while (!stopping_) {
       if (const char* reason = over(look())) {
+        // Whoever deletes the whole folder may have come to kubelet.sock only a moment later.
+        if (reason == kSocketGone && !std::exchange(looked_twice, true)) {
+          settle();
+          continue;
+        }
         log::info("registering again", {{"resource", plugin_.resource}, {"reason", reason}});
         return reason == kListEnded;
       }

@@ -3,7 +3,8 @@
 // One round: wait until a kubelet answers on kubelet.sock; serve on a fresh socket (the kubelet calls back before it
 // answers Register); Register; see that the kubelet takes the list; stay until something ends it; stop that server, and
 // the next round begins. What ends a round: the list stream ends, kubelet.sock is another one than before, our own
-// socket is gone.
+// socket is gone. Not that the whole folder is gone: the kubelet still has the stream, and there is nobody to register
+// with before it makes another kubelet.sock.
 //
 // Why a fresh server and socket in each round: kubelets before kubernetes#135437 know a plugin by its resource alone,
 // so the late end of an OLD stream disconnects the NEW plugin and the resource stays at 0. Old stream and server are
@@ -12,10 +13,14 @@
 //
 // Our sockets lie in the subfolder enclayer/ of device-plugins/: a starting kubelet deletes the sockets that lie
 // directly in its folder, but not those. A lock file beside them holds off a second plugin for the same resource, which
-// would otherwise take turns with the first one for ever.
+// would otherwise take turns with the first one for ever. Against somebody else's plugin for the same resource there is
+// no lock: a kubelet that ends our list again and again, and runs on, is asked only once in the longest pause, and the
+// log says why that may be.
 //
 // The other way, Way::kWatcher, is to leave the socket in plugins_registry/, where the kubelet's plugin watcher finds
-// it and registers us (spec section 5). A round then begins with a fresh socket there, and ends as above.
+// it and registers us (spec section 5). A round then begins with a fresh socket there, and ends as above; also when the
+// watcher says that it refuses us, or when it does not ask for the list although kubelet.sock answers: older kubelets
+// ask a socket only once (kubernetes#127457). The lock lies beside the socket there too.
 #pragma once
 
 #include <chrono>
@@ -34,10 +39,12 @@ class Registration {
 
   struct Timing {
     std::chrono::milliseconds register_deadline{20'000};  // the kubelet takes up to 10 s to call back
-    std::chrono::milliseconds list_deadline{10'000};      // from Register's answer to the list on its way
+    std::chrono::milliseconds list_deadline{10'000};      // from Register's answer to the list on its way; for
+                                                          // the watcher, from when a kubelet is there
     std::chrono::milliseconds shortest_pause{2};      // between tries; doubles up to the longest; a new kubelet.sock
     std::chrono::milliseconds longest_pause{10'000};  // ends it at once
-    std::chrono::milliseconds settle{100};            // after a stream that the kubelet still had open was cut
+    std::chrono::milliseconds settle{100};            // after a stream that the kubelet still had open was cut, and
+                                                      // before our socket's being gone is believed
     std::chrono::milliseconds coalesce{1'000};        // between two changes of the list that the kubelet is told
     std::chrono::milliseconds look_again{30'000};     // without being woken: what inotify might have missed
   };
