@@ -336,18 +336,15 @@ class GrpcRegistration final : public Registration {
   // The other way: until the kubelet has found the socket and asked for the list. Without a kubelet there is nothing to
   // be late. With one there is: older ones ask a socket only once, whatever came of it (kubernetes#127457).
   Result<> wait_for_plugin_watcher(Round& round) {
-    std::optional<steady_clock::time_point> deadline;
+    auto deadline = steady_clock::now() + timing_.list_deadline;
     while (!stopping_ && !round.server->was_listed()) {
       look();
       if (auto why = refusal())
         return Error(ErrorKind::kUnavailable, "the kubelet's plugin watcher refused " + plugin_.resource + ": " + *why);
       if (!identity_of(round.socket))
         return Error(ErrorKind::kUnavailable, "our socket " + round.socket.string() + " is gone");
-      if (connect_error(kubelet_socket_) != 0)
-        deadline.reset();
-      else if (!deadline)
-        deadline = steady_clock::now() + timing_.list_deadline;
-      auto left = deadline ? until(*deadline) : timing_.look_again;
+      if (connect_error(kubelet_socket_) != 0) deadline = steady_clock::now() + timing_.list_deadline;
+      auto left = until(deadline);
       if (left.count() <= 0) return not_listed("runs, but its plugin watcher");
       wait(std::min(left, tell(round)));
     }
