@@ -78,7 +78,7 @@ def build(steps, logs, product):
         say(builds.versions())
     with steps.step(f"the kubelet of Kubernetes {builds.kubernetes_version()}, from source"):
         kubelet = builds.kubelet(log).get("compiling; 5 to 10 minutes on two cores when nothing is cached")
-    with steps.step("the pods' program and the pod-resources client"):
+    with steps.step("the pods' program, the pod-resources client, the API server's judgement of pods"):
         programs = builds.pod_programs(log).get("compiling")
     with steps.step("the Rust crate aesm-client"):
         aesm_client = builds.aesm_client(log).get("compiling; about a minute")
@@ -88,8 +88,7 @@ def build(steps, logs, product):
         "product": product,
         "logs": logs,
         "kubelet": kubelet / "kubelet",
-        "workload": programs / "workload",
-        "podresources": programs / "podresources",
+        "programs": programs,
         "aesm_client": aesm_client / "e2e-aesm-client",
         "dcap_qvl": dcap_qvl,
     }

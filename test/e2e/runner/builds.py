@@ -67,8 +67,8 @@ def kubelet(log):
 
 
 def pod_programs(log):
-    """`workload` runs in the pods, `podresources` asks the kubelet."""
-    packages = ["./workload", "./podresources"]
+    """`workload` runs in the pods; `podresources` asks the kubelet; `podsecurity` and `podsize` look at a pod as the API server would."""
+    packages = ["./workload", "./podresources", "./podsecurity", "./podsize"]
 
     def build(into):
         build_command(["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{into}/", *packages], cwd=E2E / "k8s", log=log, env=GO)

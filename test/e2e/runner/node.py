@@ -5,13 +5,27 @@ import os
 import socket
 import ssl
 import urllib.request
+from datetime import datetime
+from pathlib import Path
 
 from .isolation import CGROUP, KUBELET_DIR
 from .process import Daemon, output, wait_for
 
 NODE = "e2e"
+PODS_LOGS = Path("/var/log/pods")
 PAUSE_IMAGE = "localhost/enclayer-e2e/pause:1"
 PATH = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin:/sbin"  # runc and the shim
+
+# The second depends on the first: with the first alone switched off a kubelet does not start.
+WITHOUT_HEALTH = {"ResourceHealthStatus": False, "ResourceHealthStatusMessage": False}
+
+NO_NETWORK = """#!/bin/sh
+[ "$CNI_COMMAND" = ADD ] || exit 0
+cat <<END
+{"cniVersion": "0.4.0", "interfaces": [{"name": "$CNI_IFNAME", "sandbox": "$CNI_NETNS"}],
+ "ips": [{"version": "4", "address": "192.0.2.1/32", "interface": 0}]}
+END
+"""
 
 
 class Containerd:
@@ -24,8 +38,19 @@ class Containerd:
         self.folder.mkdir()
         config = self.folder / "config.toml"
         config.write_text(self.config())
+        self.write_network()
         self.daemon.start(["containerd", "--config", config], env={**os.environ, "PATH": PATH})
         wait_for("containerd serves its CRI plugin", self.serves_cri, 30)
+
+    def write_network(self):
+        """Every pod has a network namespace of its own with nothing in it: this plugin does nothing and says it did."""
+        programs, networks = self.folder / "cni/bin", self.folder / "cni/conf"
+        programs.mkdir(parents=True)
+        networks.mkdir()
+        for name in ("loopback", "nothing"):
+            (programs / name).write_text(NO_NETWORK)
+            (programs / name).chmod(0o755)
+        (networks / "nothing.conf").write_text(json.dumps({"cniVersion": "0.4.0", "name": "nothing", "type": "nothing"}))
 
     def serves_cri(self):
         return any(line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in self.ctr("plugins", "ls").splitlines())
@@ -62,12 +87,17 @@ state = "{self.folder}/state"
 
 
 class Kubelet:
-    """`program` is the kubelet binary, `podresources` the client of its pod-resources socket."""
+    """`program` is the kubelet binary, `podresources` the client of its pod-resources socket. `feature_gates` count from the
+    next start."""
+
+    checkpoint = KUBELET_DIR / "device-plugins/kubelet_internal_checkpoint"
+    pod_resources_socket = KUBELET_DIR / "pod-resources/kubelet.sock"
 
     def __init__(self, program, podresources, containerd, work, logs):
         self.program = program
         self.podresources = podresources
         self.containerd = containerd
+        self.feature_gates = {}
         self.folder = work / "kubelet-config"
         self.manifests = self.folder / "manifests"
         self.daemon = Daemon("kubelet", logs / "kubelet.log")
@@ -113,19 +143,36 @@ class Kubelet:
             "imageGCHighThresholdPercent": 100,
             "volumePluginDir": str(self.folder / "volume-plugins"),
             "fileCheckFrequency": "1s",
+            "featureGates": self.feature_gates,
         }
 
     def resources(self):
         """The pod-resources API: `allocatable` per resource, `pods` with the device ids that each holds."""
-        return json.loads(output([self.podresources, KUBELET_DIR / "pod-resources/kubelet.sock"]))
+        return json.loads(output([self.podresources, self.pod_resources_socket]))
 
-    def pod(self, name):
-        """The pod as the kubelet reports it, or None while it knows none of that name."""
+    def pods(self):
+        """All pods as the kubelet reports them."""
         unverified = ssl.create_default_context()
         unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
         with urllib.request.urlopen(f"https://127.0.0.1:{self.port}/pods", timeout=5, context=unverified) as reply:
-            pods = json.load(reply)["items"] or []
-        return next((pod for pod in pods if pod["metadata"]["name"] == full_name(name)), None)
+            return json.load(reply)["items"] or []
+
+    def pod(self, name):
+        """The pod, or None while the kubelet knows none of that name."""
+        return next((pod for pod in self.pods() if pod["metadata"]["name"] == full_name(name)), None)
+
+    def log_of(self, name):
+        """What the pod's container has written so far: [(seconds since 1970, line)]. From the file that the runtime writes, so
+        asking costs the kubelet nothing. The newest, when there was a pod of this name before."""
+        files = sorted(PODS_LOGS.glob(f"default_{full_name(name)}_*/main/*.log"), key=lambda file: file.stat().st_mtime)
+        whole, lines = "", []
+        for line in files[-1].read_text().splitlines() if files else []:
+            when, _, flag, text = line.split(" ", 3)
+            whole += text
+            if flag == "F":  # a long line comes in pieces, all but the last marked P
+                lines.append((datetime.fromisoformat(when).timestamp(), whole))
+                whole = ""
+        return lines
 
     def run_pod(self, manifest):
         name = manifest["metadata"]["name"]
@@ -142,31 +189,32 @@ def full_name(name):
     return f"{name}-{NODE}"
 
 
-def pod_manifest(name, image, arguments, *, limits=None, mounts=(), env=None):
-    """A pod of one container. `mounts`: (host path, hostPath type, container path). hostNetwork, so no CNI is needed."""
+def pod_manifest(name, image, arguments, *, limits=None, mounts=(), env=None, pod_security=None, container_security=None):
+    """A pod of one container. `mounts`: (host path, hostPath type, container path). Nothing that is not asked for is in it."""
     container = {
         "name": "main",
         "image": image,
         "imagePullPolicy": "Never",
         "args": [str(argument) for argument in arguments],
         "env": [{"name": key, "value": value} for key, value in (env or {}).items()],
-        "volumeMounts": [{"name": f"host-{index}", "mountPath": inside} for index, (_, _, inside) in enumerate(mounts)],
     }
+    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}
     if limits:
         container["resources"] = {"limits": limits}
+    if mounts:
+        container["volumeMounts"] = [{"name": f"host-{index}", "mountPath": inside} for index, (_, _, inside) in enumerate(mounts)]
+        spec["volumes"] = [
+            {"name": f"host-{index}", "hostPath": {"path": str(host), "type": kind}} for index, (host, kind, _) in enumerate(mounts)
+        ]
+    if pod_security:
+        spec["securityContext"] = pod_security
+    if container_security:
+        container["securityContext"] = container_security
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "default"},
-        "spec": {
-            "hostNetwork": True,
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 1,
-            "containers": [container],
-            "volumes": [
-                {"name": f"host-{index}", "hostPath": {"path": str(host), "type": kind}} for index, (host, kind, _) in enumerate(mounts)
-            ],
-        },
+        "spec": spec,
     }
 
 

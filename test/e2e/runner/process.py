@@ -1,19 +1,22 @@
 """Starting programs, waiting for conditions, and showing logs when something went wrong."""
 
+import os
 import subprocess
 import time
+from pathlib import Path
 
 from .steps import Failure
 
 
 def output(argv, *, expect=0, stdin=None, timeout=60, **options):
-    """Runs to the end; the exit code must be `expect`. Gives stdout."""
+    """Runs to the end; the exit code must be `expect`. Gives stdout, or stderr when a failure is what is expected and stdout
+    has nothing."""
     done = subprocess.run([str(word) for word in argv], input=stdin, capture_output=True, text=True, timeout=timeout, **options)
     if done.returncode != expect:
         raise Failure(
             f"exit {done.returncode} instead of {expect}: {' '.join(map(str, argv))}\n{tail_of(done.stdout)}{tail_of(done.stderr)}"
         )
-    return done.stdout
+    return done.stdout or (done.stderr if expect else "")
 
 
 def tail_of(text, lines=25):
@@ -42,6 +45,16 @@ class Daemon:
     def pid(self):
         return self.process.pid
 
+    def cpu_seconds(self):
+        """User and system time since its start, in steps of 10 ms."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_mib(self):
+        """Resident now and at its peak."""
+        facts = dict(line.split(":", 1) for line in Path(f"/proc/{self.pid}/status").read_text().splitlines())
+        return tuple(int(facts[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
+
     def must_live(self):
         if self.process.poll() is not None:
             raise Failure(f"{self.name} ended by itself with exit code {self.process.returncode}")
@@ -56,13 +69,19 @@ class Daemon:
             self.process.kill()
             raise Failure(f"{self.name} did not end within {seconds} s of SIGTERM") from None
 
+    def kill(self):
+        """SIGKILL: it can put nothing in order."""
+        Daemon.running.remove(self)
+        self.process.kill()
+        self.process.wait()
+
     def tail(self, lines=25):
         return f"--- the end of {self.log}\n{tail_of(self.log.read_text(errors='replace'), lines)}"
 
 
-def wait_for(what, probe, seconds):
-    """Polls `probe` until it gives something true, and gives that. A daemon that ends meanwhile ends the wait. A probe may
-    raise: that, too, means not yet."""
+def wait_for(what, probe, seconds, pause=0.05):
+    """Polls `probe`, every `pause` seconds, until it gives something true, and gives that. A daemon that ends meanwhile ends
+    the wait. A probe may raise: that, too, means not yet."""
     deadline = time.monotonic() + seconds
     last = None
     while True:
@@ -77,4 +96,4 @@ def wait_for(what, probe, seconds):
             daemon.must_live()
         if time.monotonic() > deadline:
             raise Failure(f"not within {seconds} s: {what}" + f"\n  last seen: {last}")
-        time.sleep(0.05)
+        time.sleep(pause)

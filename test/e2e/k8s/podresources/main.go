@@ -5,26 +5,38 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/proto"
 	podresources "k8s.io/kubelet/pkg/apis/podresources/v1"
 )
 
 type answer struct {
 	Allocatable map[string]int                 `json:"allocatable"` // resource -> devices
 	Pods        map[string]map[string][]string `json:"pods"`        // pod -> resource -> device ids
+	Bytes       sizes                          `json:"bytes"`       // of the two replies
+}
+
+type sizes struct {
+	Allocatable int `json:"allocatable"`
+	List        int `json:"list"`
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: podresources SOCKET")
+	// A client that sets nothing reads at most 4 MiB; a node with 256 GiB of EPC answers with more.
+	limit := flag.Int("max-reply", 64<<20, "largest reply that is read, in bytes")
+	flag.Usage = func() { fmt.Fprintln(os.Stderr, "usage: podresources [-max-reply BYTES] SOCKET") }
+	flag.Parse()
+	if flag.NArg() != 1 {
+		flag.Usage()
 		os.Exit(1)
 	}
-	got, err := ask(os.Args[1])
+	got, err := ask(flag.Arg(0), *limit)
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(got)
 	}
@@ -34,13 +46,14 @@ func main() {
 	}
 }
 
-func ask(socket string) (*answer, error) {
-	connection, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func ask(socket string, limit int) (*answer, error) {
+	connection, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(limit)))
 	if err != nil {
 		return nil, err
 	}
 	defer connection.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
 	lister := podresources.NewPodResourcesListerClient(connection)
 
@@ -49,6 +62,7 @@ func ask(socket string) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	got.Bytes.Allocatable = proto.Size(allocatable)
 	for _, devices := range allocatable.Devices {
 		got.Allocatable[devices.ResourceName] += len(devices.DeviceIds)
 	}
@@ -56,6 +70,7 @@ func ask(socket string) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	got.Bytes.List = proto.Size(list)
 	for _, pod := range list.PodResources {
 		held := map[string][]string{}
 		for _, container := range pod.Containers {

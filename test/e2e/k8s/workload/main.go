@@ -1,5 +1,5 @@
 // Command workload is the program in the pods' images: the sandbox's pause, the pod that wants enclave memory and a
-// quote, and the pod that tries a device it was never given.
+// quote, and the pod that tries a device it was never given. What it saw goes to its log, as one line of JSON.
 package main
 
 import (
@@ -9,18 +9,22 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 )
 
+// On a tmpfs that every container has and every user may write to: a quote needs no volume.
+const quoteFile = "/dev/shm/quote.bin"
+
 // What the pod saw, for the runner to judge.
 type result struct {
+	User         int      `json:"user"`
 	Devices      []device `json:"devices"`
 	Platform     string   `json:"platform"`      // ENCLAYER_PLATFORM
 	AesmAddr     string   `json:"sgx_aesm_addr"` // SGX_AESM_ADDR
 	QuoteCommand string   `json:"quote_command"` // empty when no quote was asked for
 	QuoteExit    int      `json:"quote_exit"`    // -1: could not be started
 	QuoteOutput  string   `json:"quote_output"`  // stdout and stderr
+	Quote        []byte   `json:"quote"`         // base64
 }
 
 type device struct {
@@ -32,19 +36,19 @@ type device struct {
 func main() {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "pause":
-	case len(os.Args) > 3 && os.Args[1] == "open":
-		report(os.Args[2], result{Devices: open(os.Args[3:])})
-	case len(os.Args) > 5 && os.Args[1] == "attest":
-		attest(os.Args[2], os.Args[3], os.Args[4], os.Args[5:])
+	case len(os.Args) > 2 && os.Args[1] == "open":
+		report(result{Devices: open(os.Args[2:])})
+	case len(os.Args) > 3 && os.Args[1] == "attest":
+		report(attest(os.Args[2], os.Args[3:]))
 	default:
-		fmt.Fprintln(os.Stderr, "usage: workload pause | open RESULT DEVICE... | attest RESULT QUOTE REPORT_DATA DEVICE...")
+		fmt.Fprintln(os.Stderr, "usage: workload pause | open DEVICE... | attest REPORT_DATA DEVICE...")
 		os.Exit(1)
 	}
 	untilTold()
 }
 
 // attest opens the devices, then lets the enclayer CLI ask the socket where AESM clients look for one.
-func attest(resultFile, quoteFile, reportData string, paths []string) {
+func attest(reportData string, paths []string) result {
 	seen := result{Devices: open(paths), Platform: os.Getenv("ENCLAYER_PLATFORM"), AesmAddr: os.Getenv("SGX_AESM_ADDR")}
 	command := exec.Command("/enclayer", "quote", "--socket", "/var/run/aesmd/aesm.socket", "--out", quoteFile, "--report-data", reportData)
 	seen.QuoteCommand = command.String()
@@ -56,8 +60,11 @@ func attest(resultFile, quoteFile, reportData string, paths []string) {
 	} else if err != nil {
 		seen.QuoteExit = -1
 		seen.QuoteOutput += err.Error()
+	} else if seen.Quote, err = os.ReadFile(quoteFile); err != nil {
+		seen.QuoteExit = -1
+		seen.QuoteOutput += err.Error()
 	}
-	report(resultFile, seen)
+	return seen
 }
 
 func open(paths []string) []device {
@@ -96,20 +103,12 @@ func name(err error) string {
 	return err.Error()
 }
 
-// report appears by rename, so the runner never reads half of it. It goes to the log as well.
-func report(file string, seen result) {
-	text, err := json.MarshalIndent(seen, "", "  ")
-	if err == nil {
-		temporary := filepath.Join(filepath.Dir(file), "."+filepath.Base(file))
-		if err = os.WriteFile(temporary, append(text, '\n'), 0o644); err == nil {
-			err = os.Rename(temporary, file)
-		}
-	}
-	if err != nil {
+func report(seen result) {
+	seen.User = os.Getuid()
+	if err := json.NewEncoder(os.Stdout).Encode(seen); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(string(text))
 }
 
 func untilTold() {
