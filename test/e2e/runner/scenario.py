@@ -1,4 +1,4 @@
-"""What happens on the node, step by step."""
+"""What happens on the node, step by step: a small node and all that befalls it, then a large one."""
 
 import copy
 import json
@@ -10,6 +10,7 @@ from base64 import b64decode
 from datetime import datetime, timezone
 
 from .builds import E2E
+from .large import Large
 from .node import full_name
 from .process import Daemon, output, wait_for
 from .steps import check, say
@@ -45,7 +46,7 @@ class Scenario:
 
     def run(self):
         try:
-            for title, act in self.listed():
+            for title, act in [*self.listed(), *Large(self.testbed).listed()]:
                 with self.steps.step(title):
                     act()
                     if self.kubelet.daemon in Daemon.running:
