@@ -1,4 +1,4 @@
-"""What happens on the node, step by step: a small node and all that befalls it, then a large one."""
+"""What happens on the node, step by step: a small node and all that befalls it, then a large one, then what it costs."""
 
 import copy
 import json
@@ -10,6 +10,7 @@ from base64 import b64decode
 from datetime import datetime, timezone
 
 from .builds import E2E
+from .cost import Cost
 from .large import Large
 from .node import full_name
 from .process import Daemon, output, wait_for
@@ -46,7 +47,7 @@ class Scenario:
 
     def run(self):
         try:
-            for title, act in [*self.listed(), *Large(self.testbed).listed()]:
+            for title, act in [*self.listed(), *Large(self.testbed).listed(), *Cost(self.testbed).listed()]:
                 with self.steps.step(title):
                     act()
                     if self.kubelet.daemon in Daemon.running:
