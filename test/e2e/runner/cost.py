@@ -13,7 +13,7 @@ from .steps import check, say
 from .testbed import EPC
 
 SIZES_GIB = [8, 32, 128, 256]
-PODS_MIB = [10, 256]
+PODS_MIB = [10, 128]
 LARGE_MIB = 65536  # on the nodes that have more
 SETTLE = 1.0  # seconds after an event that still count as spent on it
 IDLE = 2.0

@@ -23,6 +23,7 @@ class Large:
         return [
             (f"256 GiB: the kubelet takes {NODE_MIB:,} devices", self.start),
             (f"a pod with {SMALL_MIB} MiB and one with 64 GiB run side by side and open their devices", self.run_both),
+            ("the plugin is killed and started again with both running: they kept theirs", self.kill_plugin),
             (f"the kubelet restarts, ResourceHealthStatus off, both running: {NODE_MIB:,} devices again, both kept theirs", self.restart_kubelet),
             ("another pod gets other devices", self.run_another),
             ("the plugin ends cleanly on SIGTERM", self.stop),
@@ -46,6 +47,15 @@ class Large:
             self.ids[name], seconds = self.testbed.run_enclave(name, mib)
             say(f"{name}, {mib:,} MiB: {seconds:.2f} s from the manifest to the program with its devices open")
         self.containers = self.running()
+
+    def kill_plugin(self):
+        self.testbed.plugin.kill()
+        self.testbed.wait_for_devices(EPC, 0)
+        started = time.monotonic()
+        self.testbed.start_plugin(NODE_MIB)
+        self.wait_for_all()
+        say(f"{time.monotonic() - started:.2f} s from the plugin's new start to {NODE_MIB:,} devices again")
+        self.check_kept()
 
     def restart_kubelet(self):
         # Its default, on, makes a restarting kubelet compare every device of the node with every device that is held: with
