@@ -69,20 +69,13 @@ class Scenario:
             (f"the kubelet restarts {RESTARTS} times: the EPC is back, its owner kept it", self.restart_kubelet),
             ("a new pod gets EPC and a quote from the restarted kubelet", self.attest_after_the_restart),
             ("the plugin is killed and started again: the pods kept their devices, a new one gets others", self.kill_plugin),
-            *self.listed_when_offered(),
+            (f"a pod with {QUOTE}, without any volume, at the restricted level, gets a quote", self.attest_without_a_volume),
+            (f"no quote helper, no {QUOTE}; the EPC stays", self.stop_and_start_helper),
+            ("the device vanishes: no EPC; it comes back: all of it; its owners run on", self.lose_device),
             ("the unmodified Rust crate aesm-client gets a quote", self.attest_with_aesm_client),
             ("enclayer verify trusts each quote with the simulation's root, and none with Intel's", self.verify_quotes),
             ("the unmodified dcap-qvl agrees, and refuses a changed quote", self.verify_with_dcap_qvl),
             ("both daemons end cleanly on SIGTERM", self.stop_daemons),
-        ]
-
-    def listed_when_offered(self):
-        if not self.testbed.offers_quotes():
-            return []
-        return [
-            (f"a pod with {QUOTE}, without any volume, at the restricted level, gets a quote", self.attest_without_a_volume),
-            (f"no quote helper, no {QUOTE}; the EPC stays", self.stop_and_start_helper),
-            ("the device vanishes: no EPC; it comes back: all of it; its owners run on", self.lose_device),
         ]
 
     def start_kubelet(self):
