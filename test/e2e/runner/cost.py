@@ -51,7 +51,7 @@ class Cost:
         for mib in PODS_MIB:
             self.run_pod(node, mib)
         node["RSS"], node["peak"] = self.kubelet.daemon.memory_mib()
-        # First with what a kubelet has by default; with the large pod running that would take most of an hour.
+        # First with what a kubelet has by default; with the large pod running that would take about an hour.
         node["restart on s"], node["restart on"] = self.restart(devices, {})
         if devices > LARGE_MIB:
             self.run_pod(node, LARGE_MIB)
@@ -144,8 +144,8 @@ class Cost:
         table(
             ["pod", "status, JSON", "a device", "pod, protobuf", "a device"],
             [
-                [f"{pod['MiB']:,} MiB", f"{pod['status_json']:,} B", f"{pod['devices_json'] / pod['devices']:.1f} B", f"{pod['pod_protobuf']:,} B",
-                 f"{pod['devices_protobuf'] / pod['devices']:.1f} B"]
+                [f"{pod['MiB']:,} MiB", f"{pod['status_json']:,} B", f"{pod['devices_json'] / pod['devices']:.1f} B",
+                 f"{pod['pod_protobuf']:,} B", f"{pod['devices_protobuf'] / pod['devices']:.1f} B"]
                 for pod in self.pods
             ],
         )

@@ -59,7 +59,7 @@ class Large:
 
     def restart_kubelet(self):
         # Its default, on, makes a restarting kubelet compare every device of the node with every device that is held: with
-        # 64 GiB held it is busy for most of an hour (docs/limits.md). Cost has restarts with it on.
+        # 64 GiB held it is busy for about an hour (docs/limits.md). Cost has restarts with it on.
         self.kubelet.daemon.stop()
         self.kubelet.feature_gates = WITHOUT_HEALTH
         started = time.monotonic()
