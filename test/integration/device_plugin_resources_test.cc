@@ -1,6 +1,8 @@
 // The real enclayer-device-plugin on a node whose devices and quote helper come and go.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -10,8 +12,10 @@
 #include "base/file.h"
 #include "fake/http_get.h"
 #include "fake/kubelet.h"
+#include "fake/pod_resources.h"
 #include "fake/process.h"
 #include "fake/temp_folder.h"
+#include "sgx/mapped_epc.h"
 
 namespace enclayer {
 namespace {
@@ -267,6 +271,80 @@ TEST_F(DevicePluginResources, bad_amounts_and_limits_are_refused_by_the_name_of_
 
 TEST_F(DevicePluginResources, numa_without_what_the_kernel_tells_is_refused_with_the_path) {
   EXPECT_HAS(refused(4, {"--numa", "--sysfs-root", folder_.path() / "none"}), "devices/system/node");
+}
+
+TEST_F(DevicePluginResources, epc_of_each_container_is_on_the_page_as_the_kubelet_tells_it) {
+  fake::PodResources pods(kubelet_dir_);
+  ASSERT_TRUE(pods.start());
+  pods.set({{"shop", "cart-0", "main", kEpc, 10}, {"shop", "cart-1", "main", "example.com/gpu", 3}});
+  start();
+  expect_devices(kEpc, 64);
+  std::string metrics = page("/metrics");
+  EXPECT_HAS(metrics, R"(enclayer_epc_requested_mib{container="main",namespace="shop",pod="cart-0"} 10)");
+  EXPECT_HAS(metrics, "enclayer_epc_allocated_mib 10");
+  EXPECT_EQ(metrics.find("cart-1"), std::string::npos) << metrics;
+  EXPECT_HAS(metrics, "enclayer_allocation_seconds");
+}
+
+TEST_F(DevicePluginResources, pod_resources_that_do_not_answer_cost_their_figures_and_nothing_else) {
+  start();
+  expect_devices(kEpc, 64);
+  std::string metrics = page("/metrics");
+  EXPECT_HAS(metrics, R"(enclayer_accounting_errors_total{source="pod-resources"} 1)");
+  EXPECT_HAS(metrics, "enclayer_epc_mib 64");
+  EXPECT_EQ(metrics.find("enclayer_epc_requested_mib{"), std::string::npos) << metrics;
+}
+
+TEST_F(DevicePluginResources, mapped_enclave_memory_is_accounted_where_processes_can_be_seen_and_refused_elsewhere) {
+  auto why_not = sgx::why_not_accountable(base::Root("/proc"));
+  if (why_not) {
+    EXPECT_HAS(refused(3, {"--account-mapped"}), *why_not);
+    return;
+  }
+  // This process maps a stand-in: a clone of /dev/zero that has the device's name.
+  constexpr std::size_t kBytes = 3 << 20;
+  ASSERT_EQ(::mknod((folder_.path() / "sgx_enclave").c_str(), S_IFCHR | 0600, makedev(1, 5)), 0);
+  base::UniqueFd fd(::open((folder_.path() / "sgx_enclave").c_str(), O_RDWR | O_CLOEXEC));
+  void* at = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd.get(), 0);
+  ASSERT_NE(at, MAP_FAILED);
+  start({"--account-mapped"});
+  std::string metrics = page("/metrics"), name = "\nenclayer_epc_committed_bytes ";
+  EXPECT_HAS(metrics, name);
+  EXPECT_GE(std::stod(metrics.substr(metrics.find(name) + name.size())), static_cast<double>(kBytes)) << metrics;
+  ::munmap(at, kBytes);
+}
+
+TEST_F(DevicePluginResources, processes_are_not_looked_at_unless_that_is_asked_for) {
+  start();
+  EXPECT_EQ(page("/metrics").find("\nenclayer_epc_committed_bytes"), std::string::npos);
+}
+
+TEST_F(DevicePluginResources, leaks_in_the_kernels_log_are_counted_and_said) {
+  const fs::path log = folder_.path() / "kmsg";
+  ASSERT_TRUE(base::write_file_atomic(
+      log,
+      base::as_bytes("4,1,2,-;EREMOVE returned 13 (0xd) and an EPC page was leaked. SGX may become unusable.\n"
+                     "12,2,3,-;EREMOVE returned 13 (0xd) and an EPC page was leaked, says a user\n"),
+      0644));
+  start({"--kernel-log", log});
+  ASSERT_TRUE(plugin_->wait_for_output("the kernel has lost EPC", kSoon)) << plugin_->output();
+  EXPECT_HAS(page("/metrics"), "enclayer_epc_leaks_total 1");
+}
+
+TEST_F(DevicePluginResources, kernels_log_that_cannot_be_read_is_said_once_and_no_obstacle) {
+  start({"--kernel-log", folder_.path() / "none"});
+  expect_devices(kEpc, 64);
+  EXPECT_HAS(plugin_->output(), "are not counted, the kernel's log cannot be read");
+}
+
+TEST_F(DevicePluginResources, misc_controller_of_the_kernel_is_shown_and_never_written_to) {
+  const fs::path sys = folder_.path() / "sys";
+  fs::create_directories(sys / "fs/cgroup");
+  ASSERT_TRUE(base::write_file_atomic(sys / "fs/cgroup/misc.capacity", base::as_bytes("sgx_epc 8589934592\n"), 0444));
+  start({"--sysfs-root", sys});
+  EXPECT_HAS(page("/metrics"), "enclayer_misc_cgroup_sgx_epc 1");
+  EXPECT_HAS(plugin_->output(), "this kernel can limit EPC by cgroup");
+  EXPECT_EQ(base::Root(sys / "fs/cgroup").list("").size(), 1u);
 }
 
 }  // namespace
