@@ -52,7 +52,7 @@ void add_daemon_options(CLI::App& app, DaemonOptions& options) {
           CLI::CheckedTransformer(std::map<std::string, Format>{{"text", Format::kText}, {"json", Format::kJson}}))
       ->option_text("text|json [text]");
   app.add_option("--metrics-listen", options.metrics_listen,
-                 "Serve /metrics and /healthz over HTTP there; off unless given")
+                 "Serve /metrics, /healthz and /readyz over HTTP there; off unless given")
       ->option_text("ADDR:PORT");
 }
 

@@ -58,9 +58,11 @@ constexpr auto kFooter =
     "  enclayer-device-plugin --platform sim --sim-epc 4Gi\n"
     "      on any node, for a try: 4,096 MiB of EPC that is none\n"
     "  enclayer-device-plugin --metrics-listen 127.0.0.1:9110 --log-format json\n"
-    "\nExit codes: 0 stopped by SIGTERM or SIGINT, 1 misuse, 4 no SGX here (the message names the missing link) or "
-    "more EPC\n"
-    "than can be listed, 5 the metrics port is taken or another plugin serves the resource on this node.";
+    "\nExit codes: 0 stopped by SIGTERM or SIGINT; 1 misuse; 3 a file or right is missing that a flag needs; 4 no SGX "
+    "here\n"
+    "(the message names the missing link), or more EPC than can be listed; 5 the metrics port is taken, or another "
+    "plugin\n"
+    "serves the resource on this node.";
 
 // Everything that libraries would otherwise take from the environment is a flag.
 void add_flags(CLI::App& app, Flags& flags) {
