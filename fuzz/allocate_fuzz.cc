@@ -1,5 +1,7 @@
 // Whatever comes as an AllocateRequest: an answer that the kubelet can read, for devices that are there and given once,
 // or an error that can be shown.
+#include <google/protobuf/stubs/logging.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>
@@ -38,6 +40,7 @@ const kubelet::Plugin& plugin() {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  [[maybe_unused]] static const auto kQuiet = google::protobuf::SetLogHandler(nullptr);  // it tells of every bad ID
   given.assign(kDevices, false);
   auto answer = kubelet::answer_allocate(plugin(), plugin().devices, {reinterpret_cast<const char*>(data), size});
   if (!answer) {
