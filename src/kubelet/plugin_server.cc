@@ -85,8 +85,8 @@ struct Call {
   bool finished = false;     // gRPC aborts the process when a call is finished twice
 
   // Of ListAndWatch calls.
-  bool writing = false, listed = false;
-  std::shared_ptr<const DeviceList> sent;  // written last, or being written
+  bool is_list = false, writing = false, listed = false;  // from the moment that its request is there
+  std::shared_ptr<const DeviceList> sent;                 // written last, or being written
 };
 
 class GrpcPluginServer final : public PluginServer {
@@ -194,7 +194,7 @@ class GrpcPluginServer final : public PluginServer {
       idle_.notify_all();
     }
     for (auto& [call, owned] : calls_) {
-      if (call->method != Method::kListAndWatch) continue;
+      if (!call->is_list) continue;
       if (stopping)
         end_list(*call);
       else if (!call->writing && !call->finished)
@@ -264,7 +264,7 @@ class GrpcPluginServer final : public PluginServer {
   }
 
   void gone(Call& call) {
-    bool was_list = call.method == Method::kListAndWatch, was_listed = call.listed;
+    bool was_list = call.is_list, was_listed = call.listed;
     if (was_listed) {
       --watchers_;
       streams_gauge_.add(-1);
@@ -299,6 +299,7 @@ class GrpcPluginServer final : public PluginServer {
   // --- ListAndWatch ---
 
   void begin_list(Call& call) {
+    call.is_list = true;
     bool stopping;
     {
       std::lock_guard lock(mutex_);
