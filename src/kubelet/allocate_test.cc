@@ -67,6 +67,8 @@ TEST_F(AllocateTest, devices_of_the_list_are_given_and_the_grant_is_told) {
   EXPECT_EQ(container.devices(0).container_path(), "/dev/sgx_enclave");
   EXPECT_EQ(container.devices(0).host_path(), "/host/sgx_enclave");
   EXPECT_EQ(container.devices(0).permissions(), "rw");
+  ASSERT_EQ(container.cdi_devices_size(), 1);
+  EXPECT_EQ(container.cdi_devices(0).name(), "example.com/sgx=enclave");
 }
 
 TEST_F(AllocateTest, every_container_has_an_answer_of_its_own) {
