@@ -330,7 +330,7 @@ struct Kubelet::Impl : api::Registration::Service {
         out.devices.push_back({device.container_path(), device.host_path(), device.permissions()});
       for (const auto& mount : given.mounts())
         out.mounts.push_back({mount.container_path(), mount.host_path(), mount.read_only()});
-    for (const auto& device : given.cdi_devices()) out.cdi_devices.push_back(device.name());
+      for (const auto& device : given.cdi_devices()) out.cdi_devices.push_back(device.name());
       all.push_back(std::move(out));
     }
     return {std::move(all)};
