@@ -72,8 +72,20 @@ inline constexpr MetricName kConnections{"enclayer_connections_total", MetricTyp
                                          "Connections accepted."};
 inline constexpr MetricName kConnectionsOpen{"enclayer_connections_open", MetricType::kGauge, "", kHelper,
                                              "Connections open now."};
+inline constexpr MetricName kConnectionsEvicted{
+    "enclayer_connections_evicted_total", MetricType::kCounter, "", kHelper,
+    "Connections closed, silent ones first, because all places were taken and others waited."};
 inline constexpr MetricName kFramesRejected{"enclayer_frames_rejected_total", MetricType::kCounter, "reason", kHelper,
                                             "Frames that were not answered, or whose answer was not taken."};
+inline constexpr MetricName kQuoteQueueDepth{"enclayer_quote_queue_depth", MetricType::kGauge, "", kHelper,
+                                             "Requests that wait for their turn to get a quote."};
+inline constexpr MetricName kQuoteQueueSeconds{"enclayer_quote_queue_seconds", MetricType::kHistogram, "", kHelper,
+                                               "How long a request waited for its turn to get a quote, in seconds."};
+inline constexpr MetricName kQuoteSeconds{"enclayer_quote_seconds", MetricType::kHistogram, "", kHelper,
+                                          "How long the making of a quote took, in seconds."};
+inline constexpr MetricName kQuotesDropped{
+    "enclayer_quotes_dropped_total", MetricType::kCounter, "reason", kHelper,
+    "Requests that left the queue without a quote: their client was gone, they waited too long, the queue was full."};
 inline constexpr MetricName kQuoteWorkersUp{"enclayer_quote_workers_up", MetricType::kGauge, "", kHelper,
                                             "Quote workers that serve."};
 inline constexpr MetricName kQuoteWorkerStarts{"enclayer_quote_worker_starts_total", MetricType::kCounter, "result",
@@ -112,7 +124,12 @@ inline constexpr MetricName kAll[] = {
     kQuotes,
     kConnections,
     kConnectionsOpen,
+    kConnectionsEvicted,
     kFramesRejected,
+    kQuoteQueueDepth,
+    kQuoteQueueSeconds,
+    kQuoteSeconds,
+    kQuotesDropped,
     kQuoteWorkersUp,
     kQuoteWorkerStarts,
     kQuoteWorkerDeaths,
