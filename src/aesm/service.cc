@@ -54,78 +54,90 @@ Outcome known_key(const std::string& att_key_id) {
   return {};
 }
 
-Outcome init_quote_ex(quoting::QuoteSource& source, const message::InitQuoteExRequest& request,
-                      message::InitQuoteExResponse& response) {
-  auto outcome = [&]() -> Outcome {
+// The answer, or nothing where the quote source has to be asked.
+std::optional<Outcome> init_quote_ex(const message::InitQuoteExRequest& request,
+                                     message::InitQuoteExResponse& response) {
+  auto outcome = [&]() -> std::optional<Outcome> {
     if (auto missing = complete(request); !missing.ok()) return missing;
     if (auto unknown = known_key(request.att_key_id()); !unknown.ok()) return unknown;
     if (!request.b_pub_key_id()) {
       // Only the size is asked for. As aesmd does, the target info is zero: this answer never waits for an enclave.
       response.mutable_target_info()->assign(sgx::TargetInfo::kSize, '\0');
       response.set_pub_key_id_size(kPubKeyIdSize);
-      return {};
+      return Outcome{};
     }
     if (request.buf_size() != kPubKeyIdSize)
       return refused(kParameter, sizes("buf_size for the public key id", request.buf_size(), kPubKeyIdSize));
-    auto target = source.target();
-    if (!target) return refused(target.error());
-    put(*response.mutable_target_info(), target->qe.to_bytes());
-    response.set_pub_key_id_size(kPubKeyIdSize);
-    put(*response.mutable_pub_key_id(), target->pub_key_id);
-    return {};
+    return std::nullopt;
   }();
-  if (!outcome.ok()) response.set_pub_key_id_size(request.b_pub_key_id() ? request.buf_size() : 0);
+  if (outcome && !outcome->ok()) response.set_pub_key_id_size(request.b_pub_key_id() ? request.buf_size() : 0);
   return outcome;
 }
 
-Outcome get_quote_size_ex(quoting::QuoteSource& source, const message::GetQuoteSizeExRequest& request,
-                          message::GetQuoteSizeExResponse& response) {
+std::optional<Outcome> get_quote_size_ex(const message::GetQuoteSizeExRequest& request,
+                                         message::GetQuoteSizeExResponse& response) {
   response.set_quote_size(0);
   if (auto unknown = known_key(request.att_key_id()); !unknown.ok()) return unknown;
+  return std::nullopt;
+}
+
+std::optional<Outcome> get_quote_ex(const message::GetQuoteExRequest& request, Question& question) {
+  if (auto missing = complete(request); !missing.ok()) return missing;
+  if (auto unknown = known_key(request.att_key_id()); !unknown.ok()) return unknown;
+  if (request.report().size() != sgx::Report::kSize)
+    return refused(kParameter, sizes("the size of the report", request.report().size(), sgx::Report::kSize));
+  question.report.raw = base::array_at<sgx::Report::kSize>(as_bytes(request.report()), 0);
+  question.buf_size = request.buf_size();
+  if (!request.has_qe_report_info()) return std::nullopt;
+
+  using Info = sgx::QeReportInfo;
+  ByteView info = as_bytes(request.qe_report_info());
+  if (info.size() != Info::kSize)
+    return refused(kParameter, sizes("the size of qe_report_info", info.size(), Info::kSize));
+  question.qe_report_info.assign(info.begin(), info.end());
+  question.qe_report.emplace();
+  question.qe_report->nonce = base::array_at<16>(info, 0);
+  question.qe_report->target =
+      sgx::TargetInfo::from_bytes(info.subspan<Info::kTargetInfoOffset, sgx::TargetInfo::kSize>());
+  return std::nullopt;
+}
+
+Outcome ask_target(quoting::QuoteSource& source, message::InitQuoteExResponse& response) {
+  response.set_pub_key_id_size(kPubKeyIdSize);
+  auto target = source.target();
+  if (!target) return refused(target.error());
+  put(*response.mutable_target_info(), target->qe.to_bytes());
+  put(*response.mutable_pub_key_id(), target->pub_key_id);
+  return {};
+}
+
+Outcome ask_quote_size(quoting::QuoteSource& source, message::GetQuoteSizeExResponse& response) {
+  response.set_quote_size(0);
   auto size = source.quote_size();
   if (!size) return refused(size.error());
   response.set_quote_size(*size);
   return {};
 }
 
-Outcome get_quote_ex(quoting::QuoteSource& source, const message::GetQuoteExRequest& request,
-                     message::GetQuoteExResponse& response, std::optional<ReportBody>& quoted) {
-  if (auto missing = complete(request); !missing.ok()) return missing;
-  if (auto unknown = known_key(request.att_key_id()); !unknown.ok()) return unknown;
-  if (request.report().size() != sgx::Report::kSize)
-    return refused(kParameter, sizes("the size of the report", request.report().size(), sgx::Report::kSize));
-  sgx::Report report{base::array_at<sgx::Report::kSize>(as_bytes(request.report()), 0)};
-
-  std::optional<quoting::QeReportRequest> qe_report;
-  if (request.has_qe_report_info()) {
-    using Info = sgx::QeReportInfo;
-    ByteView info = as_bytes(request.qe_report_info());
-    if (info.size() != Info::kSize)
-      return refused(kParameter, sizes("the size of qe_report_info", info.size(), Info::kSize));
-    qe_report.emplace();
-    qe_report->nonce = base::array_at<16>(info, 0);
-    qe_report->target = sgx::TargetInfo::from_bytes(info.subspan<Info::kTargetInfoOffset, sgx::TargetInfo::kSize>());
-  }
-
+Outcome ask_quote(quoting::QuoteSource& source, const Question& question, message::GetQuoteExResponse& response) {
   // In the order of Intel's QE: the report's MAC first, then the size of the buffer.
-  auto reply = source.quote(report, qe_report);
+  auto reply = source.quote(question.report, question.qe_report);
   if (!reply) {
     if (reply.error().kind() == ErrorKind::kPermissionDenied && reply.error().code() == 0)
       return refused(kInvalidReport, reply.error().message());
     return refused(reply.error());
   }
-  if (request.buf_size() < reply->quote.size())
-    return refused(kParameter, "buf_size is " + std::to_string(request.buf_size()) + ", the quote has " +
+  if (question.buf_size < reply->quote.size())
+    return refused(kParameter, "buf_size is " + std::to_string(question.buf_size) + ", the quote has " +
                                    std::to_string(reply->quote.size()) + " bytes");
-  if (qe_report && !reply->qe_report) return refused(kUnexpected, "the quote source made no QE report");
+  if (question.qe_report && !reply->qe_report) return refused(kUnexpected, "the quote source made no QE report");
   put(*response.mutable_quote(), reply->quote);
-  if (qe_report) {
+  if (question.qe_report) {
     // The client's own nonce and target info come back in front of the QE's report: all 960 bytes, clients slice them.
     std::string& info = *response.mutable_qe_report_info();
-    info = request.qe_report_info();
+    put(info, question.qe_report_info);
     info.replace(sgx::QeReportInfo::kReportOffset, sgx::Report::kSize, base::as_text(reply->qe_report->raw));
   }
-  quoted = report.body();
   return {};
 }
 
@@ -158,6 +170,18 @@ Outcome get_supported_att_key_ids(const message::GetSupportedAttKeyIdsRequest& r
   return {};
 }
 
+// error_code is written in every case: the clients' protobuf demands it.
+template <class Part>
+Answer finished(RequestKind kind, message::Response& response, Part* part, Outcome outcome) {
+  part->set_error_code(outcome.code);
+  Answer answer{kind, outcome.code, std::move(outcome.why), std::nullopt, {}};
+  std::size_t size = response.ByteSizeLong();
+  answer.reply.reserve(size + 4);  // room for the length that the server puts in front
+  answer.reply.resize(size);
+  response.SerializePartialToArray(answer.reply.data(), static_cast<int>(answer.reply.size()));
+  return answer;
+}
+
 // The EPID-era requests: an aesmd without those parts says "service unavailable", and machines with launch control need
 // nothing of it.
 Outcome no_such_service() { return refused(kServiceUnavailable, "EPID attestation and launch tokens are not served"); }
@@ -186,77 +210,121 @@ std::string_view to_string(RequestKind kind) {
   return "unknown";
 }
 
-std::optional<Answer> Service::answer(ByteView bytes) const {
+std::variant<std::monostate, Answer, Question> Service::read(ByteView bytes) {
   message::Request request;
   if (bytes.size() > std::size_t{1} << 20 ||
       !request.ParsePartialFromArray(bytes.data(), static_cast<int>(bytes.size())))
-    return std::nullopt;
+    return {};
 
-  Answer answer;
   message::Response response;
-  // error_code is written in every case: the clients' protobuf demands it.
   auto with = [&](RequestKind kind, auto* part, Outcome outcome) {
-    answer.kind = kind;
-    answer.code = outcome.code;
-    answer.why = std::move(outcome.why);
-    part->set_error_code(outcome.code);
+    return finished(kind, response, part, std::move(outcome));
   };
   using Kind = RequestKind;
 
   // A request with several fields is taken for the first of them in aesmd's order: 3, 1, 2, 4, 18, 10 to 17, 19,
   // 21, 22. The zeros beside the error codes are aesmd's too.
-  if (request.has_get_launch_token()) {
-    with(Kind::kGetLaunchToken, response.mutable_get_launch_token(), no_such_service());
-  } else if (request.has_init_quote()) {
-    with(Kind::kInitQuote, response.mutable_init_quote(), no_such_service());
-  } else if (request.has_get_quote()) {
-    with(Kind::kGetQuote, response.mutable_get_quote(), no_such_service());
-  } else if (request.has_report_attestation_error()) {
-    with(Kind::kReportAttestationError, response.mutable_report_attestation_error(), no_such_service());
-  } else if (request.has_check_update_status()) {
+  if (request.has_get_launch_token())
+    return with(Kind::kGetLaunchToken, response.mutable_get_launch_token(), no_such_service());
+  if (request.has_init_quote()) return with(Kind::kInitQuote, response.mutable_init_quote(), no_such_service());
+  if (request.has_get_quote()) return with(Kind::kGetQuote, response.mutable_get_quote(), no_such_service());
+  if (request.has_report_attestation_error())
+    return with(Kind::kReportAttestationError, response.mutable_report_attestation_error(), no_such_service());
+  if (request.has_check_update_status()) {
     auto* part = response.mutable_check_update_status();
     part->set_status(0);
-    with(Kind::kCheckUpdateStatus, part, no_such_service());
-  } else if (request.has_get_white_list_size()) {
+    return with(Kind::kCheckUpdateStatus, part, no_such_service());
+  }
+  if (request.has_get_white_list_size()) {
     auto* part = response.mutable_get_white_list_size();
     part->set_white_list_size(0);
-    with(Kind::kGetWhiteListSize, part, no_such_service());
-  } else if (request.has_get_white_list()) {
-    with(Kind::kGetWhiteList, response.mutable_get_white_list(), no_such_service());
-  } else if (request.has_get_extended_epid_group_id()) {
+    return with(Kind::kGetWhiteListSize, part, no_such_service());
+  }
+  if (request.has_get_white_list())
+    return with(Kind::kGetWhiteList, response.mutable_get_white_list(), no_such_service());
+  if (request.has_get_extended_epid_group_id()) {
     auto* part = response.mutable_get_extended_epid_group_id();
     part->set_x_group_id(0);
-    with(Kind::kGetExtendedEpidGroupId, part, no_such_service());
-  } else if (request.has_switch_extended_epid_group()) {
-    with(Kind::kSwitchExtendedEpidGroup, response.mutable_switch_extended_epid_group(), no_such_service());
-  } else if (request.has_register_()) {
-    with(Kind::kRegister, response.mutable_register_(), no_such_service());
-  } else if (request.has_init_quote_ex()) {
+    return with(Kind::kGetExtendedEpidGroupId, part, no_such_service());
+  }
+  if (request.has_switch_extended_epid_group())
+    return with(Kind::kSwitchExtendedEpidGroup, response.mutable_switch_extended_epid_group(), no_such_service());
+  if (request.has_register_()) return with(Kind::kRegister, response.mutable_register_(), no_such_service());
+
+  Question question;
+  if (request.has_init_quote_ex()) {
+    question.kind = Kind::kInitQuoteEx;
     auto* part = response.mutable_init_quote_ex();
-    with(Kind::kInitQuoteEx, part, init_quote_ex(source_, request.init_quote_ex(), *part));
-  } else if (request.has_get_quote_size_ex()) {
+    if (auto known = init_quote_ex(request.init_quote_ex(), *part)) return with(question.kind, part, *known);
+    return question;
+  }
+  if (request.has_get_quote_size_ex()) {
+    question.kind = Kind::kGetQuoteSizeEx;
     auto* part = response.mutable_get_quote_size_ex();
-    with(Kind::kGetQuoteSizeEx, part, get_quote_size_ex(source_, request.get_quote_size_ex(), *part));
-  } else if (request.has_get_quote_ex()) {
+    if (auto known = get_quote_size_ex(request.get_quote_size_ex(), *part)) return with(question.kind, part, *known);
+    return question;
+  }
+  if (request.has_get_quote_ex()) {
+    question.kind = Kind::kGetQuoteEx;
     auto* part = response.mutable_get_quote_ex();
-    with(Kind::kGetQuoteEx, part, get_quote_ex(source_, request.get_quote_ex(), *part, answer.quoted));
-  } else if (request.has_select_att_key_id()) {
-    auto* part = response.mutable_select_att_key_id();
-    with(Kind::kSelectAttKeyId, part, select_att_key_id(request.select_att_key_id(), *part));
-  } else if (request.has_get_supported_att_key_id_num()) {
-    auto* part = response.mutable_get_supported_att_key_id_num();
-    part->set_att_key_id_num(1);
-    with(Kind::kGetSupportedAttKeyIdNum, part, {});
-  } else if (request.has_get_supported_att_key_ids()) {
-    auto* part = response.mutable_get_supported_att_key_ids();
-    with(Kind::kGetSupportedAttKeyIds, part, get_supported_att_key_ids(request.get_supported_att_key_ids(), *part));
-  } else {
-    return std::nullopt;
+    if (auto known = get_quote_ex(request.get_quote_ex(), question)) return with(question.kind, part, *known);
+    return question;
   }
 
-  answer.reply.resize(response.ByteSizeLong());
-  response.SerializePartialToArray(answer.reply.data(), static_cast<int>(answer.reply.size()));
+  if (request.has_select_att_key_id()) {
+    auto* part = response.mutable_select_att_key_id();
+    return with(Kind::kSelectAttKeyId, part, select_att_key_id(request.select_att_key_id(), *part));
+  }
+  if (request.has_get_supported_att_key_id_num()) {
+    auto* part = response.mutable_get_supported_att_key_id_num();
+    part->set_att_key_id_num(1);
+    return with(Kind::kGetSupportedAttKeyIdNum, part, {});
+  }
+  if (request.has_get_supported_att_key_ids()) {
+    auto* part = response.mutable_get_supported_att_key_ids();
+    return with(Kind::kGetSupportedAttKeyIds, part,
+                get_supported_att_key_ids(request.get_supported_att_key_ids(), *part));
+  }
+  return {};
+}
+
+Answer Service::answer(const Question& question) const {
+  message::Response response;
+  if (question.kind == RequestKind::kInitQuoteEx) {
+    auto* part = response.mutable_init_quote_ex();
+    return finished(question.kind, response, part, ask_target(source_, *part));
+  }
+  if (question.kind == RequestKind::kGetQuoteSizeEx) {
+    auto* part = response.mutable_get_quote_size_ex();
+    return finished(question.kind, response, part, ask_quote_size(source_, *part));
+  }
+  auto* part = response.mutable_get_quote_ex();
+  Answer answer = finished(question.kind, response, part, ask_quote(source_, question, *part));
+  if (answer.code == kSuccess) answer.quoted = question.report.body();
   return answer;
+}
+
+Answer Service::refuse(const Question& question, Code code, std::string why) {
+  message::Response response;
+  Outcome outcome = refused(code, std::move(why));
+  if (question.kind == RequestKind::kInitQuoteEx) {
+    auto* part = response.mutable_init_quote_ex();
+    part->set_pub_key_id_size(kPubKeyIdSize);
+    return finished(question.kind, response, part, std::move(outcome));
+  }
+  if (question.kind == RequestKind::kGetQuoteSizeEx) {
+    auto* part = response.mutable_get_quote_size_ex();
+    part->set_quote_size(0);
+    return finished(question.kind, response, part, std::move(outcome));
+  }
+  return finished(question.kind, response, response.mutable_get_quote_ex(), std::move(outcome));
+}
+
+std::optional<Answer> Service::answer(ByteView request) const {
+  auto read_as = read(request);
+  if (auto* question = std::get_if<Question>(&read_as)) return answer(*question);
+  if (auto* known = std::get_if<Answer>(&read_as)) return std::move(*known);
+  return std::nullopt;
 }
 
 }  // namespace enclayer::aesm

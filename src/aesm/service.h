@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "aesm/codes.h"
 #include "enclayer/bytes.h"
@@ -46,12 +47,31 @@ struct Answer {
   Bytes reply;                       // one Response, without a length in front
 };
 
+// A request that only the quote source can answer. All that can be checked without it has been checked.
+struct Question {
+  RequestKind kind{};  // kInitQuoteEx (with b_pub_key_id), kGetQuoteSizeEx or kGetQuoteEx
+  // Of kGetQuoteEx.
+  sgx::Report report;
+  std::optional<quoting::QeReportRequest> qe_report;
+  Bytes qe_report_info;  // as the client sent it: 960 bytes or none
+  std::uint32_t buf_size = 0;
+};
+
 class Service {
  public:
   explicit Service(quoting::QuoteSource& source) : source_(source) {}
 
-  // nullopt: no reply exists for this (not a protobuf message, no field that we know); close the connection, as aesmd
-  // does. Safe to call from several threads as far as the quote source is.
+  // Never waits: either the answer is known or it is a question to the quote source. Neither: no reply exists for this
+  // (not a protobuf message, no field that we know); close the connection, as aesmd does.
+  static std::variant<std::monostate, Answer, Question> read(ByteView request);
+
+  // Asks the quote source, which may take its time. From several threads as far as the source allows it.
+  Answer answer(const Question& question) const;
+
+  // The answer to a question that the quote source is not asked.
+  static Answer refuse(const Question& question, Code code, std::string why);
+
+  // read() and answer() in one.
   std::optional<Answer> answer(ByteView request) const;
 
  private:
