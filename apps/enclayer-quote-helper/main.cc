@@ -1,4 +1,5 @@
 // enclayer-quote-helper: answers the attestation requests of a node's pods on the AESM socket.
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -36,7 +37,7 @@ constexpr auto kProgram = "enclayer-quote-helper";
 constexpr auto kDrainTime = 10s;
 // Descriptors for everything that is not a connection.
 constexpr rlim_t kSpareDescriptors = 64;
-constexpr int kMaxConnections = 1024;
+constexpr int kMaxConnections = 4096;
 
 struct Flags {
   apps::DaemonOptions daemon;
@@ -79,7 +80,7 @@ void add_flags(CLI::App& app, Flags& flags) {
 Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 // As many connections as descriptors allow, up to kMaxConnections.
-int connection_limit() {
+std::size_t connection_limit() {
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   rlim_t wanted = kMaxConnections + kSpareDescriptors;
@@ -89,7 +90,7 @@ int connection_limit() {
     ::getrlimit(RLIMIT_NOFILE, &files);
   }
   rlim_t left = files.rlim_cur > kSpareDescriptors ? files.rlim_cur - kSpareDescriptors : 16;
-  return static_cast<int>(std::min<rlim_t>(left, kMaxConnections));
+  return std::min<rlim_t>(left, kMaxConnections);
 }
 
 // The signal that came within a second, or 0.
@@ -151,15 +152,15 @@ Result<> run(const Flags& flags, const sigset_t& ends) {
   }
 
   // Everything is ready before the socket is ours: a client never waits for our start.
-  Responder responder(*source, metrics);
-  net::FrameServer::Limits limits;
+  net::FrameLimits limits;
   limits.max_connections = connection_limit();
-  int threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 2U, 8U));
+  Responder::Options options;
+  options.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 8U));
+  options.max_queued = options.max_queued_each = limits.max_connections / 4;
+  options.budget = limits.answer;
+  Responder responder(*source, options, metrics);
   ENCLAYER_TRY(auto claim, net::SocketClaim::take(socket, state_dir, flags.replace));
-  ENCLAYER_TRY(auto server,
-               net::FrameServer::start(
-                   claim.take_listener(), threads, limits,
-                   [&](ByteView frame, const net::Peer& peer) { return responder.reply(frame, peer); }, metrics));
+  ENCLAYER_TRY(auto server, net::FrameServer::start(claim.take_listener(), limits, responder, metrics));
   ENCLAYER_TRY(auto target, source->target());
   log::info("serving", {{"socket", socket.string()},
                         {"generation", claim.generation()},
@@ -178,6 +179,8 @@ Result<> run(const Flags& flags, const sigset_t& ends) {
 }
 
 int main(int argc, char** argv) {
+  // One heap for all threads: what they free is used again, whoever needs it.
+  ::mallopt(M_ARENA_MAX, 1);
   sigset_t ends;
   ::sigemptyset(&ends);
   ::sigaddset(&ends, SIGTERM);

@@ -1,50 +1,231 @@
 #include "responder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/metric_names.h"
 
 namespace enclayer::quote_helper {
+namespace {
 
 namespace log = base::log;
+namespace metric = base::metric;
+using std::chrono::microseconds;
 
-Responder::Responder(quoting::QuoteSource& source, base::Metrics& metrics)
-    : service_(source),
+// Simulated quotes take a tenth of a millisecond, hardware takes milliseconds, and 12 s is what a client waits at most.
+const std::vector<double> kSeconds = {0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10};
+
+double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+}  // namespace
+
+Responder::Responder(quoting::QuoteSource& source, Options options, base::Metrics& metrics)
+    : source_(source),
+      service_(source),
+      options_(std::move(options)),
       metrics_(metrics),
-      errors_(metrics.counter(base::metric::kAesmErrors)),
-      quotes_(metrics.counter(base::metric::kQuotes)) {}
-
-std::optional<Bytes> Responder::reply(ByteView request, const net::Peer& peer) {
-  auto answer = service_.answer(request);
-  if (!answer) return std::nullopt;
-  requests(answer->kind, answer->code).add();
-  if (answer->code != aesm::kSuccess) errors_.add();
-  if (answer->quoted) quotes_.add();
-  log(*answer, peer);
-  return std::move(answer->reply);
+      errors_(metrics.counter(metric::kAesmErrors)),
+      quotes_made_(metrics.counter(metric::kQuotes)),
+      depth_(metrics.gauge(metric::kQuoteQueueDepth)),
+      queue_seconds_(metrics.histogram(metric::kQuoteQueueSeconds, kSeconds)),
+      quote_seconds_(metrics.histogram(metric::kQuoteSeconds, kSeconds)),
+      quotes_(options_.max_queued, options_.max_queued_each),
+      others_(options_.max_queued, options_.max_queued_each) {
+  for (int i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
-void Responder::log(const aesm::Answer& answer, const net::Peer& peer) {
-  auto now = base::LogBudget::Clock::now();
-  if (answer.quoted) {
-    if (auto more = quotes_made_.take(now))
-      log::info("quote made", {{"mr_enclave", base::to_hex(answer.quoted->mr_enclave)},
-                               {"mr_signer", base::to_hex(answer.quoted->mr_signer)},
-                               {"debug", answer.quoted->attributes.debug()},
-                               {"peer_uid", peer.uid},
-                               {"peer_pid", peer.pid},
-                               {"not_logged_before", *more}});
-  } else if (answer.code != aesm::kSuccess) {
-    if (auto more = refusals_.take(now))
-      log::warn("request refused", {{"request", to_string(answer.kind)},
-                                    {"code", aesm::to_string(answer.code)},
-                                    {"reason", answer.why},
-                                    {"peer_uid", peer.uid},
-                                    {"peer_pid", peer.pid},
-                                    {"not_logged_before", *more}});
+Responder::~Responder() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
   }
+  wake_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+std::uint64_t Responder::holder(const net::Peer& peer) {
+  return options_.owner ? options_.owner(peer) : FrameHandler::holder(peer);
+}
+
+// Where neither pod nor process is known, each request is on its own: users tell nothing, in containers all are root.
+Responder::Key Responder::turn_of(const net::Client& client, net::Ticket ticket) const {
+  constexpr Key kAlone = Key{1} << 63;
+  return options_.owner || client.peer.pid > 0 ? client.holder : kAlone | ticket;
+}
+
+// --- The server's thread ---
+
+net::FrameOutcome Responder::frame(ByteView frame, const net::Client& client, net::Ticket ticket) {
+  auto read = aesm::Service::read(frame);
+  if (auto* answer = std::get_if<aesm::Answer>(&read)) return conclude(std::move(*answer), client);
+  auto* question = std::get_if<aesm::Question>(&read);
+  if (question == nullptr) return net::NoReply{};
+
+  Key key = turn_of(client, ticket);
+  if (question->kind != aesm::RequestKind::kGetQuoteEx) {
+    auto wait = expected_wait(key);
+    if (wait > options_.budget)
+      return conclude(aesm::Service::refuse(*question, aesm::kBusy,
+                                            "a quote would have to wait " +
+                                                std::to_string(static_cast<int>(wait.count())) + " s for its turn"),
+                      client);
+    if (source_.ready()) return conclude(service_.answer(*question), client);
+  }
+  return queue_up(std::move(*question), client, ticket, key);
+}
+
+// With fair turns a newcomer waits until each of the others had as many turns as it needs itself.
+std::chrono::duration<double> Responder::expected_wait(Key key) {
+  std::lock_guard lock(mutex_);
+  std::size_t ahead = std::min(quotes_.size(), (quotes_.size(key) + 1) * quotes_.keys());
+  return std::chrono::duration<double>(static_cast<double>(ahead) * average_seconds_ / std::max(options_.threads, 1));
+}
+
+net::FrameOutcome Responder::queue_up(aesm::Question question, const net::Client& client, net::Ticket ticket, Key key) {
+  Queue& queue = question.kind == aesm::RequestKind::kGetQuoteEx ? quotes_ : others_;
+  auto place = std::make_unique<Waiting>(Waiting{ticket, client, std::move(question), Clock::now()});
+  std::optional<Place> loser;
+  {
+    std::lock_guard lock(mutex_);
+    queued_[ticket] = {&queue, key};
+    loser = queue.push(key, std::move(place));
+    if (loser) queued_.erase((*loser)->ticket);
+  }
+  if (loser) {
+    Bytes busy = refuse(**loser, "queue_full", "too many requests wait already");
+    if ((*loser)->ticket == ticket) return busy;
+    replies_((*loser)->ticket, std::move(busy));
+  }
+  ++pushed_;
+  return net::Later{};
+}
+
+void Responder::begin() {
+  if (pushed_ == 0) return;
+  if (pushed_ >= options_.threads)
+    wake_.notify_all();
+  else
+    for (int i = 0; i < pushed_; ++i) wake_.notify_one();
+  pushed_ = 0;
+  std::lock_guard lock(mutex_);
+  count_queued();
+}
+
+std::optional<Bytes> Responder::overdue(net::Ticket ticket) {
+  auto waiting = leave_queue(ticket);
+  if (!waiting) return std::nullopt;
+  return refuse(*waiting, "too_late", "its turn did not come in time");
+}
+
+void Responder::abandoned(net::Ticket ticket) {
+  if (leave_queue(ticket)) metrics_.counter(metric::kQuotesDropped, {{"reason", "client_gone"}}).add();
+}
+
+Responder::Place Responder::leave_queue(net::Ticket ticket) {
+  std::lock_guard lock(mutex_);
+  auto found = queued_.find(ticket);
+  if (found == queued_.end()) return nullptr;
+  auto [queue, key] = found->second;
+  queued_.erase(found);
+  count_queued();
+  return queue->take(key, [&](const Place& place) { return place->ticket == ticket; }).value();
+}
+
+Bytes Responder::refuse(const Waiting& waiting, const char* reason, const std::string& why) {
+  metrics_.counter(metric::kQuotesDropped, {{"reason", reason}}).add();
+  return conclude(aesm::Service::refuse(waiting.question, aesm::kBusy, why), waiting.client);
+}
+
+// --- The threads that make quotes ---
+
+Responder::Place Responder::next() {
+  auto place = quotes_.pop();
+  if (!place) place = others_.pop();
+  if (!place) return nullptr;
+  queued_.erase((*place)->ticket);
+  return std::move(*place);
+}
+
+bool Responder::make_next_quote() {
+  std::unique_lock lock(mutex_);
+  Place place = next();
+  lock.unlock();
+  if (!place) return false;
+  make_quote(*place);
+  return true;
+}
+
+void Responder::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [this] { return stop_ || !queued_.empty(); });
+    if (stop_) return;
+    Place place = next();
+    lock.unlock();
+    make_quote(*place);
+    lock.lock();
+  }
+}
+
+void Responder::make_quote(const Waiting& waiting) {
+  auto begin = Clock::now();
+  aesm::Answer answer = service_.answer(waiting.question);
+  auto took = Clock::now() - begin;
+  bool is_quote = answer.kind == aesm::RequestKind::kGetQuoteEx;
+  {
+    std::lock_guard lock(mutex_);
+    if (is_quote) average_seconds_ += (seconds(took) - average_seconds_) / 8;
+    count_queued();
+  }
+  queue_seconds_.observe(seconds(begin - waiting.since));
+  if (is_quote) {
+    quote_seconds_.observe(seconds(took));
+    if (answer.quoted) quotes_made_.add();
+    Quoted quoted{answer, waiting.client, std::chrono::duration_cast<microseconds>(begin - waiting.since),
+                  std::chrono::duration_cast<microseconds>(took)};
+    if (options_.audit)
+      options_.audit(quoted);
+    else if (answer.quoted)
+      log(quoted);
+  }
+  replies_(waiting.ticket, conclude(std::move(answer), waiting.client));
+}
+
+// --- Counting and logging, from any thread ---
+
+Bytes Responder::conclude(aesm::Answer answer, const net::Client& client) {
+  requests(answer.kind, answer.code).add();
+  if (answer.code != aesm::kSuccess) {
+    errors_.add();
+    log(answer, client);
+  }
+  return std::move(answer.reply);
+}
+
+void Responder::log(const aesm::Answer& answer, const net::Client& client) {
+  auto more = refusals_.take(base::LogBudget::Clock::now());
+  if (!more) return;
+  log::warn("request refused", {{"request", to_string(answer.kind)},
+                                {"code", aesm::to_string(answer.code)},
+                                {"reason", answer.why},
+                                {"peer_uid", client.peer.uid},
+                                {"peer_pid", client.peer.pid},
+                                {"not_logged_before", *more}});
+}
+
+void Responder::log(const Quoted& quoted) {
+  auto more = quotes_logged_.take(base::LogBudget::Clock::now());
+  if (!more) return;
+  log::info("quote made", {{"mr_enclave", base::to_hex(quoted.answer.quoted->mr_enclave)},
+                           {"mr_signer", base::to_hex(quoted.answer.quoted->mr_signer)},
+                           {"debug", quoted.answer.quoted->attributes.debug()},
+                           {"waited_us", quoted.waited.count()},
+                           {"took_us", quoted.took.count()},
+                           {"peer_uid", quoted.client.peer.uid},
+                           {"peer_pid", quoted.client.peer.pid},
+                           {"not_logged_before", *more}});
 }
 
 base::Counter& Responder::requests(aesm::RequestKind kind, aesm::Code code) {
@@ -53,9 +234,8 @@ base::Counter& Responder::requests(aesm::RequestKind kind, aesm::Code code) {
   base::Counter* counter = slot.load(std::memory_order_acquire);
   if (counter == nullptr) {
     // Two threads may both come here; they get the same counter.
-    counter = &metrics_.counter(
-        base::metric::kAesmRequests,
-        {{"request", std::string(to_string(kind))}, {"code", std::to_string(static_cast<std::uint32_t>(code))}});
+    counter = &metrics_.counter(metric::kAesmRequests, {{"request", std::string(to_string(kind))},
+                                                        {"code", std::to_string(static_cast<std::uint32_t>(code))}});
     slot.store(counter, std::memory_order_release);
   }
   return *counter;

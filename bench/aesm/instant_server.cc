@@ -1,5 +1,6 @@
 // The helper's front end (socket, frames, protocol, counting) with a quote source that costs nothing, or sleeps: what
 // is measured is what we add to a quote.
+#include <malloc.h>
 #include <signal.h>
 
 #include <cstdio>
@@ -41,6 +42,7 @@ class FixedQuotes final : public quoting::QuoteSource {
 
 int main(int argc, char** argv) {
   if (argc != 5) return std::fprintf(stderr, "usage: %s SOCKET STATE_DIR THREADS MILLISECONDS_A_QUOTE\n", argv[0]), 1;
+  ::mallopt(M_ARENA_MAX, 1);  // as the helper does
   base::log::setup(base::log::Level::kError, base::log::Format::kText);
   sigset_t ends;
   ::sigemptyset(&ends);
@@ -48,14 +50,14 @@ int main(int argc, char** argv) {
   ::sigprocmask(SIG_BLOCK, &ends, nullptr);
   FixedQuotes source{std::chrono::milliseconds(std::atoi(argv[4]))};
   base::Metrics metrics;
-  quote_helper::Responder responder(source, metrics);
+  net::FrameLimits limits;
+  limits.max_connections = 4096;
+  quote_helper::Responder::Options responding;
+  responding.threads = std::atoi(argv[3]);
+  quote_helper::Responder responder(source, responding, metrics);
   auto claim = net::SocketClaim::take(argv[1], argv[2], true);
   if (!claim) return std::fprintf(stderr, "%s\n", claim.error().message().c_str()), 1;
-  net::FrameServer::Limits limits;
-  limits.max_connections = 4096;
-  auto server = net::FrameServer::start(
-      claim->take_listener(), std::atoi(argv[3]), limits,
-      [&](ByteView frame, const net::Peer& peer) { return responder.reply(frame, peer); }, metrics);
+  auto server = net::FrameServer::start(claim->take_listener(), limits, responder, metrics);
   if (!server) return std::fprintf(stderr, "%s\n", server.error().message().c_str()), 1;
   std::fprintf(stderr, "serving\n");
   int number = 0;

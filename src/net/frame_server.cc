@@ -1,275 +1,312 @@
 #include "net/frame_server.h"
 
-#include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
-#include "base/bytes.h"
+#include "base/error.h"
 #include "base/log.h"
-#include "base/log_budget.h"
-#include "base/metric_names.h"
 
 namespace enclayer::net {
 namespace {
 
-namespace asio = boost::asio;
 namespace log = base::log;
-using asio::awaitable;
-using asio::local::stream_protocol;
-using boost::system::error_code;
+using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
-constexpr std::size_t kHeader = 4;
-// A whole honest AESM request fits (at most 1,671 bytes): one recv.
-constexpr std::size_t kFirstRead = 2048;
+// Newcomers taken in one round.
+constexpr int kAcceptsARound = 64;
+constexpr int kEventsARound = 256;
+// A connection that waits for a reply is told to epoll only after this time: most quotes are made sooner. Until then it
+// is not noticed that its client is gone.
+constexpr auto kUnwatched = 1ms;
+// After accept() failed for want of descriptors or memory.
+constexpr auto kAcceptPause = 100ms;
 
-auto outcome(error_code& error) { return asio::redirect_error(asio::use_awaitable, error); }
-
-// Why a frame was not answered; `word` is the metric's label.
-struct Rejection {
-  const char* word;
-  const char* text;
-};
-constexpr Rejection kTooLong{"too_long", "longer than the limit"}, kCutOff{"cut_off", "cut off"},
-    kTooSlow{"too_slow", "not complete in time"}, kNotARequest{"not_a_request", "not a request"},
-    kNotTaken{"reply_not_taken", "the reply was not taken in time"};
-
-// One client. Runs in its own strand, so nothing in here is locked.
-class Connection : public std::enable_shared_from_this<Connection> {
+// What other threads have for the server's thread. Shared with the handler, which may be later than the server's end.
+class Mailbox {
  public:
-  explicit Connection(stream_protocol::socket socket)
-      : socket_(std::move(socket)), timer_(socket_.get_executor()), peer_(peer_of(socket_.native_handle())) {}
+  using Reply = std::pair<Ticket, std::optional<Bytes>>;
 
-  const Peer& peer() const { return peer_; }
+  Mailbox() : bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
-  // From now on, what is going on may take this long.
-  void deadline(std::chrono::milliseconds in) {
-    late_ = false;
-    timer_.expires_after(in);
-    timer_.async_wait([self = shared_from_this()](error_code error) {
-      if (error || self->timer_.expiry() > steady_clock::now()) return;  // moved on meanwhile
-      self->late_ = true;
-      error_code ignored;
-      self->socket_.cancel(ignored);
-    });
+  int bell() const { return bell_.get(); }
+  // Wakes the server's thread. The bell is watched for edges, so it is never read.
+  void ring() {
+    std::uint64_t one = 1;
+    [[maybe_unused]] auto written = ::write(bell_.get(), &one, sizeof one);
   }
-  bool late() const { return late_; }
-  void finish() { timer_.cancel(); }
-
-  // Reads until at least `size` bytes are there; false: the peer closed, broke off or was too slow.
-  awaitable<bool> fill(std::size_t size) {
-    error_code error;
-    if (buffer_.size() < size) buffer_.resize(size);
-    while (have_ < size) {
-      have_ += co_await socket_.async_read_some(asio::buffer(buffer_.data() + have_, buffer_.size() - have_),
-                                                outcome(error));
-      if (error) co_return false;
+  void put(Ticket ticket, std::optional<Bytes> reply) {
+    bool first = false;
+    {
+      std::lock_guard lock(mutex_);
+      first = replies_.empty();
+      replies_.emplace_back(ticket, std::move(reply));
+      any_.store(true, std::memory_order_release);
     }
-    co_return true;
+    if (first) ring();
   }
-  std::size_t have() const { return have_; }
-  ByteView frame(std::size_t size) const { return ByteView(buffer_).subspan(kHeader, size); }
-  std::uint32_t announced() const { return base::load_le32(buffer_.data()); }
-
-  // Forgets the frame that was answered; what was read beyond it is the beginning of the next.
-  void consume(std::size_t size) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(kHeader + size),
-              buffer_.begin() + static_cast<std::ptrdiff_t>(have_), buffer_.begin());
-    have_ -= kHeader + size;
-  }
-
-  awaitable<bool> send(const Bytes& reply) {
-    Bytes framed(kHeader + reply.size());
-    base::store_le32(framed.data(), static_cast<std::uint32_t>(reply.size()));
-    std::copy(reply.begin(), reply.end(), framed.begin() + kHeader);
-    error_code error;
-    co_await asio::async_write(socket_, asio::buffer(framed), outcome(error));
-    co_return !error;
+  std::vector<Reply> take() {
+    if (!any_.load(std::memory_order_acquire)) return {};
+    std::lock_guard lock(mutex_);
+    any_.store(false, std::memory_order_relaxed);
+    return std::exchange(replies_, {});
   }
 
  private:
-  stream_protocol::socket socket_;
-  asio::steady_timer timer_;
-  Peer peer_;
-  bool late_ = false;
-  Bytes buffer_ = Bytes(kFirstRead);
-  std::size_t have_ = 0;
+  base::UniqueFd bell_;
+  std::mutex mutex_;
+  std::vector<Reply> replies_;
+  std::atomic<bool> any_ = false;
 };
 
-class Server final : public FrameServer {
+class Server final : public FrameServer, private Wire {
  public:
-  Server(int threads, Limits limits, Handler handler, base::Metrics& metrics)
-      : limits_(limits), handler_(std::move(handler)), metrics_(metrics), io_(threads) {}
-
-  ~Server() override {
-    io_.stop();
-    for (std::thread& thread : threads_) thread.join();
+  Server(base::UniqueFd listener, const FrameLimits& limits, FrameHandler& handler, base::Metrics& metrics)
+      : max_connections_(limits.max_connections),
+        listener_(std::move(listener)),
+        poller_(::epoll_create1(EPOLL_CLOEXEC)),
+        handler_(handler),
+        desk_(limits, handler, *this, metrics) {
+    handler.attach([mail = mail_](Ticket ticket, std::optional<Bytes> reply) { mail->put(ticket, std::move(reply)); });
   }
 
-  Result<> start(base::UniqueFd listener, int threads) {
-    error_code error;
-    acceptor_.assign(stream_protocol(), listener.get(), error);
-    if (error) return Error(ErrorKind::kInternal, "cannot serve the socket: " + error.message());
-    listener.release();
-    acceptor_.non_blocking(true, error);
-    asio::co_spawn(accepting_, accept(), [](std::exception_ptr failure) {
-      if (failure) std::rethrow_exception(failure);  // nothing in it throws but for want of memory
-    });
-    running_ = threads;
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
+  ~Server() override {
+    stop_ = true;
+    mail_->ring();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Result<> start() {
+    if (!poller_ || mail_->bell() < 0) return base::errno_error(errno, "cannot make an epoll and an event descriptor");
+    int flags = ::fcntl(listener_.get(), F_GETFL);
+    if (::fcntl(listener_.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+      return base::errno_error(errno, "cannot serve the socket");
+    ENCLAYER_CHECK(control(EPOLL_CTL_ADD, mail_->bell(), EPOLLIN | EPOLLET, &mail_));
+    ENCLAYER_CHECK(control(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, &listener_));
+    listening_ = true;
+    thread_ = std::thread([this] { run(); });
     return {};
   }
 
   void drain() override {
-    asio::post(accepting_, [this] {
-      draining_ = true;
-      error_code ignored;
-      acceptor_.cancel(ignored);
-    });
+    drain_ = true;
+    mail_->ring();
   }
 
   bool wait_drained(std::chrono::milliseconds timeout) override {
     std::unique_lock lock(mutex_);
-    return ended_.wait_for(lock, timeout, [this] { return running_ == 0; });
+    return ended_.wait_for(lock, timeout, [this] { return over_; });
   }
 
  private:
-  // The io_context runs out of work when nothing listens and no connection is left.
-  void run() {
-    io_.run();
-    std::lock_guard lock(mutex_);
-    if (--running_ == 0) ended_.notify_all();
+  Result<> control(int operation, int fd, std::uint32_t events, void* what) {
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = what;
+    if (::epoll_ctl(poller_.get(), operation, fd, &event) != 0) return base::errno_error(errno, "epoll_ctl");
+    return {};
   }
 
-  awaitable<void> accept() {
-    error_code error;
+  // --- Wire ---
+
+  long receive(Connection& from, std::span<std::uint8_t> into) override {
     while (true) {
-      if (open_ >= limits_.max_connections) {
-        if (auto more = budget_.take(steady_clock::now()))
-          log::warn("connections wait, all are taken",
-                    {{"open", limits_.max_connections}, {"not_logged_before", *more}});
-        room_.expires_at(steady_clock::time_point::max());
-        co_await room_.async_wait(outcome(error));
-        continue;
-      }
-      asio::any_io_executor strand = asio::make_strand(io_);
-      stream_protocol::socket socket(strand);
-      if (draining_) {
-        acceptor_.accept(socket, error);
-        if (error == asio::error::would_block) break;  // the queue is empty
-      } else {
-        co_await acceptor_.async_accept(socket, outcome(error));
-      }
-      if (!error) {
-        open(std::move(socket));
-      } else if (error != asio::error::operation_aborted) {
-        // Out of descriptors, most likely: let connections end before the next try.
-        if (auto more = budget_.take(steady_clock::now()))
-          log::error("cannot accept a connection", {{"reason", error.message()}, {"not_logged_before", *more}});
-        room_.expires_after(std::chrono::milliseconds(100));
-        co_await room_.async_wait(outcome(error));
-      }
-    }
-    acceptor_.close(error);
-  }
-
-  void open(stream_protocol::socket socket) {
-    ++open_;
-    connections_total_.add();
-    connections_open_.add();
-    auto executor = socket.get_executor();
-    auto connection = std::make_shared<Connection>(std::move(socket));
-    asio::co_spawn(executor, serve(connection), [this, connection](std::exception_ptr failure) {
-      connection->finish();
-      connections_open_.add(-1);
-      --open_;
-      asio::post(accepting_, [this] { room_.cancel(); });
-      if (failure) log::error("connection dropped by a failure of ours", {{"peer_pid", connection->peer().pid}});
-    });
-  }
-
-  awaitable<void> serve(std::shared_ptr<Connection> connection) {
-    for (bool first = true;; first = false) {
-      if (!first && connection->have() == 0) {
-        // Silence is an end like any other. What the kernel already holds is still read when there is no time left.
-        connection->deadline(draining_ ? std::chrono::milliseconds(0) : limits_.idle);
-        if (!co_await connection->fill(1)) co_return;
-      }
-      connection->deadline(limits_.read);
-      bool whole = co_await connection->fill(kHeader);
-      if (!whole && connection->have() == 0 && !connection->late()) co_return;  // closed without a word
-      std::uint32_t size = 0;
-      if (whole) {
-        size = connection->announced();
-        if (size > limits_.max_frame) co_return reject(kTooLong, *connection, size);
-        whole = co_await connection->fill(kHeader + size);
-      }
-      if (!whole) co_return reject(connection->late() ? kTooSlow : kCutOff, *connection, size);
-
-      std::optional<Bytes> reply = handler_(connection->frame(size), connection->peer());
-      if (!reply) co_return reject(kNotARequest, *connection, size);
-      connection->consume(size);
-      connection->deadline(limits_.write);
-      if (!co_await connection->send(*reply)) {
-        if (connection->late()) reject(kNotTaken, *connection, size);
-        co_return;
-      }
+      ssize_t size = ::recv(from.fd, into.data(), into.size(), MSG_DONTWAIT);
+      if (size >= 0) return size;
+      if (errno != EINTR) return errno == EAGAIN ? kNotNow : kBroken;
     }
   }
-
-  void reject(const Rejection& why, const Connection& connection, std::uint32_t announced) {
-    metrics_.counter(base::metric::kFramesRejected, {{"reason", why.word}}).add();
-    auto more = budget_.take(steady_clock::now());
-    if (!more) return;
-    log::warn("frame rejected", {{"reason", why.text},
-                                 {"announced_bytes", announced},
-                                 {"received_bytes", connection.have()},
-                                 {"peer_uid", connection.peer().uid},
-                                 {"peer_pid", connection.peer().pid},
-                                 {"not_logged_before", *more}});
+  long send(Connection& to, ByteView bytes) override {
+    while (true) {
+      ssize_t size = ::send(to.fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (size >= 0) return size;
+      if (errno != EINTR) return errno == EAGAIN ? kNotNow : kBroken;
+    }
+  }
+  void close(Connection& connection) override {
+    ::close(connection.fd);  // takes it out of epoll too
+    connection.fd = -1;
   }
 
-  const Limits limits_;
-  const Handler handler_;
-  base::Metrics& metrics_;
-  base::Counter& connections_total_ = metrics_.counter(base::metric::kConnections);
-  base::Gauge& connections_open_ = metrics_.gauge(base::metric::kConnectionsOpen);
+  // --- The thread ---
+
+  void run() {
+    std::vector<epoll_event> events(kEventsARound);
+    while (!stop_) {
+      int ready = ::epoll_wait(poller_.get(), events.data(), kEventsARound, pause());
+      now_ = steady_clock::now();
+      bool knocked = false;
+      for (int i = 0; i < ready; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        if (event.data.ptr == &listener_) {
+          knocked = true;
+        } else if (event.data.ptr != &mail_) {
+          auto& connection = *static_cast<Connection*>(event.data.ptr);
+          if ((event.events & (EPOLLHUP | EPOLLERR)) != 0)
+            desk_.hung_up(connection, now_);
+          else
+            serve(connection);
+        }
+      }
+      for (auto& [ticket, reply] : mail_->take())
+        if (Connection* connection = desk_.replied(ticket, std::move(reply), now_)) serve(*connection);
+      for (Connection* connection : desk_.expire(now_)) serve(*connection);
+      go_on();
+      if (drain_ && !draining_) {
+        draining_ = true;
+        for (Connection* connection : desk_.drain()) serve(*connection);
+      }
+      if (knocked || draining_) accept();
+      handler_.begin();
+      listen();
+      forget_closed();
+      if (draining_ && !listener_ && desk_.open_connections() == 0) break;
+    }
+    desk_.close_all(now_);
+    std::lock_guard lock(mutex_);
+    over_ = true;
+    ended_.notify_all();
+  }
+
+  // How long epoll may wait, in milliseconds.
+  int pause() const {
+    if (!unfinished_.empty()) return 0;
+    std::optional<Moment> next = desk_.next_deadline();
+    if (!unwatched_.empty()) next = std::min(next.value_or(Moment::max()), now_ + kUnwatched);
+    if (listen_again_ > now_) next = std::min(next.value_or(Moment::max()), listen_again_);
+    if (!next) return -1;
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - now_);
+    return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
+  }
+
+  void serve(Connection& connection) {
+    if (desk_.serve(connection, now_) == FrameDesk::Next::kEvent)
+      watch(connection);
+    else if (!std::exchange(connection.unfinished, true))
+      unfinished_.push_back(&connection);
+  }
+
+  // What the last round left. Who was answered has had time to close.
+  void go_on() {
+    std::swap(unfinished_, last_round_);
+    for (Connection* connection : last_round_) {
+      connection->unfinished = false;
+      serve(*connection);
+    }
+    last_round_.clear();
+    std::swap(unwatched_, last_round_);
+    for (Connection* connection : last_round_) {
+      connection->unwatched = false;
+      watch(*connection);
+    }
+    last_round_.clear();
+  }
+
+  void forget_closed() {
+    auto closed = [](const Connection* c) { return c->session.state() == FrameSession::State::kClosed; };
+    std::erase_if(unfinished_, closed);
+    std::erase_if(unwatched_, closed);
+    desk_.forget_closed();
+  }
+
+  // From now on, epoll tells what happens to the connection. For edges: when something happens, all of it is taken.
+  void watch(Connection& connection) {
+    auto state = connection.session.state();
+    if (state == FrameSession::State::kClosed) return;
+    if (connection.watched == 0 && state == FrameSession::State::kWaiting && now_ - connection.since < kUnwatched) {
+      if (!std::exchange(connection.unwatched, true)) unwatched_.push_back(&connection);
+      return;
+    }
+    // Room to write is an event at every reply that is taken: only who once had to wait for it hears of it.
+    int events = EPOLLIN | EPOLLRDHUP | static_cast<int>(EPOLLET) |
+                 (state == FrameSession::State::kWriting ? EPOLLOUT : connection.watched & EPOLLOUT);
+    if (events == connection.watched) return;
+    int operation = connection.watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    if (!control(operation, connection.fd, static_cast<std::uint32_t>(events), &connection)) {
+      connection.session.close();  // no memory in the kernel
+      desk_.serve(connection, now_);
+      return;
+    }
+    connection.watched = events;
+  }
+
+  void accept() {
+    bool empty = false;
+    for (int i = 0; i < kAcceptsARound && !empty && listener_; ++i) {
+      if (!desk_.has_room()) {
+        if (auto more = budget_.take(now_))
+          log::warn("connections wait, all are taken and none can be dropped",
+                    {{"open", max_connections_}, {"not_logged_before", *more}});
+        return stop_listening(now_);
+      }
+      int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      if (fd >= 0) {
+        Connection& connection = desk_.open(fd, peer_of(fd), now_);
+        serve(connection);
+      } else if (errno == EAGAIN) {
+        empty = true;
+      } else if (errno != EINTR && errno != ECONNABORTED) {
+        if (auto more = budget_.take(now_))
+          log::error("cannot accept a connection",
+                     {{"reason", base::errno_error(errno, "accept").message()}, {"not_logged_before", *more}});
+        return stop_listening(now_ + kAcceptPause);
+      }
+    }
+    if (draining_ && empty) {
+      listener_.reset();
+      listening_ = false;
+    }
+  }
+
+  void stop_listening(Moment until) {
+    listen_again_ = until;
+    if (listening_ && control(EPOLL_CTL_DEL, listener_.get(), 0, nullptr)) listening_ = false;
+  }
+  void listen() {
+    if (listening_ || !listener_ || now_ < listen_again_ || !desk_.has_room()) return;
+    if (control(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, &listener_)) listening_ = true;
+  }
+
+  const std::size_t max_connections_;
+  base::UniqueFd listener_;
+  base::UniqueFd poller_;
+  std::shared_ptr<Mailbox> mail_ = std::make_shared<Mailbox>();
+  FrameHandler& handler_;
+  FrameDesk desk_;
   base::LogBudget budget_;
 
-  asio::io_context io_;
-  asio::any_io_executor accepting_ = asio::make_strand(io_);
-  stream_protocol::acceptor acceptor_{accepting_};
-  asio::steady_timer room_{accepting_};  // cancelled when a connection ends
-  std::atomic<int> open_ = 0;
-  std::atomic<bool> draining_ = false;
+  Moment now_ = steady_clock::now();
+  std::vector<Connection*> unfinished_;  // to be served again in the next round
+  std::vector<Connection*> unwatched_;   // wait for a reply, and epoll does not know them yet
+  std::vector<Connection*> last_round_;
+  bool listening_ = false, draining_ = false;
+  Moment listen_again_{};
 
+  std::atomic<bool> stop_ = false, drain_ = false;
   std::mutex mutex_;
   std::condition_variable ended_;
-  int running_ = 0;  // threads
-  std::vector<std::thread> threads_;
+  bool over_ = false;
+  std::thread thread_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<FrameServer>> FrameServer::start(base::UniqueFd listener, int threads, Limits limits,
-                                                        Handler handler, base::Metrics& metrics) {
-  auto server = std::make_unique<Server>(threads, limits, std::move(handler), metrics);
-  ENCLAYER_CHECK(server->start(std::move(listener), threads));
+Result<std::unique_ptr<FrameServer>> FrameServer::start(base::UniqueFd listener, const FrameLimits& limits,
+                                                        FrameHandler& handler, base::Metrics& metrics) {
+  auto server = std::make_unique<Server>(std::move(listener), limits, handler, metrics);
+  ENCLAYER_CHECK(server->start());
   return std::unique_ptr<FrameServer>(std::move(server));
 }
 

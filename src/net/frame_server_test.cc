@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <mutex>
 #include <thread>
 
+#include "fake/frame_answers.h"
 #include "fake/raw_client.h"
 #include "fake/temp_folder.h"
 #include "net/frame_client.h"
@@ -22,16 +24,8 @@ Bytes bytes(std::string_view text) { return Bytes(text.begin(), text.end()); }
 // Echoes a frame; "close" gets no reply, "big" gets 60,000 bytes.
 class FrameServerTest : public testing::Test {
  protected:
-  void start(FrameServer::Limits limits = {}) {
-    auto started = FrameServer::start(
-        listen_at(path_).value(), 2, limits,
-        [this](ByteView frame, const Peer& peer) -> std::optional<Bytes> {
-          last_pid_ = peer.pid;
-          if (base::as_text(frame) == "close" || frame.empty()) return std::nullopt;
-          if (base::as_text(frame) == "big") return Bytes(60'000, 'b');
-          return Bytes(frame.begin(), frame.end());
-        },
-        metrics_);
+  void start(FrameLimits limits = {}) {
+    auto started = FrameServer::start(listen_at(path_).value(), limits, answers_, metrics_);
     ASSERT_TRUE(started);
     server_ = std::move(*started);
   }
@@ -57,6 +51,14 @@ class FrameServerTest : public testing::Test {
   std::filesystem::path path_ = folder_.path() / "socket";
   base::Metrics metrics_;
   std::atomic<pid_t> last_pid_ = 0;
+  std::mutex hold_;
+  fake::FrameAnswers answers_{[this](ByteView frame, const Peer& peer) -> std::optional<Bytes> {
+    last_pid_ = peer.pid;
+    if (base::as_text(frame) == "hold") std::lock_guard wait(hold_);
+    if (base::as_text(frame) == "close" || frame.empty()) return std::nullopt;
+    if (base::as_text(frame) == "big") return Bytes(60'000, 'b');
+    return Bytes(frame.begin(), frame.end());
+  }};
   std::unique_ptr<FrameServer> server_;
 };
 
@@ -182,15 +184,13 @@ TEST_F(FrameServerTest, client_that_takes_no_replies_is_closed) {
   expect_served();
 }
 
-TEST_F(FrameServerTest, connections_beyond_the_limit_wait_for_a_place) {
+TEST_F(FrameServerTest, silent_connections_give_way_to_those_who_ask) {
   start({.max_connections = 2, .read = 60s});
-  auto first = std::make_unique<RawClient>(path_);
-  auto second = std::make_unique<RawClient>(path_);
+  RawClient first(path_), second(path_);
   EXPECT_TRUE(metric_becomes("enclayer_connections_open 2"));
-  RawClient third(path_);
-  ASSERT_TRUE(third.send_frame(bytes("waits")));
-  first.reset();
-  EXPECT_EQ(third.receive_frame(), bytes("waits"));
+  expect_served();
+  EXPECT_TRUE(first.closed_by_server());
+  EXPECT_TRUE(metric_becomes("enclayer_connections_evicted_total 1"));
 }
 
 TEST_F(FrameServerTest, many_clients_at_once_are_all_served) {
@@ -205,16 +205,21 @@ TEST_F(FrameServerTest, many_clients_at_once_are_all_served) {
 }
 
 TEST_F(FrameServerTest, drain_serves_what_was_begun_and_what_is_in_the_queue) {
-  start({.max_connections = 2, .idle = 200ms});
+  start({.idle = 60s});
   RawClient idle(path_), begun(path_);
   ASSERT_TRUE(idle.send_frame(bytes("first")));
   ASSERT_TRUE(idle.receive_frame());
   ASSERT_TRUE(begun.send({5, 0, 0, 0, 'h'}));
   EXPECT_TRUE(metric_becomes("enclayer_connections_open 2"));
+  auto& in_handler = hold_;
+  in_handler.lock();  // so that the server's thread takes nobody from the queue
+  ASSERT_TRUE(idle.send_frame(bytes("hold")));
   RawClient queued(path_);  // connected, as far as the kernel is concerned, but not accepted
   ASSERT_TRUE(queued.send_frame(bytes("queued")));
 
   server_->drain();
+  in_handler.unlock();
+  EXPECT_EQ(idle.receive_frame(), bytes("hold"));
   EXPECT_FALSE(server_->wait_drained(0ms));
   ASSERT_TRUE(begun.send({'e', 'l', 'l', 'o'}));
   EXPECT_EQ(begun.receive_frame(), bytes("hello"));

@@ -8,6 +8,7 @@
 
 #include "aesm/service.h"
 #include "base/bytes.h"
+#include "fake/frame_answers.h"
 #include "fake/process.h"
 #include "fake/quote_source.h"
 #include "fake/temp_folder.h"
@@ -36,14 +37,14 @@ class QuoteCommandTest : public testing::Test {
   }
   // An AESM service in this process, whose quotes come from `source_`.
   void start_fake_service() {
-    server_ = net::FrameServer::start(
-                  net::listen_at(socket_).value(), 1, {},
-                  [this](ByteView request, const net::Peer&) -> std::optional<Bytes> {
-                    auto answer = aesm::Service(source_).answer(request);
-                    return answer ? std::optional(answer->reply) : std::nullopt;
-                  },
-                  metrics_)
-                  .value();
+    start_service([this](ByteView request, const net::Peer&) -> std::optional<Bytes> {
+      auto answer = aesm::Service(source_).answer(request);
+      return answer ? std::optional(answer->reply) : std::nullopt;
+    });
+  }
+  void start_service(fake::FrameAnswers::Function answers) {
+    answers_ = std::make_unique<fake::FrameAnswers>(std::move(answers));
+    server_ = net::FrameServer::start(net::listen_at(socket_).value(), {}, *answers_, metrics_).value();
   }
   Finished enclayer(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), ENCLAYER_BIN_DIR "/enclayer");
@@ -65,6 +66,7 @@ class QuoteCommandTest : public testing::Test {
   std::unique_ptr<fake::Process> helper_;
   fake::QuoteSource source_;
   base::Metrics metrics_;
+  std::unique_ptr<fake::FrameAnswers> answers_;
   std::unique_ptr<net::FrameServer> server_;
 };
 
@@ -137,13 +139,7 @@ TEST_F(QuoteCommandTest, service_that_lies_about_its_quote_is_caught) {
 }
 
 TEST_F(QuoteCommandTest, service_that_speaks_rubbish_is_2) {
-  server_ = net::FrameServer::start(
-                net::listen_at(socket_).value(), 1, {},
-                [](ByteView, const net::Peer&) -> std::optional<Bytes> {
-                  return Bytes{0xff, 0xff};
-                },
-                metrics_)
-                .value();
+  start_service([](ByteView, const net::Peer&) -> std::optional<Bytes> { return Bytes{0xff, 0xff}; });
   EXPECT_EQ(quote().exit_code, 2);
 }
 

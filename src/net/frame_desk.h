@@ -1,0 +1,179 @@
+// All conversations of a frame server: who is served, who waits how long, and who gives way when all places are taken.
+// Everything but the sockets, the clock and the waiting, which the server (frame_server.h) or a test brings: so all of
+// it can be tested and fuzzed byte by byte. Used by one thread.
+//
+//   a frame has to be complete within 5 s, a connection may be silent for 2 s between two of them, a reply has to be
+//   taken within 5 s, a deferred one to be made within 12 s
+//   each of these times is the same for everybody, so a list for each state is in the order of its deadlines
+//
+// When all places are taken and somebody knocks, a connection is closed that costs its client least: one that has said
+// nothing yet, then one between two frames, then one in the middle of a frame, then one that does not take its reply;
+// of these, one of whoever holds the most connections, and the oldest of them. Who waits for a reply keeps the place.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <list>
+#include <optional>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "base/log_budget.h"
+#include "base/metrics.h"
+#include "net/frame_session.h"
+#include "net/unix_socket.h"
+
+namespace enclayer::net {
+
+using Moment = std::chrono::steady_clock::time_point;
+
+// A frame whose reply comes later. Never used twice.
+using Ticket = std::uint64_t;
+
+// Who is at the other end. `holder` says whose share of the places it uses, as FrameHandler::holder() told.
+struct Client {
+  Peer peer;
+  std::uint64_t holder = 0;
+};
+
+// What becomes of a frame: a reply, a reply later, or none, and then the connection is closed.
+struct Later {};
+struct NoReply {};
+using FrameOutcome = std::variant<Bytes, Later, NoReply>;
+
+// Answers frames. Called on the server's thread, by which everybody is served: nothing in here may wait.
+class FrameHandler {
+ public:
+  // Replies to a frame that was put off; nullopt closes the connection. From any thread, at any time, also when client
+  // or server have gone.
+  using Replies = std::function<void(Ticket, std::optional<Bytes>)>;
+
+  virtual ~FrameHandler() = default;
+
+  // Before the first frame.
+  virtual void attach(Replies replies) = 0;
+
+  virtual FrameOutcome frame(ByteView frame, const Client& client, Ticket ticket) = 0;
+
+  // All frames that are here now have been handed in: what was put off may begin. One call for many frames, because
+  // waking a thread costs more than a request.
+  virtual void begin() {}
+
+  // The ticket's time is up. The reply that says so; nullopt: it is being made, and is waited for.
+  virtual std::optional<Bytes> overdue(Ticket ticket) = 0;
+
+  // The ticket's client is gone, nobody waits for the reply.
+  virtual void abandoned(Ticket ticket) = 0;
+
+  // Connections with the same holder share what one may hold. By default the process, or the user where the process is
+  // hidden in a pid namespace of its own.
+  virtual std::uint64_t holder(const Peer& peer);
+};
+
+struct FrameLimits {
+  std::uint32_t max_frame = 64 << 10;  // bytes
+  std::size_t max_connections = 1024;
+  std::size_t max_buffered = 4U << 20;  // bytes of unfinished frames and replies, all connections together
+  std::chrono::milliseconds read{5000}, idle{2000}, write{5000}, answer{12'000};
+};
+
+struct Connection {
+  int fd = -1;
+  Client client;
+  FrameSession session;
+
+  // The desk's own.
+  std::list<Connection>::iterator self{};
+  FrameSession::State listed{};
+  Moment since{};  // when it came into this state
+  std::uint64_t frames = 0;
+  std::size_t buffered = 0;
+  Ticket ticket = 0;  // 0: none is out
+  bool hung_up = false;
+
+  // The server's own.
+  int watched = 0;  // the events that epoll tells of
+  bool unfinished = false, unwatched = false;
+};
+
+// The sockets, as the desk sees them.
+class Wire {
+ public:
+  static constexpr long kNotNow = -1, kBroken = -2;
+
+  virtual ~Wire() = default;
+  virtual long receive(Connection& from, std::span<std::uint8_t> into) = 0;  // bytes; 0: the client sends no more
+  virtual long send(Connection& to, ByteView bytes) = 0;                     // bytes
+  virtual void close(Connection& connection) = 0;
+};
+
+class FrameDesk {
+ public:
+  // All of them outlive it. Counts in `metrics` the connections and the frames that were rejected.
+  FrameDesk(const FrameLimits& limits, FrameHandler& handler, Wire& wire, base::Metrics& metrics);
+
+  // Whether there is a place, or somebody who gives way.
+  bool has_room() const;
+
+  // A new client, to be served with serve(). Somebody gives way if need be.
+  Connection& open(int fd, const Peer& peer, Moment now);
+
+  // Goes on with a connection as far as its socket and its turn allow. kNow: there is more to do at once, but others
+  // should have their turn. kAfterReply: it was answered and its socket not looked at since; most clients close now.
+  enum class Next { kEvent, kNow, kAfterReply };
+  Next serve(Connection& connection, Moment now);
+
+  // The client can neither send nor receive any more. What it said before is still looked at.
+  void hung_up(Connection& connection, Moment now);
+
+  // The connection that waited for it, to be served; null when it is gone.
+  Connection* replied(Ticket ticket, std::optional<Bytes> reply, Moment now);
+
+  // Ends what has taken too long. Gives the connections that are to be served now, because they got a reply by it.
+  std::vector<Connection*> expire(Moment now);
+  std::optional<Moment> next_deadline() const;
+
+  // From now on, who is between two frames and has sent no other is closed. Gives those who have to be served for it.
+  std::vector<Connection*> drain();
+
+  // The end: everybody is closed.
+  void close_all(Moment now);
+
+  std::size_t open_connections() const { return open_; }
+
+  // A connection that was closed stays where it is, in state kClosed, until this is called.
+  void forget_closed();
+
+ private:
+  using State = FrameSession::State;
+  static constexpr std::size_t kStates = 6;
+
+  std::list<Connection>& list(State state) { return lists_[static_cast<std::size_t>(state)]; }
+  const std::list<Connection>& list(State state) const { return lists_[static_cast<std::size_t>(state)]; }
+  std::chrono::milliseconds limit(State state) const;
+  Connection* who_gives_way(std::initializer_list<State> among) const;
+  void give_way(Connection& connection, Moment now);
+  void update(Connection& connection, Moment now);
+  void report(const Connection& connection, Rejection why, Moment now);
+
+  const FrameLimits limits_;
+  FrameHandler& handler_;
+  Wire& wire_;
+  base::Metrics& metrics_;
+  base::Counter& connections_total_;
+  base::Counter& evicted_;
+  base::Gauge& connections_open_;
+  base::LogBudget budget_;
+
+  std::array<std::list<Connection>, kStates> lists_;
+  std::unordered_map<std::uint64_t, std::size_t> held_;  // connections of each holder
+  std::unordered_map<Ticket, Connection*> tickets_;
+  Ticket last_ticket_ = 0;
+  std::size_t open_ = 0, buffered_ = 0;
+  bool draining_ = false;
+  Bytes scratch_;
+};
+
+}  // namespace enclayer::net

@@ -1,0 +1,306 @@
+// The frame server's rules, without sockets and with a clock of the test's own.
+#include "net/frame_desk.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.h"
+
+namespace enclayer::net {
+namespace {
+
+using namespace std::chrono_literals;
+using State = FrameSession::State;
+using Next = FrameDesk::Next;
+
+Bytes framed(std::string_view content) {
+  Bytes out(4);
+  base::store_le32(out.data(), static_cast<std::uint32_t>(content.size()));
+  base::append(out, base::as_bytes(content));
+  return out;
+}
+
+// Sockets as byte strings, and a handler that answers in capitals; "later" is put off, "what?" has no reply.
+class FrameDeskTest : public testing::Test, public Wire, public FrameHandler {
+ protected:
+  struct End {
+    Bytes to_server, to_client;
+    bool ended = false, closed = false;
+    std::size_t room = 1 << 20;  // bytes that the client's end still takes
+  };
+
+  long receive(Connection& from, std::span<std::uint8_t> into) override {
+    End& end = ends_[from.fd];
+    if (end.to_server.empty()) return end.ended ? 0 : kNotNow;
+    std::size_t size = std::min(into.size(), end.to_server.size());
+    std::copy_n(end.to_server.begin(), size, into.begin());
+    end.to_server.erase(end.to_server.begin(), end.to_server.begin() + static_cast<std::ptrdiff_t>(size));
+    return static_cast<long>(size);
+  }
+  long send(Connection& to, ByteView bytes) override {
+    End& end = ends_[to.fd];
+    if (end.room == 0) return kNotNow;
+    std::size_t size = std::min(bytes.size(), end.room);
+    base::append(end.to_client, bytes.first(size));
+    end.room -= size;
+    return static_cast<long>(size);
+  }
+  void close(Connection& connection) override { ends_[connection.fd].closed = true; }
+
+  void attach(Replies) override {}
+  FrameOutcome frame(ByteView frame, const Client&, Ticket ticket) override {
+    if (base::as_text(frame) == "what?") return NoReply{};
+    if (base::as_text(frame) == "later") {
+      tickets_.push_back(ticket);
+      return Later{};
+    }
+    Bytes reply(frame.begin(), frame.end());
+    for (auto& letter : reply) letter = static_cast<std::uint8_t>(std::toupper(letter));
+    return reply;
+  }
+  std::optional<Bytes> overdue(Ticket) override {
+    if (being_made_) return std::nullopt;
+    return Bytes{'n', 'o'};
+  }
+  void abandoned(Ticket ticket) override { abandoned_.push_back(ticket); }
+
+  void start(FrameLimits limits) { desk_ = std::make_unique<FrameDesk>(limits, *this, *this, metrics_); }
+  Connection& open(pid_t pid = 1) { return desk_->open(++last_fd_, {0, 0, pid}, now_); }
+  Next say(Connection& connection, ByteView bytes) {
+    base::append(ends_[connection.fd].to_server, bytes);
+    return desk_->serve(connection, now_);
+  }
+  Next say(Connection& connection, std::string_view frame) { return say(connection, framed(frame)); }
+  End& end_of(const Connection& connection) { return ends_[connection.fd]; }
+  bool closed(const Connection& connection) { return connection.session.state() == State::kClosed; }
+  std::string rejections() {
+    std::string page = metrics_.text(), out;
+    std::size_t at = 0;
+    while ((at = page.find("rejected_total{reason=\"", at)) != std::string::npos)
+      out += page.substr(at + 23, page.find('\n', at) - at - 23) + " ", ++at;
+    return out;
+  }
+
+  Moment now_{std::chrono::hours(1)};
+  base::Metrics metrics_;
+  std::map<int, End> ends_;
+  int last_fd_ = 0;
+  std::vector<Ticket> tickets_, abandoned_;
+  bool being_made_ = false;
+  std::unique_ptr<FrameDesk> desk_ = std::make_unique<FrameDesk>(FrameLimits{}, *this, *this, metrics_);
+};
+
+TEST_F(FrameDeskTest, frame_is_answered_and_the_connection_is_looked_at_again) {
+  Connection& client = open();
+  EXPECT_EQ(desk_->serve(client, now_), Next::kEvent) << "it has said nothing yet";
+  EXPECT_EQ(say(client, "hello"), Next::kAfterReply);
+  EXPECT_EQ(end_of(client).to_client, framed("HELLO"));
+  EXPECT_EQ(desk_->serve(client, now_), Next::kEvent);
+  EXPECT_EQ(client.session.state(), State::kIdle);
+}
+
+TEST_F(FrameDeskTest, deadlines_are_those_of_the_state_and_come_in_order) {
+  Connection &silent = open(), &reading = open(), &idle = open();
+  say(reading, Bytes{5, 0, 0, 0, 'h'});
+  say(idle, "hello");
+  EXPECT_EQ(desk_->next_deadline(), now_ + 2s);
+  now_ += 1999ms;
+  desk_->expire(now_);
+  EXPECT_FALSE(closed(idle));
+  now_ += 1ms;
+  desk_->expire(now_);
+  EXPECT_TRUE(closed(idle));
+  EXPECT_EQ(rejections(), "") << "silence between frames is no offence";
+  EXPECT_EQ(desk_->next_deadline(), now_ + 3s);
+  now_ += 2s;
+  say(reading, Bytes{'e'});
+  now_ += 1s;
+  desk_->expire(now_);
+  EXPECT_TRUE(closed(silent));
+  EXPECT_TRUE(closed(reading)) << "a byte now and then must not renew the deadline";
+  EXPECT_EQ(rejections(), "too_slow\"} 2 ");
+  EXPECT_EQ(desk_->next_deadline(), std::nullopt);
+}
+
+TEST_F(FrameDeskTest, each_frame_has_a_deadline_of_its_own) {
+  Connection& client = open();
+  for (int i = 0; i < 5; ++i) {
+    now_ += 4s;
+    desk_->expire(now_);
+    Bytes whole_and_begun = i == 0 ? framed("one") : Bytes{'n', 'e'};
+    base::append(whole_and_begun, Bytes{3, 0, 0, 0, 'o'});
+    while (say(client, whole_and_begun) != Next::kEvent) whole_and_begun.clear();
+    EXPECT_FALSE(closed(client));
+  }
+}
+
+TEST_F(FrameDeskTest, client_that_does_not_take_its_reply_is_closed_in_time) {
+  Connection& client = open();
+  end_of(client).room = 5;
+  say(client, "hello");
+  EXPECT_EQ(client.session.state(), State::kWriting);
+  end_of(client).room = 1;
+  desk_->serve(client, now_ + 4s);
+  desk_->expire(now_ + 5s);
+  EXPECT_TRUE(closed(client));
+  EXPECT_EQ(rejections(), "reply_not_taken\"} 1 ");
+}
+
+TEST_F(FrameDeskTest, deferred_frame_is_answered_when_the_reply_comes) {
+  Connection& client = open();
+  Bytes later_and_more = framed("later");
+  base::append(later_and_more, framed("more"));
+  EXPECT_EQ(say(client, later_and_more), Next::kEvent);
+  EXPECT_TRUE(end_of(client).to_client.empty());
+  EXPECT_EQ(desk_->replied(tickets_.at(0), Bytes{'x'}, now_), &client);
+  desk_->serve(client, now_);
+  Bytes expected = framed("x");
+  base::append(expected, framed("MORE"));
+  EXPECT_EQ(end_of(client).to_client, expected);
+  EXPECT_EQ(desk_->replied(tickets_.at(0), Bytes{'x'}, now_), nullptr) << "a ticket is good for one reply";
+}
+
+TEST_F(FrameDeskTest, client_that_only_shut_down_its_sending_side_keeps_its_turn) {
+  Connection& client = open();
+  end_of(client).ended = true;
+  say(client, "later");
+  EXPECT_EQ(client.session.state(), State::kWaiting);
+  desk_->serve(client, now_);
+  EXPECT_TRUE(abandoned_.empty());
+  desk_->replied(tickets_.at(0), Bytes{'x'}, now_);
+  desk_->serve(client, now_);
+  EXPECT_EQ(end_of(client).to_client, framed("x"));
+  desk_->serve(client, now_);
+  EXPECT_TRUE(closed(client));
+}
+
+TEST_F(FrameDeskTest, work_of_a_client_that_hung_up_is_given_up) {
+  Connection &waiting = open(), &speaking = open();
+  say(waiting, "later");
+  desk_->hung_up(waiting, now_);
+  EXPECT_TRUE(closed(waiting));
+  EXPECT_EQ(abandoned_, std::vector<Ticket>{tickets_.at(0)});
+  base::append(end_of(speaking).to_server, framed("later"));
+  end_of(speaking).ended = true;
+  desk_->hung_up(speaking, now_);
+  EXPECT_TRUE(closed(speaking));
+  EXPECT_EQ(abandoned_, tickets_);
+  EXPECT_EQ(desk_->replied(tickets_.at(0), Bytes{'x'}, now_), nullptr);
+  EXPECT_EQ(desk_->open_connections(), 0u);
+}
+
+TEST_F(FrameDeskTest, overdue_frame_is_refused_unless_its_reply_is_being_made) {
+  Connection& client = open();
+  say(client, "later");
+  being_made_ = true;
+  now_ += 12s;
+  EXPECT_TRUE(desk_->expire(now_).empty());
+  EXPECT_EQ(client.session.state(), State::kWaiting);
+  being_made_ = false;
+  now_ += 12s;
+  auto to_serve = desk_->expire(now_);
+  ASSERT_EQ(to_serve, std::vector<Connection*>{&client});
+  desk_->serve(client, now_);
+  EXPECT_EQ(end_of(client).to_client, framed("no"));
+}
+
+TEST_F(FrameDeskTest, silent_then_idle_then_unfinished_connections_give_way_the_oldest_first) {
+  start({.max_connections = 4});
+  Connection &reading = open(1), &idle = open(1), &waiting = open(1), &silent = open(1);
+  say(reading, Bytes{1});
+  say(idle, "x");
+  say(waiting, "later");
+  EXPECT_TRUE(desk_->has_room());
+  say(open(2), "later");
+  EXPECT_TRUE(closed(silent));
+  EXPECT_FALSE(closed(idle));
+  say(open(2), "later");
+  EXPECT_TRUE(closed(idle));
+  EXPECT_FALSE(closed(reading));
+  say(open(2), "later");
+  EXPECT_TRUE(closed(reading));
+  EXPECT_FALSE(closed(waiting));
+  EXPECT_FALSE(desk_->has_room()) << "all wait for their replies";
+  EXPECT_EQ(rejections(), "crowded_out\"} 1 ") << "only the one that was in the middle of a frame";
+}
+
+TEST_F(FrameDeskTest, who_holds_most_gives_way_before_who_came_first) {
+  start({.max_connections = 10});
+  Connection& modest = open(7);
+  for (int i = 0; i < 9; ++i) open(8);
+  for (int i = 0; i < 100; ++i) open(9);
+  EXPECT_FALSE(closed(modest));
+  EXPECT_EQ(desk_->open_connections(), 10u);
+}
+
+TEST_F(FrameDeskTest, clients_without_a_visible_process_share_as_their_user_and_are_all_served) {
+  EXPECT_EQ(FrameHandler::holder({1000, 1000, 0}), FrameHandler::holder({1000, 5, 0}));
+  EXPECT_NE(FrameHandler::holder({1000, 1000, 0}), FrameHandler::holder({1001, 1000, 0}));
+  EXPECT_NE(FrameHandler::holder({1000, 1000, 0}), FrameHandler::holder({0, 0, 1000}));
+  start({.max_connections = 2});
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(say(open(0), "hello"), Next::kAfterReply);
+}
+
+TEST_F(FrameDeskTest, unfinished_frames_of_all_together_take_bounded_memory) {
+  start({.max_buffered = 100'000});
+  Bytes most(60'000);
+  base::store_le32(most.data(), 64 << 10);
+  Connection& first = open(1);
+  Connection& honest = open(2);
+  say(honest, Bytes{100, 0, 0, 0, 1});
+  say(first, most);
+  Connection& second = open(1);
+  say(second, most);
+  EXPECT_TRUE(closed(first));
+  EXPECT_FALSE(closed(second));
+  EXPECT_FALSE(closed(honest));
+  EXPECT_EQ(rejections(), "crowded_out\"} 1 ");
+}
+
+TEST_F(FrameDeskTest, one_connection_with_many_frames_lets_others_have_their_turn) {
+  Connection& greedy = open();
+  Bytes many;
+  for (int i = 0; i < 100; ++i) base::append(many, framed("x"));
+  EXPECT_NE(say(greedy, many), Next::kEvent);
+  EXPECT_LT(end_of(greedy).to_client.size(), 20 * framed("x").size());
+  for (int turns = 0; turns < 200 && desk_->serve(greedy, now_) != Next::kEvent; ++turns) {
+  }
+  EXPECT_EQ(end_of(greedy).to_client.size(), 100 * framed("x").size());
+}
+
+TEST_F(FrameDeskTest, draining_answers_what_was_sent_and_closes_the_rest) {
+  Connection &idle = open(), &asked_again = open(), &begun = open(), &waiting = open();
+  say(idle, "x");
+  say(asked_again, "x");
+  say(begun, Bytes{1, 0});
+  say(waiting, "later");
+  base::append(end_of(asked_again).to_server, framed("y"));
+  for (Connection* connection : desk_->drain())
+    while (desk_->serve(*connection, now_) != Next::kEvent) {
+    }
+  EXPECT_TRUE(closed(idle));
+  EXPECT_TRUE(closed(asked_again));
+  EXPECT_EQ(end_of(asked_again).to_client.size(), 2 * framed("x").size());
+  EXPECT_FALSE(closed(begun));
+  say(begun, Bytes{0, 0, 'z'});
+  desk_->serve(begun, now_);
+  EXPECT_TRUE(closed(begun));
+  desk_->replied(tickets_.at(0), Bytes{'x'}, now_);
+  desk_->serve(waiting, now_);
+  desk_->serve(waiting, now_);
+  EXPECT_EQ(desk_->open_connections(), 0u);
+}
+
+TEST_F(FrameDeskTest, closing_everybody_gives_up_what_was_deferred) {
+  open();
+  say(open(), "later");
+  desk_->close_all(now_);
+  EXPECT_EQ(abandoned_, tickets_);
+  EXPECT_EQ(desk_->open_connections(), 0u);
+  EXPECT_NE(metrics_.text().find("enclayer_connections_open 0\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace enclayer::net
