@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -21,6 +23,7 @@
 #include "fake/raw_client.h"
 #include "fake/temp_folder.h"
 #include "net/frame_client.h"
+#include "proto/aesm.pb.h"
 #include "quoting/sim_enclave.h"
 #include "quoting/sim_platform.h"
 
@@ -36,6 +39,34 @@ using testing::Not;
 
 constexpr auto kPatience = 30s;
 constexpr char kProgram[] = ENCLAYER_BIN_DIR "/enclayer-quote-helper";
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+double resident_mib(const Process& process) {
+  std::string status = base::read_text("/proc/" + std::to_string(process.pid()) + "/status", 1 << 16).value();
+  std::size_t at = status.find("VmRSS:");
+  return at == std::string::npos ? -1 : std::stod(status.substr(at + 6)) / 1024;
+}
+
+// For the connections that a test holds open itself.
+void allow_descriptors(rlim_t number) {
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  ASSERT_GE(files.rlim_max, number) << "this test needs more open files";
+  files.rlim_cur = std::max(files.rlim_cur, number);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+
+// The command, with a limit of 128 open files.
+std::vector<std::string> few_descriptors(const std::vector<std::string>& command) {
+  std::vector<std::string> all = {"/bin/sh", "-c", "ulimit -n 128 && exec \"$@\"", "sh"};
+  all.insert(all.end(), command.begin(), command.end());
+  return all;
+}
 
 std::map<std::string, std::string> content(const fs::path& folder) {
   std::map<std::string, std::string> out;
@@ -192,11 +223,167 @@ TEST_F(QuoteHelperTest, huge_buf_size_costs_nothing) {
   EXPECT_LT(got.size(), 20'000u);
 }
 
-TEST_F(QuoteHelperTest, idle_connections_do_not_keep_others_out) {
+// Fields that are wrong, missing, too long or unknown: the answers are those that Intel's aesmd was seen to give.
+TEST_F(QuoteHelperTest, odd_requests_get_the_answers_that_aesmd_gives) {
+  using ::aesm::message::Request;
   auto helper = start();
-  std::vector<std::unique_ptr<RawClient>> idle;
-  for (int i = 0; i < 300; ++i) idle.push_back(std::make_unique<RawClient>(socket_));
-  for (int i = 0; i < 20; ++i) expect_served();
+  auto recorded = [](const char* name) {
+    Request request;
+    EXPECT_TRUE(request.ParseFromString(std::string(base::as_text(fake::aesm_body(name)))));
+    return request;
+  };
+  auto reply_hex = [&](const Request& request) {
+    std::string bytes = request.SerializePartialAsString();
+    return base::to_hex(reply(base::as_bytes(bytes)));
+  };
+  Request size = recorded("quote_ex-size.req"), init1 = recorded("quote_ex-init1.req"),
+          init2 = recorded("quote_ex-init2.req"), ids = recorded("quote_ex-ids.req");
+  std::string key_id = size.get_quote_size_ex().att_key_id(), right_size = reply_hex(size);
+  auto with_key = [&](std::string other) {
+    Request request = size;
+    request.mutable_get_quote_size_ex()->set_att_key_id(std::move(other));
+    return reply_hex(request);
+  };
+  EXPECT_EQ(with_key(key_id + std::string(44, 'x')), right_size) << "300 bytes";
+  EXPECT_EQ(with_key(key_id.substr(0, 158) + std::string(98, 'x')), right_size) << "only 158 bytes count";
+  EXPECT_EQ(with_key(key_id.substr(0, 255)), "82010408031000");
+  EXPECT_EQ(with_key(""), "82010408031000");
+  key_id[157] ^= 1;
+  EXPECT_EQ(with_key(key_id), "82010408261000");
+
+  ids.mutable_get_supported_att_key_ids()->set_buf_size(255);
+  EXPECT_EQ(reply_hex(ids), "b201020803");
+  ids.mutable_get_supported_att_key_ids()->set_buf_size(0xffffffff);
+  EXPECT_EQ(reply_hex(ids), "b201020803");
+
+  std::string sized = reply_hex(init1);
+  init1.mutable_init_quote_ex()->set_buf_size(0x7f6e5118b020);  // what stood on the client's stack
+  EXPECT_EQ(reply_hex(init1), sized);
+  init1.mutable_init_quote_ex()->clear_b_pub_key_id();
+  EXPECT_EQ(reply_hex(init1), "7a0408011800");
+  init2.mutable_init_quote_ex()->set_buf_size(33);
+  EXPECT_EQ(reply_hex(init2), "7a0408031821");
+  init2.mutable_init_quote_ex()->clear_buf_size();
+  EXPECT_EQ(reply_hex(init2), "7a0408031800");
+
+  for (int bytes : {0, 431, 433, 10'000}) {
+    Request quote_request = recorded("quote_ex-quote-qeinfo.req");
+    quote_request.mutable_get_quote_ex()->set_report(std::string(static_cast<std::size_t>(bytes), 'r'));
+    EXPECT_EQ(reply_hex(quote_request), "8a01020803") << bytes;
+    quote_request = recorded("quote_ex-quote-qeinfo.req");
+    quote_request.mutable_get_quote_ex()->set_qe_report_info(std::string(static_cast<std::size_t>(bytes), 'i'));
+    EXPECT_EQ(reply_hex(quote_request), "8a01020803") << bytes;
+  }
+
+  // Fields that nobody knows, in the request and beside it, and garbage in `timeout`.
+  Bytes num = fake::aesm_body("quote_ex-num.req"), expected = fake::aesm_body("quote_ex-num.standin-res");
+  Bytes unknown_beside = num;
+  base::append(unknown_beside, base::from_hex("920603616263"
+                                              "9806ffffffff0f")
+                                   .value());
+  EXPECT_EQ(reply(unknown_beside), expected);
+  Bytes unknown_within = {0xaa, 0x01, 0x06, 0x48, 0xff, 0x7f, 0x98, 0x06, 0x01};
+  EXPECT_EQ(reply(unknown_within), expected);
+}
+
+TEST_F(QuoteHelperTest, requests_sent_at_once_are_answered_in_their_order) {
+  auto helper = start();
+  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  RawClient client(socket_);
+  Bytes all;
+  auto add = [&](const Bytes& body) {
+    Bytes length(4);
+    base::store_le32(length.data(), static_cast<std::uint32_t>(body.size()));
+    base::append(all, length);
+    base::append(all, body);
+  };
+  add(fake::aesm_body("quote_ex-num.req"));
+  add(aesm::quote_request(report, 8192, std::nullopt));
+  add(aesm::quote_size_request());
+  add(aesm::quote_request(report, 8192, std::nullopt));
+  ASSERT_TRUE(client.send(all));
+  EXPECT_EQ(client.receive_frame(), fake::aesm_body("quote_ex-num.standin-res"));
+  EXPECT_TRUE(aesm::read_quote_reply(client.receive_frame().value_or(Bytes{}), false));
+  EXPECT_TRUE(aesm::read_quote_size_reply(client.receive_frame().value_or(Bytes{})));
+  client.shut_down_sending();
+  EXPECT_TRUE(aesm::read_quote_reply(client.receive_frame().value_or(Bytes{}), false)) << "after the half-close";
+  EXPECT_TRUE(client.closed_by_server());
+}
+
+TEST_F(QuoteHelperTest, client_that_leaves_without_its_quote_costs_nobody_else) {
+  auto helper = start();
+  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  Bytes request = aesm::quote_request(report, 8192, std::nullopt);
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(RawClient(socket_).send_frame(request));
+  EXPECT_FALSE(quote().empty());
+}
+
+// Everything that stops, swells or freezes Intel's aesmd, all at the same time.
+TEST_F(QuoteHelperTest, misuse_by_a_thousand_connections_costs_neither_memory_nor_honest_clients) {
+  allow_descriptors(4000);
+  auto helper = start();
+  expect_served();
+  double before = resident_mib(*helper);
+  std::vector<std::unique_ptr<RawClient>> held;
+  auto hold = [&](std::initializer_list<std::uint8_t> bytes) {
+    held.push_back(std::make_unique<RawClient>(socket_));
+    if (bytes.size() > 0) {
+      ASSERT_TRUE(held.back()->send(bytes));
+    }
+  };
+  auto began = std::chrono::steady_clock::now();
+  std::vector<std::chrono::milliseconds> took;
+  auto honest = [&] {
+    auto begin = std::chrono::steady_clock::now();
+    expect_served();
+    EXPECT_FALSE(quote().empty());
+    took.push_back(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin));
+  };
+  for (int i = 0; i < 500; ++i) {
+    hold({});
+    hold({0x10});
+    if (i % 10 == 0) {
+      hold({0xff, 0xff, 0xff, 0x7f});
+      hold({0xff, 0xff, 0xff, 0xff});
+      hold({0x00, 0x00, 0x01, 0x00});  // 64 KiB announced, which is allowed
+    }
+    if (i % 25 == 0) honest();
+  }
+  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  for (int i = 0; i < 20; ++i) EXPECT_LT(reply(aesm::quote_request(report, 1 << 30, std::nullopt)).size(), 20'000u);
+  Bytes half(60'000, 0xaa);
+  base::store_le32(half.data(), 64 << 10);
+  for (int i = 0; i < 200; ++i) {  // 12 MB of unfinished frames
+    held.push_back(std::make_unique<RawClient>(socket_));
+    held.back()->send(half);
+  }
+  honest();
+  // An honest client makes five connections in each of these times: 1 ms when nothing else runs on the machine. The
+  // worst of them is left out, so that a machine that stalls once fails nothing.
+  std::sort(took.begin(), took.end());
+  EXPECT_LT(took[took.size() - 2], 2s) << "held up by misuse, from " << took.front().count() << " ms";
+  if (!kSanitized) {
+    EXPECT_LT(resident_mib(*helper) - before, 16);
+  }
+  // Nobody who was silent is held for longer than the deadline.
+  for (auto& client : held) EXPECT_TRUE(client->closed_by_server());
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 4s) << "closed without need: there was room for all";
+}
+
+TEST_F(QuoteHelperTest, silent_connections_on_all_places_give_way_to_whoever_asks) {
+  // 128 descriptors leave 64 places.
+  auto helper = std::make_unique<Process>(few_descriptors(argv({"--metrics-listen", "127.0.0.1:0"})));
+  ASSERT_TRUE(helper->wait_for_output(" serving ", kPatience)) << helper->output();
+  EXPECT_THAT(helper->err(), HasSubstr("max_connections=64"));
+  std::vector<std::unique_ptr<RawClient>> held;
+  auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 300; ++i) {
+    held.push_back(std::make_unique<RawClient>(socket_));
+    if (i % 3 == 0) held.back()->send({0x10});
+    if (i % 10 == 0) expect_served();
+  }
+  EXPECT_FALSE(quote().empty());
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s) << "waited for the others' deadlines";
 }
 
 TEST_F(QuoteHelperTest, flood_of_bad_frames_cannot_fill_the_log) {
