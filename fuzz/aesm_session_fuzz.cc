@@ -1,0 +1,183 @@
+// Whole conversations of several clients with the quote helper, without sockets and with a clock of the input's own:
+// connections, bytes, silence, half and whole closes, replies that are not taken, quotes that come late. The input is a
+// list of moves, two bytes each: what happens and to which connection; a parameter; bytes where the move has some.
+//
+// Whatever happens: replies are whole frames, bounds are kept, and when all clients fall silent nothing is left over.
+#include <cstdlib>
+#include <deque>
+#include <map>
+
+#include "aesm/client.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "net/frame_desk.h"
+#include "responder.h"
+
+namespace {
+
+using namespace enclayer;
+using namespace std::chrono_literals;
+
+constexpr net::FrameLimits kLimits{.max_connections = 6, .max_buffered = 20'000};
+constexpr std::size_t kMostQueued = 3;
+
+void demand(bool holds) {
+  if (!holds) std::abort();
+}
+
+class FixedQuotes final : public quoting::QuoteSource {
+ public:
+  bool ready() const override { return is_ready; }
+  Result<quoting::QuoteTarget> target() override { return quoting::QuoteTarget{}; }
+  Result<std::uint32_t> quote_size() override { return 4600U; }
+  Result<quoting::QuoteReply> quote(const sgx::Report& report,
+                                    const std::optional<quoting::QeReportRequest>& qe_report) override {
+    if (report.raw[0] == 0xff) return Error(ErrorKind::kPermissionDenied, "the MAC is wrong");
+    return quoting::QuoteReply{Bytes(4600, 'q'), qe_report ? std::optional<sgx::Report>(sgx::Report{}) : std::nullopt};
+  }
+  bool is_ready = true;
+};
+
+Bytes framed(const Bytes& body) {
+  Bytes frame(4);
+  base::store_le32(frame.data(), static_cast<std::uint32_t>(body.size()));
+  base::append(frame, body);
+  return frame;
+}
+
+class World final : public net::Wire {
+ public:
+  World() {
+    responder_.attach(
+        [this](net::Ticket ticket, std::optional<Bytes> reply) { mail_.emplace_back(ticket, std::move(reply)); });
+  }
+
+  void play(base::ByteReader moves) {
+    while (auto move = moves.take(2)) {
+      std::uint8_t what = (*move)[0] & 15, which = (*move)[0] >> 4, parameter = (*move)[1];
+      net::Connection* connection = find(which);
+      switch (what) {
+        case 0: open(which, parameter); break;
+        case 1: say(connection, moves.take(std::min<std::size_t>(parameter, moves.remaining())).value()); break;
+        case 2: say(connection, Bytes(parameter * 256U, parameter)); break;
+        case 3: say(connection, framed(aesm::quote_request(sgx::Report{}, 8192, std::nullopt))); break;
+        case 4: say(connection, framed(aesm::init_request())); break;
+        case 5: say(connection, framed(aesm::quote_size_request())); break;
+        case 6: say(connection, Bytes{6, 0, 0, 0, 0xaa, 0x01, 0x03, 0x48, 0x98, 0x75}); break;
+        case 7: end(connection); break;
+        case 8:
+          if (connection != nullptr) desk_.hung_up(*connection, now_);
+          break;
+        case 9: pass(parameter * 50ms); break;
+        case 10: responder_.make_next_quote(); break;
+        case 11: deliver(); break;
+        case 12:
+          if (connection != nullptr) ends_[connection->fd].room = parameter * 32U;
+          serve(connection);
+          break;
+        case 13: source_.is_ready = parameter % 2 == 0; break;
+        case 14:
+          if (parameter == 14)
+            for (net::Connection* idle : desk_.drain()) serve(idle);
+          break;
+        default: serve(connection);
+      }
+      demand(desk_.open_connections() <= kLimits.max_connections);
+    }
+    // Every client falls silent. Whatever they were in the middle of ends by itself.
+    for (int i = 0; i < 4; ++i) {
+      while (responder_.make_next_quote()) {
+      }
+      deliver();
+      pass(13s);
+    }
+    demand(desk_.open_connections() == 0);
+    for (auto& [fd, end] : ends_) check(end);
+  }
+
+ private:
+  struct End {
+    Bytes to_server, to_client;
+    bool ended = false;
+    std::size_t room = 60'000;
+  };
+
+  long receive(net::Connection& from, std::span<std::uint8_t> into) override {
+    End& end = ends_[from.fd];
+    if (end.to_server.empty()) return end.ended ? 0 : kNotNow;
+    std::size_t size = std::min(into.size(), end.to_server.size());
+    std::copy_n(end.to_server.begin(), size, into.begin());
+    end.to_server.erase(end.to_server.begin(), end.to_server.begin() + static_cast<std::ptrdiff_t>(size));
+    return static_cast<long>(size);
+  }
+  long send(net::Connection& to, ByteView bytes) override {
+    End& end = ends_[to.fd];
+    if (end.room == 0) return to.hung_up ? kBroken : kNotNow;
+    std::size_t size = std::min(bytes.size(), end.room);
+    base::append(end.to_client, bytes.first(size));
+    end.room -= size;
+    return static_cast<long>(size);
+  }
+  void close(net::Connection& connection) override { std::erase(open_, &connection); }
+
+  net::Connection* find(std::size_t which) { return which < open_.size() ? open_[which] : nullptr; }
+  void open(std::uint8_t uid, std::uint8_t pid) {
+    if (!desk_.has_room()) return;
+    net::Connection& connection = desk_.open(++last_fd_, {uid, 0, pid}, now_);
+    open_.push_back(&connection);
+    serve(&connection);
+  }
+  void say(net::Connection* connection, ByteView bytes) {
+    if (connection == nullptr || ends_[connection->fd].ended) return;
+    base::append(ends_[connection->fd].to_server, bytes);
+    serve(connection);
+  }
+  void end(net::Connection* connection) {
+    if (connection == nullptr) return;
+    ends_[connection->fd].ended = true;
+    serve(connection);
+  }
+  void serve(net::Connection* connection) {
+    if (connection == nullptr) return;
+    while (desk_.serve(*connection, now_) != net::FrameDesk::Next::kEvent) {
+    }
+  }
+  void deliver() {
+    for (; !mail_.empty(); mail_.pop_front())
+      serve(desk_.replied(mail_.front().first, std::move(mail_.front().second), now_));
+  }
+  void pass(std::chrono::milliseconds time) {
+    now_ += time;
+    for (net::Connection* connection : desk_.expire(now_)) serve(connection);
+    demand(!desk_.next_deadline() || *desk_.next_deadline() > now_);
+    desk_.forget_closed();
+  }
+  // Whole frames, none of them empty or too long; the last one may have been cut off by the client's own fault.
+  static void check(const End& end) {
+    base::ByteReader replies(end.to_client);
+    while (auto size = replies.le32()) {
+      demand(*size > 0 && *size <= 20'000);
+      if (!replies.take(*size)) break;
+    }
+  }
+
+  net::Moment now_{1h};
+  FixedQuotes source_;
+  base::Metrics metrics_;
+  quote_helper::Responder responder_{
+      source_, {.threads = 0, .max_queued = kMostQueued, .max_queued_each = 2}, metrics_};
+  std::map<int, End> ends_;
+  std::vector<net::Connection*> open_;
+  int last_fd_ = 0;
+  std::deque<std::pair<net::Ticket, std::optional<Bytes>>> mail_;
+  net::FrameDesk desk_{kLimits, responder_, *this, metrics_};
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static bool quiet = (base::log::setup(base::log::Level::kError, base::log::Format::kText), true);
+  if (!quiet) return 0;
+  World().play(base::ByteReader({data, size}));
+  return 0;
+}
