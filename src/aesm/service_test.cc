@@ -289,5 +289,29 @@ TEST_F(ServiceTest, code_that_the_source_names_is_the_one_that_is_sent) {
   EXPECT_EQ(base::to_hex(answer(aesm_body("gramine-init2.req")).reply), "7a04082c1820");
 }
 
+TEST_F(ServiceTest, only_init_size_and_quote_are_questions_to_the_source_and_only_when_they_are_well_formed) {
+  for (const std::string& name : fake::aesm_requests()) {
+    auto read = Service::read(aesm_body(name));
+    bool asks = name.find("init2") != std::string::npos || name.find("-size") != std::string::npos ||
+                name.find("-quote") != std::string::npos;
+    EXPECT_EQ(std::holds_alternative<Question>(read), asks) << name;
+    EXPECT_EQ(std::holds_alternative<Answer>(read), !asks) << name;
+  }
+  EXPECT_TRUE(std::holds_alternative<std::monostate>(Service::read({})));
+  Request request = quote_ex_request();
+  request.mutable_get_quote_ex()->mutable_report()->pop_back();
+  EXPECT_TRUE(std::holds_alternative<Answer>(Service::read(serialized(request))));
+  EXPECT_EQ(source_.calls, 0);
+}
+
+TEST_F(ServiceTest, question_that_is_refused_is_answered_in_its_own_kind_with_aesmds_zeros) {
+  auto busy = [](const char* name) {
+    return base::to_hex(Service::refuse(std::get<Question>(Service::read(aesm_body(name))), kBusy, "why").reply);
+  };
+  EXPECT_EQ(busy("quote_ex-init2.req"), "7a0408121820");
+  EXPECT_EQ(busy("quote_ex-size.req"), "82010408121000");
+  EXPECT_EQ(busy("quote_ex-quote.req"), "8a01020812");
+}
+
 }  // namespace
 }  // namespace enclayer::aesm
