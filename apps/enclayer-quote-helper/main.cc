@@ -1,5 +1,6 @@
 // enclayer-quote-helper: answers the attestation requests of a node's pods on the AESM socket.
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -187,6 +188,8 @@ int main(int argc, char** argv) {
   ::sigaddset(&ends, SIGINT);
   ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);  // before there are threads
   ::signal(SIGPIPE, SIG_IGN);
+  // Nothing in the machine's openssl.cnf is meant for us, and to read it costs memory.
+  ::OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   // With it set, Intel's libraries would send our own requests for quotes back to our socket.
   ::unsetenv("SGX_AESM_ADDR");
 

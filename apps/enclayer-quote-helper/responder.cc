@@ -28,6 +28,9 @@ Responder::Responder(quoting::QuoteSource& source, Options options, base::Metric
       metrics_(metrics),
       errors_(metrics.counter(metric::kAesmErrors)),
       quotes_made_(metrics.counter(metric::kQuotes)),
+      dropped_full_(metrics.counter(metric::kQuotesDropped, {{"reason", "queue_full"}})),
+      dropped_late_(metrics.counter(metric::kQuotesDropped, {{"reason", "too_late"}})),
+      dropped_gone_(metrics.counter(metric::kQuotesDropped, {{"reason", "client_gone"}})),
       depth_(metrics.gauge(metric::kQuoteQueueDepth)),
       queue_seconds_(metrics.histogram(metric::kQuoteQueueSeconds, kSeconds)),
       quote_seconds_(metrics.histogram(metric::kQuoteSeconds, kSeconds)),
@@ -94,7 +97,7 @@ net::FrameOutcome Responder::queue_up(aesm::Question question, const net::Client
     if (loser) queued_.erase((*loser)->ticket);
   }
   if (loser) {
-    Bytes busy = refuse(**loser, "queue_full", "too many requests wait already");
+    Bytes busy = refuse(**loser, dropped_full_, "too many requests wait already");
     if ((*loser)->ticket == ticket) return busy;
     replies_((*loser)->ticket, std::move(busy));
   }
@@ -116,11 +119,11 @@ void Responder::begin() {
 std::optional<Bytes> Responder::overdue(net::Ticket ticket) {
   auto waiting = leave_queue(ticket);
   if (!waiting) return std::nullopt;
-  return refuse(*waiting, "too_late", "its turn did not come in time");
+  return refuse(*waiting, dropped_late_, "its turn did not come in time");
 }
 
 void Responder::abandoned(net::Ticket ticket) {
-  if (leave_queue(ticket)) metrics_.counter(metric::kQuotesDropped, {{"reason", "client_gone"}}).add();
+  if (leave_queue(ticket)) dropped_gone_.add();
 }
 
 Responder::Place Responder::leave_queue(net::Ticket ticket) {
@@ -133,8 +136,8 @@ Responder::Place Responder::leave_queue(net::Ticket ticket) {
   return queue->take(key, [&](const Place& place) { return place->ticket == ticket; }).value();
 }
 
-Bytes Responder::refuse(const Waiting& waiting, const char* reason, const std::string& why) {
-  metrics_.counter(metric::kQuotesDropped, {{"reason", reason}}).add();
+Bytes Responder::refuse(const Waiting& waiting, base::Counter& reason, const std::string& why) {
+  reason.add();
   return conclude(aesm::Service::refuse(waiting.question, aesm::kBusy, why), waiting.client);
 }
 

@@ -81,7 +81,7 @@ class Responder final : public net::FrameHandler {
   Key turn_of(const net::Client& client, net::Ticket ticket) const;
   std::chrono::duration<double> expected_wait(Key key);  // of a newcomer
   net::FrameOutcome queue_up(aesm::Question question, const net::Client& client, net::Ticket ticket, Key key);
-  Bytes refuse(const Waiting& waiting, const char* reason, const std::string& why);
+  Bytes refuse(const Waiting& waiting, base::Counter& reason, const std::string& why);
   Place leave_queue(net::Ticket ticket);
   Place next();  // with mutex_ held
   void count_queued() { depth_.set(static_cast<double>(queued_.size())); }
@@ -103,6 +103,7 @@ class Responder final : public net::FrameHandler {
   base::Metrics& metrics_;
   base::Counter& errors_;
   base::Counter& quotes_made_;
+  base::Counter &dropped_full_, &dropped_late_, &dropped_gone_;
   base::Gauge& depth_;
   base::Histogram& queue_seconds_;
   base::Histogram& quote_seconds_;

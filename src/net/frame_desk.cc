@@ -29,8 +29,7 @@ FrameDesk::FrameDesk(const FrameLimits& limits, FrameHandler& handler, Wire& wir
       metrics_(metrics),
       connections_total_(metrics.counter(base::metric::kConnections)),
       evicted_(metrics.counter(base::metric::kConnectionsEvicted)),
-      connections_open_(metrics.gauge(base::metric::kConnectionsOpen)),
-      scratch_(std::size_t{limits.max_frame} + 4) {}
+      connections_open_(metrics.gauge(base::metric::kConnectionsOpen)) {}
 
 std::chrono::milliseconds FrameDesk::limit(State state) const {
   switch (state) {
@@ -124,6 +123,7 @@ FrameDesk::Next FrameDesk::serve(Connection& connection, Moment now) {
     }
     std::size_t wanted = session.wanted();
     if (wanted == 0) break;
+    if (scratch_.size() < wanted) scratch_.resize(wanted);
     long received = wire_.receive(connection, std::span(scratch_).first(wanted));
     if (received == Wire::kNotNow) {
       if (draining_ && session.state() == State::kIdle) session.close();
@@ -247,7 +247,9 @@ void FrameDesk::update(Connection& connection, Moment now) {
 }
 
 void FrameDesk::report(const Connection& connection, Rejection why, Moment now) {
-  metrics_.counter(base::metric::kFramesRejected, {{"reason", word(why)}}).add();
+  base::Counter*& counter = rejected_[static_cast<std::size_t>(why)];
+  if (counter == nullptr) counter = &metrics_.counter(base::metric::kFramesRejected, {{"reason", word(why)}});
+  counter->add();
   auto more = budget_.take(now);
   if (!more) return;
   log::warn("frame rejected", {{"reason", text(why)},

@@ -75,7 +75,7 @@ class FrameHandler {
 struct FrameLimits {
   std::uint32_t max_frame = 64 << 10;  // bytes
   std::size_t max_connections = 1024;
-  std::size_t max_buffered = 4U << 20;  // bytes of unfinished frames and replies, all connections together
+  std::size_t max_buffered = 8U << 20;  // bytes of unfinished frames and replies, all connections together
   std::chrono::milliseconds read{5000}, idle{2000}, write{5000}, answer{12'000};
 };
 
@@ -165,6 +165,7 @@ class FrameDesk {
   base::Counter& connections_total_;
   base::Counter& evicted_;
   base::Gauge& connections_open_;
+  std::array<base::Counter*, kRejections> rejected_{};  // made when first needed
   base::LogBudget budget_;
 
   std::array<std::list<Connection>, kStates> lists_;
@@ -173,7 +174,7 @@ class FrameDesk {
   Ticket last_ticket_ = 0;
   std::size_t open_ = 0, buffered_ = 0;
   bool draining_ = false;
-  Bytes scratch_;
+  Bytes scratch_;  // what was received last; as long as the longest read so far
 };
 
 }  // namespace enclayer::net

@@ -9,6 +9,7 @@
 // The length is checked before anything is kept, and what is kept is what was received, never what was announced.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -25,6 +26,7 @@ enum class Rejection {
   kNotTaken,     // the reply was not taken in time
   kCrowdedOut,   // all places or all memory were taken, and others waited
 };
+inline constexpr std::size_t kRejections = 6;
 
 // As a metric's label, "too_long", and for a log, "longer than the limit".
 const char* word(Rejection why);
