@@ -166,6 +166,15 @@ TEST(Metrics, a_replaced_gauge_leaves_no_series_behind) {
   EXPECT_EQ(metrics.text(), "");
 }
 
+TEST(Metrics, a_replaced_counter_is_a_counter_on_the_page) {
+  Metrics metrics;
+  constexpr MetricName kPods{"enclayer_test_pods_total", MetricType::kCounter, "pod", "test", "By pod."};
+  metrics.replace(kPods, {{{{"pod", "a"}}, 5}});
+  EXPECT_EQ(metrics.text(),
+            "# HELP enclayer_test_pods_total By pod.\n# TYPE enclayer_test_pods_total counter\n"
+            "enclayer_test_pods_total{pod=\"a\"} 5\n");
+}
+
 TEST(Metrics, a_page_never_shows_some_old_and_some_new_series) {
   Metrics metrics;
   constexpr MetricName kPods{"enclayer_test_pods", MetricType::kGauge, "pod", "test", "By pod."};

@@ -66,13 +66,15 @@ Histogram& Metrics::histogram(const MetricName& name, const std::vector<double>&
 }
 
 void Metrics::replace(const MetricName& name, const std::vector<Series>& all) {
-  prometheus::MetricFamily family{name.name, name.help, prometheus::MetricType::Gauge, {}};
+  bool is_counter = name.type == MetricType::kCounter;
+  prometheus::MetricFamily family{
+      name.name, name.help, is_counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge, {}};
   family.metric.reserve(all.size());
   for (const Series& series : all) {
-    assert(fits(name, MetricType::kGauge, series.labels));
+    assert(name.type != MetricType::kHistogram && fits(name, name.type, series.labels));
     prometheus::ClientMetric& metric = family.metric.emplace_back();
     for (const auto& [label, value] : series.labels) metric.label.push_back({label, value});
-    metric.gauge.value = series.value;
+    (is_counter ? metric.counter.value : metric.gauge.value) = series.value;
   }
   std::lock_guard lock(impl_->mutex);
   impl_->replaced[name.name] = std::move(family);

@@ -44,8 +44,9 @@ class Metrics {
   // `bounds`: the buckets' upper bounds, ascending; one above all of them comes by itself. Who asks first decides.
   Histogram& histogram(const MetricName& name, const std::vector<double>& bounds, const Labels& labels = {});
 
-  // For a gauge whose series come and go, one a pod: these are all that it has from now on, and a page shows the old
-  // ones or the new ones, never some of both. A name that is replaced is not asked for by gauge() too.
+  // For a gauge or a counter whose series come and go, one a pod: these are all that it has from now on, and a page
+  // shows the old ones or the new ones, never some of both. A name that is replaced is not asked for by gauge() or
+  // counter() too.
   void replace(const MetricName& name, const std::vector<Series>& all);
 
   // The Prometheus text format, version 0.0.4.
