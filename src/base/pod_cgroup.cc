@@ -86,4 +86,14 @@ std::optional<PodCgroup> pod_of_cgroup(std::string_view text) {
   return found;
 }
 
+bool is_of_our_container(std::string_view text) {
+  if (pod_of_cgroup(text)) return true;
+  std::size_t at = text.starts_with("0::") ? 0 : text.find("\n0::") + 1;  // the line of cgroup v2
+  if (!text.substr(at).starts_with("0::")) return false;
+  std::string_view path = text.substr(at + 3);
+  path = path.substr(0, path.find('\n'));
+  if (!path.starts_with("/..")) return path == "/";
+  return !path.substr(3).starts_with("/..");
+}
+
 }  // namespace enclayer::base

@@ -30,4 +30,8 @@ struct PodCgroup {
 // nullopt: no pod is named, so it is a process of the host, or text that is no such file.
 std::optional<PodCgroup> pod_of_cgroup(std::string_view text);
 
+// Whether a process lives where the reader does: in a pod, or, as a cgroup namespace shows it, in the reader's own
+// cgroup or beside it. Asked of process 1, it tells a PID namespace of our own from the node's.
+bool is_of_our_container(std::string_view text);
+
 }  // namespace enclayer::base

@@ -105,17 +105,6 @@ bool has_ptrace(const std::string& status) {
   return (effective >> kCapSysPtrace & 1) != 0;
 }
 
-// Whether process 1 lives where we do: in a pod, or, as a cgroup namespace shows it, in our own cgroup or beside it.
-bool is_of_our_container(std::string_view cgroup) {
-  if (base::pod_of_cgroup(cgroup)) return true;
-  std::size_t at = cgroup.starts_with("0::") ? 0 : cgroup.find("\n0::") + 1;  // the line of cgroup v2
-  if (!cgroup.substr(at).starts_with("0::")) return false;
-  std::string_view path = cgroup.substr(at + 3);
-  path = path.substr(0, path.find('\n'));
-  if (!path.starts_with("/..")) return path == "/";
-  return !path.substr(3).starts_with("/..");
-}
-
 }  // namespace
 
 bool is_enclave_mapping(std::string_view path) {
@@ -159,7 +148,7 @@ std::optional<std::string> why_not_accountable(const base::Root& proc) {
   if (!unreadable && pid_namespace == kFirstPidNamespace) return std::nullopt;
   base::UniqueFd first(::open(proc.path("1").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   std::string cgroup = first ? read_at(first.get(), "cgroup", base::kMaxCgroupText) : std::string();
-  if (cgroup.empty() || is_of_our_container(cgroup))
+  if (cgroup.empty() || base::is_of_our_container(cgroup))
     return "the processes of the node cannot be seen: process 1 in " + proc.path("").string() +
            " is one of our own container or pod; set hostPID: true for the pod";
   return std::nullopt;
