@@ -24,6 +24,7 @@ const Arrows& arrows() {
       {"enclayer", {}},
       {"base", {"enclayer"}},
       {"net", {"enclayer", "base"}},
+      {"pods", {"enclayer", "base"}},
       {"sgx", {"enclayer", "base"}},
       {"attestation", {"enclayer", "base", "sgx"}},
       {"quoting", {"enclayer", "base", "sgx", "attestation"}},
