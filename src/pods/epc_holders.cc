@@ -1,0 +1,73 @@
+#include "pods/epc_holders.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/error.h"
+#include "pods/checkpoint.h"
+
+namespace enclayer::pods {
+
+Result<base::UniqueFd> open_checkpoint(const std::filesystem::path& path) {
+  base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd) return fd;
+  int why = errno;
+  Error error = base::errno_error(why, "cannot open the kubelet's checkpoint " + path.string());
+  std::string remedy;
+  if (why == ENOENT || why == ENOTDIR)
+    remedy = "; mount the node's folder " + path.parent_path().string() + " (not the file) read-only";
+  if (why == EACCES || why == EPERM)
+    remedy = "; it is readable for user 0 only, run as that (runAsUser: 0, no capability is needed)";
+  return Error(error.kind(), error.message() + remedy);
+}
+
+bool EpcHolders::is_known(const std::string& pod_uid) {
+  std::lock_guard lock(pods_mutex_);
+  return pods_.contains(pod_uid);
+}
+
+Result<bool> EpcHolders::holds(const std::string& pod_uid, Clock::time_point now) {
+  if (is_known(pod_uid)) return true;
+  std::lock_guard lock(reading_);
+  if (!looked_ || now - *looked_ >= interval_) {
+    looked_ = now;
+    auto done = look();
+    error_ = done ? std::nullopt : std::optional<Error>(done.error());
+  }
+  if (is_known(pod_uid)) return true;
+  if (error_) return *error_;
+  return false;
+}
+
+Result<> EpcHolders::look() {
+  ENCLAYER_TRY(base::UniqueFd fd, open_());
+  struct stat found {};
+  if (::fstat(fd.get(), &found) != 0) return base::errno_error(errno, "cannot look at the kubelet's checkpoint");
+  if (!S_ISREG(found.st_mode)) return Error(ErrorKind::kMalformed, "the kubelet's checkpoint is no plain file");
+  if (found.st_nlink == 0)
+    return Error(
+        ErrorKind::kUnavailable,
+        "the kubelet has replaced its checkpoint, and the old one is mounted here; mount its folder instead of "
+        "the file");
+  if (version_ && version_->device == found.st_dev && version_->inode == found.st_ino &&
+      version_->size == found.st_size && version_->written.tv_sec == found.st_mtim.tv_sec &&
+      version_->written.tv_nsec == found.st_mtim.tv_nsec)
+    return {};
+  auto read = [&](std::span<char> into) -> Result<std::size_t> {
+    while (true) {
+      ssize_t n = ::read(fd.get(), into.data(), into.size());
+      if (n >= 0) return static_cast<std::size_t>(n);
+      if (errno != EINTR) return base::errno_error(errno, "cannot read the kubelet's checkpoint");
+    }
+  };
+  ENCLAYER_TRY(auto pods, pods_holding(read, resource_));
+  version_ = Version{found.st_dev, found.st_ino, found.st_size, found.st_mtim};
+  std::lock_guard lock(pods_mutex_);
+  pods_ = std::move(pods);
+  return {};
+}
+
+}  // namespace enclayer::pods
