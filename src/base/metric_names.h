@@ -68,6 +68,9 @@ inline constexpr MetricName kAesmRequests{"enclayer_aesm_requests_total", Metric
 inline constexpr MetricName kAesmErrors{"enclayer_aesm_errors_total", MetricType::kCounter, "", kHelper,
                                         "AESM requests answered with an error code."};
 inline constexpr MetricName kQuotes{"enclayer_quotes_total", MetricType::kCounter, "", kHelper, "Quotes made."};
+inline constexpr MetricName kPodQuotes{
+    "enclayer_pod_quotes_total", MetricType::kCounter, "pod_uid, result", kHelper,
+    "Requests for quotes of each pod, made or refused; what is beyond 512 pods is summed as pod other."};
 inline constexpr MetricName kConnections{"enclayer_connections_total", MetricType::kCounter, "", kHelper,
                                          "Connections accepted."};
 inline constexpr MetricName kConnectionsOpen{"enclayer_connections_open", MetricType::kGauge, "", kHelper,
@@ -122,6 +125,7 @@ inline constexpr MetricName kAll[] = {
     kAesmRequests,
     kAesmErrors,
     kQuotes,
+    kPodQuotes,
     kConnections,
     kConnectionsOpen,
     kConnectionsEvicted,
