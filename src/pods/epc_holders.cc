@@ -11,17 +11,20 @@
 
 namespace enclayer::pods {
 
+Error checkpoint_error(const std::filesystem::path& path, int error_number) {
+  Error error = base::errno_error(error_number, "cannot open the kubelet's checkpoint " + path.string());
+  std::string remedy;
+  if (error_number == ENOENT || error_number == ENOTDIR)
+    remedy = "; mount the node's folder " + path.parent_path().string() + " (not the file) read-only";
+  if (error_number == EACCES || error_number == EPERM)
+    remedy = "; it is readable for user 0 only, start as that (runAsUser: 0, no capability is needed for it)";
+  return {error.kind(), error.message() + remedy};
+}
+
 Result<base::UniqueFd> open_checkpoint(const std::filesystem::path& path) {
   base::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (fd) return fd;
-  int why = errno;
-  Error error = base::errno_error(why, "cannot open the kubelet's checkpoint " + path.string());
-  std::string remedy;
-  if (why == ENOENT || why == ENOTDIR)
-    remedy = "; mount the node's folder " + path.parent_path().string() + " (not the file) read-only";
-  if (why == EACCES || why == EPERM)
-    remedy = "; it is readable for user 0 only, run as that (runAsUser: 0, no capability is needed)";
-  return Error(error.kind(), error.message() + remedy);
+  if (!fd) return checkpoint_error(path, errno);
+  return fd;
 }
 
 bool EpcHolders::is_known(const std::string& pod_uid) {

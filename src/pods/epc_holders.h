@@ -25,11 +25,14 @@ namespace enclayer::pods {
 // folder has to be mounted, and who opens it has to be user 0, but needs no capability. The errors say so.
 Result<base::UniqueFd> open_checkpoint(const std::filesystem::path& path);
 
+// What went wrong when it could not be opened, with the remedy.
+Error checkpoint_error(const std::filesystem::path& path, int error_number);
+
 class EpcHolders {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // open_checkpoint(), or somebody who may open it and passes the descriptor on.
+  // open_checkpoint(), or CheckpointOpener::open() for who may not.
   using Open = std::function<Result<base::UniqueFd>()>;
 
   // The file is opened at most once in `interval`, and read only when it is another one than before: 3 MB take some
