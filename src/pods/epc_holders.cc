@@ -10,6 +10,17 @@
 #include "pods/checkpoint.h"
 
 namespace enclayer::pods {
+namespace {
+
+Result<struct stat> stat_of(const base::UniqueFd& checkpoint) {
+  struct stat found {};
+  if (::fstat(checkpoint.get(), &found) != 0)
+    return base::errno_error(errno, "cannot look at the kubelet's checkpoint");
+  if (!S_ISREG(found.st_mode)) return Error(ErrorKind::kMalformed, "the kubelet's checkpoint is no plain file");
+  return found;
+}
+
+}  // namespace
 
 Error checkpoint_error(const std::filesystem::path& path, int error_number) {
   Error error = base::errno_error(error_number, "cannot open the kubelet's checkpoint " + path.string());
@@ -47,14 +58,16 @@ Result<bool> EpcHolders::holds(const std::string& pod_uid, Clock::time_point now
 
 Result<> EpcHolders::look() {
   ENCLAYER_TRY(base::UniqueFd fd, open_());
-  struct stat found {};
-  if (::fstat(fd.get(), &found) != 0) return base::errno_error(errno, "cannot look at the kubelet's checkpoint");
-  if (!S_ISREG(found.st_mode)) return Error(ErrorKind::kMalformed, "the kubelet's checkpoint is no plain file");
-  if (found.st_nlink == 0)
-    return Error(
-        ErrorKind::kUnavailable,
-        "the kubelet has replaced its checkpoint, and the old one is mounted here; mount its folder instead of "
-        "the file");
+  ENCLAYER_TRY(struct stat found, stat_of(fd));
+  if (found.st_nlink == 0) {  // replaced: just now, or long ago under a mount of the file
+    ENCLAYER_TRY(fd, open_());
+    ENCLAYER_TRY(struct stat again, stat_of(fd));
+    if (again.st_dev == found.st_dev && again.st_ino == found.st_ino)
+      return Error(ErrorKind::kUnavailable,
+                   "the kubelet has replaced its checkpoint, and the old one is mounted here; mount its folder instead "
+                   "of the file");
+    found = again;
+  }
   if (version_ && version_->device == found.st_dev && version_->inode == found.st_ino &&
       version_->size == found.st_size && version_->written.tv_sec == found.st_mtim.tv_sec &&
       version_->written.tv_nsec == found.st_mtim.tv_nsec)

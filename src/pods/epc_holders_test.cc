@@ -240,6 +240,19 @@ TEST_F(Holders, a_file_that_the_kubelet_has_replaced_under_a_mount_is_not_believ
   EXPECT_THAT(other.error().message(), HasSubstr("mount its folder"));
 }
 
+TEST_F(Holders, a_file_that_is_replaced_while_it_is_opened_is_read_anew) {
+  EpcHolders holders(
+      [&]() -> Result<base::UniqueFd> {
+        auto opened = open_checkpoint(path());
+        if (++opened_ == 1) write(checkpoint("[" + entry(kUid) + "]"));
+        return opened;
+      },
+      kEpc);
+  write(checkpoint("null"));
+  EXPECT_TRUE(holders.holds(kUid, kStart).value());
+  EXPECT_EQ(opened_, 2);
+}
+
 TEST_F(Holders, folders_and_pipes_are_no_checkpoint) {
   fs::create_directory(path());
   EXPECT_FALSE(holders_.holds(kUid, kStart));
