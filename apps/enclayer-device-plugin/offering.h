@@ -36,7 +36,7 @@ class Offering {
   // of the resources; then none is served.
   static Result<std::unique_ptr<Offering>> start(std::vector<Offer> offers, const Place& place, base::Metrics& metrics,
                                                  std::function<void()> at_each_look);
-  ~Offering();  // stops serving, within two seconds
+  ~Offering();  // stops serving, within two seconds for each resource
 
   // Empty when the kubelet has the lists of all resources that it should know, and they can be given; otherwise a line
   // for each that is not so. From any thread.
