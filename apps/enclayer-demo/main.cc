@@ -31,6 +31,7 @@ using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
 constexpr char kResource[] = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
+constexpr char kQuote[] = "enclayer.io/quote";
 constexpr std::size_t kPodMib = 10;
 constexpr auto kPatience = 30s;  // for any one step; each takes milliseconds
 
@@ -122,7 +123,7 @@ class Demo {
     ENCLAYER_CHECK(kubelet_->start());
     step("kubelet stand-in", "listens in " + in_folder("kubelet/device-plugins"));
     plugin_ = start({bin_ / "enclayer-device-plugin", "--platform", "sim", "--sim-epc", "8Gi", "--kubelet-dir",
-                     in_folder("kubelet")});
+                     in_folder("kubelet"), "--aesmd-dir", in_folder("aesmd")});
     step("device plugin", "started: enclayer-device-plugin --platform sim --sim-epc 8Gi");
     ENCLAYER_CHECK(kubelet_->wait_for_devices(kResource, 8192, kPatience));
     step("EPC advertised", std::string(kResource) + ": 8192");
@@ -140,6 +141,9 @@ class Demo {
       if (steady_clock::now() > deadline) return Error(ErrorKind::kTimedOut, "no AESM socket after 30 s");
     }
     step("AESM socket", "is there, with a simulated Quoting Enclave behind it");
+    ENCLAYER_TRY(auto quotes, kubelet_->wait_for(
+                                  kQuote, [](const auto& seen) { return seen.allocatable > 0; }, kPatience));
+    step("quotes advertised", std::string(kQuote) + ": " + std::to_string(quotes.allocatable));
     return {};
   }
 
@@ -147,22 +151,23 @@ class Demo {
     ENCLAYER_TRY(fake::Kubelet::Allocation given, kubelet_->allocate(kResource, kPodMib));
     auto node = kubelet_->resource(kResource);
     step("10 MiB allocated", std::to_string(node.allocatable - node.allocated) + " MiB left");
+    ENCLAYER_TRY(fake::Kubelet::Allocation quote, kubelet_->allocate(kQuote, 1));
+    given.mounts.insert(given.mounts.end(), quote.mounts.begin(), quote.mounts.end());
+    given.envs.insert(quote.envs.begin(), quote.envs.end());
     for (const auto& device : given.devices)
       fact("device " + device.container_path + " (" + device.host_path + " on the node, " + device.permissions + ")");
     for (const auto& mount : given.mounts)
-      fact("mount  " + mount.container_path + " (" + mount.host_path + " on the node)");
+      fact("mount  " + mount.container_path + " (" + mount.host_path + " on the node, " +
+           (mount.read_only ? "read-only)" : "read-write)"));
     for (const auto& [name, value] : given.envs) fact("env    " + name + "=" + value);
     if (given.devices.empty()) return Error(ErrorKind::kInternal, "the plugin gave no device");
     return given;
   }
 
-  // The pod opts in: its own mount of the socket's folder and its own SGX_AESM_ADDR=1, as in samples/attest/pod.yaml.
+  // The pod has asked for enclayer.io/quote, as in samples/attest/pod.yaml: socket and variable come with it.
   Result<> attest(const fake::Kubelet::Allocation& given) {
     std::map<std::string, std::string> environment = given.envs;
-    environment["SGX_AESM_ADDR"] = "1";
     environment["ENCLAYER"] = bin_ / "enclayer";
-    fact("mount  /var/run/aesmd, read-only: what the pod declares itself");
-    fact("env    SGX_AESM_ADDR=1: what the pod declares itself");
     ENCLAYER_CHECK(base::make_folder(in_folder("container"), 0700));
     std::vector<std::string> argv = {self_, "--in-container", in_folder("container")};
     auto add = [&](const char* flag, const std::string& host, const std::string& container) {
@@ -170,7 +175,6 @@ class Demo {
     };
     for (const auto& device : given.devices) add("--device", device.host_path, device.container_path);
     for (const auto& mount : given.mounts) add("--mount", mount.host_path, mount.container_path);
-    add("--mount", in_folder("aesmd"), "/var/run/aesmd");
     argv.insert(argv.end(), {"--", sample_, in_folder("quote.bin")});
     ENCLAYER_TRY(auto finished, run_workload(argv, environment));
     if (finished.exit_code == kNoContainer) {
