@@ -343,7 +343,7 @@ TEST_F(DevicePlugin, told_to_end_while_it_allocates_answers_whole_or_not_at_all_
   auto deadline = std::chrono::steady_clock::now() + kSoon;
   while (answers < 3 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
   plugin_->signal(SIGTERM);
-  EXPECT_EQ(plugin_->wait(5s), 0) << plugin_->output();
+  EXPECT_EQ(plugin_->wait(kSoon), 0) << plugin_->output();
   pods.join();
   EXPECT_GT(answers, 3);
   EXPECT_EQ(last.error().kind(), ErrorKind::kUnavailable) << last.error().message();
@@ -355,6 +355,7 @@ TEST_F(DevicePlugin, requests_that_no_kubelet_makes_are_refused_by_name_and_it_g
   start({"--platform", "sim", "--sim-epc", "128Gi"});
   expect_devices(131'072);
   auto ids = kubelet_.device_ids(kName);
+  ASSERT_EQ(ids.size(), 131'072u);
   auto expect_refused = [&](ErrorKind kind, const std::string& part, const std::vector<std::string>& request) {
     auto given = kubelet_.allocate_ids(kName, request);
     ASSERT_FALSE(given) << part;
