@@ -1,12 +1,9 @@
 // The real enclayer-device-plugin, with the kubelet stand-in around it.
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -20,6 +17,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "fake/http_get.h"
 #include "fake/kubelet.h"
 #include "fake/process.h"
 #include "fake/temp_folder.h"
@@ -35,21 +33,6 @@ using Resource = fake::Kubelet::Resource;
 const std::string kProgram = ENCLAYER_BIN_DIR "/enclayer-device-plugin";
 const std::string kName = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
 constexpr auto kSoon = 100s;  // a deadline, not a pause: sanitizers on busy cores need it for long lists
-
-std::string http_get(const std::string& address, const std::string& path) {
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  std::size_t colon = address.find(':');
-  ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &to.sin_addr);
-  to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(colon + 1))));
-  base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return "cannot connect to " + address;
-  std::string request = "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", reply;
-  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "cannot send";
-  char chunk[4096];
-  for (ssize_t n; (n = ::recv(fd.get(), chunk, sizeof chunk, 0)) > 0;) reply.append(chunk, static_cast<std::size_t>(n));
-  return reply;
-}
 
 class DevicePlugin : public testing::Test {
  protected:
@@ -487,17 +470,15 @@ TEST_F(DevicePlugin, serves_metrics_and_health) {
   ASSERT_TRUE(kubelet_.allocate(kName, 10));
   EXPECT_FALSE(kubelet_.allocate_ids(kName, {"zzz"}));
   ASSERT_TRUE(plugin_->wait_for_output("metrics served", kSoon)) << plugin_->output();
-  std::string log = plugin_->err(), before = R"("address":")";
-  std::size_t at = log.find(before) + before.size();
-  std::string address = log.substr(at, log.find('"', at) - at);
-  std::string page = http_get(address, "/metrics");
+  std::string address = fake::metrics_address(plugin_->err());
+  std::string page = fake::http_get(address, "/metrics");
   for (const std::string& line :
        {std::string("enclayer_epc_mib 64"), "enclayer_list_streams{resource=\"" + kName + "\"} 1",
         "enclayer_registrations_total{resource=\"" + kName + "\",result=\"ok\"} 1",
         "enclayer_allocations_total{resource=\"" + kName + "\",result=\"ok\"} 1",
         "enclayer_allocations_total{resource=\"" + kName + "\",result=\"error\"} 1"})
     EXPECT_NE(page.find(line), std::string::npos) << line << "\n" << page;
-  EXPECT_NE(http_get(address, "/healthz").find("200"), std::string::npos);
+  EXPECT_NE(fake::http_get(address, "/healthz").find("200"), std::string::npos);
 }
 
 TEST_F(DevicePlugin, without_sgx_ends_with_4_and_names_the_missing_link) {
