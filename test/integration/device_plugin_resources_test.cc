@@ -30,7 +30,12 @@ const std::string kEpc = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
 const std::string kEnclave = "sgx.intel.com/enclave";
 const std::string kProvision = "sgx.intel.com/provision";
 const std::string kQuote = "enclayer.io/quote";
-constexpr auto kSoon = 100s;  // a deadline, not a pause: sanitizers on busy cores need it for long lists
+// A deadline, not a pause: under sanitizers, on busy cores, the stand-in takes that long to read a long list.
+#ifdef __SANITIZE_THREAD__
+constexpr auto kSoon = 600s;
+#else
+constexpr auto kSoon = 100s;
+#endif
 
 class DevicePluginResources : public testing::Test {
  protected:
@@ -130,6 +135,9 @@ TEST_F(DevicePluginResources, device_whose_mode_lets_nobody_in_or_that_became_a_
 }
 
 TEST_F(DevicePluginResources, list_at_the_limit_is_told_as_lost_without_breaking_the_stream) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "two lists of 262,144 devices take the stand-in a quarter of an hour under TSan";
+#endif
   sim_epc_ = "256Gi";
   start();
   expect_devices(kEpc, 262'144);
