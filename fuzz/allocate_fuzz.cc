@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "base/printable.h"
 #include "kubelet/allocate.h"
 #include "proto/deviceplugin.pb.h"
 
@@ -45,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto answer = kubelet::answer_allocate(plugin(), plugin().devices, {reinterpret_cast<const char*>(data), size});
   if (!answer) {
     const std::string& message = answer.error().message();
-    require(!message.empty() && message.size() < 400 && kubelet::printable(message, message.size()) == message);
+    require(!message.empty() && message.size() < 400 && base::printable(message, message.size()) == message);
     return 0;
   }
   v1beta1::AllocateResponse response;

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/log_budget.h"
 #include "base/metric_names.h"
+#include "base/printable.h"
 #include "enclayer/time.h"
 #include "fake/temp_folder.h"
 
@@ -238,6 +239,13 @@ TEST(Errors, every_kind_has_a_word_and_a_non_zero_exit_code) {
     EXPECT_FALSE(to_string(static_cast<ErrorKind>(kind)).empty());
   }
   EXPECT_EQ(exit_code(errno_error(ENOENT, "cannot open x")), 3);
+}
+
+TEST(Printable, text_from_outside_is_cut_and_cleaned) {
+  EXPECT_EQ(printable("a b~", 10), "a b~");
+  EXPECT_EQ(printable("a\n\x1b\xc3\xa9\x7f", 10), "a?????");
+  EXPECT_EQ(printable("abcdef", 3), "abc");
+  EXPECT_EQ(printable("", 3), "");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "kubelet/allocate.h"
 
+#include "base/printable.h"
 #include "proto/deviceplugin.pb.h"
 
 namespace enclayer::kubelet {
@@ -18,12 +19,12 @@ Result<std::vector<std::size_t>> devices_of(const api::ContainerAllocateRequest&
   for (const std::string& id : container.devices_ids()) {
     auto index = devices.index_of(id);
     if (!index)
-      return Error(ErrorKind::kNotFound, resource + " has no device '" + printable(id, kLongestId) +
+      return Error(ErrorKind::kNotFound, resource + " has no device '" + base::printable(id, kLongestId) +
                                              "': it was never in the list of " + std::to_string(devices.count()) +
                                              " devices");
     if (taken[*index])
       return Error(ErrorKind::kInvalidArgument,
-                   "the request for " + resource + " names device '" + printable(id, kLongestId) + "' twice");
+                   "the request for " + resource + " names device '" + base::printable(id, kLongestId) + "' twice");
     taken[*index] = true;
     out.push_back(*index);
   }
@@ -76,13 +77,6 @@ Result<AllocateAnswer> answer_allocate(const Plugin& plugin, const DeviceList& d
   }
   answer.bytes = response.SerializeAsString();
   return answer;
-}
-
-std::string printable(std::string_view text, std::size_t most) {
-  std::string out(text.substr(0, most));
-  for (char& c : out)
-    if (c < ' ' || c > '~') c = '?';
-  return out;
 }
 
 }  // namespace enclayer::kubelet

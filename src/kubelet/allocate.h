@@ -32,7 +32,4 @@ struct AllocateAnswer {
 // message is fit for a pod's events: short, printable, naming the resource.
 Result<AllocateAnswer> answer_allocate(const Plugin& plugin, const DeviceList& devices, std::string_view request);
 
-// Text from outside as it may be shown: at most `most` bytes of it, what is not printable ASCII as '?'.
-std::string printable(std::string_view text, std::size_t most);
-
 }  // namespace enclayer::kubelet

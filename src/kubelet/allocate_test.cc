@@ -144,12 +144,5 @@ TEST_F(AllocateTest, lost_list_leaves_the_answer_to_the_plugin) {
                  "the device is away");
 }
 
-TEST(Printable, text_from_outside_is_cut_and_cleaned) {
-  EXPECT_EQ(printable("a b~", 10), "a b~");
-  EXPECT_EQ(printable("a\n\x1b\xc3\xa9\x7f", 10), "a?????");
-  EXPECT_EQ(printable("abcdef", 3), "abc");
-  EXPECT_EQ(printable("", 3), "");
-}
-
 }  // namespace
 }  // namespace enclayer::kubelet

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/metric_names.h"
+#include "base/printable.h"
 #include "kubelet/grpc_runtime.h"
 #include "proto/pluginregistration.pb.h"
 
@@ -384,7 +385,8 @@ class GrpcPluginServer final : public PluginServer {
       return Error(ErrorKind::kMalformed, "the request is not a RegistrationStatus");
     std::string refusal;
     if (!status.plugin_registered())
-      refusal = status.error().empty() ? "the kubelet gives no reason" : printable(status.error(), kLongestRefusal);
+      refusal =
+          status.error().empty() ? "the kubelet gives no reason" : base::printable(status.error(), kLongestRefusal);
     if (events_.watcher_told) events_.watcher_told(refusal);
     return std::string();  // an empty RegistrationStatusResponse
   }

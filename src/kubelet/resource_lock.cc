@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <span>
 #include <string>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace enclayer::kubelet {
 namespace {
@@ -35,9 +35,7 @@ std::string read_note(int fd) {
   char note[kMaxNote];
   ssize_t n = ::pread(fd, note, sizeof note, 0);
   if (n <= 0) return "another process";  // it has the lock, and has not left its note yet
-  for (char& c : std::span(note, static_cast<std::size_t>(n)))
-    if (c < ' ' || c > '~') c = '?';
-  return {note, static_cast<std::size_t>(n)};
+  return base::printable({note, static_cast<std::size_t>(n)}, kMaxNote);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/printable.h"
 
 namespace enclayer::quoting {
 namespace {
@@ -28,10 +29,7 @@ Error malformed(const char* message, std::size_t size) {
 
 std::optional<std::string> text_of(ByteView bytes) {
   if (bytes.size() > kMostDcapText) return std::nullopt;
-  std::string text(base::as_text(bytes));
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c < 0x20 || c > 0x7E; }, '?');
-  return text;
+  return base::printable(base::as_text(bytes), kMostDcapText);
 }
 
 // 0 or 1, before something that may be there.
