@@ -4,6 +4,7 @@
 #include <grpc/event_engine/event_engine.h>
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
+#include <grpcpp/grpcpp.h>
 
 #include <algorithm>
 #include <chrono>
@@ -166,6 +167,14 @@ GrpcTimers::GrpcTimers() {
 GrpcTimers::~GrpcTimers() {
   std::lock_guard lock(timers_mutex);
   if (--timers_wanted == 0) set_timer_threads(false);
+}
+
+std::shared_ptr<grpc::Channel> channel_to(const std::filesystem::path& socket, std::size_t max_reply) {
+  grpc::ChannelArguments arguments;
+  arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");  // grpc-go refuses a path here
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(max_reply));
+  return grpc::CreateCustomChannel("unix:" + socket.string(), grpc::InsecureChannelCredentials(), arguments);
 }
 
 void tick_grpc_timers() {

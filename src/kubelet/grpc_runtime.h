@@ -9,6 +9,14 @@
 // threads run all the time: more switches, nothing else.
 #pragma once
 
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+
+namespace grpc {
+class Channel;
+}
+
 namespace enclayer::kubelet {
 
 // To be called before anything of gRPC is made; more calls change nothing.
@@ -26,6 +34,10 @@ class GrpcTimers {
   GrpcTimers(const GrpcTimers&) = delete;
   GrpcTimers& operator=(const GrpcTimers&) = delete;
 };
+
+// To a server of the kubelet's on a unix socket, for calls whose reply has at most `max_reply` bytes. Each channel has
+// a connection of its own, and no back-off left over from an earlier one: the kubelet may be another one by now.
+std::shared_ptr<grpc::Channel> channel_to(const std::filesystem::path& socket, std::size_t max_reply);
 
 // Handles in this thread what is overdue in gRPC.
 void tick_grpc_timers();

@@ -48,12 +48,7 @@ Result<std::vector<ContainerDevices>> list_pod_devices(const std::filesystem::pa
                                                        std::string_view resource, std::chrono::milliseconds deadline) {
   GrpcTimers timers;  // for the deadline
   const std::filesystem::path socket = kubelet_dir / "pod-resources" / "kubelet.sock";
-  grpc::ChannelArguments arguments;
-  arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");  // grpc-go refuses a path here
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);       // no back-off left over from an earlier try
-  arguments.SetMaxReceiveMessageSize(static_cast<int>(pod_resources_limit(resource)));
-  grpc::GenericStub stub(
-      grpc::CreateCustomChannel("unix:" + socket.string(), grpc::InsecureChannelCredentials(), arguments));
+  grpc::GenericStub stub(channel_to(socket, pod_resources_limit(resource)));
 
   grpc::ClientContext context;
   context.set_deadline(gpr_time_from_millis(deadline.count(), GPR_TIMESPAN));

@@ -41,6 +41,7 @@ using std::chrono::steady_clock;
 
 constexpr auto kSubfolder = "enclayer";
 constexpr auto kWatchedFolder = "plugins_registry";
+constexpr std::size_t kMaxRegisterReply = std::size_t{4} << 20;  // gRPC's own default; it is an empty message
 constexpr milliseconds kWithoutInotify{1'000};
 
 // A kubelet that runs on and ends our list this many times, before each had been up for kPeace times the longest pause,
@@ -389,12 +390,7 @@ class GrpcRegistration final : public Registration {
   }
 
   Result<> call_register(const std::string& endpoint) {
-    grpc::ChannelArguments arguments;
-    arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");  // grpc-go refuses a path here
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);       // no back-off left over from an earlier try
-    auto channel =
-        grpc::CreateCustomChannel("unix:" + kubelet_socket_.string(), grpc::InsecureChannelCredentials(), arguments);
-    auto stub = api::Registration::NewStub(channel);
+    auto stub = api::Registration::NewStub(channel_to(kubelet_socket_, kMaxRegisterReply));
 
     api::RegisterRequest request;
     request.set_version("v1beta1");
