@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "accounting.h"
@@ -142,31 +143,26 @@ Result<Node> find_node(const CLI::App& app, const Flags& flags) {
   return node_of_hardware(flags.dev_root, flags.sysfs_root);
 }
 
-Result<EpcShare> share_of(const Flags& flags) {
-  EpcShare share{std::nullopt, 0, flags.numa};
-  for (const auto& [flag, text] :
-       {std::pair("--max-epc", flags.max_epc), std::pair("--reserve-epc", flags.reserve_epc)}) {
-    if (text.empty()) continue;
-    auto bytes = kubelet::parse_quantity(text);
-    if (!bytes) return bytes.error().with_context(flag);
-    if (flag == std::string_view("--max-epc"))
-      share.max_bytes = *bytes;
-    else
-      share.reserve_bytes = *bytes;
-  }
-  return share;
+// The amount that a flag was given; nullopt when it was not.
+Result<std::optional<std::uint64_t>> amount_of(const char* flag, const std::string& text) {
+  if (text.empty()) return std::optional<std::uint64_t>();
+  auto bytes = kubelet::parse_quantity(text);
+  if (!bytes) return bytes.error().with_context(flag);
+  return std::optional(*bytes);
 }
 
-Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, std::size_t& epc_mib) {
+// EPC first.
+Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags) {
   for (const char* taken : {kEnclaveResource, kProvisionResource, kQuoteResource})
     if (flags.resource == taken)
       return Error(ErrorKind::kInvalidArgument,
                    "--resource " + flags.resource + " is the name of another resource of ours");
   ENCLAYER_CHECK(kubelet::check_resource_name(flags.resource));
 
-  ENCLAYER_TRY(EpcShare share, share_of(flags));
+  ENCLAYER_TRY(auto max_epc, amount_of("--max-epc", flags.max_epc));
+  ENCLAYER_TRY(auto reserve, amount_of("--reserve-epc", flags.reserve_epc));
+  const EpcShare share{max_epc, reserve.value_or(0), flags.numa};
   ENCLAYER_TRY(kubelet::DeviceList epc, epc_devices(node, share, flags.sysfs_root));
-  epc_mib = epc.count();
   std::vector<Offer> offers;
   auto add = [&](Result<Offer> offer) -> Result<> {
     if (!offer) return offer.error();
@@ -187,15 +183,14 @@ Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, std::
 // Serves until SIGTERM or SIGINT, which every thread has blocked until then.
 Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
   ENCLAYER_TRY(const Node node, find_node(app, flags));
-  std::size_t epc_mib = 0;
-  ENCLAYER_TRY(auto offers, offers_of(node, flags, epc_mib));
+  ENCLAYER_TRY(auto offers, offers_of(node, flags));
   std::vector<Device> devices = {node.enclave};
   if (node.provision) devices.push_back(*node.provision);
   if (flags.grants.cdi) ENCLAYER_CHECK(write_cdi_spec(flags.cdi_dir, devices));
 
   base::Metrics metrics;
   metrics.gauge(metric::kEpcCapacityMib).set(static_cast<double>(node.epc_bytes / sgx::kMiB));
-  metrics.gauge(metric::kEpcMib).set(static_cast<double>(epc_mib));
+  metrics.gauge(metric::kEpcMib).set(static_cast<double>(offers.front().plugin.devices.count()));
 
   const auto kubelet_dir = std::filesystem::absolute(flags.kubelet_dir);
   Accounting::Sources sources{kubelet_dir, flags.sysfs_root, flags.kernel_log, std::nullopt};

@@ -100,25 +100,23 @@ Result<kubelet::DeviceList> epc_devices(const Node& node, const EpcShare& share,
   std::uint64_t bytes = std::min(node.epc_bytes - share.reserve_bytes, share.max_bytes.value_or(node.epc_bytes));
   std::size_t mib = bytes / sgx::kMiB;
 
-  auto list = [&]() -> Result<kubelet::DeviceList> {
-    if (!share.numa) return kubelet::DeviceList::of(mib);
-    ENCLAYER_TRY(auto per_node, sgx::epc_of_numa_nodes(sysfs_root));
-    if (std::all_of(per_node.begin(), per_node.end(), [](std::uint64_t here) { return here == 0; }))
-      return Error(ErrorKind::kUnavailable, "no NUMA node has EPC, says " + sysfs_root.string());
-    if (mib > kubelet::DeviceList::max_count()) return kubelet::DeviceList::of(mib);  // says how many would fit
-    return kubelet::DeviceList::of_numa(spread(mib, per_node));
-  }();
-  if (list || list.error().kind() != ErrorKind::kExhausted) {
-    if (!list) return list.error().with_context("--numa");
-    if (std::uint64_t left = node.epc_bytes / sgx::kMiB - mib; left > 0)
-      log::warn("part of this node's EPC is kept back", {{"offered_mib", mib}, {"kept_mib", left}});
-    return list;
+  auto list = kubelet::DeviceList::of(mib);
+  if (list && share.numa) {
+    auto per_node = sgx::epc_of_numa_nodes(sysfs_root);
+    if (!per_node) return per_node.error().with_context("--numa");
+    if (std::all_of(per_node->begin(), per_node->end(), [](std::uint64_t here) { return here == 0; }))
+      return Error(ErrorKind::kUnavailable, "--numa: no NUMA node has EPC, says " + sysfs_root.string());
+    list = kubelet::DeviceList::of_numa(spread(mib, *per_node));
   }
-  return Error(
-      ErrorKind::kExhausted,
-      "cannot offer " + std::to_string(mib) + " MiB of EPC: " + list.error().message() +
-          (share.numa ? ". Offer less with --max-epc 180Gi, or do without --numa"
-                      : ". Offer less on purpose with --max-epc 256Gi, or split the node into virtual machines"));
+  if (!list)
+    return Error(
+        list.error().kind(),
+        "cannot offer " + std::to_string(mib) + " MiB of EPC: " + list.error().message() +
+            (share.numa ? ". Offer less with --max-epc 180Gi, or do without --numa"
+                        : ". Offer less on purpose with --max-epc 256Gi, or split the node into virtual machines"));
+  if (std::uint64_t left = node.epc_bytes / sgx::kMiB - mib; left > 0)
+    log::warn("part of this node's EPC is kept back", {{"offered_mib", mib}, {"kept_mib", left}});
+  return list;
 }
 
 std::vector<std::size_t> spread(std::size_t mib, const std::vector<std::uint64_t>& bytes) {

@@ -4,7 +4,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "base/log.h"
@@ -30,8 +29,7 @@ Result<std::unique_ptr<Offering>> Offering::start(std::vector<Offer> offers, con
   for (Resource& resource : offering->resources_) {
     if (resource.offer.only_once_usable) continue;
     // The first list that the kubelet gets is true already.
-    resource.why_not = resource.offer.why_not();
-    ENCLAYER_CHECK(offering->register_now(resource));
+    ENCLAYER_CHECK(offering->register_now(resource, resource.offer.why_not()));
   }
   offering->thread_ = std::thread([raw = offering.get()] { raw->run(); });
   return offering;
@@ -65,59 +63,45 @@ std::string Offering::not_ready() const {
   return lines;
 }
 
-Result<> Offering::register_now(Resource& resource) {
+Result<> Offering::register_now(Resource& resource, std::string why_not) {
   kubelet::Plugin plugin = resource.offer.plugin;
-  bool usable = resource.why_not->empty();
-  if (!usable) {
-    log::warn("resource cannot be given now", {{"resource", plugin.resource}, {"reason", *resource.why_not}});
-    plugin.devices = plugin.devices.lost();
-  }
-  const std::string name = plugin.resource;
-  const auto count = static_cast<double>(plugin.devices.count());
+  if (!why_not.empty()) plugin.devices = plugin.devices.lost();
   ENCLAYER_TRY(auto started, kubelet::Registration::start(std::move(plugin), place_.kubelet_dir, place_.way, metrics_));
-  metrics_.gauge(metric::kDevices, {{"resource", name}, {"health", "healthy"}}).set(usable ? count : 0);
-  metrics_.gauge(metric::kDevices, {{"resource", name}, {"health", "unhealthy"}}).set(usable ? 0 : count);
+  show(resource.offer.plugin.resource, resource.offer.plugin.devices.count(), why_not);
   std::lock_guard lock(mutex_);
   resource.registration = std::move(started);
+  resource.why_not = std::move(why_not);
   return {};
+}
+
+// On the metrics page, and in the log where it is bad news.
+void Offering::show(const std::string& resource, std::size_t devices, const std::string& why_not) {
+  if (!why_not.empty()) log::warn("resource cannot be given now", {{"resource", resource}, {"reason", why_not}});
+  const auto count = static_cast<double>(devices);
+  metrics_.gauge(metric::kDevices, {{"resource", resource}, {"health", "healthy"}}).set(why_not.empty() ? count : 0);
+  metrics_.gauge(metric::kDevices, {{"resource", resource}, {"health", "unhealthy"}}).set(why_not.empty() ? 0 : count);
 }
 
 void Offering::look_at(Resource& resource) {
   std::string why_not = resource.offer.why_not();
-  const bool was_told = resource.why_not.has_value(), usable = why_not.empty();
-  if (was_told && *resource.why_not == why_not) return;
+  if (resource.why_not == why_not) return;
   const std::string& name = resource.offer.plugin.resource;
+  const kubelet::DeviceList& devices = resource.offer.plugin.devices;
 
-  if (!resource.registration) {
-    if (!usable) {
-      if (!was_told) log::info("resource is not offered yet", {{"resource", name}, {"reason", why_not}});
-      std::lock_guard lock(mutex_);
-      resource.why_not = std::move(why_not);
-      return;
+  if (resource.registration) {
+    const bool usable = why_not.empty();
+    if (usable != resource.why_not->empty()) {
+      resource.registration->set_devices(usable ? devices : devices.lost());
+      show(name, devices.count(), why_not);
+      if (usable) log::info("resource can be given again", {{"resource", name}});
     }
-    {
-      std::lock_guard lock(mutex_);
-      resource.why_not = "";
-    }
-    if (auto done = register_now(resource); !done) {
-      log::error("resource cannot be offered", {{"resource", name}, {"reason", done.error().message()}});
-      std::lock_guard lock(mutex_);
-      resource.why_not = done.error().message();  // another look, another try
-    }
-    return;
-  }
-
-  const bool was_usable = resource.why_not->empty();
-  if (usable != was_usable) {
-    const kubelet::DeviceList& devices = resource.offer.plugin.devices;
-    resource.registration->set_devices(usable ? devices : devices.lost());
-    if (usable)
-      log::info("resource can be given again", {{"resource", name}});
-    else
-      log::warn("resource cannot be given now", {{"resource", name}, {"reason", why_not}});
-    const auto count = static_cast<double>(devices.count());
-    metrics_.gauge(metric::kDevices, {{"resource", name}, {"health", "healthy"}}).set(usable ? count : 0);
-    metrics_.gauge(metric::kDevices, {{"resource", name}, {"health", "unhealthy"}}).set(usable ? 0 : count);
+  } else if (why_not.empty()) {
+    auto done = register_now(resource, "");
+    if (done) return;
+    log::error("resource cannot be offered", {{"resource", name}, {"reason", done.error().message()}});
+    why_not = done.error().message();  // another look, another try
+  } else if (!resource.why_not) {
+    log::info("resource is not offered yet", {{"resource", name}, {"reason", why_not}});
   }
   std::lock_guard lock(mutex_);
   resource.why_not = std::move(why_not);

@@ -50,7 +50,8 @@ class Offering {
   };
 
   Offering(std::vector<Offer> offers, Place place, base::Metrics& metrics, std::function<void()> at_each_look);
-  Result<> register_now(Resource& resource);
+  Result<> register_now(Resource& resource, std::string why_not);
+  void show(const std::string& resource, std::size_t devices, const std::string& why_not);
   void look_at(Resource& resource);
   void run();
   void wait(std::chrono::milliseconds timeout);
