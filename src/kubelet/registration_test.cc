@@ -77,8 +77,11 @@ class RegistrationTest : public testing::Test {
 
   static bool wait_until(const std::function<bool()>& enough) {
     auto deadline = std::chrono::steady_clock::now() + kSoon;
-    while (!enough() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-    return enough();
+    while (!enough()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
   }
 
   bool counted(const std::string& result, int count) const {
