@@ -27,7 +27,10 @@ void demand(bool holds) {
 
 class FixedQuotes final : public quoting::QuoteSource {
  public:
-  bool ready() const override { return is_ready; }
+  std::optional<quoting::QuoteTerms> terms_now() override {
+    return is_ready ? std::optional(quoting::QuoteTerms{{}, 4600}) : std::nullopt;
+  }
+  bool only_computes() const override { return computes; }
   Result<quoting::QuoteTarget> target() override { return quoting::QuoteTarget{}; }
   Result<std::uint32_t> quote_size() override { return 4600U; }
   Result<quoting::QuoteReply> quote(const sgx::Report& report,
@@ -35,7 +38,7 @@ class FixedQuotes final : public quoting::QuoteSource {
     if (report.raw[0] == 0xff) return Error(ErrorKind::kPermissionDenied, "the MAC is wrong");
     return quoting::QuoteReply{Bytes(4600, 'q'), qe_report ? std::optional<sgx::Report>(sgx::Report{}) : std::nullopt};
   }
-  bool is_ready = true;
+  bool is_ready = true, computes = false;
 };
 
 Bytes framed(const Bytes& body) {
@@ -75,7 +78,10 @@ class World final : public net::Wire {
           if (connection != nullptr) ends_[connection->fd].room = parameter * 32U;
           serve(connection);
           break;
-        case 13: source_.is_ready = parameter % 2 == 0; break;
+        case 13:
+          source_.is_ready = parameter % 2 == 0;
+          source_.computes = parameter / 2 % 2 == 1;
+          break;
         case 14:
           if (parameter == 14)
             for (net::Connection* idle : desk_.drain()) serve(idle);

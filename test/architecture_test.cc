@@ -23,8 +23,8 @@ const Arrows& arrows() {
   static const Arrows kArrows = {
       {"enclayer", {}},
       {"base", {"enclayer"}},
-      {"net", {"enclayer", "base"}},
       {"pods", {"enclayer", "base"}},
+      {"net", {"enclayer", "base", "pods"}},
       {"sgx", {"enclayer", "base"}},
       {"attestation", {"enclayer", "base", "sgx"}},
       {"quoting", {"enclayer", "base", "sgx", "attestation"}},

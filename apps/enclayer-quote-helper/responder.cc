@@ -17,6 +17,9 @@ using std::chrono::microseconds;
 // Simulated quotes take a tenth of a millisecond, hardware takes milliseconds, and 12 s is what a client waits at most.
 const std::vector<double> kSeconds = {0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10};
 
+// Quotes that the server's thread makes between two looks at its sockets take no longer, together.
+constexpr std::chrono::microseconds kQuotesHere{200};
+
 double seconds(std::chrono::steady_clock::duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 }  // namespace
@@ -48,14 +51,16 @@ Responder::~Responder() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-std::uint64_t Responder::holder(const net::Peer& peer) {
-  return options_.owner ? options_.owner(peer) : FrameHandler::holder(peer);
+void Responder::identify(net::Client& client, int socket) {
+  if (options_.pods == nullptr) return FrameHandler::identify(client, socket);
+  client.asker = options_.pods->askers.who(client.peer.pid, socket, Clock::now());
+  client.holder = client.asker->key;
 }
 
 // Where neither pod nor process is known, each request is on its own: users tell nothing, in containers all are root.
 Responder::Key Responder::turn_of(const net::Client& client, net::Ticket ticket) const {
   constexpr Key kAlone = Key{1} << 63;
-  return options_.owner || client.peer.pid > 0 ? client.holder : kAlone | ticket;
+  return client.asker || client.peer.pid > 0 ? client.holder : kAlone | ticket;
 }
 
 // --- The server's thread ---
@@ -67,6 +72,7 @@ net::FrameOutcome Responder::frame(ByteView frame, const net::Client& client, ne
   if (question == nullptr) return net::NoReply{};
 
   Key key = turn_of(client, ticket);
+  if (auto refused = refused_by_rule(*question, client)) return conclude(std::move(*refused), client);
   if (question->kind != aesm::RequestKind::kGetQuoteEx) {
     auto wait = expected_wait(key);
     if (wait > options_.budget)
@@ -74,9 +80,32 @@ net::FrameOutcome Responder::frame(ByteView frame, const net::Client& client, ne
                                             "a quote would have to wait " +
                                                 std::to_string(static_cast<int>(wait.count())) + " s for its turn"),
                       client);
-    if (source_.ready()) return conclude(service_.answer(*question), client);
+    if (auto terms = source_.terms_now()) return conclude(aesm::Service::answer(*question, *terms), client);
+  } else if (may_make_here()) {
+    auto begin = Clock::now();
+    Bytes reply = make_quote(*question, client, begin);
+    quoted_here_ += Clock::now() - begin;
+    return reply;
   }
   return queue_up(std::move(*question), client, ticket, key);
+}
+
+// Who has had its quotes of this minute is told so at init and size already, where clients repeat BUSY.
+std::optional<aesm::Answer> Responder::refused_by_rule(const aesm::Question& question, const net::Client& client) {
+  if (options_.pods == nullptr || !options_.pods->allowance) return std::nullopt;
+  pods::Allowance& allowance = *options_.pods->allowance;
+  bool is_quote = question.kind == aesm::RequestKind::kGetQuoteEx;
+  auto now = Clock::now();
+  if (is_quote ? allowance.take(client.asker->key, now) : allowance.any(client.asker->key, now)) return std::nullopt;
+  return aesm::Service::refuse(question, aesm::kBusy,
+                               "it has had its " + std::to_string(allowance.a_minute()) + " quotes of this minute");
+}
+
+// Looking up who holds EPC may read a file, and a source that waits for others may wait for long.
+bool Responder::may_make_here() {
+  if (!source_.only_computes() || (options_.pods != nullptr && options_.pods->holders)) return false;
+  std::lock_guard lock(mutex_);
+  return queued_.empty() && seconds(quoted_here_) + average_seconds_ < seconds(kQuotesHere);
 }
 
 // With fair turns a newcomer waits until each of the others had as many turns as it needs itself.
@@ -106,6 +135,7 @@ net::FrameOutcome Responder::queue_up(aesm::Question question, const net::Client
 }
 
 void Responder::begin() {
+  quoted_here_ = {};
   if (pushed_ == 0) return;
   if (pushed_ >= options_.threads)
     wake_.notify_all();
@@ -156,7 +186,7 @@ bool Responder::make_next_quote() {
   Place place = next();
   lock.unlock();
   if (!place) return false;
-  make_quote(*place);
+  replies_(place->ticket, make_quote(place->question, place->client, place->since));
   return true;
 }
 
@@ -165,49 +195,59 @@ void Responder::run() {
   while (true) {
     wake_.wait(lock, [this] { return stop_ || !queued_.empty(); });
     if (stop_) return;
-    Place place = next();
     lock.unlock();
-    make_quote(*place);
+    make_next_quote();
     lock.lock();
   }
 }
 
-void Responder::make_quote(const Waiting& waiting) {
+Bytes Responder::make_quote(const aesm::Question& question, const net::Client& client, Clock::time_point since) {
   auto begin = Clock::now();
-  aesm::Answer answer = service_.answer(waiting.question);
-  auto took = Clock::now() - begin;
-  bool is_quote = answer.kind == aesm::RequestKind::kGetQuoteEx;
+  aesm::Answer answer = ask_source(question, client);
+  Times times{begin - since, Clock::now() - begin};
   {
     std::lock_guard lock(mutex_);
-    if (is_quote) average_seconds_ += (seconds(took) - average_seconds_) / 8;
+    if (answer.quoted) average_seconds_ += (seconds(times.took) - average_seconds_) / 8;
     count_queued();
   }
-  queue_seconds_.observe(seconds(begin - waiting.since));
-  if (is_quote) {
-    quote_seconds_.observe(seconds(took));
-    if (answer.quoted) quotes_made_.add();
-    Quoted quoted{answer, waiting.client, std::chrono::duration_cast<microseconds>(begin - waiting.since),
-                  std::chrono::duration_cast<microseconds>(took)};
-    if (options_.audit)
-      options_.audit(quoted);
-    else if (answer.quoted)
-      log(quoted);
+  queue_seconds_.observe(seconds(times.waited));
+  if (answer.kind == aesm::RequestKind::kGetQuoteEx) quote_seconds_.observe(seconds(times.took));
+  if (answer.quoted) quotes_made_.add();
+  return conclude(std::move(answer), client, times);
+}
+
+aesm::Answer Responder::ask_source(const aesm::Question& question, const net::Client& client) {
+  if (options_.pods == nullptr || !options_.pods->holders || question.kind != aesm::RequestKind::kGetQuoteEx)
+    return service_.answer(question);
+  std::string why = "only pods that hold EPC get quotes, and who asks is in no pod";
+  if (client.asker->kind == pods::Asker::Kind::kPod) {
+    auto holds = options_.pods->holders->holds(client.asker->pod.pod_uid, Clock::now());
+    if (holds && *holds) return service_.answer(question);
+    why = holds ? "only pods that hold EPC get quotes, and this one holds none"
+                : "it is not known which pods hold EPC: " + holds.error().message();
   }
-  replies_(waiting.ticket, conclude(std::move(answer), waiting.client));
+  return aesm::Service::refuse(question, aesm::kServiceUnavailable, std::move(why));
 }
 
 // --- Counting and logging, from any thread ---
 
-Bytes Responder::conclude(aesm::Answer answer, const net::Client& client) {
+Bytes Responder::conclude(aesm::Answer answer, const net::Client& client, Times times) {
   requests(answer.kind, answer.code).add();
-  if (answer.code != aesm::kSuccess) {
-    errors_.add();
-    log(answer, client);
-  }
+  if (answer.code != aesm::kSuccess) errors_.add();
+  if (answer.kind == aesm::RequestKind::kGetQuoteEx && options_.pods != nullptr)
+    options_.pods->audit->record(
+        {*client.asker, client.peer.pid, client.peer.uid, answer.quoted ? &*answer.quoted : nullptr,
+         aesm::to_string(answer.code), answer.why, std::chrono::duration_cast<microseconds>(times.waited),
+         std::chrono::duration_cast<microseconds>(times.took)},
+        Clock::now());
+  else if (answer.code != aesm::kSuccess)
+    log_refusal(answer, client);
+  else if (answer.quoted)
+    log_quote(answer, client, times);
   return std::move(answer.reply);
 }
 
-void Responder::log(const aesm::Answer& answer, const net::Client& client) {
+void Responder::log_refusal(const aesm::Answer& answer, const net::Client& client) {
   auto more = refusals_.take(base::LogBudget::Clock::now());
   if (!more) return;
   log::warn("request refused", {{"request", to_string(answer.kind)},
@@ -218,16 +258,16 @@ void Responder::log(const aesm::Answer& answer, const net::Client& client) {
                                 {"not_logged_before", *more}});
 }
 
-void Responder::log(const Quoted& quoted) {
+void Responder::log_quote(const aesm::Answer& answer, const net::Client& client, Times times) {
   auto more = quotes_logged_.take(base::LogBudget::Clock::now());
   if (!more) return;
-  log::info("quote made", {{"mr_enclave", base::to_hex(quoted.answer.quoted->mr_enclave)},
-                           {"mr_signer", base::to_hex(quoted.answer.quoted->mr_signer)},
-                           {"debug", quoted.answer.quoted->attributes.debug()},
-                           {"waited_us", quoted.waited.count()},
-                           {"took_us", quoted.took.count()},
-                           {"peer_uid", quoted.client.peer.uid},
-                           {"peer_pid", quoted.client.peer.pid},
+  log::info("quote made", {{"mr_enclave", base::to_hex(answer.quoted->mr_enclave)},
+                           {"mr_signer", base::to_hex(answer.quoted->mr_signer)},
+                           {"debug", answer.quoted->attributes.debug()},
+                           {"waited_ms", seconds(times.waited) * 1000},
+                           {"took_ms", seconds(times.took) * 1000},
+                           {"peer_uid", client.peer.uid},
+                           {"peer_pid", client.peer.pid},
                            {"not_logged_before", *more}});
 }
 

@@ -4,6 +4,8 @@
 // Everything but quotes comes from memory, on the server's thread. Quotes wait in a bounded queue, with fair turns for
 // everybody who asks (the pod where pods are known, otherwise the process, otherwise the request by itself), and are
 // made by threads of their own. While the source is not ready, init and size wait there too, behind the quotes.
+// To wake a thread costs some ten microseconds: where the source only computes and nobody waits, the server's thread
+// makes the quotes itself, as long as that takes less than 200 us a round.
 //
 // BUSY is said where clients repeat it, at init and size: when the queue is so long that a newcomer would not be served
 // within `budget`. Who got past that waits for the quote; it is told BUSY only when the queue has no place or its time
@@ -14,9 +16,9 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -26,14 +28,19 @@
 #include "base/log_budget.h"
 #include "base/metrics.h"
 #include "net/frame_desk.h"
+#include "pods/allowance.h"
+#include "pods/asker.h"
+#include "pods/epc_holders.h"
+#include "pods/quote_audit.h"
 
 namespace enclayer::quote_helper {
 
-// A request for a quote that was answered, with a quote or without.
-struct Quoted {
-  const aesm::Answer& answer;
-  const net::Client& client;
-  std::chrono::microseconds waited, took;  // for its turn; for the quote source
+// Pods, told apart: who asks, what that pod may have, and what is said of it.
+struct PodRules {
+  pods::Askers askers;
+  std::optional<pods::Allowance> allowance{};   // quotes a minute; beyond it, BUSY
+  std::unique_ptr<pods::EpcHolders> holders{};  // who holds no EPC gets no quote, but SERVICE_UNAVAILABLE
+  std::unique_ptr<pods::QuoteAudit> audit{};
 };
 
 class Responder final : public net::FrameHandler {
@@ -43,11 +50,8 @@ class Responder final : public net::FrameHandler {
     std::size_t max_queued = 1024;
     std::size_t max_queued_each = 1024;  // of one who asks
     std::chrono::milliseconds budget{12'000};
-
-    // Whom a peer belongs to, say its pod: asked when it connects. Without it, the process.
-    std::function<std::uint64_t(const net::Peer&)> owner{};
-    // Is told of every quote, from several threads. Without it, they are logged here, not more than one a second.
-    std::function<void(const Quoted&)> audit{};
+    // Without them every process is served alike, and quotes are logged not more than once a second.
+    PodRules* pods = nullptr;
   };
 
   // Source and metrics outlive it.
@@ -61,7 +65,7 @@ class Responder final : public net::FrameHandler {
   void begin() override;
   std::optional<Bytes> overdue(net::Ticket ticket) override;
   void abandoned(net::Ticket ticket) override;
-  std::uint64_t holder(const net::Peer& peer) override;
+  void identify(net::Client& client, int socket) override;
 
   // Makes the next quote in the calling thread, as the threads do; false when none waits.
   bool make_next_quote();
@@ -75,22 +79,28 @@ class Responder final : public net::FrameHandler {
     aesm::Question question;
     Clock::time_point since;
   };
+  struct Times {
+    Clock::duration waited, took;  // for its turn; for the quote source
+  };
   using Place = std::unique_ptr<Waiting>;
   using Queue = base::FairQueue<Place>;
 
   Key turn_of(const net::Client& client, net::Ticket ticket) const;
   std::chrono::duration<double> expected_wait(Key key);  // of a newcomer
+  std::optional<aesm::Answer> refused_by_rule(const aesm::Question& question, const net::Client& client);
+  bool may_make_here();
   net::FrameOutcome queue_up(aesm::Question question, const net::Client& client, net::Ticket ticket, Key key);
   Bytes refuse(const Waiting& waiting, base::Counter& reason, const std::string& why);
   Place leave_queue(net::Ticket ticket);
   Place next();  // with mutex_ held
   void count_queued() { depth_.set(static_cast<double>(queued_.size())); }
-  void make_quote(const Waiting& waiting);
+  Bytes make_quote(const aesm::Question& question, const net::Client& client, Clock::time_point since);
+  aesm::Answer ask_source(const aesm::Question& question, const net::Client& client);
   void run();
 
-  Bytes conclude(aesm::Answer answer, const net::Client& client);
-  void log(const aesm::Answer& answer, const net::Client& client);
-  void log(const Quoted& quoted);
+  Bytes conclude(aesm::Answer answer, const net::Client& client, Times times = {});
+  void log_quote(const aesm::Answer& answer, const net::Client& client, Times times);
+  void log_refusal(const aesm::Answer& answer, const net::Client& client);
   base::Counter& requests(aesm::RequestKind kind, aesm::Code code);
 
   static constexpr std::size_t kKinds = 32, kCodes = 64;
@@ -110,8 +120,9 @@ class Responder final : public net::FrameHandler {
   std::array<std::array<std::atomic<base::Counter*>, kCodes>, kKinds> requests_{};  // made when first needed
   base::LogBudget refusals_, quotes_logged_;
 
-  int pushed_ = 0;    // since begin(); of the server's thread
-  std::mutex mutex_;  // of everything below
+  int pushed_ = 0;                 // since begin(); of the server's thread
+  Clock::duration quoted_here_{};  // since begin(): the time that quotes took in the server's thread
+  std::mutex mutex_;               // of everything below
   std::condition_variable wake_;
   Queue quotes_, others_;
   std::unordered_map<net::Ticket, std::pair<Queue*, Key>> queued_;

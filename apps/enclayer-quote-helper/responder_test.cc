@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <map>
 
 #include "aesm/client.h"
 #include "base/hex.h"
 #include "fake/aesm_frames.h"
 #include "fake/quote_source.h"
+#include "fake/temp_folder.h"
 
 namespace enclayer::quote_helper {
 namespace {
@@ -18,13 +21,16 @@ using testing::Test;
 // Its quotes say for whom they were made, and may take a time.
 class Source final : public fake::QuoteSource {
  public:
-  bool ready() const override { return is_ready; }
+  std::optional<quoting::QuoteTerms> terms_now() override {
+    return is_ready ? fake::QuoteSource::terms_now() : std::nullopt;
+  }
+  bool only_computes() const override { return computes; }
   Result<quoting::QuoteReply> quote(const sgx::Report&, const std::optional<quoting::QeReportRequest>&) override {
     std::this_thread::sleep_for(takes);  // what a slow quote is; no test waits for it to pass
     return ++calls, next_quote;          // from several threads, so what was asked is not kept
   }
 
-  std::atomic<bool> is_ready = true;
+  std::atomic<bool> is_ready = true, computes = false;
   std::chrono::milliseconds takes{0};
 };
 
@@ -47,8 +53,9 @@ class ResponderTest : public Test {
   }
 
   static net::Client client(pid_t pid) { return {{0, 0, pid}, static_cast<std::uint64_t>(pid)}; }
-  net::FrameOutcome ask(const Bytes& request, pid_t pid = 1) {
-    return responder_->frame(request, client(pid), ++last_ticket_);
+  net::FrameOutcome ask(const Bytes& request, pid_t pid = 1) { return ask(request, client(pid)); }
+  net::FrameOutcome ask(const Bytes& request, const net::Client& client) {
+    return responder_->frame(request, client, ++last_ticket_);
   }
   net::Ticket ask_quote(pid_t pid) {
     EXPECT_TRUE(std::holds_alternative<net::Later>(ask(quote_request(), pid)));
@@ -111,19 +118,6 @@ TEST_F(ResponderTest, processes_that_cannot_be_seen_do_not_share_one_turn) {
   net::Ticket first = ask_quote(0), second = ask_quote(0), seen = ask_quote(5);
   make_all();
   EXPECT_EQ(order_, (std::vector<net::Ticket>{first, second, seen}));
-}
-
-TEST_F(ResponderTest, owner_decides_whose_turn_it_is) {
-  start({.threads = 0, .owner = [](const net::Peer& peer) { return peer.pid == 0 ? 100U : 200U; }});
-  EXPECT_EQ(responder_->holder({0, 0, 0}), 100u);
-  EXPECT_EQ(responder_->holder({0, 0, 5}), 200u);
-  auto ask_as = [&](std::uint64_t owner) {
-    responder_->frame(quote_request(), {{}, owner}, ++last_ticket_);
-    return last_ticket_;
-  };
-  net::Ticket a1 = ask_as(100), a2 = ask_as(100), b = ask_as(200);
-  make_all();
-  EXPECT_EQ(order_, (std::vector<net::Ticket>{a1, b, a2}));
 }
 
 TEST_F(ResponderTest, full_queue_takes_the_place_from_who_has_most) {
@@ -211,17 +205,135 @@ TEST_F(ResponderTest, init_and_size_wait_behind_quotes_while_the_source_is_not_r
   EXPECT_EQ(aesm::read_quote_size_reply(replies_[size]).value(), 4600u);
 }
 
-TEST_F(ResponderTest, auditor_hears_of_every_quote_and_refusal_but_not_of_other_requests) {
-  std::vector<std::pair<pid_t, aesm::Code>> heard;
-  start({.threads = 0,
-         .audit = [&](const Quoted& quoted) { heard.emplace_back(quoted.client.peer.pid, quoted.answer.code); }});
-  ask_quote(7);
+TEST_F(ResponderTest, quotes_that_are_only_computed_are_made_at_once_while_nobody_waits) {
+  source_.computes = true;
+  EXPECT_EQ(std::get<Bytes>(ask(quote_request())).size(), 4609u);
+  EXPECT_TRUE(has_metric("enclayer_quotes_total 1"));
+  source_.computes = false;
+  net::Ticket waits = ask_quote(7);
+  source_.computes = true;
+  net::Ticket behind = ask_quote(8);
+  make_all();
+  EXPECT_EQ(order_, (std::vector<net::Ticket>{waits, behind}));
+  EXPECT_TRUE(std::holds_alternative<Bytes>(ask(quote_request())));
+}
+
+TEST_F(ResponderTest, server_thread_makes_no_more_quotes_a_round_than_it_has_time_for) {
+  source_.computes = true;
+  source_.takes = 1ms;
+  EXPECT_TRUE(std::holds_alternative<Bytes>(ask(quote_request()))) << "nothing is known of the source yet";
+  EXPECT_EQ(hex(ask(quote_request())), "no reply now") << "this round's time is used up";
+  make_all();
+  responder_->begin();
+  EXPECT_EQ(hex(ask(quote_request())), "no reply now") << "they take too long for this thread";
+  make_all();
+  source_.takes = 0ms;
+  source_.computes = false;
+  for (int i = 0; i < 50; ++i) ask_quote(1), make_all();
+  source_.computes = true;
+  EXPECT_TRUE(std::holds_alternative<Bytes>(ask(quote_request()))) << "the latest ones took no time";
+}
+
+class PodRulesTest : public ResponderTest {
+ protected:
+  void SetUp() override {
+    ResponderTest::SetUp();
+    rules_.audit = std::make_unique<pods::QuoteAudit>(metrics_);
+    start({.threads = 0, .pods = &rules_});
+  }
+  // A client in the pod whose UID begins with this digit.
+  static net::Client in_pod(char digit) {
+    net::Client client{{0, 0, 1}};
+    client.asker = std::make_shared<pods::Asker>(pods::pod_asker({uid(digit), "container"}));
+    client.holder = client.asker->key;
+    return client;
+  }
+  static net::Client on_host() {
+    net::Client client{{0, 0, 1}};
+    client.asker = std::make_shared<pods::Asker>(pods::host_asker());
+    client.holder = client.asker->key;
+    return client;
+  }
+  static std::string uid(char digit) { return digit + std::string("0000000-0000-4000-8000-000000000001"); }
+  net::Ticket ask_quote_as(const net::Client& client) {
+    EXPECT_TRUE(std::holds_alternative<net::Later>(ask(quote_request(), client)));
+    return last_ticket_;
+  }
+  bool has_pod_metric(const std::string& pod, const std::string& result, int count) {
+    rules_.audit->publish(pods::QuoteAudit::Clock::now());
+    return has_metric("enclayer_pod_quotes_total{pod_uid=\"" + pod + "\",result=\"" + result + "\"} " +
+                      std::to_string(count));
+  }
+
+  fake::TempFolder proc_;
+  PodRules rules_{pods::Askers(base::Root(proc_.path()))};
+};
+
+TEST_F(PodRulesTest, peer_is_known_by_its_cgroup) {
+  proc_.write(std::to_string(::getpid()) + "/cgroup",
+              "0::/kubepods/burstable/pod" + uid('a') + "/" + std::string(64, 'c') + "\n");
+  net::Client client{{0, 0, ::getpid()}};
+  responder_->identify(client, -1);
+  ASSERT_TRUE(client.asker);
+  EXPECT_EQ(client.asker->name(), uid('a'));
+  EXPECT_EQ(client.holder, client.asker->key);
+  net::Client hidden{{0, 0, 0}};
+  responder_->identify(hidden, -1);
+  EXPECT_EQ(hidden.asker->name(), "unknown");
+}
+
+TEST_F(PodRulesTest, pods_take_turns_and_the_host_has_one_turn) {
+  net::Ticket a1 = ask_quote_as(in_pod('a')), a2 = ask_quote_as(in_pod('a')), b = ask_quote_as(in_pod('b'));
+  net::Ticket h1 = ask_quote_as(on_host()), h2 = ask_quote_as(on_host());
+  make_all();
+  EXPECT_EQ(order_, (std::vector<net::Ticket>{a1, b, h1, a2, h2}));
+}
+
+TEST_F(PodRulesTest, every_quote_and_refusal_is_counted_for_its_pod_and_nothing_else_is) {
+  ask_quote_as(in_pod('a'));
   make_all();
   source_.next_quote = Error(ErrorKind::kPermissionDenied, "wrong MAC");
-  ask_quote(8);
+  ask_quote_as(in_pod('b'));
   make_all();
-  ask(fake::aesm_body("quote_ex-num.req"));
-  EXPECT_EQ(heard, (std::vector<std::pair<pid_t, aesm::Code>>{{7, aesm::kSuccess}, {8, aesm::kInvalidReport}}));
+  ask(fake::aesm_body("quote_ex-num.req"), in_pod('c'));
+  EXPECT_TRUE(has_pod_metric(uid('a'), "made", 1)) << metrics_.text();
+  EXPECT_TRUE(has_pod_metric(uid('b'), "refused", 1)) << metrics_.text();
+  EXPECT_EQ(metrics_.text().find(uid('c')), std::string::npos);
+}
+
+TEST_F(PodRulesTest, pod_that_has_had_its_quotes_is_told_busy_and_others_are_not) {
+  rules_.allowance.emplace(2);
+  Bytes init = fake::aesm_body("quote_ex-init2.req"), size = fake::aesm_body("quote_ex-size.req");
+  ask_quote_as(in_pod('a')), ask_quote_as(in_pod('a'));
+  EXPECT_EQ(hex(ask(quote_request(), in_pod('a'))), kBusyQuote);
+  EXPECT_EQ(hex(ask(init, in_pod('a'))), "7a0408121820");
+  EXPECT_EQ(hex(ask(size, in_pod('a'))), "82010408121000");
+  EXPECT_TRUE(aesm::read_init_reply(std::get<Bytes>(ask(init, in_pod('b')))));
+  ask_quote_as(in_pod('b'));
+  EXPECT_TRUE(has_pod_metric(uid('a'), "refused", 1)) << metrics_.text();
+}
+
+TEST_F(PodRulesTest, only_pods_that_hold_epc_get_quotes) {
+  const std::string kRefused = "8a0102081e";  // errorCode 30
+  proc_.write("checkpoint",
+              R"({"Data":{"PodDeviceEntries":[{"PodUID":")" + uid('a') +
+                  R"(","ContainerName":"c","ResourceName":"epc","DeviceIDs":{"-1":["1"]},"AllocResp":""}],)"
+                  R"("RegisteredDevices":{}},"Checksum":1})");
+  rules_.holders = std::make_unique<pods::EpcHolders>(
+      [this] { return pods::open_checkpoint(proc_.path() / "checkpoint"); }, "epc", std::chrono::seconds(0));
+  source_.computes = true;
+  net::Ticket holds = ask_quote_as(in_pod('a')), none = ask_quote_as(in_pod('b')), host = ask_quote_as(on_host());
+  make_all();
+  EXPECT_EQ(replies_[holds].size(), 4609u);
+  EXPECT_EQ(base::to_hex(replies_[none]), kRefused);
+  EXPECT_EQ(base::to_hex(replies_[host]), kRefused);
+  EXPECT_EQ(source_.calls, 1) << "who is refused costs no quote";
+
+  std::filesystem::remove(proc_.path() / "checkpoint");
+  holds = ask_quote_as(in_pod('a')), none = ask_quote_as(in_pod('b'));
+  make_all();
+  EXPECT_EQ(replies_[holds].size(), 4609u) << "who was found once stays found";
+  EXPECT_EQ(base::to_hex(replies_[none]), kRefused) << "not known is no";
 }
 
 TEST_F(ResponderTest, threads_make_quotes_and_end_with_the_responder) {

@@ -26,6 +26,8 @@ class FixedQuotes final : public quoting::QuoteSource {
     base::store_le32(quote_.data(), 0x00020003);
     base::store_le32(quote_.data() + 432, 4600 - 436);
   }
+  std::optional<quoting::QuoteTerms> terms_now() override { return quoting::QuoteTerms{{}, *quote_size()}; }
+  bool only_computes() const override { return takes_.count() == 0; }
   Result<quoting::QuoteTarget> target() override { return quoting::QuoteTarget{}; }
   Result<std::uint32_t> quote_size() override { return static_cast<std::uint32_t>(quote_.size()); }
   Result<quoting::QuoteReply> quote(const sgx::Report&, const std::optional<quoting::QeReportRequest>&) override {

@@ -102,20 +102,17 @@ std::optional<Outcome> get_quote_ex(const message::GetQuoteExRequest& request, Q
   return std::nullopt;
 }
 
-Outcome ask_target(quoting::QuoteSource& source, message::InitQuoteExResponse& response) {
+Outcome tell_target(const Result<quoting::QuoteTarget>& target, message::InitQuoteExResponse& response) {
   response.set_pub_key_id_size(kPubKeyIdSize);
-  auto target = source.target();
   if (!target) return refused(target.error());
   put(*response.mutable_target_info(), target->qe.to_bytes());
   put(*response.mutable_pub_key_id(), target->pub_key_id);
   return {};
 }
 
-Outcome ask_quote_size(quoting::QuoteSource& source, message::GetQuoteSizeExResponse& response) {
-  response.set_quote_size(0);
-  auto size = source.quote_size();
+Outcome tell_quote_size(const Result<std::uint32_t>& size, message::GetQuoteSizeExResponse& response) {
+  response.set_quote_size(size.value_or(0));
   if (!size) return refused(size.error());
-  response.set_quote_size(*size);
   return {};
 }
 
@@ -288,15 +285,25 @@ std::variant<std::monostate, Answer, Question> Service::read(ByteView bytes) {
   return {};
 }
 
+Answer Service::answer(const Question& question, const quoting::QuoteTerms& terms) {
+  message::Response response;
+  if (question.kind == RequestKind::kInitQuoteEx) {
+    auto* part = response.mutable_init_quote_ex();
+    return finished(question.kind, response, part, tell_target(terms.target, *part));
+  }
+  auto* part = response.mutable_get_quote_size_ex();
+  return finished(RequestKind::kGetQuoteSizeEx, response, part, tell_quote_size(terms.quote_size, *part));
+}
+
 Answer Service::answer(const Question& question) const {
   message::Response response;
   if (question.kind == RequestKind::kInitQuoteEx) {
     auto* part = response.mutable_init_quote_ex();
-    return finished(question.kind, response, part, ask_target(source_, *part));
+    return finished(question.kind, response, part, tell_target(source_.target(), *part));
   }
   if (question.kind == RequestKind::kGetQuoteSizeEx) {
     auto* part = response.mutable_get_quote_size_ex();
-    return finished(question.kind, response, part, ask_quote_size(source_, *part));
+    return finished(question.kind, response, part, tell_quote_size(source_.quote_size(), *part));
   }
   auto* part = response.mutable_get_quote_ex();
   Answer answer = finished(question.kind, response, part, ask_quote(source_, question, *part));

@@ -68,6 +68,9 @@ class Service {
   // Asks the quote source, which may take its time. From several threads as far as the source allows it.
   Answer answer(const Question& question) const;
 
+  // The answer to kInitQuoteEx and kGetQuoteSizeEx where it is known.
+  static Answer answer(const Question& question, const quoting::QuoteTerms& terms);
+
   // The answer to a question that the quote source is not asked.
   static Answer refuse(const Question& question, Code code, std::string why);
 

@@ -17,9 +17,10 @@ constexpr int kLookedAt = 64;
 
 }  // namespace
 
-std::uint64_t FrameHandler::holder(const Peer& peer) {
+void FrameHandler::identify(Client& client, int) {
   constexpr std::uint64_t kUser = std::uint64_t{1} << 32;
-  return peer.pid > 0 ? static_cast<std::uint64_t>(peer.pid) : kUser | peer.uid;
+  const Peer& peer = client.peer;
+  client.holder = peer.pid > 0 ? static_cast<std::uint64_t>(peer.pid) : kUser | peer.uid;
 }
 
 FrameDesk::FrameDesk(const FrameLimits& limits, FrameHandler& handler, Wire& wire, base::Metrics& metrics)
@@ -79,8 +80,8 @@ Connection& FrameDesk::open(int fd, const Peer& peer, Moment now) {
   ++open_;
   connections_total_.add();
   auto& silent = list(State::kSilent);
-  Connection& connection =
-      silent.emplace_back(Connection{fd, {peer, handler_.holder(peer)}, FrameSession(limits_.max_frame)});
+  Connection& connection = silent.emplace_back(Connection{fd, {peer}, FrameSession(limits_.max_frame)});
+  handler_.identify(connection.client, fd);
   connection.self = std::prev(silent.end());
   connection.listed = State::kSilent;
   connection.since = now;

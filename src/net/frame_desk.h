@@ -15,6 +15,7 @@
 #include <chrono>
 #include <functional>
 #include <list>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <variant>
@@ -24,6 +25,7 @@
 #include "base/metrics.h"
 #include "net/frame_session.h"
 #include "net/unix_socket.h"
+#include "pods/asker.h"
 
 namespace enclayer::net {
 
@@ -32,10 +34,11 @@ using Moment = std::chrono::steady_clock::time_point;
 // A frame whose reply comes later. Never used twice.
 using Ticket = std::uint64_t;
 
-// Who is at the other end. `holder` says whose share of the places it uses, as FrameHandler::holder() told.
+// Who is at the other end. What FrameHandler::identify() finds out stands beside the kernel's word.
 struct Client {
   Peer peer;
-  std::uint64_t holder = 0;
+  std::uint64_t holder = 0;                    // connections with the same one share what one may hold
+  std::shared_ptr<const pods::Asker> asker{};  // where pods are told apart
 };
 
 // What becomes of a frame: a reply, a reply later, or none, and then the connection is closed.
@@ -67,9 +70,9 @@ class FrameHandler {
   // The ticket's client is gone, nobody waits for the reply.
   virtual void abandoned(Ticket ticket) = 0;
 
-  // Connections with the same holder share what one may hold. By default the process, or the user where the process is
-  // hidden in a pid namespace of its own.
-  virtual std::uint64_t holder(const Peer& peer);
+  // A newcomer, as soon as it is accepted: fills in whose it is. By default its holder is its process, or its user
+  // where the process is hidden in a pid namespace of its own.
+  virtual void identify(Client& client, int socket);
 };
 
 struct FrameLimits {

@@ -236,9 +236,14 @@ TEST_F(FrameDeskTest, who_holds_most_gives_way_before_who_came_first) {
 }
 
 TEST_F(FrameDeskTest, clients_without_a_visible_process_share_as_their_user_and_are_all_served) {
-  EXPECT_EQ(FrameHandler::holder({1000, 1000, 0}), FrameHandler::holder({1000, 5, 0}));
-  EXPECT_NE(FrameHandler::holder({1000, 1000, 0}), FrameHandler::holder({1001, 1000, 0}));
-  EXPECT_NE(FrameHandler::holder({1000, 1000, 0}), FrameHandler::holder({0, 0, 1000}));
+  auto holder = [&](const Peer& peer) {
+    Client client{peer};
+    identify(client, -1);
+    return client.holder;
+  };
+  EXPECT_EQ(holder({1000, 1000, 0}), holder({1000, 5, 0}));
+  EXPECT_NE(holder({1000, 1000, 0}), holder({1001, 1000, 0}));
+  EXPECT_NE(holder({1000, 1000, 0}), holder({0, 0, 1000}));
   start({.max_connections = 2});
   for (int i = 0; i < 10; ++i) EXPECT_EQ(say(open(0), "hello"), Next::kAfterReply);
 }

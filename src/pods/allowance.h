@@ -23,7 +23,9 @@ class Allowance {
   static constexpr int kMost = 100'000;
 
   // 1 .. kMost.
-  explicit Allowance(int a_minute) : each_(kMinute / std::clamp(a_minute, 1, kMost)) {}
+  explicit Allowance(int a_minute) : a_minute_(std::clamp(a_minute, 1, kMost)) {}
+
+  int a_minute() const { return a_minute_; }
 
   // Uses one up; false: there is none now.
   bool take(std::uint64_t key, Clock::time_point now) {
@@ -37,19 +39,29 @@ class Allowance {
     return take(found->second, now);
   }
 
+  // Whether there is one now.
+  bool any(std::uint64_t key, Clock::time_point now) const {
+    auto found = earned_back_.find(key);
+    auto earned_back = found != earned_back_.end() ? found->second : earned_back_.size() < kMostKeys ? now : common_;
+    return after_one_more(earned_back, now) - now <= kMinute;
+  }
+
   std::size_t keys() const { return earned_back_.size(); }
 
  private:
   static constexpr std::chrono::nanoseconds kMinute = std::chrono::minutes(1);
 
+  Clock::time_point after_one_more(Clock::time_point earned_back, Clock::time_point now) const {
+    return std::max(earned_back, now) + kMinute / a_minute_;
+  }
   bool take(Clock::time_point& earned_back, Clock::time_point now) const {
-    auto after = std::max(earned_back, now) + each_;
+    auto after = after_one_more(earned_back, now);
     if (after - now > kMinute) return false;
     earned_back = after;
     return true;
   }
 
-  const std::chrono::nanoseconds each_;                               // in which one is earned
+  const int a_minute_;
   std::unordered_map<std::uint64_t, Clock::time_point> earned_back_;  // when all are
   Clock::time_point common_{};
 };

@@ -24,6 +24,18 @@ TEST(Allowance, a_minutes_quotes_may_be_had_at_once_and_are_earned_again_one_by_
   EXPECT_EQ(taken(allowance, 1, kStart + 1h, 20), 6);
 }
 
+TEST(Allowance, tells_whether_there_is_one_without_taking_it) {
+  Allowance allowance(2);
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(allowance.any(1, kStart));
+  EXPECT_EQ(allowance.keys(), 0u);
+  EXPECT_EQ(taken(allowance, 1, kStart, 2), 2);
+  EXPECT_FALSE(allowance.any(1, kStart));
+  EXPECT_TRUE(allowance.any(2, kStart));
+  EXPECT_FALSE(allowance.any(1, kStart + 29s));
+  EXPECT_TRUE(allowance.any(1, kStart + 30s));
+  EXPECT_EQ(taken(allowance, 1, kStart + 30s, 2), 1);
+}
+
 TEST(Allowance, numbers_that_do_not_divide_a_minute_are_kept_too) {
   for (int a_minute : {1, 7, 59, 61, 1000, 99'999, Allowance::kMost}) {
     Allowance allowance(a_minute);

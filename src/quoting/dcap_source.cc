@@ -38,12 +38,6 @@ struct Job {
   std::promise<Result<QuoteReply>> result;
 };
 
-// What clients are told, and made their reports for.
-struct Known {
-  QuoteTarget target;
-  std::uint32_t size = 0;
-};
-
 Error busy(std::string why) { return {ErrorKind::kExhausted, std::move(why), kAesmBusy}; }
 
 class Source : public DcapQuoteSource {
@@ -52,7 +46,7 @@ class Source : public DcapQuoteSource {
   ~Source() override { stop_all(); }
   void stop() override { stop_all(); }
 
-  bool ready() const override;
+  std::optional<QuoteTerms> terms_now() override;
   Result<QuoteTarget> target() override;
   Result<std::uint32_t> quote_size() override;
   Result<QuoteReply> quote(const sgx::Report& report, const std::optional<QeReportRequest>& qe_report) override;
@@ -77,18 +71,18 @@ class Source : public DcapQuoteSource {
   void lost(Worker& worker, const char* why, const std::string& details);
 
   // Init and size.
-  Result<Known> prepare(Worker& worker);
+  Result<QuoteTerms> prepare(Worker& worker);
   // Whether the worker may serve: it has the key that clients know, or nobody else serves and its key is the new one.
-  bool admit(Worker& worker, const Known& known);
+  bool admit(Worker& worker, const QuoteTerms& known);
   // Prepares the key again. False: the process is of no more use.
   bool refresh(Worker& worker);
   // Makes the quote. False: the process is of no more use.
   bool work(Worker& worker, Job& job);
   Result<QuoteReply> checked(const DcapRequest& request, QuoteReply reply);
 
-  void replace_known(const Known& known);  // mutex_ is held
-  Result<Known> known();                   // waits up to the budget
-  std::optional<Error> down() const;       // mutex_ is held; why no worker is up
+  void replace_known(const QuoteTerms& known);  // mutex_ is held
+  Result<QuoteTerms> known();                   // waits up to the budget
+  std::optional<Error> down() const;            // mutex_ is held; why no worker is up
   bool stopping() const {
     std::lock_guard lock(mutex_);
     return stopping_;
@@ -112,8 +106,8 @@ class Source : public DcapQuoteSource {
   bool stopping_ = false;
   std::deque<std::shared_ptr<Job>> queue_;
   unsigned up_ = 0;
-  std::optional<Known> known_;        // while a worker is up
-  std::optional<Known> last_;         // known_, the last time that one was up
+  std::optional<QuoteTerms> known_;   // what clients are told, and made their reports for; while a worker is up
+  std::optional<QuoteTerms> last_;    // known_, the last time that one was up
   std::optional<Error> failure_;      // why the last start failed, while none is up
   std::uint64_t generation_ = 0;      // counts changes of the target
   steady_clock::time_point changed_;  // when it changed last
@@ -144,9 +138,9 @@ void Source::stop_all() {
   for (auto& job : std::exchange(queue_, {})) job->result.set_value(busy(kStopping));
 }
 
-bool Source::ready() const {
+std::optional<QuoteTerms> Source::terms_now() {
   std::lock_guard lock(mutex_);
-  return known_.has_value();
+  return known_;
 }
 
 std::optional<Error> Source::down() const {
@@ -154,7 +148,7 @@ std::optional<Error> Source::down() const {
   return up_ == 0 ? failure_ : std::nullopt;
 }
 
-Result<Known> Source::known() {
+Result<QuoteTerms> Source::known() {
   std::unique_lock lock(mutex_);
   bool settled = for_callers_.wait_for(lock, options_.budget, [&] { return known_ || down(); });
   if (!settled) return busy(fmt::format("no quote worker was ready within {} ms", options_.budget.count()));
@@ -163,13 +157,13 @@ Result<Known> Source::known() {
 }
 
 Result<QuoteTarget> Source::target() {
-  ENCLAYER_TRY(Known now, known());
+  ENCLAYER_TRY(QuoteTerms now, known());
   return now.target;
 }
 
 Result<std::uint32_t> Source::quote_size() {
-  ENCLAYER_TRY(Known now, known());
-  return now.size;
+  ENCLAYER_TRY(QuoteTerms now, known());
+  return now.quote_size;
 }
 
 Result<QuoteReply> Source::quote(const sgx::Report& report, const std::optional<QeReportRequest>& qe_report) {
@@ -220,7 +214,7 @@ bool Source::start(Worker& worker) {
     if (stopping_) return false;
   }
   auto process = DcapProcess::start(options_.launch, options_.start_timeout, stop_fd_.get());
-  Result<Known> known = process ? Result<Known>{} : Result<Known>(process.error());
+  Result<QuoteTerms> known = process ? Result<QuoteTerms>{} : Result<QuoteTerms>(process.error());
   if (process) {
     worker.process = *std::move(process);
     known = prepare(worker);
@@ -255,12 +249,12 @@ bool Source::start(Worker& worker) {
                                      {"loaded", worker.process->loaded()},
                                      {"qe_mr_enclave", base::to_hex(known->target.qe.mr_enclave)},
                                      {"pub_key_id", base::to_hex(known->target.pub_key_id)},
-                                     {"quote_size", known->size}});
+                                     {"quote_size", known->quote_size}});
   return true;
 }
 
-Result<Known> Source::prepare(Worker& worker) {
-  Known known;
+Result<QuoteTerms> Source::prepare(Worker& worker) {
+  QuoteTerms known;
   for (DcapCall call : {DcapCall::kInit, DcapCall::kSize}) {
     DcapRequest request;
     request.call = call;
@@ -269,12 +263,12 @@ Result<Known> Source::prepare(Worker& worker) {
     if (call == DcapCall::kInit)
       known.target = reply.target;
     else
-      known.size = reply.size;
+      known.quote_size = reply.size;
   }
   return known;
 }
 
-void Source::replace_known(const Known& known) {
+void Source::replace_known(const QuoteTerms& known) {
   if (last_ && last_->target != known.target) {
     ++generation_;
     changed_ = steady_clock::now();
@@ -288,7 +282,7 @@ void Source::replace_known(const Known& known) {
   known_ = last_ = known;
 }
 
-bool Source::admit(Worker& worker, const Known& known) {
+bool Source::admit(Worker& worker, const QuoteTerms& known) {
   std::lock_guard lock(mutex_);
   if (up_ > 0 && known_->target != known.target) return false;
   if (up_ == 0) replace_known(known);
@@ -357,7 +351,7 @@ bool Source::refresh(Worker& worker) {
   }
   if (fresh->target == known_->target) {
     worker.generation = generation_;
-    known_->size = last_->size = fresh->size;
+    known_->quote_size = last_->quote_size = fresh->quote_size;
     return true;
   }
   // Somebody else found a new key and this library holds on to the old one: a new process looks again.
@@ -373,7 +367,7 @@ bool Source::work(Worker& worker, Job& job) {
     std::lock_guard lock(mutex_);
     return *known_;
   };
-  Known before = told();
+  QuoteTerms before = told();
   auto reply = worker.process->call(job.request, options_.quote_timeout);
   if (reply && reply->status == kDcapAttKeyNotInitialized) {
     // The platform's certificate is now for another TCB than the one that the key was certified for. Where preparing
@@ -384,8 +378,8 @@ bool Source::work(Worker& worker, Job& job) {
                                  kAesmAttKeyNotInitialized));
       return false;
     }
-    Known now = told();
-    if (now.target == before.target && now.size <= before.size)
+    QuoteTerms now = told();
+    if (now.target == before.target && now.quote_size <= before.quote_size)
       reply = worker.process->call(job.request, options_.quote_timeout);
   }
   if (!reply) {
@@ -432,7 +426,8 @@ Result<QuoteReply> Source::checked(const DcapRequest& request, QuoteReply reply)
   if (request.qe_report.has_value() != reply.qe_report.has_value())
     return Error(ErrorKind::kInternal, "the quote library's answer about the QE report does not fit the question");
   std::lock_guard lock(mutex_);
-  known_->size = last_->size = static_cast<std::uint32_t>(reply.quote.size());  // what the next client should expect
+  // What the next client should expect.
+  known_->quote_size = last_->quote_size = static_cast<std::uint32_t>(reply.quote.size());
   return reply;
 }
 

@@ -72,7 +72,7 @@ QeReportRequest qe_report_request() {
 TEST(DcapSource, it_quotes_with_and_without_a_report_of_the_qe) {
   Bench bench;
   auto target = bench.source().target().value();
-  EXPECT_TRUE(bench.source().ready());
+  EXPECT_TRUE(bench.source().terms_now());
   EXPECT_EQ(bench.source().quote_size().value(), 4600u);
   auto plain = bench.source().quote(standin_report(), std::nullopt);
   ASSERT_TRUE(plain) << plain.error().message();
@@ -182,7 +182,7 @@ TEST(DcapSource, a_failure_to_prepare_the_key_is_told_at_once_and_overcome_later
   ASSERT_FALSE(target);
   EXPECT_EQ(target.error().code(), 12u);
   EXPECT_THAT(target.error().message(), HasSubstr("NETWORK_ERROR (0xE019)"));
-  EXPECT_FALSE(bench.source().ready());
+  EXPECT_FALSE(bench.source().terms_now());
   EXPECT_EQ(code_of(bench.source().quote(standin_report(), std::nullopt)), 12u);
   bench.standin.tell("size e011");
   ASSERT_TRUE(bench.wait_for_metric("enclayer_quote_worker_starts_total{result=\"failed\"} 8"));

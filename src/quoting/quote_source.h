@@ -25,6 +25,12 @@ struct QeReportRequest {
   sgx::TargetInfo target;
 };
 
+// What it may ask before it asks for a quote.
+struct QuoteTerms {
+  QuoteTarget target;
+  std::uint32_t quote_size = 0;  // bytes
+};
+
 struct QuoteReply {
   Bytes quote;  // exactly 436 + signature_data_len bytes
   std::optional<sgx::Report>
@@ -36,8 +42,11 @@ class QuoteSource {
  public:
   virtual ~QuoteSource() = default;
 
-  // Whether target() and quote_size() answer from memory now, without waiting for anybody.
-  virtual bool ready() const { return true; }
+  // What target() and quote_size() would answer, without waiting for anybody; nullopt: they would have to wait.
+  virtual std::optional<QuoteTerms> terms_now() = 0;
+
+  // Whether quote() waits for nobody: it takes processor time, and the same for every quote.
+  virtual bool only_computes() const { return false; }
 
   virtual Result<QuoteTarget> target() = 0;
 

@@ -18,6 +18,8 @@ class SimQuotingEnclave final : public QuoteSource {
   static Result<std::unique_ptr<SimQuotingEnclave>> make(const SimCa& ca, SigningKey attestation_key,
                                                          const ReportBody& qe = sim_qe_body());
 
+  std::optional<QuoteTerms> terms_now() override { return QuoteTerms{target_, *quote_size()}; }
+  bool only_computes() const override { return true; }
   Result<QuoteTarget> target() override { return target_; }
   Result<std::uint32_t> quote_size() override;
   Result<QuoteReply> quote(const sgx::Report& report, const std::optional<QeReportRequest>& qe_report) override;

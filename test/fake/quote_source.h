@@ -17,6 +17,10 @@ class QuoteSource : public quoting::QuoteSource {
   sgx::Report last_report;
   std::optional<quoting::QeReportRequest> last_qe_report;
 
+  std::optional<quoting::QuoteTerms> terms_now() override {
+    if (!next_target || !next_size) return std::nullopt;
+    return ++calls, quoting::QuoteTerms{*next_target, *next_size};
+  }
   Result<quoting::QuoteTarget> target() override { return ++calls, next_target; }
   Result<std::uint32_t> quote_size() override { return ++calls, next_size; }
   Result<quoting::QuoteReply> quote(const sgx::Report& report,

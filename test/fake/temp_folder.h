@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 namespace enclayer::fake {
@@ -21,6 +22,12 @@ class TempFolder {
   }
 
   const std::filesystem::path& path() const { return path_; }
+
+  // A file in it, and the folders that it stands in.
+  void write(const std::string& name, const std::string& text) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream(path_ / name) << text;
+  }
 
  private:
   std::filesystem::path path_;
