@@ -4,27 +4,34 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <optional>
 #include <string>
-#include <thread>
+#include <utility>
+#include <vector>
 
-#include "base/hex.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "cli_support.h"
 #include "net/frame_server.h"
 #include "net/http_endpoint.h"
 #include "net/socket_claim.h"
-#include "quoting/sim_platform.h"
-#include "quoting/sim_qe.h"
+#include "own_user.h"
+#include "pods/checkpoint_opener.h"
+#include "quotes.h"
+#include "quoting/dcap_worker.h"
 #include "responder.h"
-#include "sgx/platform.h"
 
 namespace enclayer::quote_helper {
 namespace {
@@ -36,15 +43,30 @@ constexpr auto kProgram = "enclayer-quote-helper";
 
 // How long requests that are under way may still take after SIGTERM. Kubernetes waits 30 s before it kills.
 constexpr auto kDrainTime = 10s;
-// Descriptors for everything that is not a connection.
-constexpr rlim_t kSpareDescriptors = 64;
+// Descriptors for everything that is not a connection: those of --identify-pods, one for each process that it knows,
+// and some.
+constexpr rlim_t kSpareDescriptors = pods::Askers::kMostKnown + 128;
 constexpr int kMaxConnections = 4096;
+
+// While our predecessor serves, we take the socket only when we can quote, so that nobody waits for our start; how
+// often that is looked at.
+constexpr auto kLookWhetherReady = 100ms;
+// Of each step of --self-test. Enclaves are loaded, certificates may be fetched.
+constexpr auto kSelfTestStep = 90s;
 
 struct Flags {
   apps::DaemonOptions daemon;
   std::filesystem::path socket = "/var/run/aesmd/aesm.socket";
   std::filesystem::path state_dir = "/var/lib/enclayer";
   bool replace = false;
+  bool self_test = false;
+  HardwareFlags hardware;
+
+  bool identify_pods = false, require_epc = false;
+  int quotes_per_pod = 0;  // a minute; 0: as many as they like
+  std::string epc_resource = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
+  std::filesystem::path kubelet_dir = "/var/lib/kubelet";
+  std::string user;
 };
 
 constexpr auto kDescription =
@@ -58,6 +80,10 @@ constexpr auto kFooter =
     "      on any node: simulated quotes, which verify only for who trusts the simulation's own root\n"
     "  enclayer-quote-helper --platform sim --socket /tmp/sim/aesm.socket --state-dir /tmp/sim/state\n"
     "      for a try without root; then: enclayer quote --socket /tmp/sim/aesm.socket --out quote.bin\n"
+    "  enclayer-quote-helper --self-test --pccs-url https://pccs.example:8081/sgx/certification/v4/ --cache-dir /tmp\n"
+    "      on an SGX node: does what a quote takes, step by step, and says what is missing\n"
+    "  enclayer-quote-helper --identify-pods --max-quotes-per-pod 60 --require-epc\n"
+    "      on an SGX node, in the host's pid namespace: quotes for pods that hold EPC, 60 a minute each\n"
     "\nA second instance with the same --state-dir takes the socket over without losing a request; the first one\n"
     "finishes its work and ends. Anybody else's socket is left alone, unless --replace is given.\n"
     "\nExit codes: 0 stopped by SIGTERM or SIGINT, or succeeded by another instance; 1 misuse; 2 the state directory "
@@ -75,6 +101,60 @@ void add_flags(CLI::App& app, Flags& flags) {
                  "Keys (private/), what verifiers of simulated quotes need (public/), and which socket is ours")
       ->option_text("DIR [/var/lib/enclayer]");
   app.add_flag("--replace", flags.replace, "Take the socket over even if it is somebody else who answers there");
+  app.add_flag("--self-test", flags.self_test,
+               "Make what a quote takes, step by step, print what works, and end: 0 all passed, 4 not");
+
+  const char* hardware = "Quotes from SGX hardware";
+  app.add_option("--workers", flags.hardware.workers, "Processes that quote; each loads its own enclaves, 5 MiB of EPC")
+      ->check(CLI::Range(1U, 16U))
+      ->option_text("N [1]")
+      ->group(hardware);
+  app.add_option("--dcap-lib-dir", flags.hardware.dcap.lib_dir,
+                 "Where Intel's libraries and enclaves are, if not where the dynamic linker looks")
+      ->option_text("DIR")
+      ->group(hardware);
+  app.add_option("--pccs-url", flags.hardware.dcap.pccs_url,
+                 "The service that has this platform's certificate; needs --cache-dir")
+      ->option_text("URL")
+      ->group(hardware);
+  app.add_option("--qcnl-conf", flags.hardware.dcap.qcnl_conf,
+                 "A configuration of Intel's provider to use instead; needs --cache-dir")
+      ->option_text("FILE")
+      ->group(hardware);
+  app.add_option("--cache-dir", flags.hardware.dcap.cache_dir,
+                 "The provider's cache and configuration: the one folder that has to be writable beside --state-dir")
+      ->option_text("DIR")
+      ->group(hardware);
+  app.add_option("--dev-root", flags.hardware.dcap.dev_dir, "Where the SGX devices are looked for")
+      ->option_text("DIR [/dev]")
+      ->group(hardware);
+
+  const char* pods = "Pods told apart (hostPID)";
+  auto* identify = app.add_flag("--identify-pods", flags.identify_pods,
+                                "Know from which pod a request comes: turns and figures by pod, a line for each quote")
+                       ->group(pods);
+  app.add_option("--max-quotes-per-pod", flags.quotes_per_pod,
+                 "Quotes a minute that a pod may have; BUSY beyond. The host's processes count as one pod")
+      ->check(CLI::Range(1, pods::Allowance::kMost))
+      ->option_text("N [no limit]")
+      ->needs(identify)
+      ->group(pods);
+  auto* require = app.add_flag("--require-epc", flags.require_epc,
+                               "Quotes only for pods that hold EPC, says the kubelet; needs a start as user 0")
+                      ->needs(identify)
+                      ->group(pods);
+  app.add_option("--epc-resource", flags.epc_resource, "The resource that is EPC")
+      ->option_text("NAME [kubernetes.azure.com/sgx_epc_mem_in_MiB]")
+      ->needs(require)
+      ->group(pods);
+  app.add_option("--kubelet-dir", flags.kubelet_dir, "The kubelet's folder")
+      ->option_text("DIR [/var/lib/kubelet]")
+      ->needs(require)
+      ->group(pods);
+  app.add_option("--user", flags.user,
+                 "Give user 0 up for this one before the socket appears; with --identify-pods it always is")
+      ->option_text("UID[:GID] [64213]")
+      ->group(pods);
   apps::add_daemon_options(app, flags.daemon);
 }
 
@@ -95,17 +175,23 @@ std::size_t connection_limit() {
 }
 
 // The signal that came within a second, or 0.
-int signal_within_a_second(const sigset_t& ends) {
+int signal_within_a_second(const sigset_t& signals) {
   timespec second{1, 0};
-  int number = ::sigtimedwait(&ends, nullptr, &second);
+  int number = ::sigtimedwait(&signals, nullptr, &second);
   return number > 0 ? number : 0;
 }
 
-// Until a signal or a successor ends it. Meanwhile collateral is issued again in time.
-void watch(const sigset_t& ends, const net::SocketClaim& claim, quoting::SimPlatform& platform) {
-  auto next_renewal = std::chrono::steady_clock::now();
+// Until a signal or a successor ends it. Meanwhile certificates and collateral are kept fresh.
+void watch(const sigset_t& signals, const net::SocketClaim& claim, Quotes& quotes) {
   while (true) {
-    if (int number = signal_within_a_second(ends)) {
+    int number = signal_within_a_second(signals);
+    if (number == SIGHUP) {
+      auto reloaded = quotes.reload(now());
+      if (reloaded)
+        log::info("reloaded");
+      else
+        log::error("not reloaded, everything stays as it was", {{"reason", reloaded.error().message()}});
+    } else if (number != 0) {
       log::info("stopping", {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"}});
       return;
     }
@@ -113,80 +199,160 @@ void watch(const sigset_t& ends, const net::SocketClaim& claim, quoting::SimPlat
       log::warn("socket lost, stopping", {{"reason", *why}, {"generation", claim.generation()}});
       return;
     }
-    if (std::chrono::steady_clock::now() < next_renewal) continue;
-    if (auto renewed = platform.renew(now()); !renewed) {
-      log::error("collateral cannot be issued again", {{"reason", renewed.error().message()}});
-      next_renewal = std::chrono::steady_clock::now() + 1min;
-    } else if (*renewed) {
-      log::info("collateral issued again");
-    }
+    quotes.look_after(now());
   }
 }
 
 // The second signal ends the process at once, in the way that the system has for it.
-void let_the_next_signal_kill(const sigset_t& ends) {
+void let_the_next_signal_kill(const sigset_t& signals) {
   ::signal(SIGTERM, SIG_DFL);
   ::signal(SIGINT, SIG_DFL);
-  ::pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);
+  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
-// What is missing on this machine or, where nothing is, in this version. A simulation is never started in its place.
-Error no_hardware_quotes() {
-  auto platform = sgx::find_platform(sgx::cpuid_of_this_machine(), "/dev", "/sys");
-  std::string missing = platform ? "the hardware quote source is not in this version yet" : platform.error().message();
-  return {ErrorKind::kUnavailable, missing + ". --platform sim makes simulated quotes, which prove nothing"};
+// What only user 0 can do, before there are threads.
+struct Rights {
+  std::unique_ptr<pods::CheckpointOpener> checkpoint;
+};
+
+Result<Rights> use_rights(const Flags& flags) {
+  Rights rights;
+  if (flags.require_epc) {
+    auto path = flags.kubelet_dir / "device-plugins" / "kubelet_internal_checkpoint";
+    ENCLAYER_TRY(rights.checkpoint, pods::CheckpointOpener::start(path));
+    auto first = rights.checkpoint->open();
+    if (!first) return first.error().with_context("--require-epc");
+  }
+  if (flags.identify_pods)
+    if (auto why = pods::why_not_identifiable(base::Root("/proc")))
+      return Error(ErrorKind::kUnavailable, "--identify-pods: " + *why);
+  bool is_to_change = ::geteuid() == 0 ? flags.identify_pods || !flags.user.empty() : false;
+  if (!flags.user.empty()) {
+    ENCLAYER_TRY(User user, parse_user(flags.user));
+    if (::geteuid() != 0 && ::geteuid() != user.uid)
+      return Error(ErrorKind::kInvalidArgument, "--user is " + flags.user + ", and this is user " +
+                                                    std::to_string(::geteuid()) + ": only user 0 can become another");
+  }
+  if (!is_to_change) return rights;
+  ENCLAYER_TRY(User user, flags.user.empty() ? Result<User>(User{}) : parse_user(flags.user));
+  std::vector<OwnFolder> folders = {{flags.socket.parent_path(), {}},
+                                    {flags.state_dir, {"private", "public", "sockets", "lock"}}};
+  if (!flags.hardware.dcap.cache_dir.empty()) folders.push_back({flags.hardware.dcap.cache_dir, {"dcap"}});
+  ENCLAYER_CHECK(become(user, folders, flags.hardware.dcap.dev_dir));
+  log::info("user 0 given up", {{"uid", user.uid}, {"gid", user.gid}});
+  return rights;
 }
 
-Result<> run(const Flags& flags, const sigset_t& ends) {
-  if (flags.daemon.platform == apps::Platform::kHardware) return no_hardware_quotes();
-  auto socket = std::filesystem::absolute(flags.socket), state_dir = std::filesystem::absolute(flags.state_dir);
+std::vector<std::string> environment() {
+  std::vector<std::string> out;
+  for (char** entry = environ; *entry != nullptr; ++entry) out.emplace_back(*entry);
+  return out;
+}
 
-  log::warn("QUOTES ARE SIMULATED: they prove nothing, and verify only for who trusts this simulation's root");
-  ENCLAYER_TRY(auto platform, quoting::SimPlatform::open(state_dir, now()));
-  ENCLAYER_TRY(auto source, quoting::SimQuotingEnclave::make(platform.ca(), platform.attestation_key()));
+Result<int> self_test(const Flags& flags) {
+  quoting::SelfTest test;
+  if (flags.daemon.platform == apps::Platform::kHardware) {
+    ENCLAYER_TRY(auto launch, hardware_launch(flags.hardware, environment()));
+    test = quoting::test_dcap(launch, kSelfTestStep);
+  } else {
+    ENCLAYER_TRY(test, test_simulated_quotes(flags.state_dir, now()));
+  }
+  std::fputs(quoting::to_text(test).c_str(), stdout);
+  return test.passed() ? 0 : base::at_border(ErrorKind::kUnavailable).exit_code;
+}
+
+// False: a signal came first. Who waits at a socket where nobody answers is better off with us at once: what needs no
+// quote is answered, and the rest is held for as long as clients wait.
+bool ready_to_succeed(const Flags& flags, Quotes& quotes, const sigset_t& signals) {
+  bool was_said = false;
+  while (net::connect_to(flags.socket, 1s)) {
+    std::string why = quotes.not_ready();
+    if (why.empty()) return true;
+    if (!std::exchange(was_said, true))
+      log::warn("the socket is left to who serves it until quotes can be had here", {{"reason", why}});
+    timespec pause{0, std::chrono::nanoseconds(kLookWhetherReady).count()};
+    if (int number = ::sigtimedwait(&signals, nullptr, &pause); number == SIGTERM || number == SIGINT) return false;
+  }
+  return true;
+}
+
+Result<int> run(Flags flags, const sigset_t& signals) {
+  flags.socket = std::filesystem::absolute(flags.socket);
+  flags.state_dir = std::filesystem::absolute(flags.state_dir);
+  if (flags.self_test) return self_test(flags);
+  bool is_simulated = flags.daemon.platform == apps::Platform::kSim;
+  if (!is_simulated) ENCLAYER_CHECK(hardware_launch(flags.hardware, environment()));
+  ENCLAYER_TRY(Rights rights, use_rights(flags));
 
   base::Metrics metrics;
-  std::unique_ptr<net::HttpEndpoint> endpoint;
-  if (!flags.daemon.metrics_listen.empty()) {
-    ENCLAYER_TRY(endpoint, net::serve_metrics(flags.daemon.metrics_listen, metrics));
-    log::info("metrics served", {{"address", endpoint->address()}});
+  if (is_simulated)
+    log::warn("QUOTES ARE SIMULATED: they prove nothing, and verify only for who trusts this simulation's root");
+  ENCLAYER_TRY(auto quotes, is_simulated ? simulated_quotes(flags.state_dir, now(), metrics)
+                                         : hardware_quotes(flags.hardware, environment(), metrics));
+
+  std::optional<PodRules> pods;
+  if (flags.identify_pods) {
+    pods.emplace(PodRules{pods::Askers(base::Root("/proc"))});
+    pods->audit = std::make_unique<pods::QuoteAudit>(metrics);
+    if (flags.quotes_per_pod > 0) pods->allowance.emplace(flags.quotes_per_pod);
+    if (rights.checkpoint)
+      pods->holders =
+          std::make_unique<pods::EpcHolders>([&rights] { return rights.checkpoint->open(); }, flags.epc_resource);
   }
 
-  // Everything is ready before the socket is ours: a client never waits for our start.
+  std::atomic<bool> serves = false;
+  net::Probes probes;
+  if (pods) probes.before_metrics = [&pods] { pods->audit->publish(pods::QuoteAudit::Clock::now()); };
+  probes.not_ready = [&] {
+    std::string why = quotes->not_ready();
+    return !why.empty() || serves ? why : "the socket is not ours yet";
+  };
+  std::unique_ptr<net::HttpEndpoint> endpoint;
+  if (!flags.daemon.metrics_listen.empty()) {
+    ENCLAYER_TRY(endpoint, net::serve_metrics(flags.daemon.metrics_listen, metrics, probes));
+    log::info("metrics served", {{"address", endpoint->address()}});
+  }
+  if (!ready_to_succeed(flags, *quotes, signals)) return 0;
+
   net::FrameLimits limits;
   limits.max_connections = connection_limit();
   Responder::Options options;
-  options.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 8U));
+  options.threads = static_cast<int>(quotes->workers());
   options.max_queued = options.max_queued_each = limits.max_connections / 4;
   options.budget = limits.answer;
-  Responder responder(*source, options, metrics);
-  ENCLAYER_TRY(auto claim, net::SocketClaim::take(socket, state_dir, flags.replace));
+  options.pods = pods ? &*pods : nullptr;
+  Responder responder(quotes->source(), options, metrics);
+  ENCLAYER_TRY(auto claim, net::SocketClaim::take(flags.socket, flags.state_dir, flags.replace));
   ENCLAYER_TRY(auto server, net::FrameServer::start(claim.take_listener(), limits, responder, metrics));
-  ENCLAYER_TRY(auto target, source->target());
-  log::info("serving", {{"socket", socket.string()},
+  serves = true;
+  log::info("serving", {{"socket", flags.socket.string()},
                         {"generation", claim.generation()},
-                        {"quotes", "simulated"},
-                        {"att_key_id", base::to_hex(target.pub_key_id)},
-                        {"root", quoting::public_root_path(state_dir).string()},
+                        {"quotes", is_simulated ? "simulated" : "from SGX hardware"},
+                        {"pods", pods ? "told apart" : "not told apart"},
                         {"max_connections", limits.max_connections}});
 
-  watch(ends, claim, platform);
+  watch(signals, claim, *quotes);
 
-  let_the_next_signal_kill(ends);
+  let_the_next_signal_kill(signals);
   server->drain();
   if (!server->wait_drained(kDrainTime)) log::warn("connections dropped, they were not done in time");
+  quotes->stop();  // whoever still waits in a thread of the responder
   log::info("stopped");
-  return {};
+  return 0;
 }
 
 int main(int argc, char** argv) {
+  if (auto worker = quoting::dcap_worker_options(argc, argv))
+    ::_exit(quoting::run_dcap_worker(quoting::kDcapWorkerSocket, *worker));
+
   // One heap for all threads: what they free is used again, whoever needs it.
   ::mallopt(M_ARENA_MAX, 1);
-  sigset_t ends;
-  ::sigemptyset(&ends);
-  ::sigaddset(&ends, SIGTERM);
-  ::sigaddset(&ends, SIGINT);
-  ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);  // before there are threads
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGTERM);
+  ::sigaddset(&signals, SIGINT);
+  ::sigaddset(&signals, SIGHUP);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before there are threads
   ::signal(SIGPIPE, SIG_IGN);
   // Nothing in the machine's openssl.cnf is meant for us, and to read it costs memory.
   ::OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
@@ -194,12 +360,13 @@ int main(int argc, char** argv) {
   ::unsetenv("SGX_AESM_ADDR");
 
   Flags flags;
+  flags.hardware.dcap.dev_dir = "/dev";
   CLI::App app(kDescription, kProgram);
   add_flags(app, flags);
   if (auto parsed = apps::parse(app, argc, argv); !parsed.go_on) return parsed.exit_code;
   log::setup(flags.daemon.log_level, flags.daemon.log_format);
-  auto done = run(flags, ends);
-  return done ? 0 : apps::fail(kProgram, done.error());
+  auto done = run(flags, signals);
+  return done ? *done : apps::fail(kProgram, done.error());
 }
 
 }  // namespace

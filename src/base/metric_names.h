@@ -99,6 +99,11 @@ inline constexpr MetricName kQuoteLibraryErrors{"enclayer_quote_library_errors_t
                                                 kHelper, "Failed calls into Intel's quote library."};
 inline constexpr MetricName kQuoteKeyChanges{"enclayer_quote_key_changes_total", MetricType::kCounter, "", kHelper,
                                              "Changes of the attestation key or the Quoting Enclave."};
+inline constexpr MetricName kPckNotBefore{
+    "enclayer_pck_not_before_seconds", MetricType::kGauge, "", kHelper,
+    "When the PCK certificate in the quotes begins to be valid, in seconds since 1970; time() less this is its age."};
+inline constexpr MetricName kPckNotAfter{"enclayer_pck_not_after_seconds", MetricType::kGauge, "", kHelper,
+                                         "When the PCK certificate in the quotes expires, in seconds since 1970."};
 
 // All of the above, in this order.
 inline constexpr MetricName kAll[] = {
@@ -139,6 +144,8 @@ inline constexpr MetricName kAll[] = {
     kQuoteWorkerDeaths,
     kQuoteLibraryErrors,
     kQuoteKeyChanges,
+    kPckNotBefore,
+    kPckNotAfter,
 };
 
 }  // namespace enclayer::base::metric

@@ -18,6 +18,7 @@
 #include "base/metric_names.h"
 #include "base/metrics.h"
 #include "quoting/dcap_process.h"
+#include "quoting/pck_validity.h"
 
 namespace enclayer::quoting {
 namespace {
@@ -33,6 +34,8 @@ constexpr char kStopping[] = "the quote helper is stopping";
 // A library that fails this often in a row for reasons of its own is loaded afresh.
 constexpr int kMostFailures = 3;
 
+constexpr auto kLookAtCertificate = std::chrono::minutes(1);
+
 struct Job {
   DcapRequest request;
   std::promise<Result<QuoteReply>> result;
@@ -45,6 +48,8 @@ class Source : public DcapQuoteSource {
   Source(DcapSourceOptions options, base::Metrics& metrics);
   ~Source() override { stop_all(); }
   void stop() override { stop_all(); }
+  std::string not_ready() const override;
+  void reload(DcapLaunch launch) override;
 
   std::optional<QuoteTerms> terms_now() override;
   Result<QuoteTarget> target() override;
@@ -57,6 +62,7 @@ class Source : public DcapQuoteSource {
     unsigned number = 0;
     std::unique_ptr<DcapProcess> process;
     std::uint64_t generation = 0;  // of the key that this worker agreed to
+    unsigned launch = 0;           // launches_ when it was started
     unsigned deaths = 0;           // in a row; decides about the pause before the next start
     int failures = 0;              // in a row
     std::thread thread;
@@ -76,6 +82,8 @@ class Source : public DcapQuoteSource {
   bool admit(Worker& worker, const QuoteTerms& known);
   // Prepares the key again. False: the process is of no more use.
   bool refresh(Worker& worker);
+  // mutex_ is held. Whether it is this worker's turn to be started again.
+  bool may_reload(const Worker& worker) const { return worker.launch != launches_ && reloading_ == nullptr; }
   // Makes the quote. False: the process is of no more use.
   bool work(Worker& worker, Job& job);
   Result<QuoteReply> checked(const DcapRequest& request, QuoteReply reply);
@@ -101,6 +109,9 @@ class Source : public DcapQuoteSource {
   std::vector<Worker> workers_;
 
   mutable std::mutex mutex_;
+  DcapLaunch launch_;
+  unsigned launches_ = 0;                // how often launch_ was replaced
+  const Worker* reloading_ = nullptr;    // has ended to be started as launch_ says, and is not back yet
   std::condition_variable for_workers_;  // a job, a new generation, stop
   std::condition_variable for_callers_;  // known_ or failure_ changed
   bool stopping_ = false;
@@ -111,6 +122,7 @@ class Source : public DcapQuoteSource {
   std::optional<Error> failure_;      // why the last start failed, while none is up
   std::uint64_t generation_ = 0;      // counts changes of the target
   steady_clock::time_point changed_;  // when it changed last
+  steady_clock::time_point next_look_at_certificate_{};
 };
 
 Source::Source(DcapSourceOptions options, base::Metrics& metrics)
@@ -118,6 +130,7 @@ Source::Source(DcapSourceOptions options, base::Metrics& metrics)
       metrics_(metrics),
       stop_fd_(::eventfd(0, EFD_CLOEXEC)),
       workers_(std::max(1U, options_.workers)),
+      launch_(options_.launch),
       changed_(steady_clock::now()) {
   for (unsigned i = 0; i < workers_.size(); ++i) {
     workers_[i].number = i + 1;
@@ -141,6 +154,22 @@ void Source::stop_all() {
 std::optional<QuoteTerms> Source::terms_now() {
   std::lock_guard lock(mutex_);
   return known_;
+}
+
+std::string Source::not_ready() const {
+  std::lock_guard lock(mutex_);
+  if (known_) return {};
+  if (auto why = down()) return why->message();
+  return "no quote worker is up yet";
+}
+
+void Source::reload(DcapLaunch launch) {
+  {
+    std::lock_guard lock(mutex_);
+    launch_ = std::move(launch);
+    ++launches_;
+  }
+  for_workers_.notify_all();
 }
 
 std::optional<Error> Source::down() const {
@@ -190,7 +219,13 @@ Result<QuoteReply> Source::quote(const sgx::Report& report, const std::optional<
 
 void Source::run(Worker& worker) {
   while (true) {
-    if (start(worker)) serve(worker);
+    bool up = start(worker);
+    {
+      std::lock_guard lock(mutex_);
+      if (reloading_ == &worker) reloading_ = nullptr;
+    }
+    for_workers_.notify_all();
+    if (up) serve(worker);
     worker.process.reset();
     std::lock_guard lock(mutex_);
     if (stopping_) return;
@@ -203,17 +238,20 @@ void Source::pause(Worker& worker) {
   for (unsigned i = 1; i < worker.deaths && length < options_.longest_pause; ++i) length *= 2;
   length = std::min(length, options_.longest_pause);
   std::unique_lock lock(mutex_);
-  for_workers_.wait_for(lock, length, [&] { return stopping_; });
+  for_workers_.wait_for(lock, length, [&] { return stopping_ || worker.launch != launches_; });
 }
 
 // Starts the process and has it admitted; afterwards it counts as up.
 bool Source::start(Worker& worker) {
   pause(worker);
+  DcapLaunch launch;
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return false;
+    launch = launch_;
+    worker.launch = launches_;
   }
-  auto process = DcapProcess::start(options_.launch, options_.start_timeout, stop_fd_.get());
+  auto process = DcapProcess::start(launch, options_.start_timeout, stop_fd_.get());
   Result<QuoteTerms> known = process ? Result<QuoteTerms>{} : Result<QuoteTerms>(process.error());
   if (process) {
     worker.process = *std::move(process);
@@ -299,20 +337,26 @@ void Source::serve(Worker& worker) {
   auto next_refresh = steady_clock::now() + options_.refresh_every;
   while (useful) {
     std::shared_ptr<Job> job;
-    bool stale;
+    bool stale, is_to_reload = false;
     {
       std::unique_lock lock(mutex_);
-      for_workers_.wait_until(lock, next_refresh,
-                              [&] { return stopping_ || !queue_.empty() || worker.generation != generation_; });
+      for_workers_.wait_until(lock, next_refresh, [&] {
+        return stopping_ || !queue_.empty() || worker.generation != generation_ || may_reload(worker);
+      });
       if (stopping_) break;
+      is_to_reload = may_reload(worker);
+      if (is_to_reload) reloading_ = &worker;
       stale = worker.generation != generation_;
-      if (!stale && !queue_.empty() && worker.process->alive()) {
+      if (!is_to_reload && !stale && !queue_.empty() && worker.process->alive()) {
         job = std::move(queue_.front());
         queue_.pop_front();
       }
     }
     if (job) {
       useful = work(worker, *job);
+    } else if (is_to_reload) {
+      log::info("a quote worker is started again with what was reloaded", {{"worker", worker.number}});
+      useful = false;
     } else if (!worker.process->alive()) {  // it died of something between two requests: no request has to pay for it
       lost(worker, "crash", "it died while idle");
       useful = false;
@@ -425,7 +469,12 @@ Result<QuoteReply> Source::checked(const DcapRequest& request, QuoteReply reply)
     return Error(ErrorKind::kInternal, "the quote library made a quote of another report than the one it was given");
   if (request.qe_report.has_value() != reply.qe_report.has_value())
     return Error(ErrorKind::kInternal, "the quote library's answer about the QE report does not fit the question");
+  auto now = steady_clock::now();
   std::lock_guard lock(mutex_);
+  if (now >= next_look_at_certificate_) {
+    next_look_at_certificate_ = now + kLookAtCertificate;
+    show_pck_validity_of_quote(reply.quote, metrics_);
+  }
   // What the next client should expect.
   known_->quote_size = last_->quote_size = static_cast<std::uint32_t>(reply.quote.size());
   return reply;

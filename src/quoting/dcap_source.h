@@ -18,6 +18,7 @@
 
 #include <chrono>
 #include <memory>
+#include <string>
 
 #include "quoting/dcap_launch.h"
 #include "quoting/quote_source.h"
@@ -55,6 +56,13 @@ class DcapQuoteSource : public QuoteSource {
  public:
   // Starts the workers in the background; `metrics` outlives the source. Whether quotes can be had, target() tells.
   static std::unique_ptr<DcapQuoteSource> start(DcapSourceOptions options, base::Metrics& metrics);
+
+  // Why no quote can be had now: no worker is up yet, or why the last one could not be started; empty when one is.
+  virtual std::string not_ready() const = 0;
+
+  // From now on workers are started so. Those that run are started again, one after the other, each when its quote is
+  // made: with several workers there is no gap.
+  virtual void reload(DcapLaunch launch) = 0;
 
   // Ends the workers. Whoever waits is answered BUSY at once, and so is everybody after that: no thread of a server has
   // to be waited for. The destructor does the same, but there nobody may be waiting any more.

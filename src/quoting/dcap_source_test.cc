@@ -350,6 +350,32 @@ TEST(DcapSource, all_workers_follow_to_a_new_key) {
   EXPECT_THAT(bench.metrics.text(), HasSubstr("enclayer_quote_key_changes_total 1"));
 }
 
+TEST(DcapSource, reload_starts_every_worker_again_and_one_is_always_up) {
+  Bench bench;
+  bench.options.workers = 2;
+  ASSERT_TRUE(bench.source().target());
+  ASSERT_TRUE(bench.wait_for_metric("enclayer_quote_workers_up 2"));
+  bench.source().reload(bench.standin.launch({"RELOADED=1"}));
+  while (bench.metrics.text().find("enclayer_quote_worker_starts_total{result=\"ok\"} 4") == std::string::npos) {
+    ASSERT_TRUE(bench.source().terms_now());
+    ASSERT_TRUE(bench.source().quote(standin_report(), std::nullopt));
+  }
+  EXPECT_EQ(bench.metrics.text().find("enclayer_quote_worker_deaths_total"), std::string::npos);
+  EXPECT_EQ(bench.source().not_ready(), "");
+}
+
+TEST(DcapSource, reload_mends_at_once_what_could_not_be_started) {
+  Bench bench;
+  bench.options.first_pause = bench.options.longest_pause = kPatience;
+  auto whole = bench.standin.launch();
+  bench.standin.options().lib_dir = bench.standin.folder();
+  EXPECT_FALSE(bench.source().target());
+  EXPECT_THAT(bench.source().not_ready(), HasSubstr("libsgx_dcap_ql.so.1 cannot be loaded"));
+  bench.source().reload(whole);
+  ASSERT_TRUE(bench.wait_for_metric("enclayer_quote_workers_up 1"));
+  EXPECT_EQ(bench.source().not_ready(), "");
+}
+
 TEST(DcapSource, waiting_ends_with_busy) {
   Bench bench;
   bench.options.budget = milliseconds(100);

@@ -4,8 +4,11 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "enclayer/collateral.h"
+#include "enclayer/time.h"
 #include "quoting/dcap_launch.h"
 #include "quoting/quote_source.h"
 
@@ -30,9 +33,9 @@ struct SelfTest {
 // that it runs. `timeout` is for each step.
 SelfTest test_dcap(const DcapLaunch& launch, std::chrono::milliseconds timeout);
 
-// In the simulation, where everybody can make a report: target, size, quote, and that the quote is for this report and
-// nonce.
-SelfTest test_sim(QuoteSource& source);
+// In the simulation, where everybody can make a report: target, size, quote, that the quote is for this report and
+// nonce, and that it verifies with `collateral` against `root_pem` at `now`.
+SelfTest test_sim(QuoteSource& source, const Collateral& collateral, std::string_view root_pem, Time now);
 
 // A line for each step:
 //   passed  init    the key is prepared: pub_key_id 5a..., QE MRENCLAVE 96...                       812 ms

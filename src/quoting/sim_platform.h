@@ -30,6 +30,8 @@ class SimPlatform {
   // Publishes root certificate and collateral where they are missing, of another CA, or through half of their life.
   // True when it did. Cheap when there is nothing to do: call it often.
   Result<bool> renew(Time now);
+  // The next renew() looks at the files again, whatever is known of them.
+  void look_again() { renew_at_ = {}; }
 
  private:
   SimPlatform(std::filesystem::path state_dir, SimCa ca, SigningKey attestation_key)

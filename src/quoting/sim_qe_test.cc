@@ -4,9 +4,12 @@
 
 #include <thread>
 
+#include "attestation/certificate.h"
 #include "attestation/p256.h"
 #include "base/bytes.h"
 #include "base/hex.h"
+#include "base/metric_names.h"
+#include "quoting/pck_validity.h"
 #include "quoting/sim_enclave.h"
 
 namespace enclayer::quoting {
@@ -38,6 +41,20 @@ class SimQeTest : public testing::Test {
   ReportBody body_;
   sgx::Report report_;
 };
+
+TEST_F(SimQeTest, validity_of_the_certificate_in_a_quote_is_shown) {
+  base::Metrics metrics;
+  show_pck_validity_of_quote(Bytes{1, 2, 3}, metrics);
+  EXPECT_EQ(metrics.text().find("enclayer_pck"), std::string::npos);
+  show_pck_validity_of_quote(qe_->quote(report_, std::nullopt)->quote, metrics);
+  auto validity = attestation::certificates_from_pem(ca_->pck.certificate).value().front().validity;
+  auto shown = [&](const std::string& name, Time time) {
+    return metrics.text().find(name + " " + std::to_string(time.time_since_epoch().count()) + "\n") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(shown("enclayer_pck_not_before_seconds", validity.from)) << metrics.text();
+  EXPECT_TRUE(shown("enclayer_pck_not_after_seconds", validity.until)) << metrics.text();
+}
 
 // Layout and signatures, byte by byte, as the specification has them: not with our own parser.
 TEST_F(SimQeTest, quote_has_the_layout_of_version_3_and_both_signatures_verify) {

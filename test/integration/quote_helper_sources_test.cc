@@ -1,0 +1,327 @@
+// enclayer-quote-helper, the real binary: quotes from (a stand-in of) Intel's libraries, and pods told apart.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <future>
+#include <memory>
+#include <thread>
+
+#include "aesm/client.h"
+#include "base/file.h"
+#include "base/hex.h"
+#include "fake/aesm_frames.h"
+#include "fake/dcap_standin.h"
+#include "fake/http_get.h"
+#include "fake/process.h"
+#include "net/frame_client.h"
+#include "quoting/sim_enclave.h"
+
+namespace enclayer {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using fake::Process;
+using fake::standin_report;
+using testing::HasSubstr;
+using testing::Not;
+
+constexpr auto kPatience = 60s;
+constexpr char kProgram[] = ENCLAYER_BIN_DIR "/enclayer-quote-helper";
+
+class SourcesTest : public testing::Test {
+ protected:
+  std::unique_ptr<Process> start(std::vector<std::string> argv,
+                                 const std::map<std::string, std::string>& environment = {}) {
+    auto process = std::make_unique<Process>(argv, environment);
+    EXPECT_TRUE(process->wait_for_output(" serving ", kPatience)) << process->output();
+    return process;
+  }
+  Bytes reply(ByteView request) {
+    auto got = net::call(socket_, request, kPatience);
+    EXPECT_TRUE(got) << got.error().message();
+    return got.value_or(Bytes{});
+  }
+  Result<quoting::QuoteTarget> target() { return aesm::read_init_reply(reply(aesm::init_request())); }
+  Result<quoting::QuoteReply> quote(const sgx::Report& report) {
+    return aesm::read_quote_reply(reply(aesm::quote_request(report, 8192, std::nullopt)), false);
+  }
+  static std::string page(const Process& helper, const std::string& path) {
+    return fake::http_get(fake::metrics_address(helper.err()), path);
+  }
+  static bool wait_for(const std::function<bool()>& holds) {
+    auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::sleep_for(5ms);  // a poll of another process
+    }
+    return true;
+  }
+
+  fake::TempFolder folder_;
+  fs::path socket_ = folder_.path() / "run" / "aesm.socket", state_ = folder_.path() / "state";
+};
+
+// ---- Intel's libraries ----
+
+class HardwareTest : public SourcesTest {
+ protected:
+  HardwareTest() {
+    folder_.write("dev/sgx_enclave", "");
+    standin_.options().cache_dir = folder_.path() / "cache";
+  }
+  std::vector<std::string> argv(std::vector<std::string> more = {}) {
+    std::vector<std::string> all = {kProgram,
+                                    "--socket",
+                                    socket_,
+                                    "--state-dir",
+                                    state_,
+                                    "--dev-root",
+                                    folder_.path() / "dev",
+                                    "--dcap-lib-dir",
+                                    standin_.options().lib_dir,
+                                    "--cache-dir",
+                                    standin_.options().cache_dir,
+                                    "--metrics-listen",
+                                    "127.0.0.1:0"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  std::map<std::string, std::string> environment() const {
+    return {{"ENCLAYER_STANDIN", standin_.folder() / "orders"},
+            {"ENCLAYER_STANDIN_LOG", standin_.folder() / "log"},
+            {"SGX_AESM_ADDR", "1"}};
+  }
+  std::unique_ptr<Process> start(std::vector<std::string> more = {}) {
+    return SourcesTest::start(argv(std::move(more)), environment());
+  }
+
+  fake::DcapStandin standin_;
+};
+
+TEST_F(HardwareTest, clients_get_quotes_of_the_library) {
+  auto helper = start({"--workers", "2"});
+  auto found = target();
+  ASSERT_TRUE(found) << found.error().message() << helper->output();
+  EXPECT_EQ(aesm::read_quote_size_reply(reply(aesm::quote_size_request())).value(), 4600u);
+  auto made = quote(standin_report());
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_EQ(made->quote.size(), 4600u);
+  EXPECT_EQ(aesm::read_quote_reply(reply(aesm::quote_request(sgx::Report{}, 8192, std::nullopt)), false).error().kind(),
+            ErrorKind::kUnavailable)
+      << "42, not 47: the enclave may have learned its target from an earlier instance";
+  EXPECT_THAT(page(*helper, "/readyz"), HasSubstr("200 OK"));
+  EXPECT_THAT(page(*helper, "/metrics"), HasSubstr("\nenclayer_quotes_total 1\n"));
+  helper->signal(SIGTERM);
+  EXPECT_EQ(helper->wait(kPatience), 0);
+}
+
+TEST_F(HardwareTest, quote_that_hangs_delays_nobody_and_crash_costs_one_request) {
+  auto helper = start({"--workers", "2"});
+  ASSERT_TRUE(target());
+  auto hanging = std::async(std::launch::async, [&] { return quote(standin_report(1, 'H')); });
+  ASSERT_TRUE(wait_for([&] { return standin_.calls("quote") > 0; }));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(quote(standin_report()));
+  EXPECT_TRUE(target());
+  EXPECT_FALSE(quote(standin_report(1, 'C')));
+  EXPECT_TRUE(wait_for([&] { return quote(standin_report()).has_value(); }));
+  EXPECT_EQ(hanging.wait_for(0s), std::future_status::timeout);
+  auto late = hanging.get();
+  ASSERT_FALSE(late);
+  EXPECT_THAT(late.error().message(), HasSubstr("BUSY")) << "before Intel's clients give up at 15 s";
+  EXPECT_THAT(page(*helper, "/metrics"), HasSubstr("enclayer_quote_worker_deaths_total{reason=\"crash\"} 1"));
+}
+
+TEST_F(HardwareTest, missing_library_is_said_and_what_needs_no_quote_is_answered) {
+  auto command = argv();
+  command[8] = folder_.path();
+  auto helper = SourcesTest::start(command, environment());
+  EXPECT_EQ(reply(fake::aesm_body("quote_ex-num.req")).size(), fake::aesm_body("quote_ex-num.standin-res").size());
+  auto refused = target();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), HasSubstr("SERVICE_UNAVAILABLE"));
+  EXPECT_THAT(helper->err(), HasSubstr("install package libsgx-dcap-ql"));
+  std::string ready = page(*helper, "/readyz");
+  EXPECT_THAT(ready, HasSubstr("503"));
+  EXPECT_THAT(ready, HasSubstr("libsgx_dcap_ql.so.1 cannot be loaded"));
+}
+
+TEST_F(HardwareTest, predecessor_serves_until_the_new_instance_can_quote) {
+  auto old = start();
+  ASSERT_TRUE(quote(standin_report()));
+  standin_.tell("init e019");  // the certificate service is out of reach, for who starts now
+  Process fresh(argv(), environment());
+  ASSERT_TRUE(fresh.wait_for_output("the socket is left to who serves it", kPatience)) << fresh.output();
+  EXPECT_TRUE(quote(standin_report()));
+  EXPECT_FALSE(old->wait(0ms));
+  EXPECT_THAT(page(fresh, "/readyz"), HasSubstr("503"));
+  standin_.tell("");
+  ASSERT_TRUE(fresh.wait_for_output(" serving ", kPatience)) << fresh.output();
+  EXPECT_EQ(old->wait(kPatience), 0) << old->output();
+  EXPECT_TRUE(quote(standin_report()));
+}
+
+TEST_F(HardwareTest, hangup_starts_the_workers_again_with_the_configuration_read_anew) {
+  folder_.write("qcnl.conf", "{\"pccs_url\": \"https://one/\"}");
+  auto helper = start({"--qcnl-conf", folder_.path() / "qcnl.conf"});
+  ASSERT_TRUE(target());
+  folder_.write("qcnl.conf", "{\"pccs_url\": \"https://two/\"}");
+  helper->signal(SIGHUP);
+  ASSERT_TRUE(helper->wait_for_output("started again with what was reloaded", kPatience)) << helper->output();
+  EXPECT_TRUE(quote(standin_report()));
+  fs::path used = standin_.options().cache_dir / "dcap" / "sgx_default_qcnl.conf";
+  EXPECT_THAT(base::read_text(used, 4096).value(), HasSubstr("https://two/"));
+
+  fs::remove(folder_.path() / "qcnl.conf");
+  helper->signal(SIGHUP);
+  ASSERT_TRUE(helper->wait_for_output("not reloaded", kPatience));
+  EXPECT_TRUE(quote(standin_report())) << "everything stays as it was";
+}
+
+TEST_F(HardwareTest, worker_dies_with_the_helper_and_never_sees_its_socket) {
+  auto helper = start();
+  ASSERT_TRUE(target());
+  std::string log = standin_.log();
+  EXPECT_THAT(log, HasSubstr("SGX_AESM_ADDR=unset"));
+  pid_t worker = std::stoi(log.substr(log.find("load pid=") + 9));
+  helper->signal(SIGKILL);
+  ASSERT_TRUE(helper->wait(kPatience));
+  EXPECT_TRUE(wait_for([&] { return ::kill(worker, 0) != 0; }));
+}
+
+TEST_F(HardwareTest, self_test_says_what_works_and_ends) {
+  auto good = fake::run(argv({"--self-test"}), kPatience, environment());
+  EXPECT_EQ(good.exit_code, 0) << good.err;
+  for (const char* line : {"passed  load", "passed  init", "passed  size", "passed  quote", "not run verify"})
+    EXPECT_THAT(good.out, HasSubstr(line));
+  standin_.tell("init e019");
+  auto bad = fake::run(argv({"--self-test"}), kPatience, environment());
+  EXPECT_EQ(bad.exit_code, 4);
+  EXPECT_THAT(bad.out, HasSubstr("FAILED  init"));
+  EXPECT_FALSE(fs::exists(socket_)) << "nobody is served by it";
+}
+
+TEST_F(HardwareTest, wrong_flags_are_refused_by_name) {
+  auto refused = [&](std::vector<std::string> more, int code) {
+    auto finished = fake::run(argv(std::move(more)), kPatience, environment());
+    EXPECT_EQ(finished.exit_code, code) << finished.err;
+    return finished.err;
+  };
+  EXPECT_THAT(refused({"--workers", "0"}, 1), HasSubstr("--workers"));
+  EXPECT_THAT(refused({"--pccs-url", "ftp://x"}, 1), HasSubstr("--pccs-url"));
+  EXPECT_THAT(refused({"--pccs-url", "https://x", "--qcnl-conf", "/x"}, 1), HasSubstr("exclude each other"));
+  EXPECT_THAT(refused({"--qcnl-conf", "/nonexistent/x"}, 3), HasSubstr("/nonexistent/x"));
+  EXPECT_THAT(refused({"--require-epc"}, 1), HasSubstr("--identify-pods"));
+  EXPECT_THAT(refused({"--max-quotes-per-pod", "5"}, 1), HasSubstr("--identify-pods"));
+  EXPECT_THAT(refused({"--identify-pods", "--max-quotes-per-pod", "0"}, 1), HasSubstr("--max-quotes-per-pod"));
+  EXPECT_THAT(refused({"--user", "root"}, 1), HasSubstr("--user is \"root\""));
+  EXPECT_THAT(refused({"--user", "0"}, 1), HasSubstr("other than 0"));
+}
+
+// ---- Pods ----
+
+class PodsTest : public SourcesTest {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "takes user 0: the helper gives it up";
+    // Everybody may pass, as in /var: the helper's user has to.
+    fs::permissions(folder_.path(), fs::perms(0755));
+  }
+  std::unique_ptr<Process> start(std::vector<std::string> more = {}) {
+    std::vector<std::string> all = {
+        kProgram,          "--platform",       "sim",        "--socket", socket_, "--state-dir", state_,
+        "--identify-pods", "--metrics-listen", "127.0.0.1:0"};
+    all.insert(all.end(), more.begin(), more.end());
+    return SourcesTest::start(all);
+  }
+  Result<quoting::QuoteReply> quote() {
+    auto found = target();
+    if (!found) return found.error();
+    return SourcesTest::quote(sgx::sim::ereport(quoting::sim_enclave_body({}), found->qe));
+  }
+  static std::string status(const Process& helper) {
+    return base::read_text("/proc/" + std::to_string(helper.pid()) + "/status", 1 << 16).value();
+  }
+};
+
+TEST_F(PodsTest, every_quote_has_a_line_and_a_figure_and_report_data_is_in_neither) {
+  auto helper = start();
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(quote());
+  EXPECT_FALSE(SourcesTest::quote(sgx::Report{}));
+  std::string err = helper->err();
+  std::size_t lines = 0;
+  for (std::size_t at = 0; (at = err.find("quote made pod=host", at)) != std::string::npos; ++at) ++lines;
+  EXPECT_EQ(lines, 5u) << err;
+  EXPECT_THAT(err, HasSubstr("quote refused pod=host"));
+  EXPECT_THAT(err, HasSubstr("mr_enclave=" + base::to_hex(quoting::sim_enclave_body({}).mr_enclave)));
+  EXPECT_THAT(err, Not(HasSubstr("report_data")));
+  EXPECT_THAT(page(*helper, "/metrics"), HasSubstr("enclayer_pod_quotes_total{pod_uid=\"host\",result=\"made\"} 5"));
+}
+
+TEST_F(PodsTest, user_0_is_given_up_for_good_with_all_capabilities) {
+  auto helper = start();
+  std::string found = status(*helper);
+  EXPECT_THAT(found, HasSubstr("Uid:\t64213\t64213\t64213\t64213"));
+  EXPECT_THAT(found, HasSubstr("Gid:\t64213\t64213\t64213\t64213"));
+  EXPECT_THAT(found, HasSubstr("Groups:\t \n"));
+  for (const char* set : {"CapPrm", "CapEff"}) EXPECT_THAT(found, HasSubstr(std::string(set) + ":\t0000000000000000"));
+  EXPECT_THAT(found, HasSubstr("NoNewPrivs:\t1"));
+  EXPECT_TRUE(quote());
+
+  // Its successor takes over what is its user's; and one without --identify-pods, as user 0, too.
+  auto successor = start({"--user", "64214:64215"});
+  EXPECT_EQ(helper->wait(kPatience), 0) << helper->output();
+  EXPECT_THAT(status(*successor), HasSubstr("Uid:\t64214\t64214\t64214\t64214"));
+  EXPECT_TRUE(quote());
+}
+
+TEST_F(PodsTest, no_more_quotes_than_allowed_and_init_says_so_where_clients_ask_again) {
+  auto helper = start({"--max-quotes-per-pod", "3"});
+  auto learned = target();
+  ASSERT_TRUE(learned);
+  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), learned->qe);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(SourcesTest::quote(report));
+  auto refused = SourcesTest::quote(report);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), HasSubstr("BUSY"));
+  EXPECT_FALSE(target());
+  EXPECT_EQ(aesm::read_init_size_reply(reply(aesm::init_size_request())).value(), 32u) << "needs no quote";
+}
+
+TEST_F(PodsTest, host_holds_no_epc_so_with_the_rule_it_gets_no_quote) {
+  folder_.write("kubelet/device-plugins/kubelet_internal_checkpoint",
+                R"({"Data":{"PodDeviceEntries":null,"RegisteredDevices":{}},"Checksum":1})");
+  fs::permissions(folder_.path() / "kubelet" / "device-plugins", fs::perms(0750));
+  fs::permissions(folder_.path() / "kubelet/device-plugins/kubelet_internal_checkpoint", fs::perms(0600));
+  auto helper = start({"--require-epc", "--kubelet-dir", folder_.path() / "kubelet"});
+  auto refused = quote();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), HasSubstr("SERVICE_UNAVAILABLE"));
+  EXPECT_THAT(helper->err(), HasSubstr("only pods that hold EPC get quotes"));
+}
+
+TEST_F(PodsTest, missing_checkpoint_ends_the_start_with_the_remedy) {
+  auto finished = fake::run({kProgram, "--platform", "sim", "--socket", socket_, "--state-dir", state_,
+                             "--identify-pods", "--require-epc", "--kubelet-dir", folder_.path() / "nowhere"});
+  EXPECT_EQ(finished.exit_code, 3);
+  EXPECT_THAT(finished.err, HasSubstr("nowhere/device-plugins"));
+  EXPECT_FALSE(fs::exists(socket_));
+}
+
+TEST_F(PodsTest, folder_that_everybody_may_write_to_is_left_as_it_is) {
+  fs::create_directory(folder_.path() / "shared");
+  fs::permissions(folder_.path() / "shared", fs::perms(01777));
+  socket_ = folder_.path() / "shared" / "aesm.socket";
+  auto helper = start();
+  struct stat found {};
+  ASSERT_EQ(::stat((folder_.path() / "shared").c_str(), &found), 0);
+  EXPECT_EQ(found.st_uid, 0u);
+  EXPECT_TRUE(quote());
+}
+
+}  // namespace
+}  // namespace enclayer
