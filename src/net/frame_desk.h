@@ -98,7 +98,7 @@ struct Connection {
 
   // The server's own.
   int watched = 0;  // the events that epoll tells of
-  bool unfinished = false, unwatched = false;
+  bool unfinished = false, unwatched = false;  // it stands in a list of things to do
 };
 
 // The sockets, as the desk sees them.

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -31,6 +32,9 @@ constexpr int kEventsARound = 256;
 // A connection that waits for a reply is told to epoll only after this time: most quotes are made sooner. Until then it
 // is not noticed that its client is gone.
 constexpr auto kUnwatched = 1ms;
+// An answered client that is about to close has done so after this time, as nearly all do: its socket is looked at
+// once, and epoll never hears of it. Who sends another frame instead waits so long for it to be seen.
+constexpr auto kLinger = 1ms;
 // After accept() failed for want of descriptors or memory.
 constexpr auto kAcceptPause = 100ms;
 
@@ -184,6 +188,7 @@ class Server final : public FrameServer, private Wire {
   int pause() const {
     if (!unfinished_.empty()) return 0;
     std::optional<Moment> next = desk_.next_deadline();
+    if (!answered_.empty()) next = std::min(next.value_or(Moment::max()), answered_.front().first + kLinger);
     if (!unwatched_.empty()) next = std::min(next.value_or(Moment::max()), now_ + kUnwatched);
     if (listen_again_ > now_) next = std::min(next.value_or(Moment::max()), listen_again_);
     if (!next) return -1;
@@ -192,10 +197,15 @@ class Server final : public FrameServer, private Wire {
   }
 
   void serve(Connection& connection) {
-    if (desk_.serve(connection, now_) == FrameDesk::Next::kEvent)
-      watch(connection);
-    else if (!std::exchange(connection.unfinished, true))
-      unfinished_.push_back(&connection);
+    switch (desk_.serve(connection, now_)) {
+      case FrameDesk::Next::kEvent: return watch(connection);
+      case FrameDesk::Next::kNow:
+        if (!std::exchange(connection.unfinished, true)) unfinished_.push_back(&connection);
+        return;
+      case FrameDesk::Next::kAfterReply:
+        if (!std::exchange(connection.unfinished, true)) answered_.emplace_back(now_, &connection);
+        return;
+    }
   }
 
   // What the last round left. Who was answered has had time to close.
@@ -206,6 +216,12 @@ class Server final : public FrameServer, private Wire {
       serve(*connection);
     }
     last_round_.clear();
+    while (!answered_.empty() && answered_.front().first + kLinger <= now_) {
+      Connection& connection = *answered_.front().second;
+      answered_.pop_front();
+      connection.unfinished = false;
+      serve(connection);
+    }
     std::swap(unwatched_, last_round_);
     for (Connection* connection : last_round_) {
       connection->unwatched = false;
@@ -218,6 +234,7 @@ class Server final : public FrameServer, private Wire {
     auto closed = [](const Connection* c) { return c->session.state() == FrameSession::State::kClosed; };
     std::erase_if(unfinished_, closed);
     std::erase_if(unwatched_, closed);
+    std::erase_if(answered_, [&](const auto& answered) { return closed(answered.second); });
     desk_.forget_closed();
   }
 
@@ -288,8 +305,9 @@ class Server final : public FrameServer, private Wire {
   base::LogBudget budget_;
 
   Moment now_ = steady_clock::now();
-  std::vector<Connection*> unfinished_;  // to be served again in the next round
-  std::vector<Connection*> unwatched_;   // wait for a reply, and epoll does not know them yet
+  std::vector<Connection*> unfinished_;                  // to be served again in the next round
+  std::deque<std::pair<Moment, Connection*>> answered_;  // since when; to be looked at after kLinger
+  std::vector<Connection*> unwatched_;                   // wait for a reply, and epoll does not know them yet
   std::vector<Connection*> last_round_;
   bool listening_ = false, draining_ = false;
   Moment listen_again_{};
