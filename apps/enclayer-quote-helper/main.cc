@@ -43,9 +43,8 @@ constexpr auto kProgram = "enclayer-quote-helper";
 
 // How long requests that are under way may still take after SIGTERM. Kubernetes waits 30 s before it kills.
 constexpr auto kDrainTime = 10s;
-// Descriptors for everything that is not a connection: those of --identify-pods, one for each process that it knows,
-// and some.
-constexpr rlim_t kSpareDescriptors = pods::Askers::kMostKnown + 128;
+// Descriptors for everything that is not a connection; --identify-pods needs one for each process that it knows.
+constexpr rlim_t kSpareDescriptors = 64;
 constexpr int kMaxConnections = 4096;
 
 // While our predecessor serves, we take the socket only when we can quote, so that nobody waits for our start; how
@@ -161,16 +160,17 @@ void add_flags(CLI::App& app, Flags& flags) {
 Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 // As many connections as descriptors allow, up to kMaxConnections.
-std::size_t connection_limit() {
+std::size_t connection_limit(bool identify_pods) {
+  const rlim_t spare = kSpareDescriptors + (identify_pods ? pods::Askers::kMostKnown : 0);
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
-  rlim_t wanted = kMaxConnections + kSpareDescriptors;
+  rlim_t wanted = kMaxConnections + spare;
   if (files.rlim_cur < wanted) {
     files.rlim_cur = std::min(wanted, files.rlim_max);
     ::setrlimit(RLIMIT_NOFILE, &files);
     ::getrlimit(RLIMIT_NOFILE, &files);
   }
-  rlim_t left = files.rlim_cur > kSpareDescriptors ? files.rlim_cur - kSpareDescriptors : 16;
+  rlim_t left = files.rlim_cur > spare ? files.rlim_cur - spare : 16;
   return std::min<rlim_t>(left, kMaxConnections);
 }
 
@@ -315,7 +315,7 @@ Result<int> run(Flags flags, const sigset_t& signals) {
   if (!ready_to_succeed(flags, *quotes, signals)) return 0;
 
   net::FrameLimits limits;
-  limits.max_connections = connection_limit();
+  limits.max_connections = connection_limit(flags.identify_pods);
   Responder::Options options;
   options.threads = static_cast<int>(quotes->workers());
   options.max_queued = options.max_queued_each = limits.max_connections / 4;
