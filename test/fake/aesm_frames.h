@@ -26,7 +26,7 @@ inline Bytes aesm_body(const std::string& name) {
   return {frame.begin() + 4, frame.end()};
 }
 
-// Every request that was recorded, by the name that aesm_frame() takes.
+// Every recorded request of Intel's and Gramine's clients, by the name that aesm_frame() takes.
 inline std::vector<std::string> aesm_requests() {
   return {"dcap_ql-init1-a.req",       "dcap_ql-init1-b.req", "dcap_ql-init1-c.req",      "dcap_ql-init2.req",
           "dcap_ql-quote.req",         "dcap_ql-size.req",    "gramine-init2.req",        "gramine-quote.req",
