@@ -31,6 +31,17 @@ class RawClient {
   }
   bool send(std::initializer_list<std::uint8_t> bytes) { return send(ByteView(bytes.begin(), bytes.size())); }
 
+  // As much as the connection takes without waiting; for clients that never read and would be held up themselves.
+  std::size_t send_what_fits(ByteView bytes) {
+    std::size_t sent = 0;
+    while (sent < bytes.size()) {
+      ssize_t n = ::send(fd_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n <= 0) break;
+      sent += static_cast<std::size_t>(n);
+    }
+    return sent;
+  }
+
   // A frame of this content, its length in front.
   bool send_frame(ByteView content) {
     Bytes frame(4);
@@ -56,6 +67,12 @@ class RawClient {
     ssize_t n = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
     bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
     return bytes;
+  }
+
+  // Whether within this time something can be received, or the server closes.
+  bool readable(std::chrono::milliseconds timeout) {
+    pollfd waiting{fd_.get(), POLLIN, 0};
+    return ::poll(&waiting, 1, static_cast<int>(timeout.count())) > 0;
   }
 
   // Until the server closes; false when it sends something or keeps the connection for longer than kPatience.

@@ -19,6 +19,7 @@
 #include "enclayer/policy.h"
 #include "enclayer/verify.h"
 #include "fake/aesm_frames.h"
+#include "fake/memory.h"
 #include "fake/process.h"
 #include "fake/raw_client.h"
 #include "fake/temp_folder.h"
@@ -40,17 +41,7 @@ using testing::Not;
 constexpr auto kPatience = 30s;
 constexpr char kProgram[] = ENCLAYER_BIN_DIR "/enclayer-quote-helper";
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-
-double resident_mib(const Process& process) {
-  std::string status = base::read_text("/proc/" + std::to_string(process.pid()) + "/status", 1 << 16).value();
-  std::size_t at = status.find("VmRSS:");
-  return at == std::string::npos ? -1 : std::stod(status.substr(at + 6)) / 1024;
-}
+double resident_mib(const Process& process) { return fake::memory_mib(process.pid(), "VmRSS"); }
 
 // For the connections that a test holds open itself.
 void allow_descriptors(rlim_t number) {
@@ -362,7 +353,7 @@ TEST_F(QuoteHelperTest, misuse_by_a_thousand_connections_costs_neither_memory_no
   // worst of them is left out, so that a machine that stalls once fails nothing.
   std::sort(took.begin(), took.end());
   EXPECT_LT(took[took.size() - 2], 2s) << "held up by misuse, from " << took.front().count() << " ms";
-  if (!kSanitized) {
+  if (!fake::kSanitized) {
     EXPECT_LT(resident_mib(*helper) - before, 16);
   }
   // Nobody who was silent is held for longer than the deadline.
