@@ -11,6 +11,7 @@ class App;
 
 namespace enclayer::apps {
 
+void add_epc_savings(CLI::App& app, int& exit_code);       // epc_savings.cc
 void add_inspect(CLI::App& app, int& exit_code);           // inspect.cc
 void add_quote(CLI::App& app, int& exit_code);             // quote.cc
 void add_sim(CLI::App& app, int& exit_code);               // sim.cc

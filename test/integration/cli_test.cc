@@ -1,8 +1,10 @@
-// `enclayer inspect` and `enclayer verify`, the real binary: exit codes, JSON, words.
+// `enclayer inspect`, `enclayer verify` and `enclayer epc-savings`, the real binary: exit codes, JSON, words.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "fake/process.h"
 #include "fake/quote_case.h"
@@ -191,7 +193,7 @@ TEST(EnclayerCommand, help_teaches_and_version_is_told) {
   Finished help = enclayer_cli({"--help"});
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_THAT(help.out, HasSubstr("enclayer verify --quote quote.bin"));
-  for (const char* command : {"verify", "inspect"}) {
+  for (const char* command : {"verify", "inspect", "epc-savings"}) {
     Finished own = enclayer_cli({command, "--help"});
     EXPECT_EQ(own.exit_code, 0);
     EXPECT_THAT(own.out, HasSubstr("Exit codes: 0"));
@@ -262,6 +264,88 @@ TEST(InspectCommand, file_that_is_no_quote_ends_with_2) {
     EXPECT_THAT(finished.err, HasSubstr("quote: ")) << name;
   }
   EXPECT_EQ(enclayer_cli({"inspect", "--quote", file(kA, "collateral.json")}).exit_code, 2);
+}
+
+json savings_json(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "epc-savings");
+  arguments.insert(arguments.end(), {"--output", "json"});
+  Finished finished = enclayer_cli(arguments);
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  return json::parse(finished.out);
+}
+
+// What the figures give, calculated by hand: 543 + 634 pages of 4 KiB are 4.60 MiB.
+TEST(EpcSavingsCommand, each_further_container_saves_one_copy_of_the_enclaves) {
+  json out = savings_json({"--containers", "1,2,10,20,100"});
+  EXPECT_EQ(out["copy_mib"], 4.6);
+  EXPECT_EQ(out["workers"], 1);
+  ASSERT_EQ(out["rows"].size(), 5U);
+  auto saved = [&](std::size_t row) { return out["rows"][row]["in_use_mib"]["saved"].get<double>(); };
+  for (auto [row, mib] :
+       std::vector<std::pair<std::size_t, double>>{{0, 0}, {1, 4.6}, {2, 41.38}, {3, 87.36}, {4, 455.17}})
+    EXPECT_DOUBLE_EQ(saved(row), mib) << row;
+  json twenty = out["rows"][3];
+  EXPECT_EQ(twenty["containers"], 20);
+  EXPECT_EQ(twenty["in_use_mib"], json({{"in_process", 91.95}, {"out_of_process", 4.6}, {"saved", 87.36}}));
+  EXPECT_EQ(twenty["to_ask_for_mib"], json({{"in_process", 100.0}, {"out_of_process", 10.0}, {"saved", 90.0}}));
+  EXPECT_EQ(out["rows"][0]["to_ask_for_mib"]["saved"], -5.0) << "alone, a helper costs more than it saves";
+}
+
+TEST(EpcSavingsCommand, every_figure_is_marked_measured_or_estimated) {
+  json out = savings_json({"--containers", "20"});
+  ASSERT_EQ(out["enclaves"].size(), 2U);
+  EXPECT_EQ(out["enclaves"][0]["name"], "PCE");
+  EXPECT_EQ(out["enclaves"][0]["pages"], 543);
+  EXPECT_EQ(out["enclaves"][0]["basis"], "measured");
+  EXPECT_EQ(out["enclaves"][1]["name"], "QE3");
+  EXPECT_EQ(out["enclaves"][1]["pages"], 634);
+  EXPECT_EQ(out["enclaves"][1]["basis"], "estimated");
+  std::string text = enclayer_cli({"epc-savings", "--containers", "20"}).out;
+  EXPECT_THAT(text, HasSubstr("measured"));
+  EXPECT_THAT(text, HasSubstr("estimated"));
+}
+
+TEST(EpcSavingsCommand, workers_and_another_size_are_calculated_with) {
+  json out = savings_json({"--containers", "20", "--workers", "4", "--copy-mib", "6.5"});
+  EXPECT_EQ(out["copy_given"], true);
+  EXPECT_TRUE(out["enclaves"].empty()) << "figures that were not used";
+  EXPECT_EQ(out["rows"][0]["in_use_mib"], json({{"in_process", 130.0}, {"out_of_process", 26.0}, {"saved", 104.0}}));
+  EXPECT_EQ(out["rows"][0]["to_ask_for_mib"],
+            json({{"in_process", 140.0}, {"out_of_process", 31.0}, {"saved", 109.0}}));
+}
+
+TEST(EpcSavingsCommand, wrong_values_are_named_with_what_would_be_right) {
+  for (const char* wrong : {"0", "-1", "1.5", "abc", "", "100001", "99999999999999999999", "1,x", " 1"}) {
+    Finished finished = enclayer_cli({"epc-savings", "--containers", wrong});
+    EXPECT_EQ(finished.exit_code, 1) << wrong;
+    EXPECT_THAT(finished.err, HasSubstr("is not a whole number from 1 to 100000"));
+    EXPECT_EQ(finished.out, "");
+  }
+  for (const char* wrong : {"0", "65", "two"}) {
+    Finished finished = enclayer_cli({"epc-savings", "--containers", "1", "--workers", wrong});
+    EXPECT_EQ(finished.exit_code, 1) << wrong;
+    EXPECT_THAT(finished.err, HasSubstr("is not a whole number from 1 to 64"));
+  }
+  for (const char* wrong : {"0", "-4", "nan", "inf", "4,6", "4.6MiB", "1025"}) {
+    Finished finished = enclayer_cli({"epc-savings", "--containers", "1", "--copy-mib", wrong});
+    EXPECT_EQ(finished.exit_code, 1) << wrong;
+    EXPECT_THAT(finished.err, HasSubstr("is not a number of MiB from 0.1 to 1024"));
+  }
+  EXPECT_THAT(enclayer_cli({"epc-savings"}).err, HasSubstr("--containers is required"));
+}
+
+TEST(EpcSavingsCommand, document_shows_what_the_command_prints) {
+  std::string page = base::read_text(ENCLAYER_SOURCE_DIR "/docs/attestation-modes.md", 1 << 20).value();
+  const std::string prompt = "```\n$ enclayer ";
+  std::size_t begin = page.find(prompt);
+  ASSERT_NE(begin, std::string::npos);
+  begin += prompt.size();
+  std::size_t line_end = page.find('\n', begin), end = page.find("```", begin);
+  std::istringstream words(page.substr(begin, line_end - begin));
+  std::vector<std::string> arguments{std::istream_iterator<std::string>(words), {}};
+  Finished finished = enclayer_cli(arguments);
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  EXPECT_EQ(page.substr(line_end + 1, end - line_end - 1), finished.out);
 }
 
 }  // namespace
