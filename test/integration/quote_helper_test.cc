@@ -549,9 +549,10 @@ TEST_F(QuoteHelperTest, metrics_count_requests_errors_rejections_and_quotes) {
     return text;
   };
   auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (!testing::Value(page(), HasSubstr("enclayer_frames_rejected_total{reason=\"not_a_request\"} 1")) &&
-         std::chrono::steady_clock::now() < deadline)
-    std::this_thread::yield();
+  // Clients that have gone are noticed a moment later.
+  auto settled = testing::AllOf(HasSubstr("enclayer_frames_rejected_total{reason=\"not_a_request\"} 1"),
+                                HasSubstr("enclayer_connections_open 0"));
+  while (!testing::Value(page(), settled) && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
   std::string text = page();
   EXPECT_THAT(text, HasSubstr("enclayer_aesm_requests_total{code=\"0\",request=\"get_quote_ex\"} 1"));
   EXPECT_THAT(text, HasSubstr("enclayer_aesm_requests_total{code=\"47\",request=\"get_quote_ex\"} 1"));
