@@ -6,81 +6,17 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
-#include "attestation/p256.h"
-#include "base/bytes.h"
 #include "enclayer/policy.h"
 #include "enclayer/verify.h"
 #include "fake/print_reason.h"
-#include "quoting/sim_ca.h"
-#include "quoting/sim_enclave.h"
+#include "quoting/sim_quote.h"
 
 namespace enclayer::quoting {
 namespace {
 
-using attestation::sha256;
 using std::chrono::seconds;
 
 const Time kNow = parse_time("2026-11-21T10:00:00Z").value();
-
-void append_le(Bytes& out, std::uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) out.push_back(static_cast<std::uint8_t>(value >> 8 * i));
-}
-
-// A quote from its parts, each open to lies; what has to be signed is signed as it then is.
-struct QuoteOrder {
-  std::uint16_t version = 3;
-  ReportBody enclave = sim_enclave_body({});
-  ReportBody qe = sim_qe_body();
-  Bytes auth_data = Bytes(32, 7);
-  std::optional<ByteArray<64>> attestation_key;  // another one than signs
-  std::uint8_t report_data_tail = 0;             // last byte of the QE's report data
-  std::optional<std::string> chain;
-};
-
-Bytes make_quote(const QuoteOrder& order, const SimCa& ca) {
-  SigningKey key = SigningKey::generate().value();
-  ByteArray<64> attestation_key = order.attestation_key.value_or(key.public_key());
-
-  Bytes out;
-  append_le(out, order.version, 2);
-  append_le(out, QuoteHeader::kEcdsaP256, 2);
-  append_le(out, QuoteHeader::kSgx, 4);
-  append_le(out, 0, 4);
-  base::append(out, QuoteHeader::kIntelVendor);
-  out.resize(QuoteHeader::kSize);
-  if (order.version == 5) {
-    append_le(out, 1, 2);
-    append_le(out, ReportBody::kSize, 4);
-  }
-  base::append(out, order.enclave.to_bytes());
-  ByteArray<64> signature = key.sign(out).value();
-
-  ReportBody qe = order.qe;
-  ByteArray<32> digest = sha256(attestation_key, order.auth_data);
-  std::copy(digest.begin(), digest.end(), qe.report_data.begin());
-  qe.report_data.back() = order.report_data_tail;
-  std::string chain = order.chain.value_or(ca.pck_chain());
-  Bytes certification;
-  base::append(certification, qe.to_bytes());
-  base::append(certification, ca.pck.key.sign(qe.to_bytes()).value());
-  append_le(certification, order.auth_data.size(), 2);
-  base::append(certification, order.auth_data);
-  append_le(certification, CertificationData::kPckChain, 2);
-  append_le(certification, chain.size(), 4);
-  base::append(certification, base::as_bytes(chain));
-  if (order.version >= 4) {
-    Bytes wrapped;
-    append_le(wrapped, CertificationData::kQeReportCertification, 2);
-    append_le(wrapped, certification.size(), 4);
-    base::append(wrapped, certification);
-    certification = wrapped;
-  }
-  append_le(out, 128 + certification.size(), 4);
-  base::append(out, signature);
-  base::append(out, attestation_key);
-  base::append(out, certification);
-  return out;
-}
 
 class HostileCa : public testing::Test {
  protected:
@@ -89,24 +25,24 @@ class HostileCa : public testing::Test {
     Collateral collateral = issue_collateral(ca, order_).value();
     if (change_issued_) change_issued_(ca, collateral);
     auto root = TrustedRoot::from_pem(ca.root.certificate);
-    return verify(make_quote(quote_, ca), collateral, root ? *root : TrustedRoot::intel(), kNow);
+    return verify(quote_of(ca), collateral, root ? *root : TrustedRoot::intel(), kNow);
   }
   Reason reason() { return verification().reason; }
+  Bytes quote_of(const SimCa& ca) { return issue_quote(quote_, ca, SigningKey::generate().value()).value(); }
 
   SimCaOrder ca_order_ = sim_ca_order(kNow);
   CollateralOrder order_ = collateral_order(kNow);
-  QuoteOrder quote_;
+  SimQuoteOrder quote_;
   std::function<void(const SimCa&, Collateral&)> change_issued_;
 };
 
-// Signs `json` again after a change to it, as the TCB signing key would.
-void resign(const SimCa& ca, std::string& text, Bytes& signature,
+// Signs the JSON again after a change to it, as the TCB signing key would.
+void resign(const SimCa& ca, Collateral& collateral, std::string Collateral::*text,
             const std::function<void(nlohmann::ordered_json&)>& change) {
-  auto json = nlohmann::ordered_json::parse(text);
+  auto json = nlohmann::ordered_json::parse(collateral.*text);
   change(json);
-  text = json.dump();
-  auto raw = ca.tcb_signing.key.sign(base::as_bytes(text)).value();
-  signature.assign(raw.begin(), raw.end());
+  collateral.*text = json.dump();
+  ASSERT_TRUE(sign_collateral(ca, collateral));
 }
 
 TEST_F(HostileCa, quotes_of_an_enclave_verify_in_all_three_versions) {
@@ -125,7 +61,7 @@ TEST_F(HostileCa, authentication_data_may_have_any_size) {
 }
 
 TEST_F(HostileCa, qe_report_data_has_to_end_in_zeros) {
-  quote_.report_data_tail = 1;
+  quote_.qe_report_data_end = 1;
   EXPECT_EQ(reason(), Reason::kInvalidQeReportData);
 }
 
@@ -161,7 +97,7 @@ TEST_F(HostileCa, quoting_enclave_in_debug_mode_or_of_another_product_is_refused
 }
 
 TEST_F(HostileCa, quoting_enclave_out_of_date_draws_the_platform_down) {
-  order_.qe_levels = {{kSimSvn + 1, "UpToDate", order_.issued}, {kSimSvn, "OutOfDate", order_.issued}};
+  order_.qe_levels = {{kSimSvn + 1, "UpToDate", order_.issued, {}}, {kSimSvn, "OutOfDate", order_.issued, {}}};
   EXPECT_EQ(verification().tcb_status, TcbStatus::kOutOfDate);
   order_.tcb_levels[0].status = "ConfigurationNeeded";
   EXPECT_EQ(verification().tcb_status, TcbStatus::kOutOfDateConfigurationNeeded);
@@ -224,8 +160,7 @@ TEST_F(HostileCa, json_that_is_signed_but_of_the_future_is_refused) {
   EXPECT_EQ(reason(), Reason::kSgxTcbInfoExpired);
   order_ = collateral_order(kNow);
   change_issued_ = [](const SimCa& ca, Collateral& c) {
-    resign(ca, c.qe_identity, c.qe_identity_signature,
-           [](auto& json) { json["issueDate"] = format_time(kNow + seconds(1)); });
+    resign(ca, c, &Collateral::qe_identity, [](auto& json) { json["issueDate"] = format_time(kNow + seconds(1)); });
   };
   EXPECT_EQ(reason(), Reason::kSgxEnclaveIdentityExpired);
 }
@@ -235,21 +170,18 @@ TEST_F(HostileCa, json_that_is_signed_but_past_its_next_update_is_refused) {
   EXPECT_EQ(reason(), Reason::kSgxTcbInfoExpired);
   order_ = collateral_order(kNow);
   change_issued_ = [](const SimCa& ca, Collateral& c) {
-    resign(ca, c.qe_identity, c.qe_identity_signature,
-           [](auto& json) { json["nextUpdate"] = format_time(kNow - seconds(1)); });
+    resign(ca, c, &Collateral::qe_identity, [](auto& json) { json["nextUpdate"] = format_time(kNow - seconds(1)); });
   };
   EXPECT_EQ(reason(), Reason::kSgxEnclaveIdentityExpired);
 }
 
 TEST_F(HostileCa, signed_json_of_another_version_kind_or_platform_is_refused) {
   auto tcb_info_with = [&](const std::function<void(nlohmann::ordered_json&)>& change) {
-    change_issued_ = [=](const SimCa& ca, Collateral& c) { resign(ca, c.tcb_info, c.tcb_info_signature, change); };
+    change_issued_ = [=](const SimCa& ca, Collateral& c) { resign(ca, c, &Collateral::tcb_info, change); };
     return reason();
   };
   auto identity_with = [&](const std::function<void(nlohmann::ordered_json&)>& change) {
-    change_issued_ = [=](const SimCa& ca, Collateral& c) {
-      resign(ca, c.qe_identity, c.qe_identity_signature, change);
-    };
+    change_issued_ = [=](const SimCa& ca, Collateral& c) { resign(ca, c, &Collateral::qe_identity, change); };
     return reason();
   };
   EXPECT_EQ(tcb_info_with([](auto&) {}), Reason::kOk);
@@ -368,8 +300,9 @@ TEST_F(HostileCa, chain_that_mixes_two_cas_with_the_same_names_is_refused) {
   Collateral collateral = issue_collateral(ca, order_).value();
   TrustedRoot root = TrustedRoot::from_pem(ca.root.certificate).value();
   auto reason_of = [&](const Identity& pck, const Identity& pck_ca, const Identity& top) {
-    quote_.chain = pck.certificate + pck_ca.certificate + top.certificate;
-    return verify(make_quote(quote_, ca), collateral, root, kNow).reason;
+    std::string chain = pck.certificate + pck_ca.certificate + top.certificate;
+    quote_.certification_data = Bytes(chain.begin(), chain.end());
+    return verify(quote_of(ca), collateral, root, kNow).reason;
   };
   EXPECT_EQ(reason_of(ca.pck, ca.pck_ca, ca.root), Reason::kOk);
   EXPECT_EQ(reason_of(ca.pck, ca.pck_ca, other.root), Reason::kSgxIntermediateCaInvalidIssuer);
@@ -400,7 +333,7 @@ TEST_F(HostileCa, names_of_intel_do_not_make_a_root_trusted) {
     order->organization = "Intel Corporation";
   }
   SimCa ca = make_sim_ca(ca_order_).value();
-  Bytes quote = make_quote(quote_, ca);
+  Bytes quote = quote_of(ca);
   Collateral collateral = issue_collateral(ca, order_).value();
   EXPECT_EQ(verify(quote, collateral, TrustedRoot::intel(), kNow).reason, Reason::kSgxPckCertChainUntrusted);
 
@@ -412,7 +345,7 @@ TEST_F(HostileCa, names_of_intel_do_not_make_a_root_trusted) {
 
 TEST_F(HostileCa, simulation_is_told_even_where_it_is_refused) {
   SimCa ca = make_sim_ca(ca_order_).value();
-  Verification v = verify(make_quote(quote_, ca), issue_collateral(ca, order_).value(), TrustedRoot::intel(), kNow);
+  Verification v = verify(quote_of(ca), issue_collateral(ca, order_).value(), TrustedRoot::intel(), kNow);
   EXPECT_EQ(v.reason, Reason::kSgxPckCertChainUntrusted);
   EXPECT_TRUE(v.simulated);
   EXPECT_FALSE(v.custom_root);

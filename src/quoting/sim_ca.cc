@@ -61,9 +61,12 @@ Json qe_identity(const CollateralOrder& order) {
   base::store_le32(misc_select.data(), order.qe.misc_select);
 
   Json levels = Json::array();
-  for (const SimQeLevel& level : order.qe_levels)
-    levels.push_back(
-        {{"tcb", {{"isvsvn", level.isv_svn}}}, {"tcbDate", format_time(level.date)}, {"tcbStatus", level.status}});
+  for (const SimQeLevel& level : order.qe_levels) {
+    Json entry = {
+        {"tcb", {{"isvsvn", level.isv_svn}}}, {"tcbDate", format_time(level.date)}, {"tcbStatus", level.status}};
+    if (!level.advisory_ids.empty()) entry["advisoryIDs"] = level.advisory_ids;
+    levels.push_back(entry);
+  }
   return {{"id", "QE"},
           {"version", 2},
           {"issueDate", format_time(order.issued)},
@@ -116,7 +119,9 @@ SimCaOrder sim_ca_order(Time now) {
   sgx.platform.emplace().instance_id = base::array_at<16>(machine, 16);
   sgx.components = same_svn();
   sgx.pce_svn = kSimSvn;
-  sgx.cpu_svn = sgx::sim::cpu_svns()[0];
+  // Byte for byte, as in all of Intel's certificates that we have seen: there are verifiers that compare these with a
+  // TCB level.
+  sgx.cpu_svn = sgx.components;
   sgx.fmspc = kSimFmspc;
   return order;
 }
@@ -136,7 +141,7 @@ CollateralOrder collateral_order(Time now) {
   order.fmspc = base::to_hex(kSimFmspc);
   order.tcb_levels = {{same_svn(), kSimSvn, "UpToDate", order.issued, {}}};
   order.qe = sim_qe_body();
-  order.qe_levels = {{kSimSvn, "UpToDate", order.issued}};
+  order.qe_levels = {{kSimSvn, "UpToDate", order.issued, {}}};
   // CRL numbers have to grow; the time does.
   order.root_crl = {order.issued, order.expires, static_cast<std::uint64_t>(now.time_since_epoch().count()), {}};
   order.pck_crl = order.root_crl;
@@ -151,10 +156,15 @@ Result<Collateral> issue_collateral(const SimCa& ca, const CollateralOrder& orde
   ENCLAYER_TRY(out.root_ca_crl, issue_crl(order.root_crl, ca.root));
   ENCLAYER_TRY(out.pck_crl, issue_crl(order.pck_crl, ca.pck_ca));
   out.tcb_info = tcb_info(order).dump();
-  ENCLAYER_TRY(out.tcb_info_signature, signature(ca.tcb_signing.key, out.tcb_info));
   out.qe_identity = qe_identity(order).dump();
-  ENCLAYER_TRY(out.qe_identity_signature, signature(ca.tcb_signing.key, out.qe_identity));
+  ENCLAYER_CHECK(sign_collateral(ca, out));
   return out;
+}
+
+Result<> sign_collateral(const SimCa& ca, Collateral& collateral) {
+  ENCLAYER_TRY(collateral.tcb_info_signature, signature(ca.tcb_signing.key, collateral.tcb_info));
+  ENCLAYER_TRY(collateral.qe_identity_signature, signature(ca.tcb_signing.key, collateral.qe_identity));
+  return {};
 }
 
 ReportBody sim_qe_body() {

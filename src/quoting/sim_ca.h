@@ -60,6 +60,7 @@ struct SimQeLevel {
   std::uint16_t isv_svn = 0;
   std::string status = "UpToDate";
   Time date;
+  std::vector<std::string> advisory_ids;
 };
 
 struct CollateralOrder {
@@ -78,6 +79,9 @@ struct CollateralOrder {
 CollateralOrder collateral_order(Time now);
 
 Result<Collateral> issue_collateral(const SimCa& ca, const CollateralOrder& order);
+
+// Signs TCB Info and QE Identity as they now stand, after a change that no order has a field for.
+Result<> sign_collateral(const SimCa& ca, Collateral& collateral);
 
 // ---- The simulated Quoting Enclave's own measurements ----
 

@@ -110,6 +110,11 @@ TEST_F(SimCaTest, pck_of_another_fmspc_is_a_mismatch_whatever_the_case_of_the_di
   EXPECT_EQ(reason(), Reason::kTcbInfoMismatch) << detail_;
 }
 
+TEST_F(SimCaTest, pck_certificate_spells_its_components_in_its_cpusvn_as_intels_do) {
+  EXPECT_EQ(ca_order_.pck.sgx->cpu_svn, ca_order_.pck.sgx->components);
+  EXPECT_EQ(ca_order_.pck.sgx->components, order_.tcb_levels[0].components);
+}
+
 TEST_F(SimCaTest, platform_behind_the_newest_level_gets_the_status_of_its_level) {
   SimTcbLevel newest = order_.tcb_levels[0];
   newest.components[3] = kSimSvn + 1;

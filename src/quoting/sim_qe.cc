@@ -4,75 +4,33 @@
 
 #include "attestation/p256.h"
 #include "base/bytes.h"
+#include "quoting/sim_quote.h"
 
 namespace enclayer::quoting {
 namespace {
 
 using attestation::sha256;
 
-// Quote v3, Intel's "ECDSA quote library reference", appendix A: header 48 | report body 384 | length 4 | signature
-// data.
-constexpr std::size_t kSignedSize = 48 + ReportBody::kSize;
+// Quote v3: header 48 | report body 384 | length 4 | signature 64 | what is the same in every quote.
+constexpr std::size_t kSignedSize = QuoteHeader::kSize + ReportBody::kSize;
 constexpr std::size_t kSignatureSize = 64;
-constexpr std::uint16_t kQuoteVersion = 3, kEcdsaP256 = 2, kPckChain = 5;
-// Intel's QE vendor id: the format has no other, and verifiers refuse any.
-constexpr ByteArray<16> kVendorId = {0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9,
-                                     0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07};
-constexpr std::size_t kAuthDataSize = 32;  // 00 01 .. 1f, as Intel's; some verifiers accept no other size
-
-void append_le16(Bytes& out, std::uint16_t value) {
-  ByteArray<2> bytes{};
-  base::store_le16(bytes.data(), value);
-  base::append(out, bytes);
-}
-
-void append_le32(Bytes& out, std::uint32_t value) {
-  ByteArray<4> bytes{};
-  base::store_le32(bytes.data(), value);
-  base::append(out, bytes);
-}
 
 }  // namespace
 
 Result<std::unique_ptr<SimQuotingEnclave>> SimQuotingEnclave::make(const SimCa& ca, SigningKey attestation_key,
                                                                    const ReportBody& qe) {
   std::unique_ptr<SimQuotingEnclave> out(new SimQuotingEnclave(std::move(attestation_key)));
-  const ByteArray<64>& public_key = out->attestation_key_.public_key();
-  ByteArray<kAuthDataSize> auth_data{};
-  for (std::size_t i = 0; i < auth_data.size(); ++i) auth_data[i] = static_cast<std::uint8_t>(i);
+  SimQuoteOrder order;
+  order.qe = qe;
+  ENCLAYER_TRY(Bytes quote, issue_quote(order, ca, out->attestation_key_));
+  out->header_ = base::array_at<QuoteHeader::kSize>(quote, 0);
+  out->tail_.assign(quote.begin() + kSignedSize + 4 + kSignatureSize, quote.end());
 
   out->qe_ = qe;
   out->target_.qe.mr_enclave = qe.mr_enclave;
   out->target_.qe.attributes = qe.attributes;
   out->target_.qe.misc_select = qe.misc_select;
-  out->target_.pub_key_id = sha256(public_key, auth_data);
-
-  std::uint8_t* header = out->header_.data();
-  base::store_le16(header, kQuoteVersion);
-  base::store_le16(header + 2, kEcdsaP256);
-  base::store_le16(header + 8, qe.isv_svn);
-  base::store_le16(header + 10, kSimSvn);  // the PCE's
-  std::ranges::copy(kVendorId, header + 12);
-  // The QE's id, 16 bytes: which QE on which machine. The attestation key is as lasting.
-  std::copy_n(sha256(base::as_bytes("SIMULATED QE id"), public_key).begin(), 16, header + 28);
-
-  // The PCK vouches for the QE's report, the report for the attestation key.
-  ReportBody certified = qe;
-  certified.report_data = {};
-  std::ranges::copy(out->target_.pub_key_id, certified.report_data.begin());
-  auto qe_report = certified.to_bytes();
-  ENCLAYER_TRY(auto qe_report_signature, ca.pck.key.sign(qe_report));
-  std::string chain = ca.pck_chain();
-
-  Bytes& tail = out->tail_;
-  base::append(tail, public_key);
-  base::append(tail, qe_report);
-  base::append(tail, qe_report_signature);
-  append_le16(tail, kAuthDataSize);
-  base::append(tail, auth_data);
-  append_le16(tail, kPckChain);
-  append_le32(tail, static_cast<std::uint32_t>(chain.size()));
-  base::append(tail, base::as_bytes(chain));
+  out->target_.pub_key_id = sha256(out->attestation_key_.public_key(), order.auth_data);
   return out;
 }
 
@@ -90,7 +48,9 @@ Result<QuoteReply> SimQuotingEnclave::quote(const sgx::Report& report,
   base::append(out.quote, header_);
   base::append(out.quote, report.body_bytes());
   ENCLAYER_TRY(auto signature, attestation_key_.sign(out.quote));
-  append_le32(out.quote, static_cast<std::uint32_t>(kSignatureSize + tail_.size()));
+  ByteArray<4> signature_data_size{};
+  base::store_le32(signature_data_size.data(), static_cast<std::uint32_t>(kSignatureSize + tail_.size()));
+  base::append(out.quote, signature_data_size);
   base::append(out.quote, signature);
   base::append(out.quote, tail_);
 

@@ -104,7 +104,7 @@ Bytes sgx_extension(const SgxExtension& sgx) {
     base::append(configuration, sgx_item("7.2", der_boolean(sgx.platform->cached_keys)));
     base::append(configuration, sgx_item("7.3", der_boolean(sgx.platform->smt_enabled)));
     base::append(items, sgx_item("6", der_octets(sgx.platform->instance_id)));
-    base::append(items, sgx_item("7", der(kSequence, configuration)));
+    if (sgx.platform->has_configuration) base::append(items, sgx_item("7", der(kSequence, configuration)));
   }
   return der(kSequence, items);
 }
@@ -182,7 +182,8 @@ Result<Bytes> issue_crl(const CrlOrder& order, const Identity& issuer) {
   Asn1Time this_update = asn1_time(order.this_update), next_update = asn1_time(order.next_update);
   Integer number(ASN1_INTEGER_new());
   if (!crl || !certificate || !this_update || !next_update || !number ||
-      ASN1_INTEGER_set_uint64(number.get(), order.number) != 1 || X509_CRL_set_version(crl.get(), kCrlV2) != 1 ||
+      ASN1_INTEGER_set_uint64(number.get(), order.number.value_or(0)) != 1 ||
+      X509_CRL_set_version(crl.get(), kCrlV2) != 1 ||
       X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name(certificate.get())) != 1 ||
       X509_CRL_set1_lastUpdate(crl.get(), this_update.get()) != 1 ||
       X509_CRL_set1_nextUpdate(crl.get(), next_update.get()) != 1)
@@ -201,8 +202,8 @@ Result<Bytes> issue_crl(const CrlOrder& order, const Identity& issuer) {
   OpensslPtr<X509_EXTENSION, X509_EXTENSION_free> authority(
       X509V3_EXT_conf_nid(nullptr, &ctx, NID_authority_key_identifier, "keyid:always"));
   if (!authority || X509_CRL_add_ext(crl.get(), authority.get(), -1) != 1 ||
-      X509_CRL_add1_ext_i2d(crl.get(), NID_crl_number, number.get(), 0, 0) != 1 || X509_CRL_sort(crl.get()) != 1 ||
-      X509_CRL_sign(crl.get(), pkey(issuer.key), EVP_sha256()) == 0)
+      (order.number && X509_CRL_add1_ext_i2d(crl.get(), NID_crl_number, number.get(), 0, 0) != 1) ||
+      X509_CRL_sort(crl.get()) != 1 || X509_CRL_sign(crl.get(), pkey(issuer.key), EVP_sha256()) == 0)
     return openssl_failed("make a revocation list");
   Bytes out(static_cast<std::size_t>(std::max(0, i2d_X509_CRL(crl.get(), nullptr))));
   unsigned char* at = out.data();

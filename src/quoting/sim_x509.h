@@ -21,6 +21,7 @@ Serial random_serial();
 // Of Intel's extension, below: the items that only certificates of the Platform CA have.
 struct SgxPlatform {
   ByteArray<16> instance_id{};
+  bool has_configuration = true;  // false: six items, which no authority issues
   bool dynamic_platform = true, cached_keys = true, smt_enabled = true;
 };
 
@@ -58,8 +59,8 @@ Result<std::string> issue_certificate(const CertificateOrder& order, const Signi
 
 struct CrlOrder {
   Time this_update, next_update;
-  std::uint64_t number = 1;
-  std::vector<Serial> revoked;  // at this_update
+  std::optional<std::uint64_t> number = 1;  // nullopt: a list without one, which no authority issues
+  std::vector<Serial> revoked;              // at this_update
 };
 
 // DER.
