@@ -25,17 +25,20 @@ int main(int argc, char** argv) {
       "    enclayer sim export --out collateral.json --root-ca-out root.pem\n"
       "    enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem\n"
       "  How much EPC does the quote helper save a node where 20 containers attest?\n"
-      "    enclayer epc-savings --containers 20\n\n"
+      "    enclayer epc-savings --containers 20\n"
+      "  Does my own verifier notice a revoked platform?\n"
+      "    enclayer sim case pck-revoked --out-dir revoked\n\n"
       "Exit codes: 0 done, or trusted; 1 the command line is wrong; 2 not trusted, or what was read is malformed;\n"
       "  3 a file cannot be read; 4 a service that is needed does not answer.\n"
       "Each command explains itself: enclayer verify --help");
 
+  Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   int exit_code = 0;
   apps::add_epc_savings(app, exit_code);
   apps::add_inspect(app, exit_code);
   apps::add_quote(app, exit_code);
-  apps::add_sim(app, exit_code);
-  apps::add_verify(app, std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()), exit_code);
+  apps::add_sim(app, now, exit_code);
+  apps::add_verify(app, now, exit_code);
 
   if (auto outcome = apps::parse(app, argc, argv); !outcome.go_on) return outcome.exit_code;
   return exit_code;

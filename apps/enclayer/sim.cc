@@ -1,7 +1,9 @@
 // enclayer sim: what belongs to the simulated platform.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/bytes.h"
@@ -10,6 +12,7 @@
 #include "commands.h"
 #include "enclayer/collateral.h"
 #include "enclayer/verify.h"
+#include "quoting/sim_case.h"
 #include "quoting/sim_platform.h"
 
 namespace enclayer::apps {
@@ -49,11 +52,144 @@ Result<> export_public(const ExportOptions& options) {
   return {};
 }
 
+// ---- sim case ----
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+using quoting::SimCase;
+
+struct CaseOptions {
+  std::string name, out_dir, at, output = "text";
+  bool list = false, all = false;
+};
+
+// CLI11 checks: "" is good, anything else says what is wrong.
+std::string check_case(const std::string& name) {
+  if (quoting::find_sim_case(name) != nullptr) return "";
+  return "there is no case \"" + name + "\"; enclayer sim case --list names them";
+}
+// Certificates live for 20 years, and their dates have four digits for the year.
+std::string check_case_time(const std::string& text) {
+  auto time = parse_time(text);
+  if (!time) return time.error().message();
+  bool in_reach = text >= "2000-01-01T00:00:00Z" && text < "9900-01-01T00:00:00Z";
+  return in_reach ? "" : "cases are made for the years from 2000 to 9899, not for " + text;
+}
+
+const char* verdict_of(const SimCase& which) { return which.trusted() ? "trusted" : "untrusted"; }
+
+// The keys that a list and an expected.json have in common.
+Json expected(const SimCase& which) {
+  Json out;
+  out["case"] = which.name;
+  out["what"] = which.what;
+  out["simulated"] = true;
+  out["verdict"] = verdict_of(which);
+  out["reason"] = to_string(which.reason);
+  out["accept"] = which.acceptable();
+  out["tcb_status"] = which.tcb_status ? Json(to_string(*which.tcb_status)) : Json();
+  out["advisory_ids"] = which.advisory_ids;
+  out["tcb_evaluation_data_number"] = which.tcb_status ? Json(which.tcb_evaluation_number) : Json();
+  return out;
+}
+
+void list_cases(const CaseOptions& options) {
+  if (options.output == "json") {
+    Json out = Json::array();
+    for (const SimCase& which : quoting::sim_cases()) out.push_back(expected(which));
+    std::printf("%s\n", out.dump(2).c_str());
+    return;
+  }
+  for (const SimCase& which : quoting::sim_cases())
+    std::printf("%-40s %-9s  %-40s %s\n", which.name.c_str(), verdict_of(which),
+                std::string(to_string(which.reason)).c_str(), which.what.c_str());
+}
+
+Result<> write_case(const SimCase& which, Time at, const fs::path& folder) {
+  ENCLAYER_TRY(quoting::SimEvidence evidence, quoting::make_sim_evidence(which, at));
+  std::error_code error;
+  // A folder that is there keeps the mode that its owner gave it.
+  if (!fs::is_directory(folder, error)) ENCLAYER_CHECK(base::make_folder(folder, 0755));
+  Json answer = expected(which);
+  answer["at"] = format_time(at);
+  std::string readme = "SIMULATED, it proves nothing. " + which.name + ": " + which.what +
+                       ". enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem --at " +
+                       format_time(at) + " says: " + verdict_of(which) + ", " + std::string(to_string(which.reason)) +
+                       ".\n";
+  auto write = [&](const char* name, ByteView content) {
+    return base::write_file_atomic(folder / name, content, 0644);
+  };
+  ENCLAYER_CHECK(write("quote.bin", evidence.quote));
+  ENCLAYER_CHECK(write("collateral.json", base::as_bytes(to_json(evidence.collateral))));
+  ENCLAYER_CHECK(write("root.pem", base::as_bytes(evidence.root)));
+  ENCLAYER_CHECK(write("expected.json", base::as_bytes(answer.dump(2) + "\n")));
+  return write("README", base::as_bytes(readme));
+}
+
+Result<> write_cases(const CaseOptions& options, Time at) {
+  Json written = Json::array();
+  for (const SimCase& which : quoting::sim_cases()) {
+    if (!options.all && which.name != options.name) continue;
+    fs::path folder = options.all ? fs::path(options.out_dir) / which.name : fs::path(options.out_dir);
+    ENCLAYER_CHECK(write_case(which, at, folder));
+    if (options.output == "json") {
+      Json entry = expected(which);
+      entry["at"] = format_time(at);
+      entry["folder"] = folder.string();
+      written.push_back(entry);
+    } else {
+      std::printf("%s: %s, %s\n", folder.c_str(), verdict_of(which), std::string(to_string(which.reason)).c_str());
+    }
+  }
+  if (options.output == "json")
+    std::printf("%s\n", written.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+  return {};
+}
+
+void add_case(CLI::App& sim, Time now, int& exit_code) {
+  auto options = std::make_shared<CaseOptions>();
+  CLI::App* command = sim.add_subcommand("case", "Evidence for testing a verifier, with the verdict that is right");
+  auto* name = command->add_option("name", options->name, "The case, as --list names it")
+                   ->check(CLI::Validator(check_case, "", "case"))
+                   ->option_text("NAME");
+  auto* all = command->add_flag("--all", options->all, "Every case, each in a folder of its name")->excludes(name);
+  auto* list = command->add_flag("--list", options->list, "Name the cases and their verdicts, write nothing")
+                   ->excludes(name)
+                   ->excludes(all);
+  auto* out_dir =
+      command
+          ->add_option("--out-dir", options->out_dir,
+                       "Where quote.bin, collateral.json, root.pem, expected.json and README go; made when missing")
+          ->excludes(list)
+          ->option_text("DIR");
+  command
+      ->add_option("--at", options->at, "The time, in UTC, at which the evidence is to be judged; it decides all dates")
+      ->excludes(list)
+      ->check(CLI::Validator(check_case_time, "", "time"))
+      ->option_text("YYYY-MM-DDThh:mm:ssZ [now]");
+  command->add_option("--output", options->output, "For people or for programs")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->option_text("text|json [text]");
+  command->footer(
+      "Everything in it is SIMULATED and proves nothing. docs/sim-cases.md tells how to use it.\n"
+      "Exit codes: 0 done; 1 misuse; 3 a file cannot be written.\n"
+      "Example: enclayer sim case pck-revoked --out-dir /tmp/revoked\n"
+      "         cat /tmp/revoked/expected.json");
+  command->callback([options, name, out_dir, now, &exit_code] {
+    if (options->list) return list_cases(*options);
+    if (!options->all && name->count() == 0) throw CLI::ValidationError("name a case, or --all, or --list");
+    if (out_dir->count() == 0) throw CLI::RequiredError("--out-dir");
+    auto done = write_cases(*options, options->at.empty() ? now : *parse_time(options->at));
+    exit_code = done ? 0 : fail("enclayer sim case", done.error());
+  });
+}
+
 }  // namespace
 
-void add_sim(CLI::App& app, int& exit_code) {
+void add_sim(CLI::App& app, Time now, int& exit_code) {
   CLI::App* sim = app.add_subcommand("sim", "What belongs to the simulated platform");
   sim->require_subcommand(1);
+  add_case(*sim, now, exit_code);
 
   auto options = std::make_shared<ExportOptions>();
   CLI::App* command = sim->add_subcommand("export", "Copy what a verifier of simulated quotes needs");
