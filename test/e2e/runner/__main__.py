@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import builds, cache, footprint, isolation
+from . import builds, cache, cases, footprint, isolation
 from .process import wait_for
 from .scenario import Scenario
 from .steps import Failure, Steps, say
@@ -22,6 +22,7 @@ BINARIES = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper"]
 def main():
     parser = argparse.ArgumentParser(prog="test/e2e/run", description="The end-to-end test on a real kubelet; see test/e2e/README.md.")
     parser.add_argument("--check-tools", action="store_true", help="only look for the tools that the run needs")
+    parser.add_argument("--cases", action="store_true", help="only the simulated cases, judged by dcap-qvl: no node, no root needed")
     parser.add_argument("--bin", type=Path, default=PRODUCT, help="folder of the binaries under test (default: build/release/bin)")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -29,6 +30,8 @@ def main():
         return 0
     if options.inside:
         return inside(options.inside)
+    if options.cases:
+        return only_cases(options.bin.resolve())
     return outside(options.bin.resolve())
 
 
@@ -51,6 +54,7 @@ def outside(product):
         try:
             with isolation.work_folder(work):
                 paths = build(steps, logs, product)
+                compare_cases(steps, paths["product"], paths["dcap_qvl"])
                 (work / "paths.json").write_text(json.dumps({name: str(path) for name, path in paths.items()}))
                 with isolation.cgroup_root(), isolation.kubelet_dir():
                     code = isolation.run_inside(["--inside", str(work)])
@@ -69,6 +73,25 @@ def outside(product):
             print(f"\n{why}", file=sys.stderr)
             code = code or 1
         return closing(steps, code, logs, time.monotonic() - begin)
+
+
+def only_cases(product):
+    with tempfile.TemporaryDirectory(prefix="enclayer-e2e-cases-") as folder:
+        steps = Steps(Path(folder) / "steps.json")
+        try:
+            with steps.step("the Python package dcap-qvl"):
+                dcap_qvl = builds.dcap_qvl(Path(folder) / "build.log").get("installing")
+            compare_cases(steps, product, dcap_qvl)
+        except Failure as why:
+            print(f"\n{why}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def compare_cases(steps, product, dcap_qvl):
+    with steps.step("the unmodified dcap-qvl judges the simulated cases as docs/sim-cases.md says"):
+        with tempfile.TemporaryDirectory(prefix="enclayer-e2e-cases-") as folder:
+            cases.compare(product / "enclayer", dcap_qvl, Path(folder))
 
 
 def build(steps, logs, product):
