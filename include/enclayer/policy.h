@@ -1,33 +1,97 @@
 // Policy: what a relying party accepts of what verify() found.
+//
+//   Policy policy = parse_policy_json(text).value();   // or made in code, field by field
+//   Verdict verdict = judge(verify(quote, collateral, root, now), policy);
+//   if (!verdict.trusted) for (const Miss& miss : verdict.misses) complain(miss.detail);
+//
+// What a policy does not name is not asked for, but three things have to be allowed by name: a TCB status other than
+// UpToDate, a debug enclave, a simulated platform.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "enclayer/bytes.h"
+#include "enclayer/error.h"
+#include "enclayer/time.h"
 #include "enclayer/verify.h"
 
 namespace enclayer {
 
+// What the 64 bytes that an enclave put into its report have to be (a nonce, the hash of a key).
+struct ReportDataRule {
+  ByteArray<64> value{};
+  ByteArray<64> mask{};  // bits that are set here have to be as in `value`, the others may be anything
+
+  static ReportDataRule exact(const ByteArray<64>& value);
+  // The first 1 to 64 bytes; another count is kInvalidArgument.
+  static Result<ReportDataRule> prefix(ByteView first);
+
+  bool matches(const ByteArray<64>& report_data) const;
+  bool operator==(const ReportDataRule&) const = default;
+};
+
+// Where there is a list, one of it has to match; an empty list matches everything. All that is named has to be met.
 struct Policy {
-  // Accepted statuses. kRevoked is never accepted, named here or not.
+  // Accepted statuses; with an empty list nothing is. kRevoked is never accepted, named here or not.
   std::vector<TcbStatus> accepted_tcb{TcbStatus::kUpToDate};
   // An enclave with the DEBUG attribute has no secrets from its host.
   bool allow_debug = false;
+  // A simulated platform proves nothing, even where its root is the trusted one: anybody can make one.
+  bool allow_simulated = false;
+
+  // Which enclave. ISVPRODID and ISVSVN are the signer's own numbers: they mean nothing where MRSIGNER is not named.
+  std::vector<ByteArray<32>> mr_enclave{};
+  std::vector<ByteArray<32>> mr_signer{};
+  std::vector<std::uint16_t> isv_prod_id{};
+  std::uint16_t min_isv_svn = 0;
+  std::optional<ReportDataRule> report_data{};
+
+  // Which platform.
+  std::vector<ByteArray<6>> fmspc{};
+  // "INTEL-SA-00615". When set, every advisory of the platform's and the QE's TCB level has to be in it; with an empty
+  // list none may apply. Not set: the status alone decides.
+  std::optional<std::vector<std::string>> accepted_advisories{};
+  // The lower one of TCB Info's and QE Identity's tcbEvaluationDataNumber. Intel raises it with each TCB recovery, so
+  // that a minimum refuses collateral that was served, and signed, before one.
+  std::uint32_t min_tcb_evaluation_number = 0;
+
+  bool operator==(const Policy&) const = default;
+
+  // The most that is read of a policy file, in bytes, and of a list in it.
+  static constexpr std::size_t kMaxJsonSize = 1 << 16;
+  static constexpr std::size_t kMaxListed = 256;
 };
+
+// Reads a policy file (docs/policy.md). Everything in it is judged, nothing is guessed: an unknown key, a key that is
+// there twice, another type, a value out of range and more than kMaxJsonSize bytes are kMalformed, and the message says
+// which key ("accepted_tcb_statuses[1]"), what it is and what is allowed there.
+Result<Policy> parse_policy_json(std::string_view json);
+
+// The JSON Schema (draft 2020-12) of that file.
+std::string_view policy_schema();
 
 struct Miss {
   Reason reason;
-  std::string detail;  // for people
+  std::string detail;  // for people: what was found and what is accepted
 };
 
 struct Verdict {
   bool trusted = false;
   // Trusted: the reason of the verification (the status by QVL's name, or OK). Otherwise that of the first miss.
   Reason reason = Reason::kOk;
-  std::vector<Miss>
-      misses;  // all that stand against it: one when verification failed, every one of the policy's otherwise
+  // All that stand against it: one when verification failed (what failed is not worth judging), every one of the
+  // policy's otherwise.
+  std::vector<Miss> misses;
 };
 
 Verdict judge(const Verification& verification, const Policy& policy);
+
+// Verdict and findings as one JSON object, for programs. docs/verify-output.md lists the fields; `version` in it
+// changes when one of them goes or means something else, not when one is added.
+std::string verdict_json(const Verification& verification, const Verdict& verdict, Time at);
 
 }  // namespace enclayer

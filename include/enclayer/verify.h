@@ -100,6 +100,15 @@ enum class Reason {
   kTdxUnsupported = 1000,        // the quote parses, but a TD's quote is not verified by this version
   kUnsupportedCollateralFormat,  // the collateral file cannot be parsed
   kDebugEnclave,                 // policy: a debugger can read the enclave's memory
+  kSimulatedPlatform,            // policy, and so are the others from here on (policy.h)
+  kMrEnclaveNotAccepted,
+  kMrSignerNotAccepted,
+  kIsvProdIdNotAccepted,
+  kIsvSvnTooLow,
+  kReportDataNotAccepted,
+  kFmspcNotAccepted,
+  kAdvisoryNotAccepted,
+  kTcbEvaluationNumberTooLow,
 };
 std::string_view to_string(Reason reason);  // "SGX_CRL_EXPIRED"
 

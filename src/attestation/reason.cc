@@ -93,6 +93,15 @@ std::string_view to_string(Reason reason) {
     case Reason::kTdxUnsupported: return "TDX_UNSUPPORTED";
     case Reason::kUnsupportedCollateralFormat: return "UNSUPPORTED_COLLATERAL_FORMAT";
     case Reason::kDebugEnclave: return "DEBUG_ENCLAVE";
+    case Reason::kSimulatedPlatform: return "SIMULATED_PLATFORM";
+    case Reason::kMrEnclaveNotAccepted: return "MRENCLAVE_NOT_ACCEPTED";
+    case Reason::kMrSignerNotAccepted: return "MRSIGNER_NOT_ACCEPTED";
+    case Reason::kIsvProdIdNotAccepted: return "ISVPRODID_NOT_ACCEPTED";
+    case Reason::kIsvSvnTooLow: return "ISVSVN_TOO_LOW";
+    case Reason::kReportDataNotAccepted: return "REPORT_DATA_NOT_ACCEPTED";
+    case Reason::kFmspcNotAccepted: return "FMSPC_NOT_ACCEPTED";
+    case Reason::kAdvisoryNotAccepted: return "ADVISORY_NOT_ACCEPTED";
+    case Reason::kTcbEvaluationNumberTooLow: return "TCB_EVALUATION_NUMBER_TOO_LOW";
   }
   return "UNKNOWN";
 }

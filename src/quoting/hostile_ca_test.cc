@@ -81,8 +81,8 @@ TEST_F(HostileCa, debug_enclave_verifies_and_is_a_matter_of_policy) {
   quote_.enclave.attributes.flags |= Attributes::kDebug;
   Verification v = verification();
   EXPECT_EQ(v.reason, Reason::kOk);
-  EXPECT_EQ(judge(v, {}).reason, Reason::kDebugEnclave);
-  EXPECT_TRUE(judge(v, {{TcbStatus::kUpToDate}, true}).trusted);
+  EXPECT_EQ(judge(v, {.allow_simulated = true}).reason, Reason::kDebugEnclave);
+  EXPECT_TRUE(judge(v, {.allow_debug = true, .allow_simulated = true}).trusted);
 }
 
 TEST_F(HostileCa, quoting_enclave_in_debug_mode_or_of_another_product_is_refused) {
@@ -104,7 +104,7 @@ TEST_F(HostileCa, quoting_enclave_out_of_date_draws_the_platform_down) {
 }
 
 TEST_F(HostileCa, revoked_quoting_enclave_or_platform_is_never_trusted) {
-  Policy everything{{TcbStatus::kUpToDate, TcbStatus::kOutOfDate, TcbStatus::kRevoked}, true};
+  Policy everything{{TcbStatus::kUpToDate, TcbStatus::kOutOfDate, TcbStatus::kRevoked}, true, true};
   order_.qe_levels[0].status = "Revoked";
   Verification v = verification();
   EXPECT_EQ(v.reason, Reason::kTcbRevoked);

@@ -50,7 +50,8 @@ TEST_F(SimCaTest, honest_quote_verifies_up_to_date_and_is_known_as_simulated) {
   EXPECT_TRUE(got.simulated);
   EXPECT_TRUE(got.custom_root);
   EXPECT_EQ(got.fmspc, kSimFmspc);
-  EXPECT_TRUE(judge(got, Policy{}).trusted);
+  EXPECT_TRUE(judge(got, {.allow_simulated = true}).trusted);
+  EXPECT_EQ(judge(got, {}).reason, Reason::kSimulatedPlatform);
 }
 
 TEST_F(SimCaTest, honest_quote_is_refused_under_intels_root_and_under_another_simulations) {
@@ -124,7 +125,7 @@ TEST_F(SimCaTest, platform_behind_the_newest_level_gets_the_status_of_its_level)
   Verification got = verification();
   EXPECT_EQ(got.tcb_status, TcbStatus::kOutOfDate) << got.detail;
   EXPECT_EQ(got.advisory_ids, std::vector<std::string>{"INTEL-SA-00000"});
-  EXPECT_FALSE(judge(got, Policy{}).trusted);
+  EXPECT_FALSE(judge(got, {.allow_simulated = true}).trusted);
 }
 
 TEST_F(SimCaTest, quoting_enclave_of_another_signer_is_refused) {
