@@ -3,6 +3,10 @@
 // time.
 #pragma once
 
+#include <string>
+
+#include "enclayer/error.h"
+#include "enclayer/policy.h"
 #include "enclayer/time.h"
 
 namespace CLI {
@@ -13,8 +17,12 @@ namespace enclayer::apps {
 
 void add_epc_savings(CLI::App& app, int& exit_code);       // epc_savings.cc
 void add_inspect(CLI::App& app, int& exit_code);           // inspect.cc
+void add_policy(CLI::App& app, int& exit_code);            // policy.cc
 void add_quote(CLI::App& app, int& exit_code);             // quote.cc
 void add_sim(CLI::App& app, Time now, int& exit_code);     // sim.cc
 void add_verify(CLI::App& app, Time now, int& exit_code);  // verify.cc
+
+// The policy in a file; errors name the path.
+Result<Policy> read_policy(const std::string& path);  // policy.cc
 
 }  // namespace enclayer::apps

@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   apps::add_epc_savings(app, exit_code);
   apps::add_inspect(app, exit_code);
+  apps::add_policy(app, exit_code);
   apps::add_quote(app, exit_code);
   apps::add_sim(app, now, exit_code);
   apps::add_verify(app, now, exit_code);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -19,10 +18,10 @@ namespace {
 constexpr char kProgram[] = "enclayer verify";
 constexpr std::size_t kMaxQuoteSize = 1 << 20;  // bytes; real ones have about 5 KB
 constexpr std::size_t kMaxRootSize = 1 << 16;
-constexpr int kTrusted = 0, kNotTrusted = 2, kNotReadable = 3;
+constexpr int kTrusted = 0, kMisuse = 1, kNotTrusted = 2, kNotReadable = 3;
 
 struct Options {
-  std::string quote, collateral, root_ca, at, output = "text";
+  std::string quote, collateral, root_ca, policy, at, output = "text";
   std::vector<std::string> accept_tcb;
   bool allow_debug = false;
 };
@@ -92,39 +91,6 @@ Result<Verification> run(const Options& options, Time at) {
   return out;
 }
 
-void print_json(const Verification& v, const Verdict& verdict, Time at) {
-  nlohmann::ordered_json out;
-  auto or_null = [](const auto& value, auto&& text) -> nlohmann::ordered_json {
-    if (!value) return nullptr;
-    return text(*value);
-  };
-  out["verdict"] = verdict.trusted ? "trusted" : "untrusted";
-  out["reason"] = to_string(verdict.reason);
-  out["detail"] = v.detail;
-  out["tcb_status"] = or_null(v.tcb_status, [](TcbStatus status) { return to_string(status); });
-  out["advisory_ids"] = v.advisory_ids;
-  out["root"] = v.custom_root ? "custom" : "intel";
-  out["simulated"] = v.simulated;
-  out["misses"] = nlohmann::ordered_json::array();
-  for (const Miss& miss : verdict.misses)
-    out["misses"].push_back({{"reason", to_string(miss.reason)}, {"detail", miss.detail}});
-  out["at"] = format_time(at);
-  out["expires"] = or_null(v.earliest_expiry, format_time);
-  out["tcb_date"] = or_null(v.tcb_date, format_time);
-  out["tcb_evaluation_data_number"] = or_null(v.tcb_evaluation_number, [](std::uint32_t n) { return n; });
-  out["fmspc"] = or_null(v.fmspc, [](const ByteArray<6>& fmspc) { return base::to_hex(fmspc); });
-  if (v.verified()) {  // an unverified enclave's name is not worth repeating: `inspect` shows it
-    const ReportBody& report = v.quote->report();
-    out["mr_enclave"] = base::to_hex(report.mr_enclave);
-    out["mr_signer"] = base::to_hex(report.mr_signer);
-    out["isv_prod_id"] = report.isv_prod_id;
-    out["isv_svn"] = report.isv_svn;
-    out["debug"] = report.attributes.debug();
-    out["report_data"] = base::to_hex(report.report_data);
-  }
-  std::printf("%s\n", out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
-}
-
 void print_text(const Verification& v, const Verdict& verdict, Time at) {
   auto line = [](const char* name, const std::string& value) { std::printf("  %-15s %s\n", name, value.c_str()); };
   if (verdict.trusted) {
@@ -155,23 +121,52 @@ void print_text(const Verification& v, const Verdict& verdict, Time at) {
                          std::to_string(*v.tcb_evaluation_number));
 }
 
-int verify_command(const Options& options, Time now) {
-  Time at = options.at.empty() ? now : *parse_time(options.at);
-  Policy policy;
-  policy.allow_debug = options.allow_debug;
-  policy.allow_simulated = !options.root_ca.empty();  // who names a simulation's root has said it by name
+// The policy of the file, or that of the flags. The file is the whole policy: a flag may repeat what stands in it, and
+// one that says otherwise is a mistake to be told of, whichever of the two was meant.
+Result<Policy> policy_of(const Options& options) {
+  std::vector<TcbStatus> accepted{TcbStatus::kUpToDate};
   for (const std::string& name : options.accept_tcb) {
     TcbStatus status = *tcb_status_from(name);
-    if (std::find(policy.accepted_tcb.begin(), policy.accepted_tcb.end(), status) == policy.accepted_tcb.end())
-      policy.accepted_tcb.push_back(status);
+    if (std::find(accepted.begin(), accepted.end(), status) == accepted.end()) accepted.push_back(status);
+  }
+  Policy policy;
+  if (options.policy.empty()) {
+    policy.accepted_tcb = accepted;
+    policy.allow_debug = options.allow_debug;
+    policy.allow_simulated = !options.root_ca.empty();  // who names a simulation's root has said it by name
+    return policy;
+  }
+  ENCLAYER_TRY(policy, read_policy(options.policy));
+  auto contradiction = [&](const std::string& flag, const std::string& remedy) {
+    return Error(ErrorKind::kInvalidArgument, flag + " contradicts " + options.policy +
+                                                  ", which decides alone: leave the flag out, or put " + remedy +
+                                                  " into the file");
+  };
+  if (options.allow_debug && !policy.allow_debug) return contradiction("--allow-debug", "\"allow_debug\": true");
+  for (const std::string& name : options.accept_tcb)
+    if (const auto& in_file = policy.accepted_tcb;
+        std::find(in_file.begin(), in_file.end(), *tcb_status_from(name)) == in_file.end())
+      return contradiction("--accept-tcb " + name, "\"" + name + "\" among its \"accepted_tcb_statuses\"");
+  return policy;
+}
+
+int verify_command(const Options& options, Time now) {
+  Time at = options.at.empty() ? now : *parse_time(options.at);
+  auto policy = policy_of(options);
+  if (!policy) {  // also when the file is malformed: there is nothing to judge by, so there is no verdict
+    int exit_code = fail(kProgram, policy.error());
+    return exit_code == kNotReadable ? kNotReadable : kMisuse;
   }
   auto verification = run(options, at);
   if (!verification) {
     fail(kProgram, verification.error());
     return kNotReadable;
   }
-  Verdict verdict = judge(*verification, policy);
-  (options.output == "json" ? print_json : print_text)(*verification, verdict, at);
+  Verdict verdict = judge(*verification, *policy);
+  if (options.output == "json")
+    std::printf("%s\n", verdict_json(*verification, verdict, at).c_str());
+  else
+    print_text(*verification, verdict, at);
   return verdict.trusted ? kTrusted : kNotTrusted;
 }
 
@@ -189,6 +184,10 @@ void add_verify(CLI::App& app, Time now, int& exit_code) {
   command->add_option("--at", options->at, "The time of the judgement, in UTC")
       ->check(CLI::Validator(check_time, "", "time"))
       ->option_text("YYYY-MM-DDThh:mm:ssZ [now]");
+  command
+      ->add_option("--policy", options->policy,
+                   "What is accepted: enclave, signer, TCB statuses, report data and more (enclayer policy --help)")
+      ->option_text("FILE");
   command->add_option("--root-ca", options->root_ca, "Trust this root instead of Intel's")->option_text("PEM");
   command
       ->add_option("--accept-tcb", options->accept_tcb,
@@ -202,9 +201,10 @@ void add_verify(CLI::App& app, Time now, int& exit_code) {
       ->check(CLI::IsMember({"text", "json"}))
       ->option_text("text|json [text]");
   command->footer(
-      "Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse; 3 a file cannot be "
-      "read.\n"
-      "Example: enclayer verify --quote quote.bin --collateral collateral.json --accept-tcb SWHardeningNeeded");
+      "Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse, also a policy that "
+      "is\n  malformed or that a flag contradicts; 3 a file cannot be read.\n"
+      "Example: enclayer verify --quote quote.bin --collateral collateral.json --accept-tcb SWHardeningNeeded\n"
+      "         enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json");
   command->callback([options, now, &exit_code] { exit_code = verify_command(*options, now); });
 }
 
