@@ -1,0 +1,115 @@
+/* enclayer for other languages: verifies SGX quotes, offline. C99; libenclayer.so exports these functions and nothing
+ * else.
+ *
+ *   enclayer_verifier* verifier = NULL;
+ *   enclayer_verdict* verdict = NULL;
+ *   char why[256];
+ *   if (enclayer_verifier_new(NULL, 0, policy, policy_size, &verifier, why, sizeof why) != 0) fail(why);
+ *   if (enclayer_verify(verifier, quote, quote_size, collateral, collateral_size, time(NULL), &verdict) == 0)
+ *     puts("trusted");
+ *   puts(enclayer_verdict_json(verdict));
+ *   enclayer_verdict_free(verdict);
+ *   enclayer_verifier_free(verifier);
+ *
+ * 0 means success everywhere, and of enclayer_verify() success means TRUSTED, nothing less: a caller that only tests
+ * for 0 cannot take an untrusted quote for a trusted one.
+ *
+ * Sizes are in bytes; texts are UTF-8, need no NUL at their end and are not kept after the call. No function throws,
+ * reads a clock, or opens a file or a connection (OpenSSL reads its own configuration when it is first used).
+ *
+ * Threads: a verifier may be used by any number of threads at once; a verdict never changes once it is there. Freeing
+ * is for when nobody else uses the object any more.
+ *
+ * The library's soname holds the version of this interface; within one, functions and codes are added, never changed.
+ */
+#ifndef ENCLAYER_ENCLAYER_H
+#define ENCLAYER_ENCLAYER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a function returns: the numbers of the exit codes of `enclayer verify`, as far as they go. */
+enum {
+  ENCLAYER_OK = 0,               /* done; of enclayer_verify(): the quote is trusted */
+  ENCLAYER_INVALID_ARGUMENT = 1, /* a pointer that must not be NULL is, or a root certificate or policy is no good */
+  ENCLAYER_UNTRUSTED = 2,        /* there is a verdict, and it says no */
+  ENCLAYER_OUT_OF_MEMORY = 3,
+  ENCLAYER_INTERNAL = 70 /* our own mistake; as bad as untrusted */
+};
+
+/* The most that is read, in bytes. More of a quote or of collateral is untrusted, more of a root or a policy is
+ * ENCLAYER_INVALID_ARGUMENT. */
+#define ENCLAYER_MAX_QUOTE_SIZE 1048576      /* real ones have about 5 KB */
+#define ENCLAYER_MAX_COLLATERAL_SIZE 1048576 /* real ones have 14 to 23 KB */
+#define ENCLAYER_MAX_POLICY_SIZE 65536
+#define ENCLAYER_MAX_ROOT_SIZE 65536
+
+/* Whom to trust and what to accept. */
+typedef struct enclayer_verifier enclayer_verifier;
+
+/* What became of one quote. */
+typedef struct enclayer_verdict enclayer_verdict;
+
+/* The version of the library, "0.1.0". */
+const char* enclayer_version(void);
+
+/* The JSON Schema of policies, with a NUL at its end. */
+const char* enclayer_policy_schema(void);
+
+/* Makes a verifier.
+ *   root_pem  the root to trust instead of Intel's, one PEM certificate; NULL and 0: Intel SGX Root CA
+ *   policy    a policy file's content (docs/policy.md); NULL and 0: UpToDate, no debug enclave, no simulated platform
+ *   why       NULL, or room for `why_size` bytes: what is wrong, for people, with a NUL at its end, cut where it is
+ *             too long; empty when nothing is
+ * ENCLAYER_OK, ENCLAYER_INVALID_ARGUMENT or ENCLAYER_OUT_OF_MEMORY; *verifier is NULL unless ENCLAYER_OK. */
+int enclayer_verifier_new(const char* root_pem, size_t root_pem_size, const char* policy, size_t policy_size,
+                          enclayer_verifier** verifier, char* why, size_t why_size);
+
+/* NULL is allowed. */
+void enclayer_verifier_free(enclayer_verifier* verifier);
+
+/* Verifies a quote and judges it.
+ *   quote       as it came from the platform; may be empty (that is untrusted)
+ *   collateral  JSON, nine strings (include/enclayer/collateral.h, docs/verify.md)
+ *   at          the time of the judgement, in seconds since 1970-01-01T00:00:00Z, 0 to 253402300799 (year 9999)
+ *   verdict     where the verdict goes; NULL: only the return value is wanted
+ * ENCLAYER_OK: trusted. ENCLAYER_UNTRUSTED: not, also when quote or collateral cannot be parsed. In both cases there is
+ * a verdict, to be freed. Anything else: there is none, and *verdict is NULL. */
+int enclayer_verify(enclayer_verifier* verifier, const uint8_t* quote, size_t quote_size, const char* collateral,
+                    size_t collateral_size, int64_t at, enclayer_verdict** verdict);
+
+/* NULL is allowed. */
+void enclayer_verdict_free(enclayer_verdict* verdict);
+
+/* The functions below also take NULL, as a verdict that is untrusted and says nothing more. What they return stays
+ * valid until the verdict is freed. */
+
+/* 1: trusted. 0: not. */
+int enclayer_verdict_trusted(const enclayer_verdict* verdict);
+
+/* "OK", "SGX_CRL_EXPIRED", "MRENCLAVE_NOT_ACCEPTED": the first of what stands against the quote (docs/verify.md lists
+ * them); of a trusted one its status by that name. "UNKNOWN" of NULL. */
+const char* enclayer_verdict_reason(const enclayer_verdict* verdict);
+
+/* "UpToDate", as TCB Info spells it; NULL when the quote did not verify. */
+const char* enclayer_verdict_tcb_status(const enclayer_verdict* verdict);
+
+/* 1: the platform says SIMULATED, which proves nothing. 0: it does not. */
+int enclayer_verdict_simulated(const enclayer_verdict* verdict);
+
+/* The last second at which this quote with this collateral still verifies, since 1970; -1 when it is not known. A
+ * verdict is not to be kept for longer. */
+int64_t enclayer_verdict_expires(const enclayer_verdict* verdict);
+
+/* All of it as a JSON object (docs/verify-output.md), with a NUL at its end; NULL of NULL. */
+const char* enclayer_verdict_json(const enclayer_verdict* verdict);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,57 @@
+# Installs into a new folder, builds samples/verify-from-cpp against that and nothing else, and runs the samples on a real
+# quote: trusted at its time, untrusted once its collateral has expired.
+cmake_minimum_required(VERSION 3.25)
+set(folder ${BINARY}/tests/package)
+set(prefix ${folder}/prefix)
+file(REMOVE_RECURSE ${folder})
+
+function(run expected)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT result STREQUAL expected)
+    list(JOIN ARGN " " command)
+    message(FATAL_ERROR "${command}\nended with ${result}, not ${expected}:\n${output}")
+  endif()
+  set(output "${output}" PARENT_SCOPE)
+endfunction()
+
+function(expect text)
+  string(FIND "${output}" "${text}" found)
+  if(found EQUAL -1)
+    message(FATAL_ERROR "this has no ${text} in it:\n${output}")
+  endif()
+endfunction()
+
+run(0 ${CMAKE_COMMAND} --install ${BINARY} --prefix ${prefix} --component development)
+set(flags "-Wall -Wextra -Werror")
+if(SANITIZE)
+  string(APPEND flags " -fsanitize=${SANITIZE}")
+endif()
+run(0 ${CMAKE_COMMAND} -G ${GENERATOR} -S ${SOURCE}/samples/verify-from-cpp -B ${folder}/sample
+      -D CMAKE_PREFIX_PATH=${prefix} -D CMAKE_CXX_COMPILER=${CXX} -D CMAKE_CXX_FLAGS=${flags})
+run(0 ${CMAKE_COMMAND} --build ${folder}/sample)
+
+set(case ${SOURCE}/test/data/quotes/cases/C_eval17)
+set(files ${case}/quote.bin ${case}/collateral.json ${SOURCE}/samples/verify-from-cpp/policy.json)
+run(0 ${folder}/sample/verify-from-cpp ${files} 2025-06-25T00:00:00Z)
+expect("\"verdict\": \"trusted\"")
+run(2 ${folder}/sample/verify-from-cpp ${files} 2026-06-25T00:00:00Z)
+expect("\"reason\": \"SGX_CRL_EXPIRED\"")
+run(1 ${folder}/sample/verify-from-cpp ${case}/quote.bin ${case}/collateral.json ${case}/meta.json 2026-06-25T00:00:00Z)
+expect("is not a key that is known")
+
+file(GLOB_RECURSE library ${prefix}/libenclayer.so)
+run(0 ${NM} -D --defined-only ${library})
+string(REGEX MATCHALL "[^\n]+" lines "${output}")
+foreach(line ${lines})
+  if(NOT line MATCHES " (T enclayer_[a-z_]+@@ENCLAYER_0|A ENCLAYER_0)$")
+    message(FATAL_ERROR "${library} exports more than the C interface: ${line}")
+  endif()
+endforeach()
+expect("T enclayer_verify@@")
+
+if(PYTHON AND NOT SANITIZE)  # a sanitizer's runtime has to be there before Python is
+  run(0 ${PYTHON} ${SOURCE}/samples/verify-from-python/verify.py ${library} ${files} 1750809600)
+  expect("\"verdict\": \"trusted\"")
+  run(2 ${PYTHON} ${SOURCE}/samples/verify-from-python/verify.py ${library} ${files} 1782345600)
+  expect("\"reason\": \"SGX_CRL_EXPIRED\"")
+endif()
