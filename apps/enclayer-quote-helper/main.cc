@@ -196,7 +196,7 @@ void watch(const sigset_t& signals, const net::SocketClaim& claim, Quotes& quote
       return;
     }
     if (auto why = claim.lost()) {
-      log::warn("socket lost, stopping", {{"reason", *why}, {"generation", claim.generation()}});
+      log::warn("socket lost, stopping", {{"reason", why->reason}, {"generation", claim.generation()}});
       return;
     }
     quotes.look_after(now());

@@ -78,6 +78,9 @@ inline constexpr MetricName kConnectionsOpen{"enclayer_connections_open", Metric
 inline constexpr MetricName kConnectionsEvicted{
     "enclayer_connections_evicted_total", MetricType::kCounter, "", kHelper,
     "Connections closed, silent ones first, because all places were taken and others waited."};
+inline constexpr MetricName kSocketReplaced{
+    "enclayer_socket_replaced_total", MetricType::kCounter, "", kHelper,
+    "Times that somebody else was found to have replaced or removed the helper's socket."};
 inline constexpr MetricName kFramesRejected{"enclayer_frames_rejected_total", MetricType::kCounter, "reason", kHelper,
                                             "Frames that were not answered, or whose answer was not taken."};
 inline constexpr MetricName kQuoteQueueDepth{"enclayer_quote_queue_depth", MetricType::kGauge, "", kHelper,
@@ -134,6 +137,7 @@ inline constexpr MetricName kAll[] = {
     kConnections,
     kConnectionsOpen,
     kConnectionsEvicted,
+    kSocketReplaced,
     kFramesRejected,
     kQuoteQueueDepth,
     kQuoteQueueSeconds,

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <deque>
+#include <list>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -75,11 +76,17 @@ class Mailbox {
   std::atomic<bool> any_ = false;
 };
 
+Result<> make_non_blocking(int fd) {
+  int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    return base::errno_error(errno, "cannot serve the socket");
+  return {};
+}
+
 class Server final : public FrameServer, private Wire {
  public:
-  Server(base::UniqueFd listener, const FrameLimits& limits, FrameHandler& handler, base::Metrics& metrics)
+  Server(const FrameLimits& limits, FrameHandler& handler, base::Metrics& metrics)
       : max_connections_(limits.max_connections),
-        listener_(std::move(listener)),
         poller_(::epoll_create1(EPOLL_CLOEXEC)),
         handler_(handler),
         desk_(limits, handler, *this, metrics) {
@@ -92,16 +99,26 @@ class Server final : public FrameServer, private Wire {
     if (thread_.joinable()) thread_.join();
   }
 
-  Result<> start() {
+  Result<> start(base::UniqueFd listener) {
     if (!poller_ || mail_->bell() < 0) return base::errno_error(errno, "cannot make an epoll and an event descriptor");
-    int flags = ::fcntl(listener_.get(), F_GETFL);
-    if (::fcntl(listener_.get(), F_SETFL, flags | O_NONBLOCK) != 0)
-      return base::errno_error(errno, "cannot serve the socket");
+    ENCLAYER_CHECK(make_non_blocking(listener.get()));
     ENCLAYER_CHECK(control(EPOLL_CTL_ADD, mail_->bell(), EPOLLIN | EPOLLET, &mail_));
-    ENCLAYER_CHECK(control(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, &listener_));
-    listening_ = true;
+    Listener& first = listeners_.emplace_back(std::move(listener));
+    ENCLAYER_CHECK(control(EPOLL_CTL_ADD, first.fd.get(), EPOLLIN, &first));
+    first.watched = true;
     thread_ = std::thread([this] { run(); });
     return {};
+  }
+
+  void serve_also(base::UniqueFd listener) override {
+    if (auto ready = make_non_blocking(listener.get()); !ready)
+      return log::error("a socket is not served", {{"reason", ready.error().message()}});
+    {
+      std::lock_guard lock(mutex_);
+      new_listeners_.push_back(std::move(listener));
+    }
+    any_new_listener_ = true;
+    mail_->ring();
   }
 
   void drain() override {
@@ -115,6 +132,17 @@ class Server final : public FrameServer, private Wire {
   }
 
  private:
+  // A socket that clients come from. From `ends` on nobody can connect to it any more; who is in its queue is taken.
+  struct Listener {
+    explicit Listener(base::UniqueFd socket) : fd(std::move(socket)) {}
+
+    base::UniqueFd fd;
+    bool watched = false;  // by epoll
+    bool knocked = false;
+    Moment ends = Moment::max();
+    bool ending = false;
+  };
+
   Result<> control(int operation, int fd, std::uint32_t events, void* what) {
     epoll_event event{};
     event.events = events;
@@ -151,12 +179,12 @@ class Server final : public FrameServer, private Wire {
     while (!stop_) {
       int ready = ::epoll_wait(poller_.get(), events.data(), kEventsARound, pause());
       now_ = steady_clock::now();
-      bool knocked = false;
       for (int i = 0; i < ready; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];
-        if (event.data.ptr == &listener_) {
-          knocked = true;
-        } else if (event.data.ptr != &mail_) {
+        if (event.data.ptr == &mail_) continue;
+        if (Listener* listener = listener_at(event.data.ptr)) {
+          listener->knocked = true;
+        } else {
           auto& connection = *static_cast<Connection*>(event.data.ptr);
           if ((event.events & (EPOLLHUP | EPOLLERR)) != 0)
             desk_.hung_up(connection, now_);
@@ -168,15 +196,17 @@ class Server final : public FrameServer, private Wire {
         if (Connection* connection = desk_.replied(ticket, std::move(reply), now_)) serve(*connection);
       for (Connection* connection : desk_.expire(now_)) serve(*connection);
       go_on();
+      if (any_new_listener_.exchange(false)) adopt_listeners();
       if (drain_ && !draining_) {
         draining_ = true;
+        for (Listener& listener : listeners_) listener.ends = now_;
         for (Connection* connection : desk_.drain()) serve(*connection);
       }
-      if (knocked || draining_) accept();
+      accept();
       handler_.begin();
       listen();
       forget_closed();
-      if (draining_ && !listener_ && desk_.open_connections() == 0) break;
+      if (draining_ && listeners_.empty() && desk_.open_connections() == 0) break;
     }
     desk_.close_all(now_);
     std::lock_guard lock(mutex_);
@@ -191,6 +221,9 @@ class Server final : public FrameServer, private Wire {
     if (!answered_.empty()) next = std::min(next.value_or(Moment::max()), answered_.front().first + kLinger);
     if (!unwatched_.empty()) next = std::min(next.value_or(Moment::max()), now_ + kUnwatched);
     if (listen_again_ > now_) next = std::min(next.value_or(Moment::max()), listen_again_);
+    for (const Listener& listener : listeners_)
+      if (!listener.ending && listener.ends != Moment::max())
+        next = std::min(next.value_or(Moment::max()), listener.ends);
     if (!next) return -1;
     auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - now_);
     return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
@@ -259,45 +292,77 @@ class Server final : public FrameServer, private Wire {
     connection.watched = events;
   }
 
+  Listener* listener_at(void* address) {
+    for (Listener& listener : listeners_)
+      if (&listener == address) return &listener;
+    return nullptr;
+  }
+
+  void adopt_listeners() {
+    std::vector<base::UniqueFd> sockets;
+    {
+      std::lock_guard lock(mutex_);
+      std::swap(sockets, new_listeners_);
+    }
+    for (base::UniqueFd& socket : sockets) {
+      for (Listener& earlier : listeners_) earlier.ends = std::min(earlier.ends, now_ + kOverlap);
+      listeners_.emplace_back(std::move(socket)).ends = draining_ ? now_ : Moment::max();
+    }
+  }
+
   void accept() {
-    bool empty = false;
-    for (int i = 0; i < kAcceptsARound && !empty && listener_; ++i) {
+    for (auto at = listeners_.begin(); at != listeners_.end();) {
+      Listener& listener = *at;
+      if (!listener.ending && now_ >= listener.ends) {
+        // Whoever connects now is refused, rather than queued and then lost with the queue.
+        ::shutdown(listener.fd.get(), SHUT_RD);
+        listener.ending = true;
+      }
+      bool all_taken = (std::exchange(listener.knocked, false) || listener.ending) && accept_from(listener);
+      at = all_taken && listener.ending ? listeners_.erase(at) : std::next(at);
+    }
+  }
+
+  // True when nobody is left in the queue.
+  bool accept_from(Listener& listener) {
+    for (int i = 0; i < kAcceptsARound; ++i) {
       if (!desk_.has_room()) {
         if (auto more = budget_.take(now_))
           log::warn("connections wait, all are taken and none can be dropped",
                     {{"open", max_connections_}, {"not_logged_before", *more}});
-        return stop_listening(now_);
+        stop_listening(now_);
+        return false;
       }
-      int fd = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+      int fd = ::accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
       if (fd >= 0) {
         Connection& connection = desk_.open(fd, peer_of(fd), now_);
         serve(connection);
-      } else if (errno == EAGAIN) {
-        empty = true;
+      } else if (errno == EAGAIN || (listener.ending && errno == EINVAL)) {
+        return true;
       } else if (errno != EINTR && errno != ECONNABORTED) {
         if (auto more = budget_.take(now_))
           log::error("cannot accept a connection",
                      {{"reason", base::errno_error(errno, "accept").message()}, {"not_logged_before", *more}});
-        return stop_listening(now_ + kAcceptPause);
+        stop_listening(now_ + kAcceptPause);
+        return false;
       }
     }
-    if (draining_ && empty) {
-      listener_.reset();
-      listening_ = false;
-    }
+    return false;
   }
 
   void stop_listening(Moment until) {
     listen_again_ = until;
-    if (listening_ && control(EPOLL_CTL_DEL, listener_.get(), 0, nullptr)) listening_ = false;
+    for (Listener& listener : listeners_)
+      if (listener.watched && control(EPOLL_CTL_DEL, listener.fd.get(), 0, nullptr)) listener.watched = false;
   }
   void listen() {
-    if (listening_ || !listener_ || now_ < listen_again_ || !desk_.has_room()) return;
-    if (control(EPOLL_CTL_ADD, listener_.get(), EPOLLIN, &listener_)) listening_ = true;
+    if (now_ < listen_again_) return;
+    for (Listener& listener : listeners_)
+      if (!listener.watched && desk_.has_room() && control(EPOLL_CTL_ADD, listener.fd.get(), EPOLLIN, &listener))
+        listener.watched = true;
   }
 
   const std::size_t max_connections_;
-  base::UniqueFd listener_;
   base::UniqueFd poller_;
   std::shared_ptr<Mailbox> mail_ = std::make_shared<Mailbox>();
   FrameHandler& handler_;
@@ -309,11 +374,13 @@ class Server final : public FrameServer, private Wire {
   std::deque<std::pair<Moment, Connection*>> answered_;  // since when; to be looked at after kLinger
   std::vector<Connection*> unwatched_;                   // wait for a reply, and epoll does not know them yet
   std::vector<Connection*> last_round_;
-  bool listening_ = false, draining_ = false;
+  std::list<Listener> listeners_;  // the one at the path, and earlier ones that end
+  bool draining_ = false;
   Moment listen_again_{};
 
-  std::atomic<bool> stop_ = false, drain_ = false;
+  std::atomic<bool> stop_ = false, drain_ = false, any_new_listener_ = false;
   std::mutex mutex_;
+  std::vector<base::UniqueFd> new_listeners_;
   std::condition_variable ended_;
   bool over_ = false;
   std::thread thread_;
@@ -323,8 +390,8 @@ class Server final : public FrameServer, private Wire {
 
 Result<std::unique_ptr<FrameServer>> FrameServer::start(base::UniqueFd listener, const FrameLimits& limits,
                                                         FrameHandler& handler, base::Metrics& metrics) {
-  auto server = std::make_unique<Server>(std::move(listener), limits, handler, metrics);
-  ENCLAYER_CHECK(server->start());
+  auto server = std::make_unique<Server>(limits, handler, metrics);
+  ENCLAYER_CHECK(server->start(std::move(listener)));
   return std::unique_ptr<FrameServer>(std::move(server));
 }
 

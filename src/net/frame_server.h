@@ -24,8 +24,14 @@ class FrameServer {
                                                     FrameHandler& handler, base::Metrics& metrics);
   virtual ~FrameServer() = default;  // drops what is open and joins the thread
 
-  // Stops without losing a request: takes what is already in the kernel's queue, answers what has been sent, closes the
-  // rest. Returns at once.
+  // Serves another listening socket from now on, because the one before lost its path. Whoever is connected notices
+  // nothing. The earlier socket is served for kOverlap more, for a client that had found it at the path and connects
+  // late, and then until its queue is empty. From any thread; returns at once.
+  virtual void serve_also(base::UniqueFd listener) = 0;
+  static constexpr std::chrono::milliseconds kOverlap{1000};
+
+  // Stops without losing a request: lets nobody else connect, takes who is already in the kernel's queues, answers what
+  // has been sent, closes the rest. Returns at once.
   virtual void drain() = 0;
 
   // Until drain() is through; false when it is not within `timeout`.

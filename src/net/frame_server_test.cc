@@ -229,6 +229,59 @@ TEST_F(FrameServerTest, drain_serves_what_was_begun_and_what_is_in_the_queue) {
   EXPECT_EQ(call(path_, bytes("x"), kPatience).error().kind(), ErrorKind::kUnavailable);
 }
 
+TEST_F(FrameServerTest, another_socket_is_served_beside_the_first_which_ends_after_a_while) {
+  start({.idle = 60s});
+  RawClient early(path_);
+  ASSERT_TRUE(early.send_frame(bytes("first")));
+  ASSERT_TRUE(early.receive_frame());
+  std::filesystem::path first = folder_.path() / "first";
+  std::filesystem::rename(path_, first);
+  auto begin = std::chrono::steady_clock::now();
+  server_->serve_also(listen_at(path_).value());
+  expect_served("at the new one");
+  auto late = call(first, bytes("x"), kPatience);
+  EXPECT_TRUE(late || std::chrono::steady_clock::now() - begin >= FrameServer::kOverlap) << late.error().message();
+  while (call(first, bytes("x"), kPatience)) std::this_thread::yield();
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, FrameServer::kOverlap);
+  EXPECT_EQ(call(first, bytes("x"), kPatience).error().kind(), ErrorKind::kUnavailable);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(early.send_frame(bytes("still here")));
+    EXPECT_EQ(early.receive_frame(), bytes("still here"));
+    expect_served("at the new one");
+  }
+  server_->drain();
+  EXPECT_TRUE(server_->wait_drained(kPatience));
+}
+
+// Whoever the kernel has let connect is answered, also in the moment in which the socket ends.
+TEST_F(FrameServerTest, nobody_who_could_connect_is_lost_when_it_drains) {
+  for (int round = 0; round < 20; ++round) {
+    start();
+    std::vector<std::thread> clients;
+    std::atomic<int> served = 0, refused = 0, lost = 0;
+    for (int c = 0; c < 4; ++c)
+      clients.emplace_back([&] {
+        while (lost == 0) {
+          auto reply = call(path_, bytes("hello"), kPatience);
+          if (reply)
+            ++served;
+          else if (reply.error().kind() == ErrorKind::kUnavailable)
+            return void(++refused);
+          else
+            ++lost;
+        }
+      });
+    while (served < 20) std::this_thread::yield();
+    server_->drain();
+    EXPECT_TRUE(server_->wait_drained(kPatience));
+    for (std::thread& client : clients) client.join();
+    EXPECT_EQ(lost, 0);
+    EXPECT_EQ(refused, 4);
+    server_.reset();
+    std::filesystem::remove(path_);
+  }
+}
+
 TEST_F(FrameServerTest, it_can_be_dropped_while_connections_are_open) {
   start();
   RawClient client(path_);

@@ -40,6 +40,14 @@ std::string who(const Peer& peer) {
   return peer.pid == 0 ? "somebody who cannot be seen from here" : "process " + std::to_string(peer.pid);
 }
 
+// Whether a socket is in the path's place; kConflict where something is that nobody will thank us for removing.
+Result<bool> socket_is_at(const fs::path& path) {
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) != 0) return false;
+  if (S_ISSOCK(found.st_mode)) return true;
+  return Error(ErrorKind::kConflict, path.string() + " is there and is not a socket: remove it, or use another path");
+}
+
 // Beside the path, and no longer than it where the path's last part has 9 bytes or more.
 fs::path temporary_name(const fs::path& path) {
   char name[16];
@@ -81,7 +89,14 @@ Result<> SocketClaim::write_records(const fs::path& state_dir, const std::vector
   for (const Record& record : records)
     out << record.generation << ' ' << record.pid << ' ' << record.identity.device << ' ' << record.identity.inode
         << ' ' << record.identity.mtime_ns << ' ' << record.path << '\n';
-  return base::write_file_atomic(records_path(state_dir), base::as_bytes(out.str()), 0600);
+  // For everybody to read: an instance of another user has to learn from it that it was succeeded.
+  return base::write_file_atomic(records_path(state_dir), base::as_bytes(out.str()), 0644);
+}
+
+// Its line, a new one where there is none.
+SocketClaim::Record& SocketClaim::record_of(const fs::path& path, std::vector<Record>& records) {
+  auto found = std::find_if(records.begin(), records.end(), [&](const Record& r) { return r.path == path.native(); });
+  return found != records.end() ? *found : records.emplace_back(Record{0, 0, {}, path.native()});
 }
 
 Result<SocketClaim> SocketClaim::take(const fs::path& path, const fs::path& state_dir, bool replace) {
@@ -95,17 +110,13 @@ Result<SocketClaim> SocketClaim::take(const fs::path& path, const fs::path& stat
   ENCLAYER_TRY(std::vector<Record> records, read_records(state_dir));
   // Lines of sockets that are gone are dropped, so that the file does not grow for ever.
   std::erase_if(records, [&](const Record& r) { return r.path != path.native() && !identity_at(r.path); });
-  auto mine = std::find_if(records.begin(), records.end(), [&](const Record& r) { return r.path == path.native(); });
-  if (mine == records.end()) mine = records.insert(records.end(), Record{0, 0, {}, path.native()});
+  const Record& last = record_of(path, records);
 
-  struct stat found {};
-  if (::lstat(path.c_str(), &found) == 0) {
-    if (!S_ISSOCK(found.st_mode))
-      return Error(ErrorKind::kConflict,
-                   path.string() + " is there and is not a socket: remove it, or use another path");
+  ENCLAYER_TRY(bool somebodys, socket_is_at(path));
+  if (somebodys) {
     ENCLAYER_TRY(std::optional<Peer> peer, answering(path));
     if (peer) {
-      bool predecessor = mine->generation > 0 && identity_at(path) == mine->identity;
+      bool predecessor = last.generation > 0 && identity_at(path) == last.identity;
       if (!predecessor && !replace)
         return Error(ErrorKind::kConflict, who(*peer) + " already answers at " + path.string() +
                                                ": stop it, use another path, or take it over with --replace");
@@ -119,31 +130,61 @@ Result<SocketClaim> SocketClaim::take(const fs::path& path, const fs::path& stat
   SocketClaim claim;
   claim.path_ = path;
   claim.state_dir_ = state_dir;
-  fs::path temporary = temporary_name(path);
-  ENCLAYER_TRY(claim.listener_, listen_at(temporary));
-  auto identity = identity_at(temporary);
-  if (!identity || ::rename(temporary.c_str(), path.c_str()) != 0) {
-    auto failed = base::errno_error(errno, "cannot rename " + temporary.string() + " to " + path.string());
-    ::unlink(temporary.c_str());
-    return failed;
-  }
+  claim.generation_ = last.generation + 1;
+  ENCLAYER_TRY(claim.listener_, claim.put_in_place());
   // The record follows the rename: if we die in between, the next start finds a socket behind which nobody listens.
-  claim.identity_ = *identity;
-  claim.generation_ = mine->generation + 1;
-  *mine = {claim.generation_, ::getpid(), *identity, path.native()};
-  ENCLAYER_CHECK(write_records(state_dir, records));
+  ENCLAYER_CHECK(claim.record(records));
   return claim;
 }
 
-std::optional<std::string> SocketClaim::lost() const {
-  auto now_there = identity_at(path_);
-  if (now_there == identity_) return std::nullopt;
-  if (!now_there) return "the socket was removed";
+Result<base::UniqueFd> SocketClaim::take_back() {
+  ENCLAYER_TRY(base::UniqueFd lock, base::lock_file(state_dir_ / "lock"));
+  ENCLAYER_TRY(std::vector<Record> records, read_records(state_dir_));
+  if (auto loss = succession(records)) return Error(ErrorKind::kConflict, path_.string() + ": " + loss->reason);
+  ENCLAYER_CHECK(socket_is_at(path_));
+  std::error_code error;
+  if (!fs::is_directory(path_.parent_path(), error)) ENCLAYER_CHECK(base::make_folder(path_.parent_path(), 0755));
+  ENCLAYER_TRY(base::UniqueFd listener, put_in_place());
+  if (auto recorded = record(records); !recorded)
+    log::warn("socket is not on record, the next instance needs --replace", {{"reason", recorded.error().message()}});
+  return listener;
+}
+
+Result<base::UniqueFd> SocketClaim::put_in_place() {
+  fs::path temporary = temporary_name(path_);
+  ENCLAYER_TRY(base::UniqueFd listener, listen_at(temporary));
+  auto identity = identity_at(temporary);
+  if (!identity || ::rename(temporary.c_str(), path_.c_str()) != 0) {
+    auto failed = base::errno_error(errno, "cannot rename " + temporary.string() + " to " + path_.string());
+    ::unlink(temporary.c_str());
+    return failed;
+  }
+  identity_ = *identity;
+  return listener;
+}
+
+Result<> SocketClaim::record(std::vector<Record>& records) const {
+  record_of(path_, records) = {generation_, ::getpid(), identity_, path_.native()};
+  return write_records(state_dir_, records);
+}
+
+std::optional<SocketClaim::Loss> SocketClaim::succession(const std::vector<Record>& records) const {
+  for (const Record& record : records)
+    if (record.path == path_.native() && record.generation > generation_)
+      return Loss{true, "a newer instance has taken over, pid " + std::to_string(record.pid)};
+  return std::nullopt;
+}
+
+std::optional<SocketClaim::Loss> SocketClaim::lost() const {
+  if (identity_at(path_) == identity_) return std::nullopt;
+  // A successor renames first and records it next, both under the lock. If the lock cannot be had, as when it is
+  // another user's by now, what is on record is all that is known; take_back() does not go on without it.
+  auto lock = base::lock_file(state_dir_ / "lock");
   if (auto records = read_records(state_dir_))
-    for (const Record& record : *records)
-      if (record.path == path_.native() && record.generation > generation_)
-        return "a newer instance has taken over, pid " + std::to_string(record.pid);
-  return "somebody put another socket there";
+    if (auto loss = succession(*records)) return loss;
+  auto is_socket = socket_is_at(path_);
+  if (!is_socket) return Loss{false, "somebody put something there that is not a socket"};
+  return Loss{false, *is_socket ? "somebody put another socket there" : "the socket was removed"};
 }
 
 }  // namespace enclayer::net

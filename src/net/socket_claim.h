@@ -27,14 +27,25 @@ class SocketClaim {
   static Result<SocketClaim> take(const std::filesystem::path& path, const std::filesystem::path& state_dir,
                                   bool replace);
 
+  // Puts a new socket of ours at the path, whoever's is there now, and gives it to be listened to; what connected to
+  // the one before has not lost it. kConflict where a newer instance has taken over, which is never fought, and where
+  // something other than a socket is in the way.
+  Result<base::UniqueFd> take_back();
+
   // The listening socket, once.
   base::UniqueFd take_listener() { return std::move(listener_); }
 
   // Counts the instances that served this path, from 1.
   std::uint64_t generation() const { return generation_; }
 
-  // Why the path is not ours any more; nullopt while it is. One system call: ask every second.
-  std::optional<std::string> lost() const;
+  // How the path came not to be ours any more; nullopt while it is, for one system call: ask every second. The answer
+  // waits for an instance that is just starting, so that a successor is not taken for a stranger.
+  struct Loss {
+    bool succeeded = false;  // by a newer instance, as STATE_DIR says
+    std::string reason;
+    bool operator==(const Loss&) const = default;
+  };
+  std::optional<Loss> lost() const;
 
  private:
   // What tells one socket from another, also after its inode number was used again.
@@ -55,6 +66,12 @@ class SocketClaim {
   static std::optional<Record> parse(const std::string& line);
   static Result<std::vector<Record>> read_records(const std::filesystem::path& state_dir);
   static Result<> write_records(const std::filesystem::path& state_dir, const std::vector<Record>& records);
+  static Record& record_of(const std::filesystem::path& path, std::vector<Record>& records);
+
+  // All of these under the lock of STATE_DIR.
+  Result<base::UniqueFd> put_in_place();
+  std::optional<Loss> succession(const std::vector<Record>& records) const;
+  Result<> record(std::vector<Record>& records) const;
 
   std::filesystem::path path_, state_dir_;
   base::UniqueFd listener_;

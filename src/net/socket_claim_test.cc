@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <future>
+
 #include "base/bytes.h"
 #include "fake/temp_folder.h"
 #include "net/unix_socket.h"
@@ -90,7 +92,8 @@ TEST_F(SocketClaimTest, own_previous_instance_is_succeeded_and_knows_it) {
   ASSERT_TRUE(successor) << successor.error().message();
   EXPECT_EQ(successor->generation(), 2u);
   EXPECT_EQ(successor->lost(), std::nullopt);
-  EXPECT_EQ(old.lost(), "a newer instance has taken over, pid " + std::to_string(::getpid()));
+  EXPECT_EQ(old.lost(),
+            (SocketClaim::Loss{true, "a newer instance has taken over, pid " + std::to_string(::getpid())}));
   EXPECT_EQ(names_beside_the_socket(), 1);
 }
 
@@ -118,13 +121,86 @@ TEST_F(SocketClaimTest, instance_of_another_state_folder_is_a_stranger) {
   auto old = take().value();
   EXPECT_EQ(SocketClaim::take(path_, folder_.path() / "other", false).error().kind(), ErrorKind::kConflict);
   auto replaced = SocketClaim::take(path_, folder_.path() / "other", true).value();
-  EXPECT_EQ(old.lost(), "somebody put another socket there");
+  EXPECT_EQ(old.lost(), (SocketClaim::Loss{false, "somebody put another socket there"}));
+}
+
+TEST_F(SocketClaimTest, instance_that_may_only_read_the_state_folder_knows_that_it_was_succeeded) {
+  auto old = take().value();
+  auto successor = take().value();
+  EXPECT_EQ(fs::status(state_ / "sockets").permissions(), fs::perms(0644));
+  fs::remove(state_ / "lock");
+  fs::create_directory(state_ / "lock");  // which cannot be opened for writing, not even by user 0
+  EXPECT_TRUE(old.lost()->succeeded);
 }
 
 TEST_F(SocketClaimTest, removed_socket_is_noticed) {
   auto claim = take().value();
   fs::remove(path_);
-  EXPECT_EQ(claim.lost(), "the socket was removed");
+  EXPECT_EQ(claim.lost(), (SocketClaim::Loss{false, "the socket was removed"}));
+}
+
+TEST_F(SocketClaimTest, socket_is_taken_back_from_a_stranger_and_stays_on_record) {
+  auto claim = take().value();
+  auto first = claim.take_listener();
+  fs::remove(path_);
+  auto stranger = listen_at(path_).value();
+  ASSERT_TRUE(claim.lost());
+  auto second = claim.take_back();
+  ASSERT_TRUE(second) << second.error().message();
+  EXPECT_EQ(claim.lost(), std::nullopt);
+  EXPECT_EQ(claim.generation(), 1u);
+  EXPECT_EQ(names_beside_the_socket(), 1);
+  ::fcntl(second->get(), F_SETFL, O_NONBLOCK);
+  auto client = connect_to(path_, 5s).value();
+  EXPECT_GE(base::UniqueFd(::accept(second->get(), nullptr, nullptr)).get(), 0);
+  EXPECT_EQ(take()->generation(), 2u) << "not known as the predecessor";
+}
+
+TEST_F(SocketClaimTest, socket_that_was_removed_with_its_folder_is_put_there_again) {
+  auto claim = take().value();
+  fs::remove_all(path_.parent_path());
+  auto again = claim.take_back();
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(claim.lost(), std::nullopt);
+  EXPECT_TRUE(somebody_answers());
+}
+
+TEST_F(SocketClaimTest, socket_is_never_taken_back_from_a_newer_instance_not_even_when_its_socket_is_gone) {
+  auto old = take().value();
+  auto successor = take().value();
+  for (bool removed : {false, true}) {
+    if (removed) fs::remove(path_);
+    EXPECT_TRUE(old.lost()->succeeded);
+    auto refused = old.take_back();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kConflict);
+    EXPECT_NE(refused.error().message().find("a newer instance has taken over"), std::string::npos);
+  }
+  EXPECT_TRUE(successor.take_back());
+}
+
+TEST_F(SocketClaimTest, what_is_not_a_socket_is_not_replaced_when_it_took_our_place) {
+  auto claim = take().value();
+  fs::remove(path_);
+  ASSERT_TRUE(base::write_file_atomic(path_, base::as_bytes("precious"), 0600));
+  EXPECT_TRUE(claim.lost());
+  EXPECT_EQ(claim.take_back().error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(base::read_text(path_, 100).value(), "precious");
+}
+
+// A successor has renamed its socket, and not yet written that it did.
+TEST_F(SocketClaimTest, instance_that_is_just_starting_is_waited_for_and_not_taken_for_a_stranger) {
+  auto old = take().value();
+  std::string before = base::read_text(state_ / "sockets", 4096).value();
+  auto successor = take().value();
+  std::string after = base::read_text(state_ / "sockets", 4096).value();
+  auto starting = base::lock_file(state_ / "lock").value();
+  ASSERT_TRUE(base::write_file_atomic(state_ / "sockets", base::as_bytes(before), 0600));
+  auto loss = std::async(std::launch::async, [&] { return old.lost(); });
+  EXPECT_EQ(loss.wait_for(100ms), std::future_status::timeout) << loss.get()->reason;
+  ASSERT_TRUE(base::write_file_atomic(state_ / "sockets", base::as_bytes(after), 0600));
+  starting.reset();
+  EXPECT_TRUE(loss.get()->succeeded);
 }
 
 TEST_F(SocketClaimTest, two_paths_of_one_state_folder_do_not_disturb_each_other) {
