@@ -27,11 +27,13 @@
 #include "net/frame_server.h"
 #include "net/http_endpoint.h"
 #include "net/socket_claim.h"
+#include "net/socket_guard.h"
 #include "own_user.h"
 #include "pods/checkpoint_opener.h"
 #include "quotes.h"
 #include "quoting/dcap_worker.h"
 #include "responder.h"
+#include "watch.h"
 
 namespace enclayer::quote_helper {
 namespace {
@@ -41,8 +43,9 @@ using namespace std::chrono_literals;
 
 constexpr auto kProgram = "enclayer-quote-helper";
 
-// How long requests that are under way may still take after SIGTERM. Kubernetes waits 30 s before it kills.
-constexpr auto kDrainTime = 10s;
+// How long requests that are under way may still take after SIGTERM: 5 s to arrive, 12 s to be answered, 5 s for the
+// reply to be taken (FrameLimits). Kubernetes waits 30 s before it kills.
+constexpr auto kDrainTime = 22s;
 // Descriptors for everything that is not a connection; --identify-pods needs one for each process that it knows.
 constexpr rlim_t kSpareDescriptors = 64;
 constexpr int kMaxConnections = 4096;
@@ -84,7 +87,8 @@ constexpr auto kFooter =
     "  enclayer-quote-helper --identify-pods --max-quotes-per-pod 60 --require-epc\n"
     "      on an SGX node, in the host's pid namespace: quotes for pods that hold EPC, 60 a minute each\n"
     "\nA second instance with the same --state-dir takes the socket over without losing a request; the first one\n"
-    "finishes its work and ends. Anybody else's socket is left alone, unless --replace is given.\n"
+    "finishes its work and ends. Anybody else's socket is left alone, unless --replace is given; who replaces or\n"
+    "removes ours while we serve finds it put back. SIGHUP reads again what may have been changed.\n"
     "\nExit codes: 0 stopped by SIGTERM or SIGINT, or succeeded by another instance; 1 misuse; 2 the state directory "
     "is\n"
     "damaged (it is left as it is); 3 a file or folder cannot be read or written; 4 no quotes can be had here; 5 "
@@ -174,40 +178,12 @@ std::size_t connection_limit(bool identify_pods) {
   return std::min<rlim_t>(left, kMaxConnections);
 }
 
-// The signal that came within a second, or 0.
-int signal_within_a_second(const sigset_t& signals) {
-  timespec second{1, 0};
-  int number = ::sigtimedwait(&signals, nullptr, &second);
-  return number > 0 ? number : 0;
-}
-
-// Until a signal or a successor ends it. Meanwhile certificates and collateral are kept fresh.
-void watch(const sigset_t& signals, const net::SocketClaim& claim, Quotes& quotes) {
-  while (true) {
-    int number = signal_within_a_second(signals);
-    if (number == SIGHUP) {
-      auto reloaded = quotes.reload(now());
-      if (reloaded)
-        log::info("reloaded");
-      else
-        log::error("not reloaded, everything stays as it was", {{"reason", reloaded.error().message()}});
-    } else if (number != 0) {
-      log::info("stopping", {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"}});
-      return;
-    }
-    if (auto why = claim.lost()) {
-      log::warn("socket lost, stopping", {{"reason", why->reason}, {"generation", claim.generation()}});
-      return;
-    }
-    quotes.look_after(now());
-  }
-}
-
-// The second signal ends the process at once, in the way that the system has for it.
-void let_the_next_signal_kill(const sigset_t& signals) {
-  ::signal(SIGTERM, SIG_DFL);
-  ::signal(SIGINT, SIG_DFL);
-  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+void reload(Quotes& quotes) {
+  auto reloaded = quotes.reload(now());
+  if (reloaded)
+    log::info("reloaded");
+  else
+    log::error("not reloaded, everything stays as it was", {{"reason", reloaded.error().message()}});
 }
 
 // What only user 0 can do, before there are threads.
@@ -331,9 +307,13 @@ Result<int> run(Flags flags, const sigset_t& signals) {
                         {"pods", pods ? "told apart" : "not told apart"},
                         {"max_connections", limits.max_connections}});
 
-  watch(signals, claim, *quotes);
+  net::SocketGuard guard(
+      claim, [&](base::UniqueFd listener) { server->serve_also(std::move(listener)); }, metrics);
+  watch(signals, {.keep_socket = [&] { return guard.look(std::chrono::steady_clock::now()); },
+                  .look_after = [&] { quotes->look_after(now()); },
+                  .reload = [&] { reload(*quotes); }});
 
-  let_the_next_signal_kill(signals);
+  let_the_next_signal_kill();
   server->drain();
   if (!server->wait_drained(kDrainTime)) log::warn("connections dropped, they were not done in time");
   quotes->stop();  // whoever still waits in a thread of the responder
@@ -347,12 +327,7 @@ int main(int argc, char** argv) {
 
   // One heap for all threads: what they free is used again, whoever needs it.
   ::mallopt(M_ARENA_MAX, 1);
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGTERM);
-  ::sigaddset(&signals, SIGINT);
-  ::sigaddset(&signals, SIGHUP);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before there are threads
+  sigset_t signals = hold_signals();  // before there are threads
   ::signal(SIGPIPE, SIG_IGN);
   // Nothing in the machine's openssl.cnf is meant for us, and to read it costs memory.
   ::OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
