@@ -3,14 +3,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <future>
 #include <map>
+#include <mutex>
 #include <thread>
 
 #include "aesm/att_key_id.h"
@@ -19,6 +25,7 @@
 #include "enclayer/policy.h"
 #include "enclayer/verify.h"
 #include "fake/aesm_frames.h"
+#include "fake/http_get.h"
 #include "fake/memory.h"
 #include "fake/process.h"
 #include "fake/raw_client.h"
@@ -36,6 +43,7 @@ using namespace std::chrono_literals;
 using fake::Process;
 using fake::RawClient;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 
 constexpr auto kPatience = 30s;
@@ -65,6 +73,61 @@ std::map<std::string, std::string> content(const fs::path& folder) {
     if (entry.is_regular_file()) out[entry.path()] = base::read_text(entry.path(), 1 << 20).value();
   return out;
 }
+
+// Four honest clients that ask all the time, a connection for each request. With a target, every eighth request is for
+// a quote.
+class Load {
+ public:
+  Load(fs::path socket, std::optional<quoting::QuoteTarget> target)
+      : socket_(std::move(socket)), cheap_(fake::aesm_body("quote_ex-num.req")) {
+    if (target)
+      quote_ = aesm::quote_request(sgx::sim::ereport(quoting::sim_enclave_body({}), target->qe), 8192, std::nullopt);
+    for (int i = 0; i < 4; ++i) clients_.emplace_back([this] { run(); });
+  }
+  ~Load() { stop(); }
+
+  // Waits until as many more have been served; false where that takes too long.
+  bool more(int requests) {
+    auto deadline = std::chrono::steady_clock::now() + kPatience;
+    int enough = served_ + requests;
+    while (served_ < enough && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    return served_ >= enough;
+  }
+  std::vector<std::string> failures() {
+    stop();
+    return failures_;
+  }
+
+ private:
+  void run() {
+    for (int i = 0; !stop_; ++i) {
+      bool quote = i % 8 == 0 && !quote_.empty();
+      auto got = net::call(socket_, quote ? quote_ : cheap_, kPatience);
+      bool good = got && (!quote || aesm::read_quote_reply(*got, false));
+      if (good) {
+        ++served_;
+        continue;
+      }
+      std::lock_guard lock(mutex_);
+      failures_.push_back(got ? base::to_hex(*got) : got.error().message());
+      return;
+    }
+  }
+  void stop() {
+    stop_ = true;
+    for (std::thread& client : clients_) client.join();
+    clients_.clear();
+  }
+
+  const fs::path socket_;
+  const Bytes cheap_;
+  Bytes quote_;
+  std::atomic<bool> stop_ = false;
+  std::atomic<int> served_ = 0;
+  std::mutex mutex_;
+  std::vector<std::string> failures_;
+  std::vector<std::thread> clients_;
+};
 
 class QuoteHelperTest : public testing::Test {
  protected:
@@ -393,25 +456,150 @@ TEST_F(QuoteHelperTest, flood_of_bad_frames_cannot_fill_the_log) {
 
 // ---- Whose socket ----
 
-TEST_F(QuoteHelperTest, second_instance_takes_over_and_no_request_fails_meanwhile) {
+TEST_F(QuoteHelperTest, instances_succeed_each_other_under_load_and_no_request_fails) {
+  std::vector<std::unique_ptr<Process>> instances;
+  instances.push_back(start());
+  Load load(socket_, target());
+  for (int handover = 0; handover < 5; ++handover) {
+    EXPECT_TRUE(load.more(300));
+    instances.push_back(start());
+    auto &before = *instances.end()[-2], &after = *instances.back();
+    EXPECT_EQ(before.wait(kPatience), 0) << before.output();
+    EXPECT_THAT(before.err(), HasSubstr("a newer instance has taken over, pid " + std::to_string(after.pid())));
+    EXPECT_THAT(before.err(), Not(HasSubstr("connections dropped")));
+  }
+  EXPECT_THAT(instances.back()->err(), HasSubstr("generation=6"));
+  EXPECT_TRUE(load.more(300)) << "nobody is served after the last handover";
+  EXPECT_THAT(load.failures(), IsEmpty());
+}
+
+// A client that has found the old socket, and then is slow: to connect, to ask, or to ask all.
+TEST_F(QuoteHelperTest, clients_of_the_old_socket_are_answered_or_refused_but_never_lost) {
   auto first = start();
-  std::atomic<bool> stop = false;
-  std::atomic<int> served = 0, failed = 0;
-  std::vector<std::thread> clients;
-  for (int i = 0; i < 4; ++i)
-    clients.emplace_back([&] {
-      while (!stop) ++(ask(fake::aesm_body("quote_ex-num.req")) ? served : failed);
-    });
+  fs::path old_socket = folder_.path() / "old";
+  fs::create_hard_link(socket_, old_socket);
   auto second = start();
+  ASSERT_TRUE(first->wait_for_output("socket handed over", kPatience));
+  RawClient silent(old_socket), begun(old_socket);
+  Bytes frame = fake::aesm_frame("quote_ex-num.req"), answer = fake::aesm_body("quote_ex-num.standin-res");
+  ASSERT_TRUE(begun.send(ByteView(frame).first(6)));
+  int answered = 0;
+  while (true) {
+    auto got = net::call(old_socket, fake::aesm_body("quote_ex-num.req"), kPatience);
+    if (!got) {
+      EXPECT_EQ(got.error().kind(), ErrorKind::kUnavailable) << got.error().message();
+      break;
+    }
+    ++answered;
+  }
+  EXPECT_GT(answered, 0) << "refused as soon as there was a successor";
+  ASSERT_TRUE(silent.send(frame));
+  EXPECT_EQ(silent.receive_frame(), answer);
+  ASSERT_TRUE(begun.send(ByteView(frame).subspan(6)));
+  EXPECT_EQ(begun.receive_frame(), answer);
   EXPECT_EQ(first->wait(kPatience), 0) << first->output();
-  int so_far = served;
-  while (served < so_far + 100 && failed == 0) std::this_thread::yield();
-  stop = true;
-  for (std::thread& client : clients) client.join();
-  EXPECT_EQ(failed, 0) << "of " << served;
-  EXPECT_THAT(first->err(), HasSubstr("a newer instance has taken over, pid " + std::to_string(second->pid())));
-  EXPECT_THAT(second->err(), HasSubstr("generation=2"));
-  EXPECT_FALSE(quote().empty());
+  expect_served();
+}
+
+TEST_F(QuoteHelperTest, socket_that_a_stranger_replaced_or_removed_is_taken_back_and_counted) {
+  auto helper = start({"--metrics-listen", "127.0.0.1:0"});
+  RawClient connected(socket_);
+  Bytes frame = fake::aesm_frame("quote_ex-num.req");
+  ASSERT_TRUE(connected.send(ByteView(frame).first(6)));
+  std::vector<base::UniqueFd> strangers;
+  for (int times : {1, 2}) {
+    fs::remove(socket_);
+    if (times == 1) strangers.push_back(net::listen_at(socket_).value());
+    ASSERT_TRUE(helper->wait_for_output(times == 1 ? "socket lost reason=\"somebody put another socket there\""
+                                                   : "socket lost reason=\"the socket was removed\"",
+                                        kPatience))
+        << helper->err();
+    ASSERT_TRUE(helper->wait_for_output(
+        "socket taken back generation=1 not_again_within_s=" + std::to_string(2 * times), kPatience));
+    if (times == 1) {
+      ASSERT_TRUE(connected.send(ByteView(frame).subspan(6))) << "the old socket's client was dropped";
+      EXPECT_EQ(connected.receive_frame(), fake::aesm_body("quote_ex-num.standin-res"));
+    }
+    expect_served();
+    EXPECT_FALSE(quote().empty());
+    EXPECT_THAT(fake::http_get(fake::metrics_address(helper->err()), "/metrics"),
+                HasSubstr("\nenclayer_socket_replaced_total " + std::to_string(times) + "\n"));
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(socket_.parent_path()), {}), 1);
+  auto successor = start();
+  EXPECT_EQ(helper->wait(kPatience), 0) << helper->output();
+  expect_served();
+}
+
+TEST_F(QuoteHelperTest, two_that_fight_for_the_path_pause_longer_each_time_and_cost_no_request) {
+  auto one = start();
+  Load load(socket_, std::nullopt);
+  auto argv_other = argv({"--replace"});
+  argv_other[6] = folder_.path() / "other-state";
+  Process other(argv_other);
+  for (const char* pause : {"not_again_within_s=2", "not_again_within_s=4"})
+    for (Process* process : {one.get(), &other})
+      EXPECT_TRUE(process->wait_for_output(pause, kPatience)) << process->output();
+  EXPECT_TRUE(load.more(100));
+  EXPECT_THAT(load.failures(), IsEmpty());
+  for (Process* process : {one.get(), &other}) {
+    process->signal(SIGTERM);
+    EXPECT_EQ(process->wait(kPatience), 0) << process->output();
+  }
+}
+
+// As a pod sees the socket: its folder, mounted read-only.
+TEST_F(QuoteHelperTest, clients_with_a_read_only_mount_of_the_folder_are_served_also_after_an_update) {
+  auto helper = start();
+  fs::path mounted = folder_.path() / "mounted";
+  fs::create_directory(mounted);
+  std::promise<bool> updated;
+  std::string not_permitted;
+  std::vector<Result<Bytes>> replies;
+  int removed = 0, removal = 0;
+  std::promise<void> asked;
+  // In a thread, because a thread can have a mount namespace of its own; it is gone with the thread.
+  std::thread pod([&] {
+    auto or_why = [&](const char* what, int result) {
+      if (result != 0) not_permitted = std::string(what) + ": " + std::strerror(errno);
+      return result == 0;
+    };
+    bool ready =
+        or_why("unshare", ::unshare(CLONE_NEWNS)) &&
+        or_why("private mounts", ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr)) &&
+        or_why("bind mount", ::mount(socket_.parent_path().c_str(), mounted.c_str(), nullptr, MS_BIND, nullptr)) &&
+        or_why("read-only mount",
+               ::mount(nullptr, mounted.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr));
+    auto ask_there = [&] {
+      if (ready) replies.push_back(net::call(mounted / "aesm.socket", fake::aesm_body("quote_ex-num.req"), kPatience));
+    };
+    ask_there();
+    if (ready) {
+      removed = ::unlink((mounted / "aesm.socket").c_str());
+      removal = errno;
+    }
+    asked.set_value();
+    updated.get_future().wait();
+    ask_there();
+  });
+  asked.get_future().wait();
+  if (not_permitted.empty()) {
+    auto successor = start();
+    EXPECT_EQ(helper->wait(kPatience), 0) << helper->output();
+    updated.set_value(true);
+    pod.join();
+  } else {
+    updated.set_value(false);
+    pod.join();
+    GTEST_SKIP() << "this test has to make mounts of its own: " << not_permitted;
+  }
+  ASSERT_EQ(replies.size(), 2u);
+  for (const auto& got : replies) {
+    ASSERT_TRUE(got) << got.error().message();
+    EXPECT_EQ(*got, fake::aesm_body("quote_ex-num.standin-res"));
+  }
+  EXPECT_EQ(removed, -1);
+  EXPECT_EQ(removal, EROFS) << "the mount is not read-only";
 }
 
 TEST_F(QuoteHelperTest, stranger_who_answers_is_left_alone_and_named) {
@@ -457,6 +645,34 @@ TEST_F(QuoteHelperTest, file_in_the_sockets_place_is_not_destroyed) {
   auto finished = fake::run(argv({"--replace"}));
   EXPECT_EQ(finished.exit_code, 5) << finished.err;
   EXPECT_EQ(base::read_text(socket_, 100).value(), "precious");
+}
+
+// ---- Reloading ----
+
+TEST_F(QuoteHelperTest, hangup_publishes_again_what_was_removed_and_disturbs_nobody) {
+  auto helper = start();
+  auto before = target();
+  fs::remove_all(state_ / "public");
+  helper->signal(SIGHUP);
+  ASSERT_TRUE(helper->wait_for_output("reloaded", kPatience)) << helper->err();
+  EXPECT_TRUE(fs::exists(quoting::public_collateral_path(state_)));
+  EXPECT_TRUE(fs::exists(quoting::public_root_path(state_)));
+  EXPECT_EQ(target().pub_key_id, before.pub_key_id);
+  EXPECT_FALSE(helper->wait(0ms));
+}
+
+TEST_F(QuoteHelperTest, hangup_while_it_ends_does_not_cut_it_short) {
+  auto helper = start();
+  RawClient begun(socket_);
+  Bytes frame = fake::aesm_frame("quote_ex-num.req");
+  ASSERT_TRUE(begun.send(ByteView(frame).first(6)));
+  expect_served();
+  helper->signal(SIGTERM);
+  ASSERT_TRUE(helper->wait_for_output("stopping signal=SIGTERM", kPatience));
+  helper->signal(SIGHUP);
+  ASSERT_TRUE(begun.send(ByteView(frame).subspan(6)));
+  EXPECT_EQ(begun.receive_frame(), fake::aesm_body("quote_ex-num.standin-res"));
+  EXPECT_EQ(helper->wait(kPatience), 0);
 }
 
 // ---- Ending ----
