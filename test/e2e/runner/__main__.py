@@ -7,13 +7,14 @@ import shutil
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import builds, cache, cases, footprint, isolation
 from .process import wait_for
 from .scenario import Scenario
 from .steps import Failure, Steps, say
+from .update import Update
 
 PRODUCT = builds.E2E.parent.parent / "build/release/bin"
 BINARIES = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper"]
@@ -24,6 +25,9 @@ def main():
     parser.add_argument("--check-tools", action="store_true", help="only look for the tools that the run needs")
     parser.add_argument("--cases", action="store_true", help="only the simulated cases, judged by dcap-qvl: no node, no root needed")
     parser.add_argument("--bin", type=Path, default=PRODUCT, help="folder of the binaries under test (default: build/release/bin)")
+    parser.add_argument(
+        "--updates", action="store_true", help="only the updates of the quote helper under load: no kubelet, no containers"
+    )
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.check_tools:
@@ -32,12 +36,12 @@ def main():
         return inside(options.inside)
     if options.cases:
         return only_cases(options.bin.resolve())
-    return outside(options.bin.resolve())
+    return outside(options.bin.resolve(), options.updates)
 
 
-def outside(product):
+def outside(product, only_updates):
     isolation.on_terminate_exit()
-    missing = [name for name in BINARIES if not (product / name).is_file()]
+    missing = [name for name in (BINARIES[-1:] if only_updates else BINARIES) if not (product / name).is_file()]
     if missing:
         print(f"test/e2e/run: not in {product}: {', '.join(missing)}. Run 'make build' first.", file=sys.stderr)
         return 1
@@ -47,16 +51,22 @@ def outside(product):
         logs.mkdir()
         work = Path(tempfile.mkdtemp(prefix="enclayer-e2e-"))
         begin = time.monotonic()
-        isolation.remove_cgroups()  # a run that was killed could not do it
+        if not only_updates:
+            isolation.remove_cgroups()  # a run that was killed could not do it
         before = footprint.take(work)
         steps = Steps(logs / "steps.json")
         code = 1
         try:
             with isolation.work_folder(work):
-                paths = build(steps, logs, product)
-                compare_cases(steps, paths["product"], paths["dcap_qvl"])
+                paths = {"product": product, "logs": logs, **build_client(steps, logs)}
+                if not only_updates:
+                    paths |= build_node(steps, logs)
+                    compare_cases(steps, paths["product"], paths["dcap_qvl"])
                 (work / "paths.json").write_text(json.dumps({name: str(path) for name, path in paths.items()}))
-                with isolation.cgroup_root(), isolation.kubelet_dir():
+                with ExitStack() as made:
+                    if not only_updates:
+                        made.enter_context(isolation.cgroup_root())
+                        made.enter_context(isolation.kubelet_dir())
                     code = isolation.run_inside(["--inside", str(work)])
         except Failure as why:
             print(f"\n{why}", file=sys.stderr)
@@ -94,7 +104,13 @@ def compare_cases(steps, product, dcap_qvl):
             cases.compare(product / "enclayer", dcap_qvl, Path(folder))
 
 
-def build(steps, logs, product):
+def build_client(steps, logs):
+    with steps.step("the Rust crate aesm-client"):
+        aesm_client = builds.aesm_client(logs / "build.log").get("compiling; about a minute")
+    return {"aesm_client": aesm_client / "e2e-aesm-client"}
+
+
+def build_node(steps, logs):
     log = logs / "build.log"
     with steps.step("Debian's containerd and runc"):
         builds.debian_packages(log)
@@ -103,26 +119,22 @@ def build(steps, logs, product):
         kubelet = builds.kubelet(log).get("compiling; 5 to 10 minutes on two cores when nothing is cached")
     with steps.step("the pods' program, the pod-resources client, the API server's judgement of pods"):
         programs = builds.pod_programs(log).get("compiling")
-    with steps.step("the Rust crate aesm-client"):
-        aesm_client = builds.aesm_client(log).get("compiling; about a minute")
     with steps.step("the Python package dcap-qvl"):
         dcap_qvl = builds.dcap_qvl(log).get("installing")
-    return {
-        "product": product,
-        "logs": logs,
-        "kubelet": kubelet / "kubelet",
-        "programs": programs,
-        "aesm_client": aesm_client / "e2e-aesm-client",
-        "dcap_qvl": dcap_qvl,
-    }
+    return {"kubelet": kubelet / "kubelet", "programs": programs, "dcap_qvl": dcap_qvl}
 
 
 def inside(work):
-    isolation.first_process(work)
     paths = {name: Path(path) for name, path in json.loads((work / "paths.json").read_text()).items()}
-    logs = paths["logs"]
+    logs, steps = paths["logs"], Steps(paths["logs"] / "steps.json")
+    if "kubelet" in paths:
+        isolation.private_places(work)
+    isolation.first_process()
     try:
-        Scenario(Steps(logs / "steps.json"), work, logs, paths).run()
+        if "kubelet" in paths:
+            Scenario(steps, work, logs, paths).run()
+        else:
+            Update(work, logs, paths).run(steps)
     except Failure as why:
         print(f"\n{why}", file=sys.stderr)
         return 1

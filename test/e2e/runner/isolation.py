@@ -46,10 +46,9 @@ def run_inside(arguments):
         process.wait()
 
 
-def first_process(work):
-    """Called in the new PID namespace: as its process 1 makes the private places, then reaps what is orphaned while
-    a child does the work. Returns only in that child."""
-    private_places(work)
+def first_process():
+    """Called in the new PID namespace: as its process 1 reaps what is orphaned while a child does the work. Returns only
+    in that child."""
     child = os.fork()
     if child == 0:
         return

@@ -75,6 +75,15 @@ class Daemon:
         self.process.kill()
         self.process.wait()
 
+    def end(self, seconds):
+        """Ends by itself within that time; gives its exit code."""
+        Daemon.running.remove(self)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise Failure(f"{self.name} did not end by itself within {seconds} s") from None
+
     def tail(self, lines=25):
         return f"--- the end of {self.log}\n{tail_of(self.log.read_text(errors='replace'), lines)}"
 

@@ -16,6 +16,7 @@ from .node import full_name
 from .process import Daemon, output, wait_for
 from .steps import check, say
 from .testbed import ENCLAVE_DEVICES, EPC, QUOTE, QUOTE_LIMIT, SGX_GROUP, STAND_IN_KIND, Testbed, check_devices, check_opens, make_node
+from .update import Update
 
 EPC_MIB = 64
 POD_MIB = 10
@@ -35,6 +36,7 @@ class Scenario:
     def __init__(self, steps, work, logs, paths):
         self.steps = steps
         self.work = work
+        self.logs = logs
         self.paths = paths
         self.testbed = Testbed(work, logs, paths)
         self.kubelet = self.testbed.kubelet
@@ -47,7 +49,9 @@ class Scenario:
 
     def run(self):
         try:
-            for title, act in [*self.listed(), *Large(self.testbed).listed(), *Cost(self.testbed).listed()]:
+            for title, act in [
+                *self.listed(), *Update(self.work, self.logs, self.paths).listed(), *Large(self.testbed).listed(), *Cost(self.testbed).listed(),
+            ]:
                 with self.steps.step(title):
                     act()
                     if self.kubelet.daemon in Daemon.running:

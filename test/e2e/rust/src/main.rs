@@ -3,6 +3,7 @@
 //! The enclave is simulated: its report carries the MAC that EREPORT makes in the simulation mode of Intel's SDK.
 //! Prints one line a check; the first check that does not hold ends the program with exit code 1.
 
+mod load;
 mod report;
 
 use std::fs::File;
@@ -24,11 +25,17 @@ const QUOTE_QE_REPORT: usize = QUOTE_SIGNATURE + 64 + 64;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [socket, quote_file] = arguments.as_slice() else {
-        eprintln!("usage: e2e-aesm-client AESM_SOCKET QUOTE_FILE");
-        std::process::exit(1);
+    let done = match arguments.as_slice() {
+        [option, socket, at_least] if option == "--load" => at_least
+            .parse()
+            .map_err(|_| format!("\"{at_least}\" is not a number of requests"))
+            .and_then(|at_least| load::run(socket, at_least)),
+        [socket, quote_file] => run(socket, quote_file),
+        _ => Err("usage: e2e-aesm-client AESM_SOCKET QUOTE_FILE\n       \
+                  e2e-aesm-client --load AESM_SOCKET AT_LEAST_REQUESTS < until-it-ends"
+            .to_string()),
     };
-    if let Err(why) = run(socket, quote_file) {
+    if let Err(why) = done {
         eprintln!("{why}");
         std::process::exit(1);
     }
