@@ -27,6 +27,7 @@ const Arrows& arrows() {
       {"net", {"enclayer", "base", "pods"}},
       {"sgx", {"enclayer", "base"}},
       {"attestation", {"enclayer", "base", "sgx"}},
+      {"collateral", {"enclayer", "base", "attestation"}},
       {"quoting", {"enclayer", "base", "sgx", "attestation"}},
       {"aesm", {"enclayer", "base", "sgx", "attestation", "quoting"}},
       {"kubelet", {"enclayer", "base", "net"}},
@@ -37,7 +38,7 @@ const Arrows& arrows() {
 // Headers too heavy for our headers: only .cc files include them.
 const std::set<std::string>& heavy() {
   static const std::set<std::string> kHeavy = {"grpcpp", "grpc",   "boost",      "nlohmann",
-                                               "CLI",    "spdlog", "prometheus", "google"};
+                                               "CLI",    "spdlog", "prometheus", "google", "curl"};
   return kHeavy;
 }
 

@@ -1,0 +1,306 @@
+#include "collateral/http.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "base/bytes.h"
+#include "fake/http_service.h"
+
+namespace enclayer::collateral {
+namespace {
+
+using fake::http_answer;
+using fake::HttpAnswer;
+using fake::HttpService;
+using std::chrono::milliseconds;
+using testing::HasSubstr;
+
+// Patient where nothing should go wrong; pauses are noted, not made.
+struct Client {
+  std::vector<milliseconds> pauses;
+  HttpOptions options;
+
+  Client() {
+    options.proxy = "";  // whatever the environment says
+    options.pause = [this](milliseconds time) { pauses.push_back(time); };
+  }
+  Result<Response> get(const std::string& url) { return HttpClient(options).get(url); }
+};
+
+// The n-th request gets the n-th answer, the last one for ever.
+HttpService::Handler one_after_another(std::vector<HttpAnswer> answers) {
+  return [answers = std::move(answers), next = std::make_shared<std::size_t>(0)](const std::string&) {
+    return answers[std::min((*next)++, answers.size() - 1)];
+  };
+}
+
+std::string text(const Result<Response>& response) {
+  return response ? std::string(base::as_text(response->body)) : response.error().message();
+}
+
+TEST(HttpClient, gets_headers_and_body) {
+  HttpService service([](const std::string& target) { return http_answer(200, "at " + target, "X-Some: thing\r\n"); });
+  Client client;
+  auto response = client.get(service.url() + "/a?b=c");
+  EXPECT_EQ(text(response), "at /a?b=c");
+  EXPECT_EQ(header_value(response->headers, {"x-some"}).value(), "thing");
+  EXPECT_TRUE(client.pauses.empty());
+}
+
+TEST(HttpClient, interim_answers_are_not_the_answer) {
+  HttpAnswer answer = http_answer(200, "body", "X-Some: last\r\n");
+  answer.bytes = "HTTP/1.1 103 Early\r\nX-Some: early\r\n\r\n" + answer.bytes;
+  HttpService service(one_after_another({answer}));
+  auto response = Client().get(service.url());
+  ASSERT_TRUE(response) << response.error().message();
+  EXPECT_EQ(header_value(response->headers, {"X-Some"}).value(), "last");
+}
+
+TEST(HttpClient, not_found_is_told_with_what_the_service_said_and_not_asked_again) {
+  HttpService service(one_after_another({http_answer(404, "No cache\x1b data")}));
+  auto response = Client().get(service.url() + "/tcb");
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::kNotFound);
+  EXPECT_THAT(response.error().message(), HasSubstr(service.url() + "/tcb: status 404 (\"No cache? data\")"));
+  EXPECT_EQ(service.requests().size(), 1U);
+}
+
+TEST(HttpClient, what_will_not_get_better_is_not_asked_again) {
+  for (int status : {204, 400, 401, 403, 407, 461, 501}) {
+    HttpService service(one_after_another({http_answer(status, status == 204 ? "" : "no")}));
+    auto response = Client().get(service.url());
+    ASSERT_FALSE(response) << status;
+    EXPECT_EQ(response.error().kind(), ErrorKind::kUnavailable) << status;
+    EXPECT_THAT(response.error().message(), HasSubstr("status " + std::to_string(status)));
+    EXPECT_EQ(service.requests().size(), 1U) << status;
+  }
+}
+
+TEST(HttpClient, trouble_that_passes_is_waited_out_with_growing_varied_pauses) {
+  for (int status : {500, 502, 503, 504, 408}) {
+    HttpService service(one_after_another({http_answer(status, ""), http_answer(status, ""), http_answer(200, "ok")}));
+    Client client;
+    EXPECT_EQ(text(client.get(service.url())), "ok");
+    ASSERT_EQ(client.pauses.size(), 2U);
+    EXPECT_GE(client.pauses[0], client.options.limits.first_pause / 2);
+    EXPECT_LE(client.pauses[0], client.options.limits.first_pause * 3 / 2);
+    EXPECT_GE(client.pauses[1], client.options.limits.first_pause);
+    EXPECT_LE(client.pauses[1], client.options.limits.first_pause * 3);
+  }
+}
+
+TEST(HttpClient, pauses_are_not_the_same_twice) {
+  std::vector<milliseconds> pauses;
+  HttpService service(one_after_another({http_answer(500, "")}));
+  for (int i = 0; i < 8; ++i) {
+    Client client;
+    client.options.limits.tries = 2;
+    client.options.limits.first_pause = milliseconds(20'000);
+    EXPECT_FALSE(client.get(service.url()));
+    pauses.insert(pauses.end(), client.pauses.begin(), client.pauses.end());
+  }
+  std::sort(pauses.begin(), pauses.end());
+  EXPECT_NE(pauses.front(), pauses.back());
+}
+
+TEST(HttpClient, trouble_that_stays_ends_after_so_many_tries) {
+  HttpService service(one_after_another({http_answer(503, "")}));
+  auto response = Client().get(service.url());
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_THAT(response.error().message(), HasSubstr("tried 4 times"));
+  EXPECT_EQ(service.requests().size(), 4U);
+}
+
+TEST(HttpClient, waits_as_long_as_the_service_asks_for) {
+  HttpService service(one_after_another({http_answer(429, "", "Retry-After: 7\r\n"), http_answer(200, "ok")}));
+  Client client;
+  EXPECT_EQ(text(client.get(service.url())), "ok");
+  ASSERT_EQ(client.pauses.size(), 1U);
+  EXPECT_GE(client.pauses[0], std::chrono::seconds(7));
+  EXPECT_LE(client.pauses[0], std::chrono::seconds(8));
+}
+
+TEST(HttpClient, does_not_wait_beyond_the_time_for_everything) {
+  HttpService service(one_after_another({http_answer(429, "", "Retry-After: 3600\r\n"), http_answer(200, "ok")}));
+  Client client;
+  auto response = client.get(service.url());
+  ASSERT_FALSE(response);
+  EXPECT_THAT(response.error().message(), HasSubstr("no time is left for another try, of 60000 ms"));
+  EXPECT_THAT(response.error().message(), HasSubstr("caching service"));
+  EXPECT_TRUE(client.pauses.empty());
+}
+
+TEST(HttpClient, a_connection_that_breaks_is_tried_again) {
+  HttpService service(one_after_another({{"", HttpAnswer::Then::kReset},
+                                         {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", HttpAnswer::Then::kReset},
+                                         {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", HttpAnswer::Then::kClose},
+                                         http_answer(200, "whole")}));
+  EXPECT_EQ(text(Client().get(service.url())), "whole");
+  EXPECT_EQ(service.requests().size(), 4U);
+}
+
+TEST(HttpClient, a_body_beyond_the_limit_is_refused_announced_or_not) {
+  std::string huge(Response::kMaxBody + 1, 'x');
+  HttpService service([&](const std::string& target) {
+    if (target == "/announced") return http_answer(200, huge);
+    return HttpAnswer{"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + huge, HttpAnswer::Then::kHang};
+  });
+  for (const char* path : {"/announced", "/endless"}) {
+    Client client;
+    auto response = client.get(service.url() + path);
+    ASSERT_FALSE(response);
+    EXPECT_EQ(response.error().kind(), ErrorKind::kMalformed);
+    EXPECT_THAT(response.error().message(), HasSubstr("longer than the 262144 bytes"));
+    EXPECT_TRUE(client.pauses.empty());
+  }
+  HttpService just(one_after_another({http_answer(200, huge.substr(1))}));
+  EXPECT_EQ(text(Client().get(just.url())).size(), Response::kMaxBody);
+}
+
+TEST(HttpClient, headers_beyond_the_limit_are_refused) {
+  std::string headers;
+  while (headers.size() <= Response::kMaxHeaders) headers += "X-Some: " + std::string(1000, 'x') + "\r\n";
+  HttpService service(one_after_another({http_answer(200, "ok", headers)}));
+  auto response = Client().get(service.url());
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::kMalformed);
+}
+
+TEST(HttpClient, a_service_that_goes_silent_is_given_up_in_time) {
+  for (const char* sent : {"", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx"}) {
+    HttpService service(one_after_another({{sent, HttpAnswer::Then::kHang}}));
+    Client client;
+    client.options.limits.request = milliseconds(100);
+    client.options.limits.tries = 2;
+    auto response = client.get(service.url());
+    ASSERT_FALSE(response);
+    EXPECT_EQ(response.error().kind(), ErrorKind::kTimedOut);
+    EXPECT_THAT(response.error().message(), HasSubstr("tried 2 times"));
+  }
+}
+
+TEST(HttpClient, a_body_that_trickles_is_given_up_before_the_time_of_a_request) {
+  HttpService service(
+      one_after_another({{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx", HttpAnswer::Then::kHang}}));
+  Client client;
+  client.options.limits.stalled = std::chrono::seconds(1);
+  client.options.limits.tries = 1;
+  auto response = client.get(service.url());
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::kTimedOut);
+  EXPECT_THAT(response.error().message(), HasSubstr("64 bytes/sec"));
+}
+
+TEST(HttpClient, all_requests_of_a_client_share_its_time) {
+  HttpService service(one_after_another({{"", HttpAnswer::Then::kHang}}));
+  Client client;
+  client.options.limits.total = milliseconds(150);
+  HttpClient http(client.options);
+  EXPECT_FALSE(http.get(service.url()));
+  auto started = std::chrono::steady_clock::now();
+  EXPECT_FALSE(http.get(service.url()));
+  EXPECT_LT(std::chrono::steady_clock::now() - started, std::chrono::seconds(5));
+}
+
+TEST(HttpClient, redirects_are_told_not_followed) {
+  for (int status : {301, 302, 307, 308}) {
+    HttpService service(
+        one_after_another({http_answer(status, "", "Location: /elsewhere\r\n"), http_answer(200, "followed")}));
+    auto response = Client().get(service.url());
+    ASSERT_FALSE(response);
+    EXPECT_THAT(response.error().message(), HasSubstr("to /elsewhere; redirects are not followed"));
+    EXPECT_EQ(service.requests().size(), 1U);
+  }
+}
+
+TEST(HttpClient, what_is_not_http_is_malformed) {
+  HttpService service(one_after_another({{"220 mail.example ESMTP\r\n", HttpAnswer::Then::kClose}}));
+  auto response = Client().get(service.url());
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::kMalformed);
+}
+
+TEST(HttpClient, nobody_there_says_what_to_look_at) {
+  std::string url;
+  {
+    url = HttpService([](const std::string&) { return http_answer(200, ""); }).url();
+  }
+  auto response = Client().get(url);
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_THAT(response.error().message(), HasSubstr(url));
+  EXPECT_THAT(response.error().message(), HasSubstr("is a proxy needed"));
+}
+
+TEST(HttpClient, other_schemes_are_refused) {
+  for (const char* url : {"file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/x"}) {
+    auto response = Client().get(url);
+    ASSERT_FALSE(response) << url;
+    EXPECT_EQ(response.error().kind(), ErrorKind::kMalformed);
+  }
+}
+
+TEST(HttpClient, goes_through_the_proxy_that_it_is_given) {
+  HttpService proxy([](const std::string& target) { return http_answer(200, "asked for " + target); });
+  Client client;
+  client.options.proxy = proxy.url();
+  EXPECT_EQ(text(client.get("http://pcs.example/tcb")), "asked for http://pcs.example/tcb");
+}
+
+TEST(HttpClient, a_private_authority_is_trusted_only_where_it_is_given) {
+  HttpService service(one_after_another({http_answer(200, "secret")}), fake::make_tls_identity());
+  Client client;
+  auto refused = client.get(service.url());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_THAT(refused.error().message(), HasSubstr("--cacert FILE"));
+  EXPECT_TRUE(client.pauses.empty());
+  EXPECT_TRUE(service.requests().empty());
+}
+
+TEST(HttpClient, the_given_authority_counts_for_its_own_certificates_only) {
+  fake::TlsIdentity identity = fake::make_tls_identity(), other = fake::make_tls_identity();
+  HttpService service(one_after_another({http_answer(200, "well")}), identity);
+  Client client;
+  client.options.ca_pem = identity.authority;
+  EXPECT_EQ(text(client.get(service.url())), "well");
+  client.options.ca_pem = other.authority;
+  EXPECT_FALSE(client.get(service.url()));
+  client.options.ca_pem = "no certificate";
+  auto bad_file = client.get(service.url());
+  ASSERT_FALSE(bad_file);
+  EXPECT_THAT(bad_file.error().message(), HasSubstr("--cacert"));
+}
+
+TEST(HttpClient, a_certificate_of_another_address_is_refused) {
+  fake::TlsIdentity identity = fake::make_tls_identity("127.0.0.2");
+  HttpService service(one_after_another({http_answer(200, "secret")}), identity);
+  Client client;
+  client.options.ca_pem = identity.authority;
+  auto refused = client.get(service.url());
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(service.requests().empty());
+}
+
+TEST(CheckedUrl, has_one_normal_form) {
+  EXPECT_EQ(checked_url("https://pccs.example:8081/sgx/certification/v4/").value(),
+            "https://pccs.example:8081/sgx/certification/v4");
+  EXPECT_EQ(checked_url("HTTPS://pccs.example").value(), "https://pccs.example");
+  EXPECT_EQ(checked_url("http://[::1]:8081").value(), "http://[::1]:8081");
+}
+
+TEST(CheckedUrl, refuses_what_no_service_has) {
+  for (const char* bad : {"", "pccs.example", "ftp://pccs.example", "file:///tmp/x", "https://", "https://h/x?y=1",
+                          "https://h/x#y", "https://h:99999/", "https://h h/"})
+    EXPECT_EQ(checked_url(bad).error().kind(), ErrorKind::kInvalidArgument) << bad;
+  auto secret = checked_url("https://me:hunter2@pccs.example");
+  ASSERT_FALSE(secret);
+  EXPECT_THAT(secret.error().message(), testing::Not(HasSubstr("hunter2")));
+}
+
+}  // namespace
+}  // namespace enclayer::collateral

@@ -1,0 +1,63 @@
+// What a provisioning service answered, as it came, and as a folder of files. The service is Intel's (PCS) or a caching
+// one in its place (PCCS); both speak Intel's "Provisioning Certification Service" API, versions 3 and 4.
+//
+// The folder is what curl makes of the same requests (docs/collateral.md): NAME is the body byte for byte, NAME.headers
+// the header lines, from which only the issuer chain is read.
+//
+//   pckcrl, pckcrl.headers            GET pckcrl?ca=...&encoding=der   SGX-PCK-CRL-Issuer-Chain
+//   rootcacrl                         GET rootcacrl (PCCS), or the CRL that the root's certificate points to
+//   tcb, tcb.headers                  GET tcb?fmspc=...                TCB-Info-Issuer-Chain, SGX-TCB-Info-Issuer-Chain
+//   qe_identity, qe_identity.headers  GET qe/identity                  SGX-Enclave-Identity-Issuer-Chain
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "enclayer/bytes.h"
+#include "enclayer/collateral.h"
+#include "enclayer/error.h"
+
+namespace enclayer::collateral {
+
+struct Response {
+  // Bytes; what real services send is below 20 KB and 10 KB.
+  static constexpr std::size_t kMaxBody = 256 << 10;
+  static constexpr std::size_t kMaxHeaders = 64 << 10;
+
+  std::string headers;  // "Name: value" lines, each ended by a line feed; a status line may stand before them
+  Bytes body;
+
+  bool operator==(const Response&) const = default;
+};
+
+struct Responses {
+  Response pck_crl, root_ca_crl, tcb_info, qe_identity;
+
+  bool operator==(const Responses&) const = default;
+};
+
+// The value of a header, its name in any case, spaces around it removed. kMalformed when it is there twice or not at
+// all; `names` lists the spellings of different versions of the service, of which exactly one has to be there.
+Result<std::string> header_value(std::string_view headers, std::initializer_list<std::string_view> names);
+
+// %XX to bytes; '+' stays itself, as in base64. kMalformed for a '%' without two hexadecimal digits.
+Result<std::string> percent_decoded(std::string_view text);
+
+// The PEM chain in the header of a response to pckcrl: the PCK CA, the root.
+Result<std::string> pck_crl_issuer_chain(const Response& response);
+
+// A CRL in any of the forms that services send: DER (Intel), DER in hexadecimal digits (PCCS), PEM (either, when it is
+// not asked for DER).
+Result<Bytes> crl_in_der(ByteView body);
+
+// Cuts the responses up; the signed JSON objects stay byte for byte as they are in the body. Says nothing about what
+// the parts are worth: that is for contents_of() and verify().
+Result<Collateral> collateral_from(const Responses& responses);
+
+// The folder's files. A missing one is kNotFound and named; one beyond its limit is kMalformed.
+Result<Responses> read_responses(const std::filesystem::path& folder);
+// Makes the folder when it is not there; each file is replaced as a whole.
+Result<> write_responses(const std::filesystem::path& folder, const Responses& responses);
+
+}  // namespace enclayer::collateral

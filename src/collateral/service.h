@@ -1,0 +1,36 @@
+// A provisioning service that is asked over the network: Intel's (PCS) or a caching one (PCCS).
+// Source: Intel "Provisioning Certification Service" API v4 and "SGX DCAP Caching Service Design Guide"; version 3 of
+// both differs in one header's name, which is understood too.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "collateral/contents.h"
+#include "collateral/http.h"
+#include "collateral/responses.h"
+#include "enclayer/error.h"
+
+namespace enclayer::collateral {
+
+// Intel's own. It limits how often it is asked: a cluster wants a PCCS or the cache.
+inline constexpr std::string_view kIntelService = "https://api.trustedservices.intel.com/sgx/certification/v4";
+
+// The URL that requests are appended to: checked_url(), and for one without a path the path that every PCS and PCCS
+// has, /sgx/certification/v4.
+Result<std::string> service_url(std::string_view given);
+
+// Asks for everything that belongs to `platform`, in four or five requests. The root CA's CRL is asked of the service,
+// as a PCCS has it; where that is 404, as Intel's is, of the place that the trusted root's certificate names.
+Result<Responses> ask_service(HttpClient& http, const std::string& service, const PlatformKind& platform,
+                              const TrustedRoot& trusted);
+
+// The same, cut up and looked into: what is of another platform or does not parse is kMalformed. Not verified.
+struct Answer {
+  Responses responses;
+  Collateral collateral;
+};
+Result<Answer> fetch(HttpClient& http, const std::string& service, const PlatformKind& platform,
+                     const TrustedRoot& trusted);
+
+}  // namespace enclayer::collateral

@@ -1,0 +1,205 @@
+#include "fake/http_service.h"
+
+#include <netinet/in.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <cstdlib>
+#include <memory>
+
+namespace enclayer::fake {
+namespace {
+
+template <auto release>
+struct Free {
+  template <class T>
+  void operator()(T* p) const {
+    release(p);
+  }
+};
+template <class T, auto release>
+using Ptr = std::unique_ptr<T, Free<release>>;
+using Bio = Ptr<BIO, BIO_free_all>;
+using Key = Ptr<EVP_PKEY, EVP_PKEY_free>;
+using X509Ptr = Ptr<X509, X509_free>;
+
+void check(bool good) {
+  if (!good) std::abort();
+}
+
+std::string pem_of(auto&& write) {
+  Bio out(BIO_new(BIO_s_mem()));
+  check(write(out.get()) == 1);
+  char* data = nullptr;
+  long size = BIO_get_mem_data(out.get(), &data);
+  return {data, static_cast<std::size_t>(size)};
+}
+
+X509Ptr issue(const char* name, EVP_PKEY* subject, X509* issuer, EVP_PKEY* issuer_key, const std::string& extension,
+              int nid, long serial) {
+  X509Ptr out(X509_new());
+  check(X509_set_version(out.get(), 2) == 1);
+  ASN1_INTEGER_set(X509_get_serialNumber(out.get()), serial);
+  X509_gmtime_adj(X509_getm_notBefore(out.get()), -3600);
+  X509_gmtime_adj(X509_getm_notAfter(out.get()), 24 * 3600);
+  X509_NAME* subject_name = X509_get_subject_name(out.get());
+  check(X509_NAME_add_entry_by_txt(subject_name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name), -1,
+                                   -1, 0) == 1);
+  X509* signer = issuer != nullptr ? issuer : out.get();
+  check(X509_set_issuer_name(out.get(), X509_get_subject_name(signer)) == 1);
+  check(X509_set_pubkey(out.get(), subject) == 1);
+  X509V3_CTX context;
+  X509V3_set_ctx(&context, signer, out.get(), nullptr, nullptr, 0);
+  Ptr<X509_EXTENSION, X509_EXTENSION_free> made(X509V3_EXT_conf_nid(nullptr, &context, nid, extension.c_str()));
+  check(made && X509_add_ext(out.get(), made.get(), -1) == 1);
+  check(X509_sign(out.get(), issuer_key, EVP_sha256()) > 0);
+  return out;
+}
+
+// One connection, with TLS or without.
+class Stream {
+ public:
+  Stream(int fd, SSL_CTX* tls) : fd_(fd) {
+    if (tls == nullptr) return;
+    ssl_.reset(SSL_new(tls));
+    SSL_set_fd(ssl_.get(), fd);
+    good_ = SSL_accept(ssl_.get()) == 1;
+  }
+  bool good() const { return good_; }
+  long read(char* into, std::size_t size) {
+    return ssl_ ? SSL_read(ssl_.get(), into, static_cast<int>(size)) : ::recv(fd_, into, size, 0);
+  }
+  bool write(const std::string& bytes) {
+    for (std::size_t done = 0; done < bytes.size();) {
+      const char* at = bytes.data() + done;
+      std::size_t size = bytes.size() - done;
+      long n = ssl_ ? SSL_write(ssl_.get(), at, static_cast<int>(size)) : ::send(fd_, at, size, MSG_NOSIGNAL);
+      if (n <= 0) return false;
+      done += static_cast<std::size_t>(n);
+    }
+    return true;
+  }
+  void shut_down() {
+    if (ssl_) SSL_shutdown(ssl_.get());
+    ::shutdown(fd_, SHUT_WR);
+  }
+
+ private:
+  int fd_;
+  bool good_ = true;
+  Ptr<SSL, SSL_free> ssl_;
+};
+
+}  // namespace
+
+HttpAnswer http_answer(int status, const std::string& body, const std::string& headers) {
+  return {"HTTP/1.1 " + std::to_string(status) + " Said\r\nConnection: close\r\nContent-Length: " +
+              std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body,
+          HttpAnswer::Then::kClose};
+}
+
+TlsIdentity make_tls_identity(const std::string& ip) {
+  Key authority_key(EVP_EC_gen("P-256")), key(EVP_EC_gen("P-256"));
+  X509Ptr authority = issue("Test Authority", authority_key.get(), nullptr, authority_key.get(), "critical,CA:TRUE",
+                            NID_basic_constraints, 1);
+  X509Ptr certificate =
+      issue("Test Service", key.get(), authority.get(), authority_key.get(), "IP:" + ip, NID_subject_alt_name, 2);
+  return {pem_of([&](BIO* out) { return PEM_write_bio_X509(out, authority.get()); }),
+          pem_of([&](BIO* out) { return PEM_write_bio_X509(out, certificate.get()); }), pem_of([&](BIO* out) {
+            return PEM_write_bio_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+          })};
+}
+
+HttpService::HttpService(Handler handler, std::optional<TlsIdentity> tls)
+    : handler_(std::move(handler)),
+      tls_(std::move(tls)),
+      listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+      stop_(::eventfd(0, EFD_CLOEXEC)) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  check(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+  check(::listen(listener_.get(), 16) == 0);
+  check(::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  port_ = ntohs(address.sin_port);
+  thread_ = std::thread([this] { run(); });
+}
+
+HttpService::~HttpService() {
+  ::eventfd_write(stop_.get(), 1);
+  thread_.join();
+}
+
+std::vector<std::string> HttpService::requests() const {
+  std::lock_guard lock(mutex_);
+  return requests_;
+}
+
+void HttpService::run() {
+  sigset_t pipe;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);  // OpenSSL writes without MSG_NOSIGNAL
+  while (true) {
+    pollfd ready[] = {{listener_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    ::poll(ready, 2, -1);
+    if (ready[1].revents != 0) return;
+    base::UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (fd) serve(fd.get());
+  }
+}
+
+void HttpService::serve(int fd) {
+  timeval patience{20, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  Ptr<SSL_CTX, SSL_CTX_free> context;
+  if (tls_) {
+    context.reset(SSL_CTX_new(TLS_server_method()));
+    Bio certificate(BIO_new_mem_buf(tls_->certificate.data(), -1)), key(BIO_new_mem_buf(tls_->key.data(), -1));
+    X509Ptr own(PEM_read_bio_X509(certificate.get(), nullptr, nullptr, nullptr));
+    Key own_key(PEM_read_bio_PrivateKey(key.get(), nullptr, nullptr, nullptr));
+    check(SSL_CTX_use_certificate(context.get(), own.get()) == 1);
+    check(SSL_CTX_use_PrivateKey(context.get(), own_key.get()) == 1);
+  }
+  Stream stream(fd, context.get());
+  if (!stream.good()) return;
+  std::string request;
+  while (request.find("\r\n\r\n") == std::string::npos) {
+    char chunk[4096];
+    long n = stream.read(chunk, sizeof chunk);
+    if (n <= 0) return;
+    request.append(chunk, static_cast<std::size_t>(n));
+  }
+  std::size_t begin = request.find(' ') + 1;
+  std::string target = request.substr(begin, request.find(' ', begin) - begin);
+  {
+    std::lock_guard lock(mutex_);
+    requests_.push_back(target);
+  }
+  HttpAnswer answer = handler_(target);
+  bool sent = stream.write(answer.bytes);
+  switch (answer.then) {
+    case HttpAnswer::Then::kClose:
+      if (sent) stream.shut_down();
+      break;
+    case HttpAnswer::Then::kReset: {
+      linger at_once{1, 0};
+      ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+      return;
+    }
+    case HttpAnswer::Then::kHang: break;
+  }
+  // Until the client goes: closing while bytes of it are unread would reset the connection.
+  pollfd gone[] = {{fd, POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+  ::poll(gone, 2, -1);
+}
+
+}  // namespace enclayer::fake

@@ -1,0 +1,65 @@
+// A web service on a free port of 127.0.0.1 that says what it is told to, in good order or not.
+//
+//   fake::HttpService service([](const std::string& target) { return fake::http_answer(404, "nothing here"); });
+//   client.get(service.url() + "/tcb");
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/file.h"
+
+namespace enclayer::fake {
+
+struct HttpAnswer {
+  std::string bytes;  // all that is sent, status line first
+  enum class Then {
+    kClose,
+    kReset,  // the connection breaks
+    kHang,   // nothing more comes, until the client goes
+  } then = Then::kClose;
+};
+
+// `headers` are lines, each ended by "\r\n".
+HttpAnswer http_answer(int status, const std::string& body, const std::string& headers = "");
+
+// An authority of a test's own, and a certificate of it for 127.0.0.1 (or another address).
+struct TlsIdentity {
+  std::string authority, certificate, key;  // PEM
+};
+TlsIdentity make_tls_identity(const std::string& ip = "127.0.0.1");
+
+class HttpService {
+ public:
+  // Called in the service's thread, one request at a time, with what follows GET.
+  using Handler = std::function<HttpAnswer(const std::string& target)>;
+
+  explicit HttpService(Handler handler, std::optional<TlsIdentity> tls = std::nullopt);
+  HttpService(const HttpService&) = delete;
+  ~HttpService();
+
+  std::string url() const { return std::string(tls_ ? "https" : "http") + "://" + address(); }
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+  // The targets that were asked for, in their order.
+  std::vector<std::string> requests() const;
+
+ private:
+  void run();
+  void serve(int fd);
+
+  Handler handler_;
+  std::optional<TlsIdentity> tls_;
+  base::UniqueFd listener_, stop_;
+  std::uint16_t port_ = 0;
+  mutable std::mutex mutex_;
+  std::vector<std::string> requests_;
+  std::thread thread_;
+};
+
+}  // namespace enclayer::fake
