@@ -22,7 +22,10 @@ ParseOutcome parse(CLI::App& app, int argc, const char* const* argv) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return {false, app.exit(error)};
     // CLI11 has an exit code for each kind of mistake; ours is one: 1, misuse.
     std::string name = app.get_name();
-    for (const CLI::App* command : app.get_subcommands()) name += " " + command->get_name();
+    for (const CLI::App* command = &app; !command->get_subcommands().empty();) {
+      command = command->get_subcommands().front();
+      name += " " + command->get_name();
+    }
     std::fprintf(stderr, "%s: %s\nRun '%s --help' for the flags.\n", name.c_str(), error.what(), name.c_str());
     return {false, 1};
   }
