@@ -3,6 +3,7 @@
 // time.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "enclayer/error.h"
@@ -15,6 +16,8 @@ class App;
 
 namespace enclayer::apps {
 
+// `cache_home`: where programs of this user keep what can be fetched again; empty: nowhere.
+void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_home, int& exit_code);  // collateral.cc
 void add_epc_savings(CLI::App& app, int& exit_code);       // epc_savings.cc
 void add_inspect(CLI::App& app, int& exit_code);           // inspect.cc
 void add_policy(CLI::App& app, int& exit_code);            // policy.cc

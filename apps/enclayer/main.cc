@@ -1,9 +1,23 @@
 // enclayer: quotes and their verification, from the command line.
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 
 #include "cli_support.h"
 #include "commands.h"
+
+namespace {
+
+// As the XDG Base Directory Specification says; empty where there is no home.
+std::filesystem::path cache_home() {
+  const char* xdg = std::getenv("XDG_CACHE_HOME");
+  if (xdg != nullptr && *xdg == '/') return xdg;
+  const char* home = std::getenv("HOME");
+  return home != nullptr && *home == '/' ? std::filesystem::path(home) / ".cache" : "";
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using namespace enclayer;
@@ -16,6 +30,8 @@ int main(int argc, char** argv) {
       "    enclayer inspect --quote quote.bin\n"
       "  Can it be trusted, today, by Intel's root?\n"
       "    enclayer verify --quote quote.bin --collateral collateral.json\n"
+      "  Where does the collateral come from?\n"
+      "    enclayer collateral fetch --quote quote.bin --out collateral.json\n"
       "  Was it good on that day, if a platform that needs hardening is good enough?\n"
       "    enclayer verify --quote quote.bin --collateral collateral.json --at 2025-06-25T00:00:00Z \\\n"
       "      --accept-tcb SWHardeningNeeded\n"
@@ -34,6 +50,7 @@ int main(int argc, char** argv) {
 
   Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   int exit_code = 0;
+  apps::add_collateral(app, now, cache_home(), exit_code);
   apps::add_epc_savings(app, exit_code);
   apps::add_inspect(app, exit_code);
   apps::add_policy(app, exit_code);

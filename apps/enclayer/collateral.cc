@@ -1,0 +1,456 @@
+// enclayer collateral: fetch what verification needs, keep it, carry it elsewhere. docs/collateral.md is the page for
+// users.
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hex.h"
+#include "base/printable.h"
+#include "base/version.h"
+#include "cli_support.h"
+#include "collateral/cache.h"
+#include "collateral/http.h"
+#include "collateral/obtain.h"
+#include "collateral/responses.h"
+#include "collateral/service.h"
+#include "commands.h"
+
+namespace enclayer::apps {
+namespace {
+
+using collateral::Cache;
+using collateral::Entry;
+using collateral::PlatformKind;
+using nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxQuoteSize = 1 << 20;  // bytes; real ones have about 5 KB
+constexpr std::size_t kMaxPemFile = 1 << 20;    // the authorities of a whole system have 220 KB
+
+struct CacheOptions {
+  std::string folder;
+};
+
+struct FetchOptions {
+  std::string quote, fmspc, ca, pccs{collateral::kIntelService}, out, save_responses, cacert, root_ca, proxy;
+  std::string output = "text";
+  bool has_proxy = false, no_cache = false, refresh = false, offline = false;
+  int timeout = 60;
+};
+
+// CLI11 checks: "" is good, anything else says what is wrong.
+template <auto parse>
+CLI::Validator checked_by(const char* name) {
+  return CLI::Validator(
+      [](const std::string& text) {
+        auto parsed = parse(text);
+        return parsed ? std::string() : parsed.error().message();
+      },
+      "", name);
+}
+
+void print(const ordered_json& json) {
+  std::printf("%s\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+}
+
+// URLs come out of files that others wrote.
+std::string shown(const std::string& url) { return base::printable(url, 2048); }
+
+ordered_json describe(const Entry& entry, Time now) {
+  const collateral::Contents& contents = entry.contents;
+  return {{"fmspc", base::to_hex(contents.platform.fmspc)},
+          {"ca", to_string(contents.platform.ca)},
+          {"url", entry.url},
+          {"fetched", format_time(entry.fetched)},
+          {"valid_from", format_time(contents.validity.from)},
+          {"expires", format_time(contents.validity.until)},
+          {"first_to_expire", contents.first_to_expire},
+          {"tcb_evaluation_data_number", contents.evaluation_number},
+          {"age", to_string(age_of(entry, now))}};
+}
+
+// To a file as a whole, or to standard output.
+Result<> write_out(const std::string& out, const std::string& text) {
+  if (!out.empty()) return base::write_file_atomic(out, base::as_bytes(text), 0644);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    return base::errno_error(errno, "cannot write to standard output");
+  return {};
+}
+
+Result<TrustedRoot> trusted_root(const std::string& file) {
+  if (file.empty()) return TrustedRoot::intel();
+  ENCLAYER_TRY(std::string pem, base::read_text(file, kMaxPemFile));
+  auto root = TrustedRoot::from_pem(pem);
+  if (!root) return root.error().with_context(file);
+  return root;
+}
+
+// ---- fetch ----
+
+Result<PlatformKind> wanted_platform(const FetchOptions& options) {
+  if (options.quote.empty()) {
+    PlatformKind out;
+    ENCLAYER_TRY(out.fmspc, collateral::fmspc_from(options.fmspc));
+    ENCLAYER_TRY(out.ca, collateral::pck_ca_from(options.ca));
+    return out;
+  }
+  ENCLAYER_TRY(Bytes quote, base::read_file(options.quote, kMaxQuoteSize));
+  auto platform = collateral::platform_of_quote(quote);
+  if (!platform) return platform.error().with_context(options.quote);
+  if (platform->simulated && options.pccs == collateral::kIntelService)
+    return Error(ErrorKind::kUnsupported,
+                 options.quote +
+                     " is of a SIMULATED platform, which Intel's service does not know; its collateral comes from "
+                     "`enclayer sim export`");
+  return platform->kind;
+}
+
+collateral::HttpOptions http_options(const FetchOptions& options, std::string ca_pem) {
+  collateral::HttpOptions out;
+  out.limits.total = std::chrono::seconds(options.timeout);
+  out.user_agent = std::string("enclayer/") + base::kVersion;
+  out.ca_pem = std::move(ca_pem);
+  if (options.has_proxy) out.proxy = options.proxy;
+  return out;
+}
+
+Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, Time now) {
+  collateral::Wish wish;
+  ENCLAYER_TRY(wish.platform, wanted_platform(options));
+  ENCLAYER_TRY(wish.url, collateral::service_url(options.pccs));
+  wish.offline = options.offline;
+  wish.refresh = options.refresh || !options.save_responses.empty();
+  ENCLAYER_TRY(TrustedRoot root, trusted_root(options.root_ca));
+  std::string ca_pem;
+  if (!options.cacert.empty()) {
+    ENCLAYER_TRY(ca_pem, base::read_text(options.cacert, kMaxPemFile));
+    if (ca_pem.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
+      return Error(ErrorKind::kMalformed, options.cacert + " has no certificate in PEM");
+  }
+  std::optional<Cache> cache;
+  if (!options.no_cache) {
+    if (cache_options.folder.empty())
+      return Error(ErrorKind::kInvalidArgument,
+                   "there is no place for a cache: neither XDG_CACHE_HOME nor HOME is set; give --cache-dir DIR or "
+                   "--no-cache");
+    cache.emplace(cache_options.folder);
+  }
+
+  auto ask = [&]() -> Result<Collateral> {
+    collateral::HttpClient http(http_options(options, ca_pem));
+    ENCLAYER_TRY(auto answer, collateral::fetch(http, wish.url, wish.platform, root));
+    if (!options.save_responses.empty()) {
+      ENCLAYER_CHECK(collateral::write_responses(options.save_responses, answer.responses));
+    }
+    return std::move(answer.collateral);
+  };
+  ENCLAYER_TRY(auto obtained, collateral::obtain(cache ? &*cache : nullptr, wish, now, ask));
+  for (const std::string& warning : obtained.warnings)
+    std::fprintf(stderr, "enclayer collateral fetch: warning: %s\n", warning.c_str());
+  ENCLAYER_CHECK(write_out(options.out, to_json(obtained.entry.collateral)));
+  if (options.out.empty()) return {};
+  if (options.output == "json") {
+    ordered_json json = describe(obtained.entry, now);
+    json["source"] = obtained.from_cache ? "cache" : "service";
+    json["warnings"] = obtained.warnings;
+    json["out"] = options.out;
+    print(json);
+  } else {
+    std::printf("%s: %s, %s, holds until %s\n", options.out.c_str(), to_string(wish.platform).c_str(),
+                obtained.from_cache ? "from the cache" : "fetched",
+                format_time(obtained.entry.contents.validity.until).c_str());
+  }
+  return {};
+}
+
+// ---- read ----
+
+Result<> read_folder(const std::string& folder, const std::string& out) {
+  ENCLAYER_TRY(auto responses, collateral::read_responses(folder));
+  auto read = collateral::collateral_from(responses);
+  if (!read) return read.error().with_context(folder);
+  if (auto contents = collateral::contents_of(*read); !contents) return contents.error().with_context(folder);
+  return write_out(out, to_json(*read));
+}
+
+// ---- list, export, import ----
+
+void list(const Cache& cache, const std::string& output, Time now) {
+  auto entries = cache.list();
+  if (output == "json") {
+    ordered_json json = {{"cache_dir", cache.folder().string()}, {"entries", ordered_json::array()}};
+    for (const Cache::Listed& listed : entries) {
+      ordered_json one = listed.entry ? describe(*listed.entry, now)
+                                      : ordered_json{{"age", "damaged"}, {"detail", listed.entry.error().message()}};
+      one["file"] = listed.file;
+      json["entries"].push_back(std::move(one));
+    }
+    print(json);
+    return;
+  }
+  if (entries.empty()) std::printf("nothing is cached in %s\n", cache.folder().c_str());
+  for (const Cache::Listed& listed : entries) {
+    if (!listed.entry) {
+      std::printf("%s  damaged, will be fetched anew: %s\n", listed.file.c_str(),
+                  listed.entry.error().message().c_str());
+      continue;
+    }
+    const Entry& entry = *listed.entry;
+    std::printf("%s  %-9s  %-11s  expires %s (%s)  TCB evaluation %u  %s\n",
+                base::to_hex(entry.contents.platform.fmspc).c_str(),
+                std::string(to_string(entry.contents.platform.ca)).c_str(),
+                std::string(to_string(age_of(entry, now))).c_str(), format_time(entry.contents.validity.until).c_str(),
+                entry.contents.first_to_expire.c_str(), entry.contents.evaluation_number, shown(entry.url).c_str());
+  }
+}
+
+Result<> export_to(const Cache& cache, const std::string& out, const std::string& output, Time now) {
+  std::vector<Entry> entries;
+  std::vector<std::string> left_out;
+  for (Cache::Listed& listed : cache.list()) {
+    if (!listed.entry) {
+      left_out.push_back(listed.file + " is damaged");
+    } else if (age_of(*listed.entry, now) == collateral::Age::kExpired) {
+      left_out.push_back(listed.file + " expired at " + format_time(listed.entry->contents.validity.until));
+    } else {
+      entries.push_back(std::move(*listed.entry));
+    }
+  }
+  for (const std::string& what : left_out)
+    std::fprintf(stderr, "enclayer collateral export: left out: %s\n", what.c_str());
+  if (entries.empty())
+    return Error(ErrorKind::kNotFound, "there is nothing to export in " + cache.folder().string() +
+                                           "; `enclayer collateral fetch` brings it there");
+  ENCLAYER_TRY(std::string bundle, collateral::to_bundle(entries));
+  ENCLAYER_CHECK(base::write_file_atomic(out, base::as_bytes(bundle), 0644));
+  if (output == "json") {
+    ordered_json json = {{"out", out}, {"entries", ordered_json::array()}, {"left_out", left_out}};
+    for (const Entry& entry : entries) json["entries"].push_back(describe(entry, now));
+    print(json);
+  } else {
+    std::printf("%s: entries: %zu\n", out.c_str(), entries.size());
+  }
+  return {};
+}
+
+Result<> import_from(const Cache& cache, const std::string& file, const std::string& output, Time now) {
+  ENCLAYER_TRY(std::string text, base::read_text(file, collateral::kMaxBundleSize));
+  auto entries = collateral::entries_from_bundle(text);
+  if (!entries) return entries.error().with_context(file);
+  ordered_json json = {{"cache_dir", cache.folder().string()}, {"entries", ordered_json::array()}};
+  for (const Entry& entry : *entries) {
+    ENCLAYER_TRY(bool kept, cache.keep(entry));
+    ordered_json one = describe(entry, now);
+    one["kept"] = kept;
+    json["entries"].push_back(std::move(one));
+    if (output == "text")
+      std::printf("%s, %s: %s, expires %s\n", to_string(entry.contents.platform).c_str(), shown(entry.url).c_str(),
+                  kept ? "imported" : "a newer one is there and stays",
+                  format_time(entry.contents.validity.until).c_str());
+  }
+  if (output == "json") print(json);
+  return {};
+}
+
+Result<Cache> cache_in(const CacheOptions& options) {
+  if (options.folder.empty())
+    return Error(ErrorKind::kInvalidArgument,
+                 "there is no place for a cache: neither XDG_CACHE_HOME nor HOME is set; give --cache-dir DIR");
+  return Cache(options.folder);
+}
+
+// ---- Flags ----
+
+void add_cache_dir(CLI::App* command, CacheOptions& options) {
+  command->add_option("--cache-dir", options.folder, "Where fetched collateral is kept")
+      ->option_text("DIR [" + (options.folder.empty() ? "none" : options.folder) + "]");
+}
+
+void add_output(CLI::App* command, std::string& output) {
+  command->add_option("--output", output, "For people or for programs")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->option_text("text|json [text]");
+}
+
+void add_fetch(CLI::App* group, const CacheOptions& default_cache, Time now, int& exit_code) {
+  auto options = std::make_shared<FetchOptions>();
+  auto cache = std::make_shared<CacheOptions>(default_cache);
+  CLI::App* command =
+      group->add_subcommand("fetch", "Get collateral from Intel's service or a caching one, or from the cache");
+  auto* quote = command->add_option("--quote", options->quote, "For the platform of this quote")->option_text("FILE");
+  auto* fmspc = command->add_option("--fmspc", options->fmspc, "For the platforms of this FMSPC")
+                    ->check(checked_by<collateral::fmspc_from>("FMSPC"))
+                    ->option_text("12-HEX-DIGITS");
+  auto* ca = command->add_option("--ca", options->ca, "... whose PCK certificates are of this authority")
+                 ->check(checked_by<collateral::pck_ca_from>("CA"))
+                 ->option_text("processor|platform");
+  quote->excludes(fmspc)->excludes(ca);
+  fmspc->needs(ca);
+  ca->needs(fmspc);
+  command->add_option("--pccs", options->pccs, "The service; without a path, /sgx/certification/v4 is added")
+      ->check(checked_by<collateral::service_url>("URL"))
+      ->option_text("URL [" + std::string(collateral::kIntelService) + "]");
+  auto* out = command->add_option("--out", options->out, "Where the collateral goes, as JSON, for `enclayer verify`")
+                  ->option_text("FILE [standard output]");
+  auto* refresh = command->add_flag("--refresh", options->refresh, "Ask the service even if the cache is fresh");
+  auto* offline = command->add_flag("--offline", options->offline, "Never ask the service: the cache or nothing");
+  auto* no_cache = command->add_flag("--no-cache", options->no_cache, "Neither read nor write the cache");
+  offline->excludes(refresh)->excludes(no_cache);
+  add_cache_dir(command, *cache);
+  command
+      ->add_option("--save-responses", options->save_responses,
+                   "Keep what the service answered in this folder, for `enclayer collateral read`; asks the service")
+      ->excludes(offline)
+      ->option_text("DIR");
+  command
+      ->add_option("--cacert", options->cacert,
+                   "Trust these authorities for https instead of the system's, for a service with a private one")
+      ->option_text("PEM");
+  auto* proxy =
+      command
+          ->add_option("--proxy", options->proxy,
+                       "Go through this proxy; \"\" for none. Without it the environment counts: https_proxy, "
+                       "http_proxy, all_proxy, no_proxy")
+          ->option_text("URL");
+  command
+      ->add_option("--root-ca", options->root_ca,
+                   "The root whose certificate may say where its CRL is, instead of Intel's")
+      ->option_text("PEM");
+  command->add_option("--timeout", options->timeout, "For everything, retries included, in seconds")
+      ->check(CLI::Range(1, 3600))
+      ->option_text("SECONDS [60]");
+  command->add_option("--output", options->output, "What is said of it, when it goes to a file")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->needs(out)
+      ->option_text("text|json [text]");
+  command->footer(
+      "The cache is asked first. An entry is fresh for a day; then, and in the day before it expires, the service is "
+      "asked\n"
+      "again, and if it fails the entry is taken as long as it holds.\n\n"
+      "Exit codes: 0 done; 1 misuse; 2 the quote or what the service answered is malformed; 3 a file is not there, or\n"
+      "  the service does not know this platform; 4 the service does not answer, or not in time.\n"
+      "Example: enclayer collateral fetch --quote quote.bin --pccs https://pccs.example:8081 --out collateral.json\n"
+      "         enclayer verify --quote quote.bin --collateral collateral.json");
+  command->callback([=, &exit_code] {
+    if (*quote || *fmspc) {
+      options->has_proxy = static_cast<bool>(*proxy);
+      auto done = fetch(*options, *cache, now);
+      exit_code = done ? 0 : fail("enclayer collateral fetch", done.error());
+      return;
+    }
+    throw CLI::RequiredError("--quote, or --fmspc and --ca,");
+  });
+}
+
+void add_read(CLI::App* group, int& exit_code) {
+  struct Options {
+    std::string responses, out;
+  };
+  auto options = std::make_shared<Options>();
+  CLI::App* command = group->add_subcommand("read", "Make collateral of a service's answers that were saved as files");
+  command
+      ->add_option("--responses", options->responses,
+                   "pckcrl, pckcrl.headers, rootcacrl, tcb, tcb.headers, qe_identity, qe_identity.headers")
+      ->required()
+      ->option_text("DIR");
+  command->add_option("--out", options->out, "Where the collateral goes, as JSON")
+      ->option_text("FILE [standard output]");
+  command->footer(
+      "Exit codes: 0 done; 1 misuse; 2 a file is malformed; 3 a file cannot be read or written.\n"
+      "Example, with nothing but curl on the machine that has a network:\n"
+      "  PCS=https://api.trustedservices.intel.com/sgx/certification/v4; mkdir responses; cd responses\n"
+      "  curl -fsD pckcrl.headers -o pckcrl \"$PCS/pckcrl?ca=platform&encoding=der\"\n"
+      "  curl -fsD tcb.headers -o tcb \"$PCS/tcb?fmspc=00606a000000\"\n"
+      "  curl -fsD qe_identity.headers -o qe_identity \"$PCS/qe/identity\"\n"
+      "  curl -fso rootcacrl https://certificates.trustedservices.intel.com/IntelSGXRootCA.der\n"
+      "  enclayer collateral read --responses . --out ../collateral.json");
+  command->callback([options, &exit_code] {
+    auto done = read_folder(options->responses, options->out);
+    exit_code = done ? 0 : fail("enclayer collateral read", done.error());
+  });
+}
+
+// list, export and import: what they have in common is a cache and two ways to talk.
+struct CacheCommand {
+  CacheOptions cache;
+  std::string file, output = "text";
+};
+
+template <class Run>
+CLI::App* add_cache_command(CLI::App* group, const std::string& name, const char* description,
+                            const std::shared_ptr<CacheCommand>& options, int& exit_code, Run run) {
+  CLI::App* command = group->add_subcommand(name, description);
+  add_cache_dir(command, options->cache);
+  add_output(command, options->output);
+  command->callback([options, name, &exit_code, run] {
+    auto done = [&]() -> Result<> {
+      ENCLAYER_TRY(Cache cache, cache_in(options->cache));
+      return run(cache, *options);
+    }();
+    exit_code = done ? 0 : fail("enclayer collateral " + name, done.error());
+  });
+  return command;
+}
+
+}  // namespace
+
+void add_collateral(CLI::App& app, Time now, const fs::path& cache_home, int& exit_code) {
+  CacheOptions default_cache;
+  if (!cache_home.empty()) default_cache.folder = cache_home / "enclayer" / "collateral";
+  CLI::App* group = app.add_subcommand("collateral", "Fetch, keep and carry what verification needs beside a quote");
+  group->require_subcommand(1);
+  group->footer(
+      "Collateral is what Intel says of a kind of platform: CRLs, TCB Info, QE Identity and who signed them. It holds "
+      "for\n"
+      "about 30 days. `enclayer verify` reads it from a file and opens no connection; this command makes the file.\n"
+      "To carry it to a cluster without a network:\n"
+      "    enclayer collateral fetch --quote quote.bin --out /dev/null\n"
+      "    enclayer collateral export --out bundle\n"
+      "  and over there\n"
+      "    enclayer collateral import bundle\n"
+      "    enclayer collateral fetch --offline --quote quote.bin --out collateral.json\n"
+      "Each command explains itself: enclayer collateral fetch --help");
+  add_fetch(group, default_cache, now, exit_code);
+  add_read(group, exit_code);
+
+  auto options = [&] { return std::make_shared<CacheCommand>(CacheCommand{default_cache, "", "text"}); };
+  add_cache_command(group, "list", "What is in the cache, and until when it holds", options(), exit_code,
+                    [now](const Cache& cache, const CacheCommand& o) -> Result<> {
+                      list(cache, o.output, now);
+                      return {};
+                    })
+      ->footer("Exit codes: 0 done, also when there is nothing; 1 misuse.");
+
+  auto export_options = options();
+  CLI::App* to = add_cache_command(
+      group, "export", "Put all that holds in the cache into one file", export_options, exit_code,
+      [now](const Cache& cache, const CacheCommand& o) { return export_to(cache, o.file, o.output, now); });
+  to->add_option("--out", export_options->file, "Where the bundle goes")->required()->option_text("FILE");
+  to->footer(
+      "Each line after the first is one entry: `tail -n +2 bundle | jq 'select(.fmspc == "
+      "\"00606a000000\").collateral'`\n"
+      "gives what `enclayer verify --collateral` reads.\n"
+      "Exit codes: 0 done; 1 misuse; 3 nothing is there, or the file cannot be written.\n"
+      "Example: enclayer collateral export --out bundle");
+
+  auto import_options = options();
+  CLI::App* from = add_cache_command(
+      group, "import", "Take entries from an exported file into the cache", import_options, exit_code,
+      [now](const Cache& cache, const CacheCommand& o) { return import_from(cache, o.file, o.output, now); });
+  from->add_option("FILE", import_options->file, "What `enclayer collateral export` made")->required();
+  from->footer(
+      "A newer entry that is there stays. What is imported is not trusted more than what is fetched: `enclayer verify` "
+      "judges.\n"
+      "Exit codes: 0 done; 1 misuse; 2 the file is damaged or no bundle, nothing was imported; 3 it cannot be read.\n"
+      "Example: enclayer collateral import bundle");
+}
+
+}  // namespace enclayer::apps
