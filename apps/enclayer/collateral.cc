@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
-#include "base/printable.h"
 #include "base/version.h"
 #include "cli_support.h"
 #include "collateral/cache.h"
@@ -60,9 +59,6 @@ CLI::Validator checked_by(const char* name) {
 void print(const ordered_json& json) {
   std::printf("%s\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
 }
-
-// URLs come out of files that others wrote.
-std::string shown(const std::string& url) { return base::printable(url, 2048); }
 
 ordered_json describe(const Entry& entry, Time now) {
   const collateral::Contents& contents = entry.contents;
@@ -208,7 +204,7 @@ void list(const Cache& cache, const std::string& output, Time now) {
                 base::to_hex(entry.contents.platform.fmspc).c_str(),
                 std::string(to_string(entry.contents.platform.ca)).c_str(),
                 std::string(to_string(age_of(entry, now))).c_str(), format_time(entry.contents.validity.until).c_str(),
-                entry.contents.first_to_expire.c_str(), entry.contents.evaluation_number, shown(entry.url).c_str());
+                entry.contents.first_to_expire.c_str(), entry.contents.evaluation_number, entry.url.c_str());
   }
 }
 
@@ -252,7 +248,7 @@ Result<> import_from(const Cache& cache, const std::string& file, const std::str
     one["kept"] = kept;
     json["entries"].push_back(std::move(one));
     if (output == "text")
-      std::printf("%s, %s: %s, expires %s\n", to_string(entry.contents.platform).c_str(), shown(entry.url).c_str(),
+      std::printf("%s, %s: %s, expires %s\n", to_string(entry.contents.platform).c_str(), entry.url.c_str(),
                   kept ? "imported" : "a newer one is there and stays",
                   format_time(entry.contents.validity.until).c_str());
   }

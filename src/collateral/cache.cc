@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/printable.h"
 
 namespace enclayer::collateral {
 namespace {
@@ -58,13 +59,16 @@ Result<Entry> entry_from_line(std::string_view line) {
   if (json.is_discarded()) return malformed("not JSON");
   json.erase("sha256");
   if (sha256_hex(dump(json)) != sum) return malformed("damaged: its checksum is not that of its content");
-  if (url.empty() || url.size() > kMaxUrl) return malformed("its \"url\" has " + std::to_string(url.size()) + " bytes");
+  // It will be shown to people.
+  bool plain = std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c <= '~'; });
+  if (url.empty() || url.size() > kMaxUrl || !plain)
+    return malformed("its \"url\" is none: \"" + base::printable(url, 64) + "\"");
   ENCLAYER_TRY(Time fetched, parse_time(fetched_text));
   ENCLAYER_TRY(Collateral collateral, parse_collateral_json(dump(json["collateral"])));
   ENCLAYER_TRY(Entry entry, make_entry(std::move(url), fetched, std::move(collateral)));
   const PlatformKind& platform = entry.contents.platform;
   if (fmspc != base::to_hex(platform.fmspc) || ca != to_string(platform.ca))
-    return malformed("it says to be of FMSPC " + fmspc.substr(0, 64) + ", " + ca.substr(0, 64) +
+    return malformed("it says to be of FMSPC " + base::printable(fmspc, 64) + ", " + base::printable(ca, 64) +
                      " CA; its collateral is of " + to_string(platform));
   return entry;
 }

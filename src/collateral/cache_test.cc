@@ -80,6 +80,16 @@ TEST(CacheEntry, that_says_to_be_of_another_platform_is_refused_though_its_check
   EXPECT_THAT(read.error().message(), HasSubstr("its collateral is of FMSPC 00606a000000, platform CA"));
 }
 
+TEST(CacheEntry, with_a_url_that_a_terminal_would_obey_is_refused) {
+  for (const char* url : {"", "https://pccs.example/\x1b[2J", "https://pccs.example/ x", "https://pccs.\xc3\xa4"}) {
+    Entry entry = platform_entry();
+    entry.url = url;
+    auto read = entry_from_line(to_line(entry));
+    ASSERT_FALSE(read) << url;
+    EXPECT_THAT(read.error().message(), testing::Not(HasSubstr("\x1b")));
+  }
+}
+
 TEST(Age, is_fresh_for_a_day_then_due_and_expired_after_its_last_second) {
   Entry entry = platform_entry();
   Time until = entry.contents.validity.until;

@@ -159,6 +159,10 @@ Result<Contents> contents_of(const Collateral& c) {
                  "QE Identity is of " + base::printable(qe_identity->id, 32) + ", not of the SGX QE");
   ENCLAYER_CHECK(check_signature_size("QE Identity", c.qe_identity_signature));
 
+  if (std::size_t size = to_json(c).size(); size > Collateral::kMaxJsonSize)
+    return malformed("as a file it has " + std::to_string(size) + " bytes, at most " +
+                     std::to_string(Collateral::kMaxJsonSize) + " are read");
+
   together.add("the issuer chain of the PCK CRL", crl_chain);
   together.add("the PCK CRL", pck_crl->validity);
   together.add("the root CA's CRL", root_crl->validity);

@@ -49,7 +49,8 @@ struct Contents {
 };
 
 // Reads every part: CRLs, issuer chains (at least one certificate, leaf first), TCB Info of SGX, identity of the SGX
-// QE, signatures of 64 bytes. kMalformed or kUnsupported name the part that is wrong.
+// QE, signatures of 64 bytes; all of it together fits into a file that parse_collateral_json() reads. kMalformed or
+// kUnsupported name the part that is wrong.
 Result<Contents> contents_of(const Collateral& collateral);
 
 // Where the root's certificate, the last of a chain in PEM, says that its CRL is. Only a certificate that the trusted

@@ -49,6 +49,15 @@ TEST(Contents, each_damaged_part_is_named) {
   EXPECT_THAT(message([](Collateral& c) { c.qe_identity_signature.clear(); }), HasSubstr("0 bytes, not 64"));
 }
 
+TEST(Contents, that_no_file_could_hold_are_refused) {
+  Collateral c = good();
+  c.tcb_info.insert(1, Collateral::kMaxJsonSize - c.tcb_info.size() - 100, ' ');
+  auto contents = contents_of(c);
+  ASSERT_FALSE(contents);
+  EXPECT_EQ(contents.error().kind(), ErrorKind::kMalformed);
+  EXPECT_THAT(contents.error().message(), HasSubstr("at most 1048576 are read"));
+}
+
 TEST(Contents, of_tdx_are_unsupported) {
   auto contents = contents_of(fake::quote_case("T4_phala_tdx_v4").collateral);
   ASSERT_FALSE(contents);
