@@ -1,78 +1,175 @@
 #include "attestation/json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
 
 namespace enclayer::attestation {
+
+struct JsonNode {
+  enum class Type { kNull, kBoolean, kNumber, kWholeNumber, kString, kArray, kObject };
+
+  Type type = Type::kNull;
+  std::string key;                  // within an object
+  std::uint64_t whole_number = 0;   // 0 and above
+  std::string text;                 // of a string
+  std::vector<JsonNode> members{};  // of an array or an object, in the order of the text
+};
+
 namespace {
 
-using nlohmann::json;
-
-const json& as_json(const void* value) { return *static_cast<const json*>(value); }
+using Type = JsonNode::Type;
 
 Error malformed(std::string message) { return {ErrorKind::kMalformed, std::move(message)}; }
 
-// Leaves the parser from within its callback, before more is read.
-struct Refused {
-  std::string why;
-};
-
-Result<const json*> member(const void* object, std::string_view key) {
-  const json& j = as_json(object);
-  auto found = j.find(key);
-  if (found == j.end()) return malformed("\"" + std::string(key) + "\" is missing");
-  return &*found;
+const char* name_of(Type type) {
+  switch (type) {
+    case Type::kNull: return "null";
+    case Type::kBoolean: return "boolean";
+    case Type::kNumber:
+    case Type::kWholeNumber: return "number";
+    case Type::kString: return "string";
+    case Type::kArray: return "array";
+    case Type::kObject: break;
+  }
+  return "object";
 }
 
-Error wrong_type(std::string_view key, std::string_view wanted, const json& found) {
-  return malformed("\"" + std::string(key) + "\" is of type " + found.type_name() + ", not " + std::string(wanted));
+// Builds the tree from what nlohmann's reader finds, and stops it at the first thing that is too much. Its own trees
+// are not used: with a callback that could stop it early, its time for one array grows with the square of the elements.
+class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  bool null() override { return leaf(Type::kNull); }
+  bool boolean(bool) override { return leaf(Type::kBoolean); }
+  bool number_integer(number_integer_t) override { return leaf(Type::kNumber); }
+  bool number_unsigned(number_unsigned_t value) override {
+    JsonNode* node = add(Type::kWholeNumber);
+    if (node != nullptr) node->whole_number = value;
+    return node != nullptr;
+  }
+  bool number_float(number_float_t, const string_t&) override { return leaf(Type::kNumber); }
+  bool string(string_t& value) override {
+    JsonNode* node = add(Type::kString);
+    if (node != nullptr) node->text = std::move(value);
+    return node != nullptr;
+  }
+  bool binary(binary_t&) override { return refuse("there is binary data in it"); }  // never in JSON
+
+  bool start_object(std::size_t) override { return open(Type::kObject); }
+  bool key(string_t& value) override {
+    key_ = std::move(value);
+    return true;
+  }
+  bool end_object() override {
+    std::vector<const std::string*> keys;
+    for (const JsonNode& member : open_.back()->members) keys.push_back(&member.key);
+    std::sort(keys.begin(), keys.end(), [](auto* a, auto* b) { return *a < *b; });
+    auto twin = std::adjacent_find(keys.begin(), keys.end(), [](auto* a, auto* b) { return *a == *b; });
+    if (twin != keys.end())
+      return refuse("JSON text has a key twice in one object: \"" + (*twin)->substr(0, 64) + "\"");
+    open_.pop_back();
+    return true;
+  }
+  bool start_array(std::size_t) override { return open(Type::kArray); }
+  bool end_array() override {
+    open_.pop_back();
+    return true;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
+    return refuse(std::string("not JSON: ") + std::string(error.what()).substr(0, 200));
+  }
+
+  JsonNode root;
+  std::string refusal;  // "" while there is none
+
+ private:
+  bool refuse(std::string why) {
+    refusal = std::move(why);
+    return false;
+  }
+
+  JsonNode* add(Type type) {
+    if (++values_ > JsonDocument::kMaxValues) {
+      refuse("JSON text has more than " + std::to_string(JsonDocument::kMaxValues) + " values");
+      return nullptr;
+    }
+    // Only the innermost open node grows, so that the pointers to the open ones stay good.
+    JsonNode* node = open_.empty() ? &root : &open_.back()->members.emplace_back();
+    node->type = type;
+    node->key = std::exchange(key_, {});
+    return node;
+  }
+  bool leaf(Type type) { return add(type) != nullptr; }
+  bool open(Type type) {
+    if (open_.size() >= std::size_t{JsonDocument::kMaxDepth})
+      return refuse("JSON text nests deeper than " + std::to_string(JsonDocument::kMaxDepth) + " levels");
+    JsonNode* node = add(type);
+    if (node != nullptr) open_.push_back(node);
+    return node != nullptr;
+  }
+
+  std::vector<JsonNode*> open_;  // from the root to the innermost
+  std::string key_;              // of the next value
+  std::size_t values_ = 0;
+};
+
+const JsonNode* find(const JsonNode& object, std::string_view key) {
+  auto found = std::find_if(object.members.begin(), object.members.end(),
+                            [&](const JsonNode& member) { return member.key == key; });
+  return found == object.members.end() ? nullptr : &*found;
+}
+
+Error wrong_type(std::string_view key, std::string_view wanted, const JsonNode& found) {
+  return malformed("\"" + std::string(key) + "\" is of type " + name_of(found.type) + ", not " + std::string(wanted));
+}
+
+Result<const JsonNode*> member(const JsonNode& object, std::string_view key, Type type) {
+  const JsonNode* found = find(object, key);
+  if (found == nullptr) return malformed("\"" + std::string(key) + "\" is missing");
+  if (found->type != type)
+    return wrong_type(key, type == Type::kWholeNumber ? "a whole number" : name_of(type), *found);
+  return found;
 }
 
 }  // namespace
 
-bool JsonValue::has(std::string_view key) const { return as_json(value_).contains(key); }
+bool JsonValue::has(std::string_view key) const { return find(*value_, key) != nullptr; }
 
 Result<std::string> JsonValue::text(std::string_view key) const {
-  ENCLAYER_TRY(const json* found, member(value_, key));
-  if (!found->is_string()) return wrong_type(key, "string", *found);
-  return found->get<std::string>();
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kString));
+  return found->text;
 }
 
 Result<std::uint64_t> JsonValue::number(std::string_view key, std::uint64_t max) const {
-  ENCLAYER_TRY(const json* found, member(value_, key));
-  if (!found->is_number_unsigned()) return wrong_type(key, "a whole number", *found);
-  auto value = found->get<std::uint64_t>();
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kWholeNumber));
+  std::uint64_t value = found->whole_number;
   if (value > max)
     return malformed("\"" + std::string(key) + "\" is " + std::to_string(value) + ", more than " + std::to_string(max));
   return value;
 }
 
 Result<JsonValue> JsonValue::object(std::string_view key) const {
-  ENCLAYER_TRY(const json* found, member(value_, key));
-  if (!found->is_object()) return wrong_type(key, "object", *found);
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kObject));
   return JsonValue(found);
 }
 
 Result<std::vector<JsonValue>> JsonValue::objects(std::string_view key) const {
-  ENCLAYER_TRY(const json* found, member(value_, key));
-  if (!found->is_array()) return wrong_type(key, "array", *found);
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kArray));
   std::vector<JsonValue> out;
-  out.reserve(found->size());
-  for (const json& element : *found) {
-    if (!element.is_object()) return wrong_type(std::string(key) + "[]", "object", element);
+  out.reserve(found->members.size());
+  for (const JsonNode& element : found->members) {
+    if (element.type != Type::kObject) return wrong_type(std::string(key) + "[]", "object", element);
     out.emplace_back(&element);
   }
   return out;
 }
 
 Result<std::vector<std::string>> JsonValue::texts(std::string_view key) const {
-  ENCLAYER_TRY(const json* found, member(value_, key));
-  if (!found->is_array()) return wrong_type(key, "array", *found);
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kArray));
   std::vector<std::string> out;
-  out.reserve(found->size());
-  for (const json& element : *found) {
-    if (!element.is_string()) return wrong_type(std::string(key) + "[]", "string", element);
-    out.push_back(element.get<std::string>());
+  out.reserve(found->members.size());
+  for (const JsonNode& element : found->members) {
+    if (element.type != Type::kString) return wrong_type(std::string(key) + "[]", "string", element);
+    out.push_back(element.text);
   }
   return out;
 }
@@ -81,32 +178,11 @@ Result<JsonDocument> JsonDocument::parse(std::string_view text) {
   if (text.size() > kMaxSize)
     return malformed("JSON text has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kMaxSize) +
                      " are read");
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  auto guard = [&](int depth, json::parse_event_t event, json& parsed) {
-    switch (event) {
-      case json::parse_event_t::object_start:
-      case json::parse_event_t::array_start:
-        if (depth >= kMaxDepth) throw Refused{"JSON text nests deeper than " + std::to_string(kMaxDepth) + " levels"};
-        if (event == json::parse_event_t::object_start) keys.emplace_back();
-        break;
-      case json::parse_event_t::object_end: keys.pop_back(); break;
-      case json::parse_event_t::key:
-        if (!keys.back().insert(parsed.get<std::string>()).second)
-          throw Refused{"JSON text has a key twice in one object: \"" + parsed.get<std::string>().substr(0, 64) + "\""};
-        break;
-      default: break;
-    }
-    return true;
-  };
-  try {
-    auto root = std::make_shared<const json>(json::parse(text, guard));
-    if (!root->is_object()) return malformed(std::string("JSON text is of type ") + root->type_name() + ", not object");
-    return JsonDocument(std::move(root));
-  } catch (const Refused& refused) {
-    return malformed(refused.why);
-  } catch (const json::exception& error) {
-    return malformed(std::string("not JSON: ") + std::string(error.what()).substr(0, 200));
-  }
+  TreeBuilder builder;
+  if (!nlohmann::json::sax_parse(text, &builder)) return malformed(builder.refusal);
+  if (builder.root.type != Type::kObject)
+    return malformed(std::string("JSON text is of type ") + name_of(builder.root.type) + ", not object");
+  return JsonDocument(std::make_shared<const JsonNode>(std::move(builder.root)));
 }
 
 std::string without_whitespace(std::string_view text) {

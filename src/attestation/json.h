@@ -1,5 +1,6 @@
-// JSON from outside, read within bounds: size, depth, no key twice in one object (a key that two readers resolve
-// differently is a way to be told two stories by one signature).
+// JSON from outside, read within bounds: size, depth, number of values, no key twice in one object (a key that two
+// readers resolve differently is a way to be told two stories by one signature). Reading takes time in proportion to
+// the text, whatever is in it.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +14,12 @@
 
 namespace enclayer::attestation {
 
+struct JsonNode;
+
 // A look at one value; valid as long as its document. The readers name the key when it is missing or of another type.
 class JsonValue {
  public:
-  explicit JsonValue(const void* value) : value_(value) {}
+  explicit JsonValue(const JsonNode* value) : value_(value) {}
 
   bool has(std::string_view key) const;
   Result<std::string> text(std::string_view key) const;
@@ -26,13 +29,14 @@ class JsonValue {
   Result<std::vector<std::string>> texts(std::string_view key) const;  // an array with strings only
 
  private:
-  const void* value_;  // nlohmann::json, which stays in the .cc
+  const JsonNode* value_;
 };
 
 class JsonDocument {
  public:
   static constexpr std::size_t kMaxSize = 1 << 20;  // bytes; real collateral has 14 to 23 KB
   static constexpr int kMaxDepth = 12;              // TCB Info nests 5 deep
+  static constexpr std::size_t kMaxValues = 4096;   // real TCB Info has 500 to 1,100
 
   // An object, and nothing after it; else kMalformed.
   static Result<JsonDocument> parse(std::string_view text);
@@ -40,8 +44,8 @@ class JsonDocument {
   JsonValue root() const { return JsonValue(root_.get()); }
 
  private:
-  explicit JsonDocument(std::shared_ptr<const void> root) : root_(std::move(root)) {}
-  std::shared_ptr<const void> root_;
+  explicit JsonDocument(std::shared_ptr<const JsonNode> root) : root_(std::move(root)) {}
+  std::shared_ptr<const JsonNode> root_;
 };
 
 // The text without the whitespace that JSON allows between its tokens; nothing else changes.
