@@ -18,8 +18,10 @@ namespace enclayer::attestation {
 
 class Certificate {
  public:
-  // X.509 version 3, a P-256 key by its named curve, ecdsa-with-SHA256, nothing after it; else kMalformed or
-  // kUnsupported.
+  static constexpr std::size_t kMaxSize = 4 << 10;  // bytes; real ones have 660 to 1,270
+
+  // At most kMaxSize bytes of DER: X.509 version 3, a P-256 key by its named curve, ecdsa-with-SHA256, nothing after
+  // it; else kMalformed or kUnsupported.
   static Result<Certificate> from_der(ByteView der);
 
   // Control characters and bytes beyond ASCII are escaped: fit for a terminal.
@@ -28,6 +30,7 @@ class Certificate {
   Bytes serial;                 // big endian, without leading zeros
   Window validity;
   P256Key key;
+  ByteArray<32> digest{};  // SHA-256 of the DER, signature included: names this certificate and no other
 
   bool is_ca = false;
   std::optional<long> path_length;    // how many CAs may follow; none: any number
@@ -45,9 +48,16 @@ class Certificate {
   x509_st* x509() const { return x509_.get(); }
 
  private:
-  Certificate(std::shared_ptr<x509_st> x509, P256Key public_key) : key(std::move(public_key)), x509_(std::move(x509)) {}
+  Certificate(std::shared_ptr<x509_st> x509, P256Key public_key, ByteView signed_bytes, Bytes signature)
+      : key(std::move(public_key)),
+        x509_(std::move(x509)),
+        signed_bytes_(signed_bytes.begin(), signed_bytes.end()),
+        signature_(std::move(signature)) {}
   std::shared_ptr<x509_st> x509_;
+  Bytes signed_bytes_, signature_;  // TBSCertificate; ECDSA-Sig-Value
 };
+
+using CertificatePtr = std::shared_ptr<const Certificate>;
 
 // Its subject's or issuer's name says SIMULATED. A name alone proves nothing, but it is never said by accident.
 bool says_simulated(const Certificate& certificate);

@@ -41,6 +41,7 @@ Result<Crl> read(ByteView der, auto&& make) {
   if (!from || !until) return malformed("it lacks thisUpdate or nextUpdate");
 
   Crl out = make(crl);
+  out.digest = sha256(der);
   out.validity = {*from, *until};
   out.issuer = printable(X509_CRL_get_issuer(crl.get()));
   ENCLAYER_CHECK(read_extensions(crl.get(), out));

@@ -25,6 +25,7 @@ class Crl {
   bool extensions_understood = true;  // no critical extension: those would change whom the list speaks about
   std::optional<Bytes> authority_key_id;
   std::vector<Bytes> revoked;  // serial numbers, sorted
+  ByteArray<32> digest{};      // SHA-256 of the DER, signature included
 
   bool names_as_issuer(const Certificate& ca) const;
   bool signed_by(const P256Key& key) const;

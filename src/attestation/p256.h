@@ -17,6 +17,8 @@ class P256Key {
 
   // Whether r || s (64 bytes, big endian) is this key's signature of SHA-256(message). False for any other length.
   bool signed_this(ByteView message, ByteView r_s) const;
+  // The same of a signature in the form of certificates, an ECDSA-Sig-Value in DER.
+  bool signed_this_der(ByteView message, ByteView signature) const;
 
   const ByteArray<64>& point() const { return point_; }
   evp_pkey_st* evp() const { return key_.get(); }  // for OpenSSL's own functions, which do not take const

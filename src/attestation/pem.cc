@@ -1,5 +1,6 @@
 #include "attestation/pem.h"
 
+#include <array>
 #include <string>
 
 namespace enclayer::attestation {
@@ -10,16 +11,19 @@ constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
 
 Error malformed(std::string message) { return {ErrorKind::kMalformed, "PEM: " + std::move(message)}; }
 
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+// What a character is worth as a digit; kNoDigit for the others, kSpace for whitespace.
+constexpr std::uint8_t kNoDigit = 0xff, kSpace = 0xfe;
+constexpr std::array<std::uint8_t, 256> kDigits = [] {
+  std::array<std::uint8_t, 256> digits{};
+  digits.fill(kNoDigit);
+  std::uint8_t value = 0;
+  for (char c : std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+    digits[static_cast<std::uint8_t>(c)] = value++;
+  for (char c : std::string_view(" \t\r\n")) digits[static_cast<std::uint8_t>(c)] = kSpace;
+  return digits;
+}();
 
-int digit(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  if (c == '+') return 62;
-  if (c == '/') return 63;
-  return -1;
-}
+bool is_space(char c) { return kDigits[static_cast<std::uint8_t>(c)] == kSpace; }
 
 // RFC 4648 with whitespace between the digits. Bits that are left over have to be zero: one certificate, one text.
 Result<Bytes> from_base64(std::string_view text) {
@@ -28,15 +32,15 @@ Result<Bytes> from_base64(std::string_view text) {
   std::uint32_t bits = 0;
   int count = 0, digits = 0, padding = 0;
   for (char c : text) {
-    if (is_space(c)) continue;
+    std::uint8_t value = kDigits[static_cast<std::uint8_t>(c)];
+    if (value == kSpace) continue;
     ++digits;
     if (c == '=') {
       ++padding;
       continue;
     }
-    int value = digit(c);
-    if (value < 0 || padding > 0) return malformed("a certificate is not base64");
-    bits = (bits << 6 | static_cast<std::uint32_t>(value)) & 0xffffff;
+    if (value == kNoDigit || padding > 0) return malformed("a certificate is not base64");
+    bits = (bits << 6 | value) & 0xffffff;
     count += 6;
     if (count >= 8) {
       count -= 8;
