@@ -136,6 +136,10 @@ Json certification_json(const CertificationData& c, bool& simulated) {
     out.update(ppid_json(c.data));
     return out;
   }
+  if (c.type == CertificationData::kPlatformManifest) {
+    out["platform_manifest"] = to_hex(c.data);
+    return out;
+  }
   auto certificates = attestation::certificates_from_pem(base::as_text(c.data));
   if (!certificates) {
     out["certificates"] = "cannot be parsed: " + certificates.error().message();

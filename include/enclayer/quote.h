@@ -67,8 +67,10 @@ struct CertificationData {
     kPpidRsa3072 = 3,            // encrypted PPID 384 | the same 20 bytes; what a QE gives without a provider library
     kPckLeaf = 4,                // the PCK certificate alone
     kPckChain = 5,               // PEM: PCK certificate, its CA, root; often with a NUL counted in
-    kQeReportCertification = 6,  // versions 4 and 5: wraps the QE report and one of the types above
+    kQeReportCertification = 6,  // versions 4 and 5: wraps the QE report and one of the others
+    kPlatformManifest = 7,  // versions 4 and 5: what a multi-package server registers itself with; not read further
   };
+  static constexpr std::size_t kMaxSize = 64 << 10;  // bytes; real chains have 3.5 to 3.7 KB
 
   std::uint16_t type = 0;
   Bytes data;
@@ -88,7 +90,7 @@ struct Quote {
   ByteArray<ReportBody::kSize> qe_report_bytes{};  // as they were signed, reserved ones too
   ByteArray<64> qe_report_signature{};             // r || s by the PCK
   Bytes qe_auth_data;                              // Intel's QE: the 32 bytes 00 01 .. 1f
-  CertificationData certification;                 // types 1 to 5: of versions 4 and 5 the inner one
+  CertificationData certification;                 // any type but 6: of versions 4 and 5 the inner one
 
   bool open_enclave_header = false;  // Open Enclave's 16 bytes (version 1, type 2, size) stood before the quote
   std::size_t size = 0;              // bytes of the quote itself; a buffer may go on after it

@@ -109,12 +109,18 @@ Result<std::size_t> body_size(const QuoteHeader& header, Fields& fields) {
   return wanted;
 }
 
-Result<CertificationData> parse_certification(Fields& fields) {
+Result<CertificationData> parse_certification(std::uint16_t version, Fields& fields) {
   CertificationData out;
   ENCLAYER_TRY(out.type, fields.u16("certification data type"));
-  if (out.type < CertificationData::kPpidClear || out.type > CertificationData::kPckChain)
-    return unsupported("certification data type " + std::to_string(out.type) + " is not known here; 1 to 5 are");
+  bool known = (out.type >= CertificationData::kPpidClear && out.type <= CertificationData::kPckChain) ||
+               (out.type == CertificationData::kPlatformManifest && version >= 4);
+  if (!known)
+    return unsupported("certification data type " + std::to_string(out.type) + " is not known in version " +
+                       std::to_string(version) + "; 1 to 5 are" + (version >= 4 ? ", and 7" : ""));
   ENCLAYER_TRY(std::uint32_t size, fields.u32("certification data size"));
+  if (size > CertificationData::kMaxSize)
+    return malformed("its certification data has " + std::to_string(size) + " bytes, at most " +
+                     std::to_string(CertificationData::kMaxSize) + " are read");
   bool fits = true;  // does the content look like the type that it is labelled with?
   if (out.type == CertificationData::kPpidClear) fits = size == 36 || size == 34;
   if (out.type == CertificationData::kPpidRsa2048) fits = size == 276;
@@ -146,7 +152,7 @@ Result<> parse_signature_data(ByteView bytes, Quote& quote) {
   ENCLAYER_TRY(std::uint16_t auth_size, fields.u16("QE authentication data size"));
   ENCLAYER_TRY(ByteView auth, fields.take(auth_size, "QE authentication data"));
   quote.qe_auth_data.assign(auth.begin(), auth.end());
-  ENCLAYER_TRY(quote.certification, parse_certification(fields));
+  ENCLAYER_TRY(quote.certification, parse_certification(quote.header.version, fields));
   if (fields.left() != 0)
     return malformed("its signature data goes on for " + std::to_string(fields.left()) +
                      " bytes after the certification data");
@@ -163,6 +169,7 @@ std::string_view certification_type_name(std::uint16_t type) {
     case CertificationData::kPckLeaf: return "PCK certificate";
     case CertificationData::kPckChain: return "PCK certificate chain (PEM)";
     case CertificationData::kQeReportCertification: return "QE report certification";
+    case CertificationData::kPlatformManifest: return "platform manifest";
     default: return "unknown";
   }
 }

@@ -178,7 +178,60 @@ TEST(Quote, ppid_of_each_kind_is_certification_data) {
     EXPECT_EQ(parsed->size, quote.size());
     EXPECT_NE(certification_type_name(parsed->certification.type), "unknown");
   }
-  EXPECT_EQ(certification_type_name(7), "unknown");
+  EXPECT_EQ(certification_type_name(8), "unknown");
+}
+
+TEST(Quote, platform_manifest_is_read_where_it_may_stand) {
+  Bytes a = real("A_phala_sgx_processor");
+  std::size_t inner = a.size() - 564;  // in version 4 after 564 bytes and the 6 of type 6
+  Bytes v4 = made(4, QuoteHeader::kSgx, {}, ByteView(a).subspan(48, 384));
+  put(v4, 564 + 6 + (1046 - 564), CertificationData::kPlatformManifest, 2);
+  auto parsed = parse_quote(v4);
+  ASSERT_TRUE(parsed) << parsed.error().message();
+  EXPECT_EQ(parsed->certification.type, CertificationData::kPlatformManifest);
+  EXPECT_EQ(parsed->certification.data.size(), inner - (1052 - 564));
+  EXPECT_EQ(certification_type_name(7), "platform manifest");
+  put(a, 1046, CertificationData::kPlatformManifest, 2);
+  EXPECT_EQ(parse_quote(a).error().kind(), ErrorKind::kUnsupported) << "not in version 3";
+}
+
+TEST(Quote, certification_data_is_bounded) {
+  auto sized = [](std::size_t size) {
+    Bytes quote = real("A_phala_sgx_processor");
+    quote.resize(1052 + size, 'x');
+    put(quote, 432, static_cast<std::uint32_t>(1052 - 436 + size), 4);
+    put(quote, 1048, static_cast<std::uint32_t>(size), 4);
+    return parse_quote(quote);
+  };
+  EXPECT_TRUE(sized(CertificationData::kMaxSize));
+  auto too_long = sized(CertificationData::kMaxSize + 1);
+  ASSERT_FALSE(too_long);
+  EXPECT_THAT(too_long.error().message(), HasSubstr("at most 65536"));
+}
+
+TEST(Quote, every_value_of_each_length_field_is_refused_or_fits) {
+  Bytes a = real("A_phala_sgx_processor");
+  auto refused_unless = [&](const Bytes& quote, std::size_t at, int bytes, std::uint32_t good) {
+    std::vector<std::uint32_t> values;
+    for (std::uint32_t v = 0; v < (bytes == 2 ? 0x10000U : 0x1800U); ++v) values.push_back(v);
+    for (int bit = 16; bit < 32 && bytes == 4; ++bit)
+      for (std::uint32_t near : {0U, 1U, 0xffffffffU, good}) values.push_back((1U << bit) + near);
+    for (std::uint32_t near = 0; near < 2000 && bytes == 4; ++near) values.push_back(0xffffffffU - near);
+    for (std::uint32_t value : values) {
+      Bytes changed = quote;
+      put(changed, at, value, bytes);
+      bool parsed = parse_quote(changed).has_value();
+      ASSERT_EQ(parsed, value == good) << "offset " << at << ", value " << value;
+    }
+  };
+  refused_unless(a, 432, 4, 4600 - 436);
+  refused_unless(a, 1012, 2, 32);
+  refused_unless(a, 1048, 4, 4600 - 1052);
+  Bytes v5 = made(5, QuoteHeader::kSgx, descriptor(1, 384), ByteView(a).subspan(48, 384));
+  ASSERT_TRUE(parse_quote(v5));
+  refused_unless(v5, 50, 4, 384);
+  refused_unless(v5, 438, 4, static_cast<std::uint32_t>(v5.size() - 442));
+  refused_unless(v5, 442 + 128 + 2, 4, static_cast<std::uint32_t>(v5.size() - 442 - 134));
 }
 
 TEST(Quote, open_enclave_header_is_recognised_and_its_size_is_a_limit) {
