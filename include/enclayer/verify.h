@@ -5,7 +5,8 @@
 //   Verification v = verify(quote_bytes, *collateral, TrustedRoot::intel(), now);
 //   Verdict verdict = judge(v, Policy{});
 //
-// A pure function: the same quote, collateral, root and time give the same answer, on any machine.
+// A pure function: the same quote, collateral, root and time give the same answer, on any machine. Who verifies many
+// quotes takes a Verifier (verifier.h), which gives the same answers sooner.
 #pragma once
 
 #include <optional>
@@ -128,11 +129,20 @@ class TrustedRoot {
   bool simulated() const { return simulated_; }
   const ByteArray<64>& public_key() const { return public_key_; }  // x || y
 
+  // SHA-256 sums of certificates of this key that are known to have signed themselves: Intel's two, or the one that was
+  // read. Any other certificate of the key is as good, it only takes one more signature to check.
+  const std::vector<ByteArray<32>>& known_certificates() const { return known_certificates_; }
+
  private:
-  TrustedRoot(const ByteArray<64>& public_key, bool custom, bool simulated)
-      : public_key_(public_key), custom_(custom), simulated_(simulated) {}
+  TrustedRoot(const ByteArray<64>& public_key, std::vector<ByteArray<32>> known_certificates, bool custom,
+              bool simulated)
+      : public_key_(public_key),
+        known_certificates_(std::move(known_certificates)),
+        custom_(custom),
+        simulated_(simulated) {}
 
   ByteArray<64> public_key_;
+  std::vector<ByteArray<32>> known_certificates_;
   bool custom_;
   bool simulated_;
 };
@@ -159,7 +169,7 @@ struct Verification {
   bool verified() const { return tcb_status.has_value(); }
 };
 
-// Checks in the order of docs/verify.md and stops at the first failure.
+// Checks in the order of docs/verification.md and stops at the first failure.
 Verification verify(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at);
 
 }  // namespace enclayer

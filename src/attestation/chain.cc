@@ -20,9 +20,9 @@ bool is_pck(const Certificate& c) { return named(c, kPckName); }
 bool is_intermediate(const Certificate& c) { return named(c, kCaName) && !is_root(c) && !is_pck(c); }
 bool is_tcb_signing(const Certificate& c) { return named(c, kTcbSigningName); }
 
-const Certificate* find(const std::vector<Certificate>& certificates, bool (*kind)(const Certificate&)) {
-  auto found = std::find_if(certificates.begin(), certificates.end(), kind);
-  return found == certificates.end() ? nullptr : &*found;
+CertificatePtr find(const Certificates& certificates, bool (*kind)(const Certificate&)) {
+  auto found = std::find_if(certificates.begin(), certificates.end(), [&](const auto& c) { return kind(*c); });
+  return found == certificates.end() ? nullptr : *found;
 }
 
 bool right_for_ca(const Certificate& c) {
@@ -39,8 +39,11 @@ std::string extensions_refusal(const Certificate& c, const char* wanted) {
          " (basic constraints, key usage, no unknown critical one)";
 }
 
-Checked<> check_root(const Certificate& root) {
-  if (!root.names_as_issuer(root) || !root.signed_by(root.key))
+Checked<> check_root(const Certificate& root, const TrustedRoot& trusted, Facts& facts) {
+  const auto& known = trusted.known_certificates();
+  bool signed_itself =
+      std::find(known.begin(), known.end(), root.digest) != known.end() || facts.signed_by(root.key, root);
+  if (!root.names_as_issuer(root) || !signed_itself)
     return Refusal{Reason::kSgxRootCaInvalidIssuer, "root certificate " + quoted(root) + " did not sign itself"};
   if (!right_for_ca(root) || root.path_length.value_or(1) < 1)
     return Refusal{Reason::kSgxRootCaInvalidExtensions, extensions_refusal(root, "a root CA")};
@@ -48,11 +51,11 @@ Checked<> check_root(const Certificate& root) {
 }
 
 // `issued` is signed by `issuer`, which it names.
-Checked<> check_issued(const Certificate& issued, const Certificate& issuer, Reason otherwise) {
+Checked<> check_issued(const Certificate& issued, const Certificate& issuer, Reason otherwise, Facts& facts) {
   if (!issued.names_as_issuer(issuer))
     return Refusal{otherwise, "certificate " + quoted(issued) + " names \"" + issued.issuer +
                                   "\" as its issuer, the one in the chain is \"" + issuer.subject + "\""};
-  if (!issued.signed_by(issuer.key))
+  if (!facts.signed_by(issuer.key, issued))
     return Refusal{otherwise, "the signature of certificate " + quoted(issued) + " is not by " + quoted(issuer)};
   return {};
 }
@@ -65,23 +68,20 @@ Checked<> check_trusted(const Certificate& root, const TrustedRoot& trusted, Rea
 
 }  // namespace
 
-Checked<PckChain> check_pck_chain(const std::vector<Certificate>& certificates, const TrustedRoot& trusted) {
-  if (certificates.size() != 3)
-    return Refusal{Reason::kUnsupportedCertFormat,
-                   "the PCK chain has " + std::to_string(certificates.size()) + " certificates, not 3"};
-  const Certificate* root = find(certificates, is_root);
+Checked<PckChain> check_pck_chain(const Certificates& certificates, const TrustedRoot& trusted, Facts& facts) {
+  CertificatePtr root = find(certificates, is_root);
   if (root == nullptr) return Refusal{Reason::kSgxRootCaMissing, "no certificate of the PCK chain is an SGX Root CA"};
-  ENCLAYER_CHECK(check_root(*root));
-  const Certificate* ca = find(certificates, is_intermediate);
+  ENCLAYER_CHECK(check_root(*root, trusted, facts));
+  CertificatePtr ca = find(certificates, is_intermediate);
   if (ca == nullptr)
     return Refusal{Reason::kSgxIntermediateCaMissing,
                    "no certificate of the PCK chain is a PCK Processor or Platform CA"};
-  ENCLAYER_CHECK(check_issued(*ca, *root, Reason::kSgxIntermediateCaInvalidIssuer));
+  ENCLAYER_CHECK(check_issued(*ca, *root, Reason::kSgxIntermediateCaInvalidIssuer, facts));
   if (!right_for_ca(*ca)) return Refusal{Reason::kSgxIntermediateCaInvalidExtensions, extensions_refusal(*ca, "a CA")};
-  const Certificate* pck = find(certificates, is_pck);
+  CertificatePtr pck = find(certificates, is_pck);
   if (pck == nullptr)
     return Refusal{Reason::kSgxPckMissing, "no certificate of the PCK chain is an SGX PCK Certificate"};
-  ENCLAYER_CHECK(check_issued(*pck, *ca, Reason::kSgxPckInvalidIssuer));
+  ENCLAYER_CHECK(check_issued(*pck, *ca, Reason::kSgxPckInvalidIssuer, facts));
   if (!right_for_leaf(*pck))
     return Refusal{Reason::kSgxPckInvalidExtensions, extensions_refusal(*pck, "a certificate that signs data")};
   if (!pck->sgx_extension)
@@ -90,46 +90,40 @@ Checked<PckChain> check_pck_chain(const std::vector<Certificate>& certificates, 
   if (!platform)
     return Refusal{Reason::kSgxPckInvalidExtensions, "certificate " + quoted(*pck) + ": " + platform.error().message()};
   ENCLAYER_CHECK(check_trusted(*root, trusted, Reason::kSgxPckCertChainUntrusted));
-  return PckChain{*root, *ca, *pck, *platform};
+  return PckChain{root, ca, pck, *platform};
 }
 
-Checked<SigningChain> check_tcb_signing_chain(std::string_view pem, const TrustedRoot& trusted) {
-  auto certificates = certificates_from_pem(pem);
+Checked<SigningChain> check_tcb_signing_chain(std::string_view pem, const TrustedRoot& trusted, Facts& facts) {
+  auto certificates = facts.certificates(pem, 2);
   if (!certificates) return Refusal{Reason::kUnsupportedCertFormat, "issuer chain: " + certificates.error().message()};
-  if (certificates->size() != 2)
-    return Refusal{Reason::kUnsupportedCertFormat,
-                   "the issuer chain has " + std::to_string(certificates->size()) + " certificates, not 2"};
-  const Certificate* root = find(*certificates, is_root);
+  CertificatePtr root = find(*certificates, is_root);
   if (root == nullptr)
     return Refusal{Reason::kSgxRootCaMissing, "no certificate of the issuer chain is an SGX Root CA"};
-  ENCLAYER_CHECK(check_root(*root));
-  const Certificate* signer = find(*certificates, is_tcb_signing);
+  ENCLAYER_CHECK(check_root(*root, trusted, facts));
+  CertificatePtr signer = find(*certificates, is_tcb_signing);
   if (signer == nullptr)
     return Refusal{Reason::kSgxTcbSigningCertMissing, "no certificate of the issuer chain is SGX TCB Signing"};
-  ENCLAYER_CHECK(check_issued(*signer, *root, Reason::kSgxTcbSigningCertInvalidIssuer));
+  ENCLAYER_CHECK(check_issued(*signer, *root, Reason::kSgxTcbSigningCertInvalidIssuer, facts));
   if (!right_for_leaf(*signer))
     return Refusal{Reason::kSgxTcbSigningCertInvalidExtensions,
                    extensions_refusal(*signer, "a certificate that signs data")};
   ENCLAYER_CHECK(check_trusted(*root, trusted, Reason::kSgxTcbSigningCertChainUntrusted));
-  return SigningChain{*root, *signer};
+  return SigningChain{root, signer};
 }
 
-Checked<SigningChain> check_crl_issuer_chain(std::string_view pem, const TrustedRoot& trusted) {
-  auto certificates = certificates_from_pem(pem);
+Checked<SigningChain> check_crl_issuer_chain(std::string_view pem, const TrustedRoot& trusted, Facts& facts) {
+  auto certificates = facts.certificates(pem, 2);
   if (!certificates)
     return Refusal{Reason::kSgxCaCertUnsupportedFormat, "CRL issuer chain: " + certificates.error().message()};
-  if (certificates->size() != 2)
-    return Refusal{Reason::kSgxCaCertUnsupportedFormat,
-                   "the CRL issuer chain has " + std::to_string(certificates->size()) + " certificates, not 2"};
-  const Certificate* root = find(*certificates, is_root);
-  const Certificate* ca = find(*certificates, is_intermediate);
+  CertificatePtr root = find(*certificates, is_root);
+  CertificatePtr ca = find(*certificates, is_intermediate);
   if (root == nullptr || ca == nullptr)
     return Refusal{Reason::kSgxCaCertInvalid, "the CRL issuer chain is not of an SGX Root CA and a PCK CA"};
-  ENCLAYER_CHECK(check_root(*root));
-  ENCLAYER_CHECK(check_issued(*ca, *root, Reason::kSgxCaCertInvalid));
+  ENCLAYER_CHECK(check_root(*root, trusted, facts));
+  ENCLAYER_CHECK(check_issued(*ca, *root, Reason::kSgxCaCertInvalid, facts));
   if (!right_for_ca(*ca)) return Refusal{Reason::kSgxCaCertInvalid, extensions_refusal(*ca, "a CA")};
   ENCLAYER_CHECK(check_trusted(*root, trusted, Reason::kSgxCaCertInvalid));
-  return SigningChain{*root, *ca};
+  return SigningChain{root, ca};
 }
 
 }  // namespace enclayer::attestation

@@ -4,34 +4,34 @@
 
 #include <string_view>
 
-#include "attestation/certificate.h"
 #include "attestation/checked.h"
+#include "attestation/facts.h"
 #include "attestation/pck_extension.h"
 
 namespace enclayer::attestation {
 
 // Root, PCK CA (Processor or Platform), PCK certificate.
 struct PckChain {
-  Certificate root, ca, pck;
+  CertificatePtr root, ca, pck;
   PckExtension platform;
 
-  Window validity() const { return root.validity & ca.validity & pck.validity; }
+  Window validity() const { return root->validity & ca->validity & pck->validity; }
 };
 
 // Root and what it signed: TCB Signing, or the PCK CA that signs CRLs.
 struct SigningChain {
-  Certificate root, signer;
+  CertificatePtr root, signer;
 
-  Window validity() const { return root.validity & signer.validity; }
+  Window validity() const { return root->validity & signer->validity; }
 };
 
-// Exactly three certificates, recognised by their names, in any order.
-Checked<PckChain> check_pck_chain(const std::vector<Certificate>& certificates, const TrustedRoot& trusted);
+// The three certificates of a quote, recognised by their names, in any order.
+Checked<PckChain> check_pck_chain(const Certificates& certificates, const TrustedRoot& trusted, Facts& facts);
 
 // TCB Info's and QE Identity's issuer chain: exactly two certificates.
-Checked<SigningChain> check_tcb_signing_chain(std::string_view pem, const TrustedRoot& trusted);
+Checked<SigningChain> check_tcb_signing_chain(std::string_view pem, const TrustedRoot& trusted, Facts& facts);
 
 // The PCK CRL's issuer chain: exactly two certificates.
-Checked<SigningChain> check_crl_issuer_chain(std::string_view pem, const TrustedRoot& trusted);
+Checked<SigningChain> check_crl_issuer_chain(std::string_view pem, const TrustedRoot& trusted, Facts& facts);
 
 }  // namespace enclayer::attestation

@@ -54,6 +54,18 @@ TEST(TrustedRoot, built_in_key_is_that_of_both_certificates_of_intel) {
   }
 }
 
+TEST(TrustedRoot, certificates_that_are_known_to_have_signed_themselves_did) {
+  std::vector<ByteArray<32>> known;
+  for (const char* name : {"intel_root_2033.pem", "intel_root_2049.pem"}) {
+    std::string pem = base::read_text(fake::quote_data() / name, 4096).value();
+    auto certificate = attestation::certificates_from_pem(pem).value().front();
+    EXPECT_TRUE(certificate.signed_by(certificate.key));
+    known.push_back(certificate.digest);
+    EXPECT_EQ(TrustedRoot::from_pem(pem)->known_certificates(), std::vector{certificate.digest});
+  }
+  EXPECT_EQ(TrustedRoot::intel().known_certificates(), known);
+}
+
 TEST(TrustedRoot, root_that_says_simulated_is_custom_and_simulated) {
   auto root = TrustedRoot::from_pem(kSimulated);
   ASSERT_TRUE(root) << root.error().message();

@@ -1,30 +1,29 @@
-// The steps of verification, in the order of Intel's Quote Verification Library; docs/verify.md tells them to users.
-// Each step is a function of its own object, the root and the time, so that what belongs to the collateral (steps 3 to
-// 5) can be checked once and kept for many quotes.
+// The steps of verification, in the order of Intel's Quote Verification Library; docs/verification.md tells them to
+// users. Parsing and signatures are asked of Facts, which may know them already; everything else is judged here, every
+// time.
 #include "enclayer/verify.h"
 
 #include <algorithm>
 
-#include "attestation/certificate.h"
 #include "attestation/chain.h"
 #include "attestation/checked.h"
-#include "attestation/crl.h"
+#include "attestation/facts.h"
 #include "attestation/json.h"
-#include "attestation/qe_identity.h"
-#include "attestation/tcb_info.h"
 #include "attestation/tcb_status.h"
 #include "base/bytes.h"
 #include "base/hex.h"
+#include "enclayer/verifier.h"
 
 namespace enclayer {
 namespace attestation {
 namespace {
 
 // Step 3: a CRL of `ca`, in force at `at`.
-Checked<Crl> check_crl(ByteView der, const Certificate& ca, Time at) {
-  auto crl = Crl::from_der(der);
+Checked<std::shared_ptr<const Crl>> check_crl(ByteView der, const Certificate& ca, Time at, Facts& facts) {
+  auto parsed = facts.crl(der);
   std::string of = "CRL of \"" + ca.common_name + "\"";
-  if (!crl) return Refusal{Reason::kSgxCrlUnsupportedFormat, of + ": " + crl.error().message()};
+  if (!parsed) return Refusal{Reason::kSgxCrlUnsupportedFormat, of + ": " + parsed.error().message()};
+  const auto& crl = *parsed;
   if (!crl->names_as_issuer(ca))
     return Refusal{Reason::kSgxCrlUnknownIssuer, of + " names \"" + crl->issuer + "\" as its issuer"};
   if (!crl->has_number || !crl->authority_key_id || !crl->extensions_understood ||
@@ -32,16 +31,16 @@ Checked<Crl> check_crl(ByteView der, const Certificate& ca, Time at) {
     return Refusal{
         Reason::kSgxCrlInvalidExtensions,
         of + " does not have the extensions of a full CRL of this CA (CRL number, authority key identifier)"};
-  if (!crl->signed_by(ca.key)) return Refusal{Reason::kSgxCrlInvalidSignature, of + " is not signed by that CA"};
+  if (!facts.signed_by(ca.key, *crl)) return Refusal{Reason::kSgxCrlInvalidSignature, of + " is not signed by that CA"};
   if (!crl->validity.holds(at)) return Refusal{Reason::kSgxCrlExpired, crl->validity.refusal(of, at)};
-  return std::move(*crl);
+  return crl;
 }
 
 // The signature is over the exact text that Intel sent; a text that was pretty-printed on its way still verifies.
-bool json_signed_by(const P256Key& key, std::string_view json, ByteView signature) {
-  if (key.signed_this(base::as_bytes(json), signature)) return true;
-  std::string compact = without_whitespace(json);
-  return compact.size() != json.size() && key.signed_this(base::as_bytes(compact), signature);
+bool json_signed_by(const P256Key& key, const Hashed& json, ByteView signature, Facts& facts) {
+  if (facts.signed_by(key, json, signature)) return true;
+  std::string compact = without_whitespace(base::as_text(json.bytes));
+  return compact.size() != json.bytes.size() && facts.signed_by(key, Hashed(base::as_bytes(compact)), signature);
 }
 
 // How the two kinds of signed JSON differ in their reasons.
@@ -64,45 +63,46 @@ constexpr SignedJson kQeIdentity{"QE Identity",
 
 template <class T>
 struct InForce {
-  T value;
+  std::shared_ptr<const T> value;
   Window validity;  // of it and of its issuer chain
 };
 
 // Steps 4 and 5: format, issuer chain, revocation of its signer, signature, dates.
 template <class T>
-Checked<InForce<T>> check_signed_json(const SignedJson& kind, Result<T> parsed, std::string_view json,
-                                      ByteView signature, std::string_view issuer_chain, const Crl& root_crl,
-                                      const TrustedRoot& trusted, Time at) {
+Checked<InForce<T>> check_signed_json(const SignedJson& kind, const Result<std::shared_ptr<const T>>& parsed,
+                                      const Hashed& json, ByteView signature, std::string_view issuer_chain,
+                                      const Crl& root_crl, const TrustedRoot& trusted, Time at, Facts& facts) {
   if (!parsed) {
     Reason reason = kind.invalid;
     if (parsed.error().kind() == ErrorKind::kUnsupported) reason = kind.unsupported;
-    if (!JsonDocument::parse(json)) reason = kind.not_json;
+    if (!JsonDocument::parse(base::as_text(json.bytes))) reason = kind.not_json;
     return Refusal{reason, parsed.error().message()};
   }
-  auto chain = check_tcb_signing_chain(issuer_chain, trusted);
+  auto chain = check_tcb_signing_chain(issuer_chain, trusted, facts);
   if (!chain) return Refusal{chain.error().reason, std::string(kind.name) + ": " + chain.error().detail};
-  if (root_crl.revokes(chain->signer))
+  if (root_crl.revokes(*chain->signer))
     return Refusal{Reason::kSgxTcbSigningCertRevoked, std::string(kind.name) + ": its signing certificate \"" +
-                                                          chain->signer.common_name + "\" is revoked"};
+                                                          chain->signer->common_name + "\" is revoked"};
   if (!chain->validity().holds(at))
     return Refusal{Reason::kSgxSigningCertChainExpired,
                    chain->validity().refusal(std::string("the issuer chain of ") + kind.name, at)};
-  if (!json_signed_by(chain->signer.key, json, signature))
+  if (!json_signed_by(chain->signer->key, json, signature, facts))
     return Refusal{kind.bad_signature, std::string("the signature of ") + kind.name + " is not by \"" +
-                                           chain->signer.common_name + "\" over this text"};
-  if (!parsed->validity.holds(at)) return Refusal{kind.expired, parsed->validity.refusal(kind.name, at)};
-  return InForce<T>{*parsed, parsed->validity & chain->validity()};
+                                           chain->signer->common_name + "\" over this text"};
+  const Window& validity = (*parsed)->validity;
+  if (!validity.holds(at)) return Refusal{kind.expired, validity.refusal(kind.name, at)};
+  return InForce<T>{*parsed, validity & chain->validity()};
 }
 
 // Step 2, first half: the certificates that the quote carries.
-Checked<std::vector<Certificate>> certificates_of(const Quote& quote) {
+Checked<Certificates> certificates_of(const Quote& quote, Facts& facts) {
   const CertificationData& data = quote.certification;
   if (data.type != CertificationData::kPckChain)
     return Refusal{Reason::kUnsupportedCertFormat,
                    "the quote carries no PCK certificate chain but certification data of type " +
                        std::to_string(data.type) + " (" + std::string(certification_type_name(data.type)) +
                        "); its platform needs a quote provider library that fetches the chain"};
-  auto certificates = certificates_from_pem(base::as_text(data.data));
+  auto certificates = facts.certificates(base::as_text(data.data), 3);
   if (!certificates)
     return Refusal{Reason::kUnsupportedCertFormat, "the quote's PCK chain: " + certificates.error().message()};
   return std::move(*certificates);
@@ -121,8 +121,8 @@ Checked<> check_collateral_is_for(const PckExtension& platform, const TcbInfo& t
 }
 
 // The QE's report binds the attestation key: SHA-256(key || authentication data) || 32 zero bytes.
-Checked<> check_qe_report(const Quote& quote, const P256Key& pck) {
-  if (!pck.signed_this(quote.qe_report_bytes, quote.qe_report_signature))
+Checked<> check_qe_report(const Quote& quote, const P256Key& pck, Facts& facts) {
+  if (!facts.signed_by(pck, Hashed(quote.qe_report_bytes), quote.qe_report_signature))
     return Refusal{Reason::kInvalidQeReportSignature, "the QE report's signature is not by the PCK certificate's key"};
   ByteArray<64> wanted{};
   ByteArray<32> digest = sha256(quote.attestation_key, quote.qe_auth_data);
@@ -133,8 +133,9 @@ Checked<> check_qe_report(const Quote& quote, const P256Key& pck) {
   return {};
 }
 
-Checked<> check_quote_signature(const Quote& quote) {
-  auto key = P256Key::from_point(quote.attestation_key);
+// Not a fact: no two quotes have one signature.
+Checked<> check_quote_signature(const Quote& quote, Facts& facts) {
+  auto key = facts.key(quote.attestation_key);
   if (!key || !key->signed_this(quote.signed_bytes, quote.signature))
     return Refusal{Reason::kInvalidQuoteSignature, "the quote's signature is not by its attestation key"};
   return {};
@@ -152,60 +153,67 @@ void add_advisories(const std::vector<std::string>& more, std::vector<std::strin
 }
 
 // The steps from 2 on; `out` already has the quote.
-Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at, Verification& out) {
+Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at, Facts& facts, Verification& out) {
   const Quote& quote = *out.quote;
   if (!quote.sgx())
-    return Refusal{Reason::kTdxUnsupported,
-                   "the quote is of a TDX trust domain; this version verifies SGX quotes only"};
+    return Refusal{
+        Reason::kTdxUnsupported,
+        "TDX verification not supported: the quote is of a trust domain, this version verifies quotes of SGX "
+        "enclaves"};
   if (quote.header.vendor_id != QuoteHeader::kIntelVendor)
     return Refusal{Reason::kUnsupportedQuoteFormat,
                    "the quote's QE vendor is " + base::to_hex(quote.header.vendor_id) + ", not Intel's"};
 
   // 2. PCK chain
-  ENCLAYER_TRY(std::vector<Certificate> certificates, certificates_of(quote));
-  out.simulated |= std::any_of(certificates.begin(), certificates.end(), says_simulated);
-  ENCLAYER_TRY(PckChain chain, check_pck_chain(certificates, trusted));
+  ENCLAYER_TRY(Certificates certificates, certificates_of(quote, facts));
+  out.simulated |=
+      std::any_of(certificates.begin(), certificates.end(), [](const auto& c) { return says_simulated(*c); });
+  ENCLAYER_TRY(PckChain chain, check_pck_chain(certificates, trusted, facts));
   out.fmspc = chain.platform.fmspc;
   if (!chain.validity().holds(at))
     return Refusal{Reason::kSgxPckCertChainExpired, chain.validity().refusal("the PCK chain", at)};
 
   // 3. Revocation lists
-  ENCLAYER_TRY(Crl root_crl, check_crl(collateral.root_ca_crl, chain.root, at));
-  if (root_crl.revokes(chain.ca))
-    return Refusal{Reason::kSgxIntermediateCaRevoked, "certificate \"" + chain.ca.subject + "\" is revoked"};
-  ENCLAYER_TRY(Crl pck_crl, check_crl(collateral.pck_crl, chain.ca, at));
-  if (pck_crl.revokes(chain.pck))
-    return Refusal{Reason::kSgxPckRevoked, "the PCK certificate, serial " + base::to_hex(chain.pck.serial) +
+  ENCLAYER_TRY(std::shared_ptr<const Crl> root_crl, check_crl(collateral.root_ca_crl, *chain.root, at, facts));
+  if (root_crl->revokes(*chain.ca))
+    return Refusal{Reason::kSgxIntermediateCaRevoked, "certificate \"" + chain.ca->subject + "\" is revoked"};
+  ENCLAYER_TRY(std::shared_ptr<const Crl> pck_crl, check_crl(collateral.pck_crl, *chain.ca, at, facts));
+  if (pck_crl->revokes(*chain.pck))
+    return Refusal{Reason::kSgxPckRevoked, "the PCK certificate, serial " + base::to_hex(chain.pck->serial) +
                                                ", is revoked: the platform is not to be trusted any more"};
-  ENCLAYER_TRY(SigningChain crl_issuer, check_crl_issuer_chain(collateral.pck_crl_issuer_chain, trusted));
-  if (crl_issuer.signer.key != chain.ca.key)
+  ENCLAYER_TRY(SigningChain crl_issuer, check_crl_issuer_chain(collateral.pck_crl_issuer_chain, trusted, facts));
+  if (crl_issuer.signer->key != chain.ca->key)
     return Refusal{Reason::kSgxCrlUnknownIssuer,
-                   "the CRL issuer chain is that of \"" + crl_issuer.signer.common_name + "\", not of the PCK's CA"};
+                   "the CRL issuer chain is that of \"" + crl_issuer.signer->common_name + "\", not of the PCK's CA"};
+  if (root_crl->revokes(*crl_issuer.signer))  // the CA's key may have another certificate than the one in the quote
+    return Refusal{Reason::kSgxIntermediateCaRevoked,
+                   "certificate \"" + crl_issuer.signer->subject + "\" of the CRL issuer chain is revoked"};
   if (!crl_issuer.validity().holds(at))
     return Refusal{Reason::kSgxPckCertChainExpired, crl_issuer.validity().refusal("the CRL issuer chain", at)};
 
   // 4. TCB Info, 5. QE Identity
-  ENCLAYER_TRY(auto tcb_info, check_signed_json(kTcbInfo, parse_tcb_info(collateral.tcb_info), collateral.tcb_info,
-                                                collateral.tcb_info_signature, collateral.tcb_info_issuer_chain,
-                                                root_crl, trusted, at));
-  ENCLAYER_TRY(auto qe_identity, check_signed_json(kQeIdentity, parse_qe_identity(collateral.qe_identity),
-                                                   collateral.qe_identity, collateral.qe_identity_signature,
-                                                   collateral.qe_identity_issuer_chain, root_crl, trusted, at));
+  Hashed tcb_info_text(base::as_bytes(collateral.tcb_info)), qe_identity_text(base::as_bytes(collateral.qe_identity));
+  ENCLAYER_TRY(auto tcb_info,
+               check_signed_json(kTcbInfo, facts.tcb_info(tcb_info_text), tcb_info_text, collateral.tcb_info_signature,
+                                 collateral.tcb_info_issuer_chain, *root_crl, trusted, at, facts));
+  ENCLAYER_TRY(auto qe_identity, check_signed_json(kQeIdentity, facts.qe_identity(qe_identity_text), qe_identity_text,
+                                                   collateral.qe_identity_signature,
+                                                   collateral.qe_identity_issuer_chain, *root_crl, trusted, at, facts));
 
   // 6. The quote itself
-  ENCLAYER_CHECK(check_collateral_is_for(chain.platform, tcb_info.value));
-  ENCLAYER_CHECK(check_qe_report(quote, chain.pck.key));
+  ENCLAYER_CHECK(check_collateral_is_for(chain.platform, *tcb_info.value));
+  ENCLAYER_CHECK(check_qe_report(quote, chain.pck->key, facts));
   ReportBody qe = quote.qe_report();
-  if (qe_identity.value.id != "QE")
-    return Refusal{Reason::kQeIdentityMismatch, "the identity is of " + qe_identity.value.id + ", not of the SGX QE"};
-  if (std::string mismatch = qe_identity.value.mismatch(qe); !mismatch.empty())
+  if (qe_identity.value->id != "QE")
+    return Refusal{Reason::kQeIdentityMismatch, "the identity is of " + qe_identity.value->id + ", not of the SGX QE"};
+  if (std::string mismatch = qe_identity.value->mismatch(qe); !mismatch.empty())
     return Refusal{Reason::kQeIdentityMismatch, mismatch};
-  const QeLevel* qe_level = qe_identity.value.level_of(qe.isv_svn);
+  const QeLevel* qe_level = qe_identity.value->level_of(qe.isv_svn);
   if (qe_level == nullptr)
     return Refusal{Reason::kSgxEnclaveReportIsvsvnNotSupported,
                    "the QE's ISVSVN " + std::to_string(qe.isv_svn) + " is older than every level of QE Identity"};
-  ENCLAYER_CHECK(check_quote_signature(quote));
-  const TcbLevel* level = tcb_info.value.level_of(chain.platform.tcb);
+  ENCLAYER_CHECK(check_quote_signature(quote, facts));
+  const TcbLevel* level = tcb_info.value->level_of(chain.platform.tcb);
   if (level == nullptr)
     return Refusal{Reason::kTcbNotSupported, "the platform's TCB is older than every level of TCB Info"};
   ENCLAYER_TRY(TcbStatus platform_status, known_status(level->status, "the platform's TCB level"));
@@ -220,17 +228,14 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
   add_advisories(level->advisory_ids, out.advisory_ids);
   add_advisories(qe_level->advisory_ids, out.advisory_ids);
   out.tcb_date = level->date;
-  out.tcb_evaluation_number = std::min(tcb_info.value.evaluation_number, qe_identity.value.evaluation_number);
-  out.earliest_expiry = (chain.validity() & root_crl.validity & pck_crl.validity & crl_issuer.validity() &
+  out.tcb_evaluation_number = std::min(tcb_info.value->evaluation_number, qe_identity.value->evaluation_number);
+  out.earliest_expiry = (chain.validity() & root_crl->validity & pck_crl->validity & crl_issuer.validity() &
                          tcb_info.validity & qe_identity.validity)
                             .until;
   return {};
 }
 
-}  // namespace
-}  // namespace attestation
-
-Verification verify(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at) {
+Verification verify_with(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at, Facts& facts) {
   Verification out;
   out.custom_root = root.custom();
   out.simulated = root.simulated();
@@ -240,11 +245,31 @@ Verification verify(ByteView quote, const Collateral& collateral, const TrustedR
     return out;
   }
   out.quote = std::move(*parsed);
-  if (auto done = attestation::run(collateral, root, at, out); !done) {
+  if (auto done = run(collateral, root, at, facts, out); !done) {
     out.reason = done.error().reason;
     out.detail = done.error().detail;
   }
   return out;
 }
+
+}  // namespace
+}  // namespace attestation
+
+Verification verify(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at) {
+  attestation::Facts facts;
+  return attestation::verify_with(quote, collateral, root, at, facts);
+}
+
+Verifier::Verifier(std::size_t capacity) : memory_(std::make_unique<FactMemory>(capacity)) {}
+Verifier::~Verifier() = default;
+
+Verification Verifier::verify(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at) {
+  attestation::Facts facts(memory_.get());
+  Verification out = attestation::verify_with(quote, collateral, root, at, facts);
+  if (out.verified()) facts.remember();
+  return out;
+}
+
+std::size_t Verifier::remembered() const { return memory_->size(); }
 
 }  // namespace enclayer
