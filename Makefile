@@ -45,11 +45,12 @@ fuzz: ## Run every fuzz target for FUZZ_SECONDS (default 60) each
 	@tools/packages fuzz
 	@tools/build fuzz && tools/fuzz
 
-bench: ## AESM front end against the floor, then the device plugin beside Intel's (root, Go; a quarter of an hour)
+bench: ## AESM front end against the floor, verification and the device plugin beside their peers (root, Go, pip; a quarter of an hour)
 	@tools/packages build
 	@tools/packages bench
 	@tools/build release enclayer-device-plugin enclayer-quote-helper
 	@bench/aesm/run build/release/bin/enclayer-quote-helper
+	@bench/verify/run
 	@bench/plugin/run build/release/bin/enclayer-device-plugin
 
 clean: ## Remove build/
