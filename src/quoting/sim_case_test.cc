@@ -20,7 +20,8 @@ Verification verification(const SimEvidence& evidence, Time at = kAt) {
 }
 
 TEST(SimCase, each_gets_the_verdict_that_it_is_made_for) {
-  Policy patient;  // trusts whatever can be trusted
+  const Policy usual{.allow_simulated = true};
+  Policy patient = usual;  // trusts whatever can be trusted
   for (int status = 0; status <= static_cast<int>(TcbStatus::kRevoked); ++status)
     patient.accepted_tcb.push_back(static_cast<TcbStatus>(status));
   for (const SimCase& which : sim_cases()) {
@@ -30,7 +31,7 @@ TEST(SimCase, each_gets_the_verdict_that_it_is_made_for) {
     Verification v = verification(evidence);
     EXPECT_TRUE(v.simulated);
     EXPECT_TRUE(v.custom_root);
-    Verdict verdict = judge(v, Policy{});
+    Verdict verdict = judge(v, usual);
     EXPECT_EQ(verdict.reason, which.reason) << v.detail;
     EXPECT_EQ(verdict.trusted, which.trusted());
     EXPECT_EQ(judge(v, patient).trusted, which.acceptable());
