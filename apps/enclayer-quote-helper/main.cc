@@ -202,20 +202,20 @@ Result<Rights> use_rights(const Flags& flags) {
   if (flags.identify_pods)
     if (auto why = pods::why_not_identifiable(base::Root("/proc")))
       return Error(ErrorKind::kUnavailable, "--identify-pods: " + *why);
-  bool is_to_change = ::geteuid() == 0 ? flags.identify_pods || !flags.user.empty() : false;
+  std::optional<User> user;
+  if (flags.identify_pods) user = User{};
   if (!flags.user.empty()) {
-    ENCLAYER_TRY(User user, parse_user(flags.user));
-    if (::geteuid() != 0 && ::geteuid() != user.uid)
+    ENCLAYER_TRY(user, parse_user(flags.user));
+    if (::geteuid() != 0 && ::geteuid() != user->uid)
       return Error(ErrorKind::kInvalidArgument, "--user is " + flags.user + ", and this is user " +
                                                     std::to_string(::geteuid()) + ": only user 0 can become another");
   }
-  if (!is_to_change) return rights;
-  ENCLAYER_TRY(User user, flags.user.empty() ? Result<User>(User{}) : parse_user(flags.user));
+  if (!user || ::geteuid() != 0) return rights;
   std::vector<OwnFolder> folders = {{flags.socket.parent_path(), {}},
                                     {flags.state_dir, {"private", "public", "sockets", "lock"}}};
   if (!flags.hardware.dcap.cache_dir.empty()) folders.push_back({flags.hardware.dcap.cache_dir, {"dcap"}});
-  ENCLAYER_CHECK(become(user, folders, flags.hardware.dcap.dev_dir));
-  log::info("user 0 given up", {{"uid", user.uid}, {"gid", user.gid}});
+  ENCLAYER_CHECK(become(*user, folders, flags.hardware.dcap.dev_dir));
+  log::info("user 0 given up", {{"uid", user->uid}, {"gid", user->gid}});
   return rights;
 }
 

@@ -21,7 +21,8 @@ namespace {
 constexpr std::uint64_t kPodBit = std::uint64_t{1} << 62;
 constexpr std::uint64_t kHostKey = 1, kUnknownKey = 2;
 
-constexpr std::string_view kFirstPidNamespace = "pid:[4026531836]";  // linux/proc_ns.h: PROC_PID_INIT_INO
+// linux/proc_ns.h: PROC_PID_INIT_INO, PROC_CGROUP_INIT_INO.
+constexpr std::string_view kFirstPidNamespace = "pid:[4026531836]", kFirstCgroupNamespace = "cgroup:[4026531835]";
 
 // The UID's 128 bits, chosen at random by the API server, folded into 62.
 std::uint64_t key_of(std::string_view uid) {
@@ -112,10 +113,16 @@ std::optional<std::string> why_not_identifiable(const base::Root& proc) {
   if (!first)
     return "the processes of others are hidden (" + first.error().message() + "): " + proc.path("").string() +
            " is mounted with hidepid; mount it without, or with gid= a group of this process";
-  std::error_code unreadable;
-  auto pid_namespace = std::filesystem::read_symlink(proc.path("self/ns/pid"), unreadable);
-  if (!unreadable && pid_namespace == kFirstPidNamespace) return std::nullopt;
-  if (base::is_of_our_container(*first))
+  auto lives_in = [&proc](const char* which, std::string_view name) {
+    std::error_code unreadable;
+    auto found = std::filesystem::read_symlink(proc.path(which), unreadable);
+    return !unreadable && found == name;
+  };
+  if (lives_in("self/ns/pid", kFirstPidNamespace)) return std::nullopt;
+  // In the first cgroup namespace paths are whole, and the root is nobody's container.
+  bool is_ours = lives_in("self/ns/cgroup", kFirstCgroupNamespace) ? base::pod_of_cgroup(*first).has_value()
+                                                                   : base::is_of_our_container(*first);
+  if (is_ours)
     return "the processes of the node cannot be seen: process 1 in " + proc.path("").string() +
            " is one of our own container or pod; set hostPID: true for the pod";
   return std::nullopt;

@@ -230,6 +230,15 @@ TEST_F(WhyNotIdentifiable, a_pid_namespace_of_our_own_needs_hostPID) {
   }
 }
 
+TEST_F(WhyNotIdentifiable, whole_paths_of_cgroups_tell_the_node_from_a_pod) {
+  fs::create_symlink("pid:[4026532000]", proc() / "self/ns/pid");
+  fs::create_symlink("cgroup:[4026531835]", proc() / "self/ns/cgroup");
+  write("1/cgroup", "2:pids:/\n0::/\n");
+  EXPECT_EQ(why_not_identifiable(root()), std::nullopt);
+  write("1/cgroup", cgroup_of(kUid));
+  EXPECT_THAT(why_not_identifiable(root()).value_or(""), HasSubstr("hostPID: true"));
+}
+
 TEST_F(WhyNotIdentifiable, hidden_processes_are_named) {
   fs::create_symlink("pid:[4026531836]", proc() / "self/ns/pid");
   EXPECT_THAT(why_not_identifiable(root()).value_or(""), HasSubstr("hidepid"));

@@ -305,13 +305,15 @@ TEST_F(DevicePlugin, survives_that_the_end_of_its_old_stream_arrives_after_the_n
 TEST_F(DevicePlugin, says_so_when_somebody_else_may_take_its_place_again_and_again) {
   ASSERT_TRUE(kubelet_.start());
   start();
-  for (int times = 1; times <= 3; ++times) {
+  int times = 0;
+  do {
+    ASSERT_LT(++times, 20) << plugin_->output();
     auto seen = kubelet_.wait_for(
-        kName, [&](const Resource& r) { return r.registrations == times && r.allocatable == 64; }, kSoon);
+        kName, [](const Resource& r) { return r.allocatable == 64; }, kSoon);
     ASSERT_TRUE(seen) << seen.error().message() << "\n" << plugin_->output();
     kubelet_.end_list(kName);
-  }
-  EXPECT_TRUE(plugin_->wait_for_output("another plugin may offer the same resource", kSoon)) << plugin_->output();
+  } while (!plugin_->wait_for_output("another plugin may offer the same resource", 500ms));
+  EXPECT_GE(times, 3) << plugin_->output();
 }
 
 TEST_F(DevicePlugin, told_to_end_while_it_allocates_answers_whole_or_not_at_all_and_ends_with_0) {

@@ -8,6 +8,7 @@ import sys
 import time
 from base64 import b64decode
 from datetime import datetime, timezone
+from pathlib import Path
 
 from .builds import E2E
 from .cost import Cost
@@ -75,6 +76,7 @@ class Scenario:
             ("the plugin is killed and started again: the pods kept their devices, a new one gets others", self.kill_plugin),
             (f"a pod with {QUOTE}, without any volume, at the restricted level, gets a quote", self.attest_without_a_volume),
             (f"no quote helper, no {QUOTE}; the EPC stays", self.stop_and_start_helper),
+            ("pods are told apart: a line for each quote, and none without EPC", self.tell_pods_apart),
             ("the device vanishes: no EPC; it comes back: all of it; its owners run on", self.lose_device),
             ("the unmodified Rust crate aesm-client gets a quote", self.attest_with_aesm_client),
             ("enclayer verify trusts each quote with the simulation's root, and none with Intel's", self.verify_quotes),
@@ -185,6 +187,43 @@ class Scenario:
         self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
         say(f"{time.monotonic() - started:.2f} s from the helper's start to {QUOTE_LIMIT} allocatable")
         self.check_owners_keep()
+
+    def tell_pods_apart(self):
+        self.testbed.stop_daemon(self.helper)
+        self.work.chmod(0o711)  # the helper's own user has to pass, as it may in /var
+        self.testbed.start_helper(
+            "--identify-pods", "--max-quotes-per-pod", "100", "--require-epc", "--epc-resource", EPC, "--kubelet-dir", "/var/lib/kubelet"
+        )
+        wait_for("the helper serves", lambda: self.helper_lines("serving")[-1]["pods"] == "told apart", 30)
+        seen = [line.split() for line in Path(f"/proc/{self.helper.pid}/status").read_text().splitlines()]
+        status = {fields[0]: fields[1:] for fields in seen if fields}
+        check(status["Uid:"] == ["64213"] * 4 and int(status["CapEff:"][0], 16) == 0, f"the helper runs as {status['Uid:']}, {status['CapEff:']}")
+        say("the helper runs as user 64213, without capabilities")
+
+        self.attest("named", **self.with_mounted_socket())
+        made = [line for line in self.helper_lines("quote made") if "pod" in line]
+        uid = self.kubelet.pod("named")["metadata"]["uid"]
+        check([line["pod"] for line in made] == [uid], f"expected one quote of pod {uid}, the log has {made}")
+        check(len(made[0]["container"]) == 64, f"the container is '{made[0]['container']}'")
+        say(f"quote made: pod={uid} container={made[0]['container'][:12]}... mr_enclave={made[0]['mr_enclave'][:12]}...")
+
+        without = {**self.with_mounted_socket(), "limits": {}}
+        seen, _ = self.testbed.run_workload("without-epc", ["attest", secrets.token_hex(64), *ENCLAVE_DEVICES], **without)
+        check(seen["quote_exit"] == 4 and "SERVICE_UNAVAILABLE" in seen["quote_output"], f"exit {seen['quote_exit']}: {seen['quote_output']}")
+        refused = self.helper_lines("quote refused")
+        uid = self.kubelet.pod("without-epc")["metadata"]["uid"]
+        check([line["pod"] for line in refused] == [uid], f"expected one refusal of pod {uid}, the log has {refused}")
+        say(f"a pod without EPC: {seen['quote_output'].strip()}")
+        self.kubelet.remove_pod("without-epc")
+
+        self.testbed.stop_daemon(self.helper)
+        self.testbed.start_helper()
+        self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
+        self.check_owners_keep()
+
+    def helper_lines(self, message):
+        lines = [json.loads(line) for line in self.helper.log.read_text().splitlines()]
+        return [line for line in lines if line["message"] == message]
 
     def lose_device(self):
         before = self.containers()

@@ -60,10 +60,10 @@ class Testbed:
         self.kubelet.start()
         wait_for("the kubelet answers on its pod-resources socket", self.resources, 60)
 
-    def start_helper(self):
+    def start_helper(self, *more):
         self.helper.start(
             [self.product("enclayer-quote-helper"), "--platform", "sim", "--socket", self.aesm_socket, "--state-dir", self.helper_state,
-             "--log-format", "json"]
+             "--log-format", "json", *more]
         )
         wait_for("the AESM socket is there", self.aesm_socket.is_socket, 30)
 
