@@ -112,6 +112,8 @@ struct Misuse {
   double most_growth = kGrowth;
 };
 
+void PrintTo(const Misuse& misuse, std::ostream* out) { *out << misuse.name; }
+
 Misuse held(std::string name, int clients, Bytes bytes) {
   return {std::move(name), clients,
           [bytes](RawClient& client, const QuoteHelper&, int) { client.send_what_fits(bytes); }};
