@@ -178,6 +178,8 @@ Result<JsonDocument> JsonDocument::parse(std::string_view text) {
   if (text.size() > kMaxSize)
     return malformed("JSON text has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kMaxSize) +
                      " are read");
+  // nlohmann takes it for the end of the text, and would let anything stand behind it.
+  if (text.find('\0') != std::string_view::npos) return malformed("JSON text has a NUL in it");
   TreeBuilder builder;
   if (!nlohmann::json::sax_parse(text, &builder)) return malformed(builder.refusal);
   if (builder.root.type != Type::kObject)

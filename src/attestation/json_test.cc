@@ -57,6 +57,13 @@ TEST(Json, anything_but_one_object_is_refused) {
   EXPECT_EQ(why(" {} \n"), "");
 }
 
+TEST(Json, nul_ends_nothing_wherever_it_stands) {
+  using namespace std::string_view_literals;
+  for (std::string_view text : {"{}\0"sv, "{}\0junk"sv, "\0{}"sv, "{\0}"sv, "{\"a\":\"x\0y\"}"sv, "{}\n\0{}"sv})
+    EXPECT_THAT(why(text), HasSubstr("NUL")) << text.size();
+  EXPECT_EQ(why(R"({"a":"x\u0000y"})"), "");
+}
+
 TEST(Json, whitespace_goes_from_between_the_tokens_only) {
   EXPECT_EQ(without_whitespace("{ \"a b\" :\t[ 1,\r\n2 ] }"), R"({"a b":[1,2]})");
   EXPECT_EQ(without_whitespace(R"({"a \" b": "c \\" , "d":" "})"), R"({"a \" b":"c \\","d":" "})");

@@ -192,8 +192,7 @@ Result<Policy> parse_policy_json(std::string_view text) {
   if (text.size() > Policy::kMaxJsonSize)
     return malformed("it has " + std::to_string(text.size()) + " bytes, at most " +
                      std::to_string(Policy::kMaxJsonSize) + " are read");
-  if (text.find('\0') != std::string_view::npos) return malformed("it has a NUL, where JSON would seem to end");
-  // Judges depth and duplicate keys; what it lets pass can be parsed again without a thought.
+  // Judges depth, duplicate keys and what follows; what it lets pass can be parsed again without a thought.
   if (auto bounded = attestation::JsonDocument::parse(text); !bounded) return malformed(bounded.error().message());
   const json root = json::parse(text, nullptr, false);
 
