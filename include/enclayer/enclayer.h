@@ -48,7 +48,9 @@ enum {
 #define ENCLAYER_MAX_POLICY_SIZE 65536
 #define ENCLAYER_MAX_ROOT_SIZE 65536
 
-/* Whom to trust and what to accept. */
+/* Whom to trust and what to accept. One for the whole program: it remembers, in up to 8 MiB, what it has parsed and
+ * which signatures it has checked, and so judges the next quote of the same platform sooner. It remembers no verdict:
+ * time, revocation, root and policy are looked at anew for every quote (include/enclayer/verifier.h). */
 typedef struct enclayer_verifier enclayer_verifier;
 
 /* What became of one quote. */
@@ -91,8 +93,8 @@ void enclayer_verdict_free(enclayer_verdict* verdict);
 /* 1: trusted. 0: not. */
 int enclayer_verdict_trusted(const enclayer_verdict* verdict);
 
-/* "OK", "SGX_CRL_EXPIRED", "MRENCLAVE_NOT_ACCEPTED": the first of what stands against the quote (docs/verify.md lists
- * them); of a trusted one its status by that name. "UNKNOWN" of NULL. */
+/* "OK", "SGX_CRL_EXPIRED", "MRENCLAVE_NOT_ACCEPTED": the first of what stands against the quote (docs/verification.md
+ * lists them); of a trusted one its status by that name. "UNKNOWN" of NULL. */
 const char* enclayer_verdict_reason(const enclayer_verdict* verdict);
 
 /* "UpToDate", as TCB Info spells it; NULL when the quote did not verify. */

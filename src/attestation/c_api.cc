@@ -1,5 +1,6 @@
 // include/enclayer/enclayer.h over the C++ interface. Nothing may leave a function here but its return value.
 #include <algorithm>
+#include <memory>
 #include <new>
 #include <string>
 #include <string_view>
@@ -7,12 +8,14 @@
 #include "base/version.h"
 #include "enclayer/enclayer.h"
 #include "enclayer/policy.h"
+#include "enclayer/verifier.h"
 
 using namespace enclayer;
 
 struct enclayer_verifier {
-  TrustedRoot root;
-  Policy policy;
+  TrustedRoot root = TrustedRoot::intel();
+  Policy policy{};
+  Verifier facts{};
 };
 
 struct enclayer_verdict {
@@ -53,7 +56,7 @@ Verification refused(const enclayer_verifier& verifier, Reason reason, std::stri
   return out;
 }
 
-Verification verification_of(const enclayer_verifier& verifier, ByteView quote, std::string_view collateral, Time at) {
+Verification verification_of(enclayer_verifier& verifier, ByteView quote, std::string_view collateral, Time at) {
   if (quote.size() > ENCLAYER_MAX_QUOTE_SIZE)
     return refused(verifier, Reason::kUnsupportedQuoteFormat,
                    "the quote has " + std::to_string(quote.size()) + " bytes, at most " +
@@ -61,7 +64,7 @@ Verification verification_of(const enclayer_verifier& verifier, ByteView quote, 
   auto parsed = parse_collateral_json(collateral);
   if (!parsed)
     return refused(verifier, Reason::kUnsupportedCollateralFormat, "collateral: " + parsed.error().message());
-  return verify(quote, *parsed, verifier.root, at);
+  return verifier.facts.verify(quote, *parsed, verifier.root, at);
 }
 
 }  // namespace
@@ -89,18 +92,18 @@ int enclayer_verifier_new(const char* root_pem, std::size_t root_pem_size, const
     if (policy == nullptr && policy_size != 0) return invalid("policy is NULL, its size is not 0");
     if (root_pem_size > ENCLAYER_MAX_ROOT_SIZE) return invalid("root_pem has more than 65536 bytes");
 
-    enclayer_verifier made{TrustedRoot::intel(), {}};
+    auto made = std::make_unique<enclayer_verifier>();
     if (root_pem != nullptr) {
       auto root = TrustedRoot::from_pem({root_pem, root_pem_size});
       if (!root) return invalid(root.error().message());
-      made.root = *root;
+      made->root = *root;
     }
     if (policy != nullptr) {
       auto parsed = parse_policy_json({policy, policy_size});
       if (!parsed) return invalid(parsed.error().message());
-      made.policy = std::move(*parsed);
+      made->policy = std::move(*parsed);
     }
-    *verifier = new enclayer_verifier(std::move(made));
+    *verifier = made.release();
     return ENCLAYER_OK;
   });
 }
