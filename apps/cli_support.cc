@@ -22,11 +22,15 @@ ParseOutcome parse(CLI::App& app, int argc, const char* const* argv) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return {false, app.exit(error)};
     // CLI11 has an exit code for each kind of mistake; ours is one: 1, misuse.
     std::string name = app.get_name();
-    for (const CLI::App* command = &app; !command->get_subcommands().empty();) {
+    const CLI::App* command = &app;
+    while (!command->get_subcommands().empty()) {
       command = command->get_subcommands().front();
       name += " " + command->get_name();
     }
-    std::fprintf(stderr, "%s: %s\nRun '%s --help' for the flags.\n", name.c_str(), error.what(), name.c_str());
+    std::string what = error.what();  // where there is a word too many, only that a command is required
+    if (auto words = command->remaining(); command->get_require_subcommand_min() > 0 && !words.empty())
+      what = (words.front().starts_with('-') ? "there is no flag \"" : "there is no command \"") + words.front() + "\"";
+    std::fprintf(stderr, "%s: %s\nRun '%s --help' for the flags.\n", name.c_str(), what.c_str(), name.c_str());
     return {false, 1};
   }
 }

@@ -3,6 +3,7 @@
 // time.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 
@@ -15,6 +16,9 @@ class App;
 }
 
 namespace enclayer::apps {
+
+// The most that is read of a file with a quote, in bytes; real ones have about 5 KB.
+inline constexpr std::size_t kMaxQuoteFile = 1 << 20;
 
 // `cache_home`: where programs of this user keep what can be fetched again; empty: nowhere.
 void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_home, int& exit_code);  // collateral.cc

@@ -161,7 +161,7 @@ void add_epc_savings(CLI::App& app, int& exit_code) {
       ->required()
       ->delimiter(',')
       ->check(whole_number(kMostContainers))
-      ->option_text("N[,N...]");
+      ->option_text("N[,N...] (required)");
   command->add_option("--workers", options->workers, "Quote workers of the helper; each loads its own enclaves")
       ->check(whole_number(kMostWorkers))
       ->option_text("N [1]");

@@ -21,7 +21,6 @@ using Json = nlohmann::ordered_json;
 using base::to_hex;
 
 constexpr char kProgram[] = "enclayer inspect";
-constexpr std::size_t kMaxQuoteSize = 1 << 20;  // bytes; real ones have about 5 KB
 constexpr int kMalformed = 2, kNotReadable = 3;
 
 std::string hex64(std::uint64_t value) {
@@ -202,7 +201,7 @@ void print_fields(const Json& object, int indent) {
 }
 
 int inspect_command(const std::string& path, const std::string& output) {
-  auto bytes = base::read_file(path, kMaxQuoteSize);
+  auto bytes = base::read_file(path, kMaxQuoteFile);
   if (!bytes) {
     fail(kProgram, bytes.error());
     return bytes.error().kind() == ErrorKind::kMalformed ? kMalformed : kNotReadable;
@@ -237,7 +236,7 @@ void add_inspect(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("inspect", "What does this quote say? Shows every field, verifies nothing");
   command->add_option("--quote", options->quote, "The quote, as bytes: SGX or TDX, version 3, 4 or 5")
       ->required()
-      ->option_text("FILE");
+      ->option_text("FILE (required)");
   command->add_option("--output", options->output, "For people or for programs")
       ->check(CLI::IsMember({"text", "json"}))
       ->option_text("text|json [text]");

@@ -32,6 +32,8 @@ int main(int argc, char** argv) {
       "    enclayer verify --quote quote.bin --collateral collateral.json\n"
       "  Where does the collateral come from?\n"
       "    enclayer collateral fetch --quote quote.bin --out collateral.json\n"
+      "  Is it my enclave, and good enough for me? (enclayer policy --help: what may stand in a policy)\n"
+      "    enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json\n"
       "  Was it good on that day, if a platform that needs hardening is good enough?\n"
       "    enclayer verify --quote quote.bin --collateral collateral.json --at 2025-06-25T00:00:00Z \\\n"
       "      --accept-tcb SWHardeningNeeded\n"

@@ -133,7 +133,7 @@ int quote_command(const Options& options) {
 void add_quote(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("quote", "Have a quote made for a simulated enclave");
-  command->add_option("--out", options->out, "Where the quote goes")->required()->option_text("FILE");
+  command->add_option("--out", options->out, "Where the quote goes")->required()->option_text("FILE (required)");
   command->add_option("--socket", options->socket, "The AESM service to ask")
       ->option_text("PATH [/var/run/aesmd/aesm.socket]");
   command

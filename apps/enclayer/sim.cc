@@ -189,6 +189,9 @@ void add_case(CLI::App& sim, Time now, int& exit_code) {
 void add_sim(CLI::App& app, Time now, int& exit_code) {
   CLI::App* sim = app.add_subcommand("sim", "What belongs to the simulated platform");
   sim->require_subcommand(1);
+  sim->footer(
+      "Everything of it is SIMULATED and proves nothing: it is for trying and testing without SGX hardware.\n"
+      "Each command explains itself: enclayer sim case --help");
   add_case(*sim, now, exit_code);
 
   auto options = std::make_shared<ExportOptions>();
@@ -197,10 +200,12 @@ void add_sim(CLI::App& app, Time now, int& exit_code) {
       ->add_option("--state-dir", options->state_dir,
                    "Where enclayer-quote-helper keeps its state; only public/ is read")
       ->option_text("DIR [/var/lib/enclayer]");
-  command->add_option("--out", options->out, "Where the collateral goes, as JSON")->required()->option_text("FILE");
+  command->add_option("--out", options->out, "Where the collateral goes, as JSON")
+      ->required()
+      ->option_text("FILE (required)");
   command->add_option("--root-ca-out", options->root_ca_out, "Where the simulation's root certificate goes, as PEM")
       ->required()
-      ->option_text("FILE");
+      ->option_text("FILE (required)");
   command->footer(
       "Exit codes: 0 done; 1 misuse; 2 what was published is damaged; 3 a file cannot be read or written.\n"
       "Example: enclayer sim export --out collateral.json --root-ca-out root.pem\n"

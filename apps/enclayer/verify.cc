@@ -16,7 +16,6 @@ namespace enclayer::apps {
 namespace {
 
 constexpr char kProgram[] = "enclayer verify";
-constexpr std::size_t kMaxQuoteSize = 1 << 20;  // bytes; real ones have about 5 KB
 constexpr std::size_t kMaxRootSize = 1 << 16;
 constexpr int kTrusted = 0, kMisuse = 1, kNotTrusted = 2, kNotReadable = 3;
 
@@ -72,7 +71,7 @@ Result<Verification> run(const Options& options, Time at) {
     }
     root = *given;
   }
-  auto quote = base::read_file(options.quote, kMaxQuoteSize);
+  auto quote = base::read_file(options.quote, kMaxQuoteFile);
   if (!quote && !parse_failed(quote.error())) return quote.error();
   auto json = base::read_text(options.collateral, Collateral::kMaxJsonSize);
   if (!json && !parse_failed(json.error())) return json.error();
@@ -175,12 +174,11 @@ int verify_command(const Options& options, Time now) {
 void add_verify(CLI::App& app, Time now, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("verify", "Is this quote to be trusted?");
-  command->add_option("--quote", options->quote, "The quote, as bytes")->required()->option_text("FILE");
+  command->add_option("--quote", options->quote, "The quote, as bytes")->required()->option_text("FILE (required)");
   command
       ->add_option("--collateral", options->collateral,
                    "What Intel (or a simulation) says of the platform: issuer chains, CRLs, TCB Info, QE Identity")
-      ->required()
-      ->option_text("FILE");
+      ->option_text("FILE (required)");
   command->add_option("--at", options->at, "The time of the judgement, in UTC")
       ->check(CLI::Validator(check_time, "", "time"))
       ->option_text("YYYY-MM-DDThh:mm:ssZ [now]");
@@ -203,9 +201,17 @@ void add_verify(CLI::App& app, Time now, int& exit_code) {
   command->footer(
       "Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse, also a policy that "
       "is\n  malformed or that a flag contradicts; 3 a file cannot be read.\n"
+      "Nothing is fetched here. `enclayer collateral fetch` gets collateral, and asks its cache first:\n"
+      "  enclayer verify --quote quote.bin --collateral <(enclayer collateral fetch --quote quote.bin)\n"
       "Example: enclayer verify --quote quote.bin --collateral collateral.json --accept-tcb SWHardeningNeeded\n"
       "         enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json");
-  command->callback([options, now, &exit_code] { exit_code = verify_command(*options, now); });
+  command->callback([options, now, &exit_code] {
+    if (options->collateral.empty())
+      throw CLI::RequiredError("--collateral is required; `enclayer collateral fetch --quote " + options->quote +
+                                   " --out FILE` gets it, of a simulated quote `enclayer sim export`",
+                               CLI::ExitCodes::RequiredError);
+    exit_code = verify_command(*options, now);
+  });
 }
 
 }  // namespace enclayer::apps

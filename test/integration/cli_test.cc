@@ -187,6 +187,10 @@ TEST(EnclayerCommand, misuse_ends_with_1_and_says_what_is_wrong) {
     EXPECT_EQ(finished.out, "");
   }
   EXPECT_THAT(enclayer_cli(with({"--accept-tcb", "Fine"})).err, HasSubstr("OutOfDateConfigurationNeeded"));
+  EXPECT_THAT(enclayer_cli({"verfy", "--quote", quote}).err, HasSubstr("there is no command \"verfy\""));
+  EXPECT_THAT(enclayer_cli({"policy", "chek"}).err, HasSubstr("enclayer policy: there is no command \"chek\""));
+  EXPECT_THAT(enclayer_cli({"verify", "--quote", quote}).err,
+              HasSubstr("`enclayer collateral fetch --quote " + quote + " --out FILE`"));
 }
 
 TEST(EnclayerCommand, help_teaches_and_version_is_told) {
