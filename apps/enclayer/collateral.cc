@@ -31,8 +31,7 @@ using collateral::PlatformKind;
 using nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxQuoteSize = 1 << 20;  // bytes; real ones have about 5 KB
-constexpr std::size_t kMaxPemFile = 1 << 20;    // the authorities of a whole system have 220 KB
+constexpr std::size_t kMaxPemFile = 1 << 20;  // the authorities of a whole system have 220 KB
 
 struct CacheOptions {
   std::string folder;
@@ -98,14 +97,14 @@ Result<PlatformKind> wanted_platform(const FetchOptions& options) {
     ENCLAYER_TRY(out.ca, collateral::pck_ca_from(options.ca));
     return out;
   }
-  ENCLAYER_TRY(Bytes quote, base::read_file(options.quote, kMaxQuoteSize));
+  ENCLAYER_TRY(Bytes quote, base::read_file(options.quote, kMaxQuoteFile));
   auto platform = collateral::platform_of_quote(quote);
   if (!platform) return platform.error().with_context(options.quote);
   if (platform->simulated && options.pccs == collateral::kIntelService)
     return Error(ErrorKind::kUnsupported,
                  options.quote +
                      " is of a SIMULATED platform, which Intel's service does not know; its collateral comes from "
-                     "`enclayer sim export`");
+                     "`enclayer sim export`, or lies beside it where `enclayer sim case` made it");
   return platform->kind;
 }
 
@@ -179,8 +178,8 @@ Result<> read_folder(const std::string& folder, const std::string& out) {
 
 // ---- list, export, import ----
 
-void list(const Cache& cache, const std::string& output, Time now) {
-  auto entries = cache.list();
+Result<> list(const Cache& cache, const std::string& output, Time now) {
+  ENCLAYER_TRY(auto entries, cache.list());
   if (output == "json") {
     ordered_json json = {{"cache_dir", cache.folder().string()}, {"entries", ordered_json::array()}};
     for (const Cache::Listed& listed : entries) {
@@ -190,7 +189,7 @@ void list(const Cache& cache, const std::string& output, Time now) {
       json["entries"].push_back(std::move(one));
     }
     print(json);
-    return;
+    return {};
   }
   if (entries.empty()) std::printf("nothing is cached in %s\n", cache.folder().c_str());
   for (const Cache::Listed& listed : entries) {
@@ -206,12 +205,14 @@ void list(const Cache& cache, const std::string& output, Time now) {
                 std::string(to_string(age_of(entry, now))).c_str(), format_time(entry.contents.validity.until).c_str(),
                 entry.contents.first_to_expire.c_str(), entry.contents.evaluation_number, entry.url.c_str());
   }
+  return {};
 }
 
 Result<> export_to(const Cache& cache, const std::string& out, const std::string& output, Time now) {
   std::vector<Entry> entries;
   std::vector<std::string> left_out;
-  for (Cache::Listed& listed : cache.list()) {
+  ENCLAYER_TRY(auto all, cache.list());
+  for (Cache::Listed& listed : all) {
     if (!listed.entry) {
       left_out.push_back(listed.file + " is damaged");
     } else if (age_of(*listed.entry, now) == collateral::Age::kExpired) {
@@ -356,7 +357,7 @@ void add_read(CLI::App* group, int& exit_code) {
       ->add_option("--responses", options->responses,
                    "pckcrl, pckcrl.headers, rootcacrl, tcb, tcb.headers, qe_identity, qe_identity.headers")
       ->required()
-      ->option_text("DIR");
+      ->option_text("DIR (required)");
   command->add_option("--out", options->out, "Where the collateral goes, as JSON")
       ->option_text("FILE [standard output]");
   command->footer(
@@ -419,17 +420,14 @@ void add_collateral(CLI::App& app, Time now, const fs::path& cache_home, int& ex
 
   auto options = [&] { return std::make_shared<CacheCommand>(CacheCommand{default_cache, "", "text"}); };
   add_cache_command(group, "list", "What is in the cache, and until when it holds", options(), exit_code,
-                    [now](const Cache& cache, const CacheCommand& o) -> Result<> {
-                      list(cache, o.output, now);
-                      return {};
-                    })
-      ->footer("Exit codes: 0 done, also when there is nothing; 1 misuse.");
+                    [now](const Cache& cache, const CacheCommand& o) { return list(cache, o.output, now); })
+      ->footer("Exit codes: 0 done, also when there is nothing; 1 misuse; 3 the folder cannot be read.");
 
   auto export_options = options();
   CLI::App* to = add_cache_command(
       group, "export", "Put all that holds in the cache into one file", export_options, exit_code,
       [now](const Cache& cache, const CacheCommand& o) { return export_to(cache, o.file, o.output, now); });
-  to->add_option("--out", export_options->file, "Where the bundle goes")->required()->option_text("FILE");
+  to->add_option("--out", export_options->file, "Where the bundle goes")->required()->option_text("FILE (required)");
   to->footer(
       "Each line after the first is one entry: `tail -n +2 bundle | jq 'select(.fmspc == "
       "\"00606a000000\").collateral'`\n"
@@ -441,7 +439,9 @@ void add_collateral(CLI::App& app, Time now, const fs::path& cache_home, int& ex
   CLI::App* from = add_cache_command(
       group, "import", "Take entries from an exported file into the cache", import_options, exit_code,
       [now](const Cache& cache, const CacheCommand& o) { return import_from(cache, o.file, o.output, now); });
-  from->add_option("FILE", import_options->file, "What `enclayer collateral export` made")->required();
+  from->add_option("FILE", import_options->file, "What `enclayer collateral export` made")
+      ->required()
+      ->option_text(" ");
   from->footer(
       "A newer entry that is there stays. What is imported is not trusted more than what is fetched: `enclayer verify` "
       "judges.\n"

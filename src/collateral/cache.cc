@@ -6,6 +6,7 @@
 #include "attestation/json.h"
 #include "attestation/p256.h"
 #include "base/bytes.h"
+#include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/printable.h"
@@ -190,7 +191,11 @@ Result<bool> Cache::keep(const Entry& entry) const {
   return true;
 }
 
-std::vector<Cache::Listed> Cache::list() const {
+Result<std::vector<Cache::Listed>> Cache::list() const {
+  std::error_code error;
+  fs::directory_iterator opened(folder_, error);
+  if (error && error != std::errc::no_such_file_or_directory)
+    return base::errno_error(error.value(), "cannot list " + folder_.string());
   std::vector<Listed> out;
   for (const std::string& name : base::Root(folder_).list("")) {
     if (!name.ends_with(kEntrySuffix)) continue;

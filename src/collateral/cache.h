@@ -82,8 +82,8 @@ class Cache {
     std::string file;  // its name in the folder
     Result<Entry> entry;
   };
-  // In the order of the names; at most kMaxBundleEntries of them.
-  std::vector<Listed> list() const;
+  // In the order of the names; at most kMaxBundleEntries of them, and none where there is no folder.
+  Result<std::vector<Listed>> list() const;
 
   const std::filesystem::path& folder() const { return folder_; }
 

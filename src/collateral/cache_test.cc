@@ -126,7 +126,7 @@ TEST(Cache, finds_what_was_kept_by_platform_and_url) {
   EXPECT_EQ(cache.find(platform, kUrl).value(), entry);
   EXPECT_EQ(cache.find(platform, elsewhere.url).value(), elsewhere);
   EXPECT_EQ(cache.find({platform.fmspc, PckCa::kProcessor}, kUrl).value(), std::nullopt);
-  EXPECT_EQ(cache.list().size(), 3U);
+  EXPECT_EQ(cache.list().value().size(), 3U);
   struct stat folder {};
   ASSERT_EQ(::stat(cache.folder().c_str(), &folder), 0);
   EXPECT_EQ(folder.st_mode & 0777, 0700U);
@@ -153,7 +153,7 @@ TEST(Cache, damaged_file_is_malformed_and_replaced_by_the_next_that_is_kept) {
     ASSERT_FALSE(damaged) << content;
     EXPECT_EQ(damaged.error().kind(), ErrorKind::kMalformed);
     EXPECT_THAT(damaged.error().message(), HasSubstr(file.string()));
-    EXPECT_FALSE(cache.list().at(0).entry);
+    EXPECT_FALSE(cache.list().value().at(0).entry);
     EXPECT_TRUE(cache.keep(entry).value());
     EXPECT_EQ(cache.find(entry.contents.platform, kUrl).value(), entry);
   }
@@ -197,7 +197,7 @@ TEST(Cache, what_a_killed_writer_left_is_neither_read_nor_kept_for_ever) {
   write(left, read(file).substr(0, 1000));
   write(temporary.path() / "notes.txt", "not ours");
   EXPECT_EQ(cache.find(entry.contents.platform, kUrl).value(), entry);
-  EXPECT_EQ(cache.list().size(), 1U);
+  EXPECT_EQ(cache.list().value().size(), 1U);
   ASSERT_TRUE(cache.keep(entry));
   EXPECT_FALSE(fs::exists(left));
   EXPECT_TRUE(fs::exists(temporary.path() / "notes.txt"));

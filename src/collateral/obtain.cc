@@ -9,7 +9,7 @@ Error nothing_offline(const Cache* cache, const Wish& wish) {
   std::string what = "no collateral for " + to_string(wish.platform) + " from " + wish.url;
   if (cache == nullptr) return {ErrorKind::kNotFound, what + ": there is no cache to take it from"};
   what += " is in " + cache->folder().string();
-  for (const Cache::Listed& listed : cache->list())
+  for (auto all = cache->list().value_or(std::vector<Cache::Listed>{}); const Cache::Listed& listed : all)
     if (listed.entry && listed.entry->contents.platform == wish.platform)
       return {ErrorKind::kNotFound, what + "; there is some from " + listed.entry->url + " (--pccs)"};
   return {ErrorKind::kNotFound, what + "; `enclayer collateral import` brings what was exported elsewhere"};

@@ -34,7 +34,7 @@ struct Obtain : testing::Test {
     });
   }
   void damage_cache() {
-    for (const Cache::Listed& listed : cache.list())
+    for (auto listed_now = cache.list().value(); const Cache::Listed& listed : listed_now)
       ASSERT_TRUE(base::write_file_atomic(cache.folder() / listed.file, base::as_bytes("{"), 0600));
   }
 };

@@ -181,6 +181,19 @@ TEST_F(CollateralCommand, expired_and_damaged_entries_are_not_exported) {
   EXPECT_EQ(exported["left_out"].size(), 1U);
 }
 
+TEST_F(CollateralCommand, cache_that_is_no_folder_is_not_taken_for_an_empty_one) {
+  ASSERT_TRUE(base::write_file_atomic(out, {}, 0600));
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"list"}, {"export", "--out", temporary.path() / "bundle"}}) {
+    std::vector<std::string> arguments = command;
+    arguments.insert(arguments.end(), {"--cache-dir", out});
+    Finished finished = run(arguments);
+    EXPECT_EQ(finished.exit_code, 3);
+    EXPECT_THAT(finished.err, HasSubstr("cannot list " + out));
+    EXPECT_EQ(finished.out, "");
+  }
+}
+
 TEST_F(CollateralCommand, damaged_bundle_imports_nothing) {
   SimService service;
   std::string bundle = temporary.path() / "bundle", far = temporary.path() / "far";
@@ -335,6 +348,25 @@ TEST_F(CollateralCommand, quotes_that_do_not_say_which_are_refused_with_the_reme
   EXPECT_EQ(no_chain.exit_code, 2);
   EXPECT_THAT(no_chain.err, HasSubstr("--fmspc and --ca"));
   EXPECT_EQ(run({"fetch", "--quote", temporary.path() / "missing"}).exit_code, 3);
+}
+
+TEST_F(CollateralCommand, simulated_quote_is_not_for_intels_service_but_for_any_other) {
+  const std::filesystem::path sim = temporary.path() / "case";
+  ASSERT_EQ(fake::run({kBinary, "sim", "case", "up-to-date", "--out-dir", sim}).exit_code, 0);
+  // Nobody would answer there.
+  std::vector<std::string> command = {"fetch", "--quote", sim / "quote.bin", "--no-cache", "--timeout", "1"};
+  auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = command;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  Finished refused = run(with({"--proxy", "http://127.0.0.1:1"}));
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("is of a SIMULATED platform, which Intel's service does not know"));
+  EXPECT_THAT(refused.err, HasSubstr("`enclayer sim export`"));
+  EXPECT_EQ(refused.out, "");
+  SimService service;  // its authority is another one, of a platform of the same kind
+  EXPECT_EQ(run(with({"--pccs", service.url()})).out, to_json(service.sim.collateral));
 }
 
 TEST_F(CollateralCommand, misuse_ends_with_1_and_names_the_command_whose_help_helps) {
