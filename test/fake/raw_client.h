@@ -2,8 +2,10 @@
 #pragma once
 
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -12,6 +14,15 @@
 #include "net/unix_socket.h"
 
 namespace enclayer::fake {
+
+// Lets this process have `number` descriptors open, for a test that holds so many connections; false where the machine
+// does not allow it.
+inline bool allow_descriptors(rlim_t number) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max < number) return false;
+  files.rlim_cur = std::max(files.rlim_cur, number);
+  return ::setrlimit(RLIMIT_NOFILE, &files) == 0;
+}
 
 class RawClient {
  public:

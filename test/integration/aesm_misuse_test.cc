@@ -38,15 +38,6 @@ constexpr double kGrowth = 4, kGrowthWithFullBuffers = 16;
 // behind a misuse needs the 5 s of its deadline.
 constexpr auto kHonestTime = 2500ms;
 
-// For the connections that a test holds open itself.
-void allow_descriptors(rlim_t number) {
-  rlimit files{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
-  ASSERT_GE(files.rlim_max, number) << "this test needs more open files";
-  files.rlim_cur = std::max(files.rlim_cur, number);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
-}
-
 Bytes hex(std::string_view digits) { return base::from_hex(digits).value(); }
 
 Bytes serialized(const Request& request) {
@@ -322,7 +313,7 @@ class AesmMisuseTest : public testing::TestWithParam<Misuse> {};
 
 TEST_P(AesmMisuseTest, costs_neither_memory_nor_honest_clients) {
   const Misuse& misuse = GetParam();
-  allow_descriptors(4000);
+  ASSERT_TRUE(fake::allow_descriptors(4000)) << "this test needs more open files";
   QuoteHelper helper;
   ASSERT_TRUE(helper.serving()) << helper.log();
   Watch watch(helper, helper.process().pid());
@@ -368,7 +359,7 @@ INSTANTIATE_TEST_SUITE_P(Each, AesmMisuseTest, testing::ValuesIn(misuses()),
 // Clients that do not wait when they connect (Fortanix's) get EAGAIN from a full queue; Intel's has 32 places. The
 // helper is stopped meanwhile, so that no place becomes free.
 TEST(AesmCrowd, five_hundred_connect_at_the_same_moment_without_waiting_and_all_are_served) {
-  allow_descriptors(4000);
+  ASSERT_TRUE(fake::allow_descriptors(4000)) << "this test needs more open files";
   QuoteHelper helper;
   ASSERT_TRUE(helper.serving()) << helper.log();
   Watch watch(helper, helper.process().pid());

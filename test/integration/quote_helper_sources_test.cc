@@ -17,6 +17,7 @@
 #include "fake/dcap_standin.h"
 #include "fake/http_get.h"
 #include "fake/process.h"
+#include "fake/quote_helper.h"
 #include "net/frame_client.h"
 #include "quoting/sim_enclave.h"
 
@@ -46,10 +47,9 @@ class SourcesTest : public testing::Test {
     EXPECT_TRUE(got) << got.error().message();
     return got.value_or(Bytes{});
   }
-  Result<quoting::QuoteTarget> target() { return aesm::read_init_reply(reply(aesm::init_request())); }
-  Result<quoting::QuoteReply> quote(const sgx::Report& report) {
-    return aesm::read_quote_reply(reply(aesm::quote_request(report, 8192, std::nullopt)), false);
-  }
+  fake::QuoteClient client() { return fake::QuoteClient(socket_); }
+  Result<quoting::QuoteTarget> target() { return client().target(); }
+  Result<quoting::QuoteReply> quote(const sgx::Report& report) { return client().quote(report); }
   static std::string page(const Process& helper, const std::string& path) {
     return fake::http_get(fake::metrics_address(helper.err()), path);
   }
@@ -232,16 +232,12 @@ class PodsTest : public SourcesTest {
     fs::permissions(folder_.path(), fs::perms(0755));
   }
   std::unique_ptr<Process> start(std::vector<std::string> more = {}) {
-    std::vector<std::string> all = {
-        kProgram,          "--platform",       "sim",        "--socket", socket_, "--state-dir", state_,
-        "--identify-pods", "--metrics-listen", "127.0.0.1:0"};
-    all.insert(all.end(), more.begin(), more.end());
-    return SourcesTest::start(all);
+    more.insert(more.begin(), {"--identify-pods", "--metrics-listen", "127.0.0.1:0"});
+    return SourcesTest::start(fake::sim_quote_helper(socket_, state_, more));
   }
   Result<quoting::QuoteReply> quote() {
-    auto found = target();
-    if (!found) return found.error();
-    return SourcesTest::quote(sgx::sim::ereport(quoting::sim_enclave_body({}), found->qe));
+    ENCLAYER_TRY(sgx::Report report, client().report());
+    return SourcesTest::quote(report);
   }
   static std::string status(const Process& helper) {
     return base::read_text("/proc/" + std::to_string(helper.pid()) + "/status", 1 << 16).value();
@@ -281,11 +277,10 @@ TEST_F(PodsTest, user_0_is_given_up_for_good_with_all_capabilities) {
 
 TEST_F(PodsTest, no_more_quotes_than_allowed_and_init_says_so_where_clients_ask_again) {
   auto helper = start({"--max-quotes-per-pod", "3"});
-  auto learned = target();
-  ASSERT_TRUE(learned);
-  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), learned->qe);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(SourcesTest::quote(report));
-  auto refused = SourcesTest::quote(report);
+  auto report = client().report();
+  ASSERT_TRUE(report);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(SourcesTest::quote(*report));
+  auto refused = SourcesTest::quote(*report);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message(), HasSubstr("BUSY"));
   EXPECT_FALSE(target());
@@ -305,8 +300,8 @@ TEST_F(PodsTest, host_holds_no_epc_so_with_the_rule_it_gets_no_quote) {
 }
 
 TEST_F(PodsTest, missing_checkpoint_ends_the_start_with_the_remedy) {
-  auto finished = fake::run({kProgram, "--platform", "sim", "--socket", socket_, "--state-dir", state_,
-                             "--identify-pods", "--require-epc", "--kubelet-dir", folder_.path() / "nowhere"});
+  auto finished = fake::run(fake::sim_quote_helper(
+      socket_, state_, {"--identify-pods", "--require-epc", "--kubelet-dir", folder_.path() / "nowhere"}));
   EXPECT_EQ(finished.exit_code, 3);
   EXPECT_THAT(finished.err, HasSubstr("nowhere/device-plugins"));
   EXPECT_FALSE(fs::exists(socket_));

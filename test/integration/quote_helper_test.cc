@@ -28,6 +28,7 @@
 #include "fake/http_get.h"
 #include "fake/memory.h"
 #include "fake/process.h"
+#include "fake/quote_helper.h"
 #include "fake/raw_client.h"
 #include "fake/temp_folder.h"
 #include "net/frame_client.h"
@@ -48,17 +49,7 @@ using testing::Not;
 
 constexpr auto kPatience = 30s;
 constexpr char kProgram[] = ENCLAYER_BIN_DIR "/enclayer-quote-helper";
-
 double resident_mib(const Process& process) { return fake::memory_mib(process.pid(), "VmRSS"); }
-
-// For the connections that a test holds open itself.
-void allow_descriptors(rlim_t number) {
-  rlimit files{};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
-  ASSERT_GE(files.rlim_max, number) << "this test needs more open files";
-  files.rlim_cur = std::max(files.rlim_cur, number);
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
-}
 
 // The command, with a limit of 128 open files.
 std::vector<std::string> few_descriptors(const std::vector<std::string>& command) {
@@ -132,9 +123,7 @@ class Load {
 class QuoteHelperTest : public testing::Test {
  protected:
   std::vector<std::string> argv(std::vector<std::string> more = {}) {
-    std::vector<std::string> all = {kProgram, "--platform", "sim", "--socket", socket_, "--state-dir", state_};
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
+    return fake::sim_quote_helper(socket_, state_, more);
   }
   std::unique_ptr<Process> start(std::vector<std::string> more = {}) {
     auto process = std::make_unique<Process>(argv(std::move(more)));
@@ -142,7 +131,7 @@ class QuoteHelperTest : public testing::Test {
     return process;
   }
 
-  Result<Bytes> ask(ByteView request) { return net::call(socket_, request, kPatience); }
+  Result<Bytes> ask(ByteView request) { return client_.ask(request); }
   Bytes reply(ByteView request) {
     auto got = ask(request);
     EXPECT_TRUE(got) << got.error().message();
@@ -152,15 +141,28 @@ class QuoteHelperTest : public testing::Test {
     EXPECT_EQ(base::to_hex(reply(fake::aesm_body("quote_ex-num.req"))),
               base::to_hex(fake::aesm_body("quote_ex-num.standin-res")));
   }
-  quoting::QuoteTarget target() { return aesm::read_init_reply(reply(aesm::init_request())).value(); }
-  Bytes quote() {
-    auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
-    std::uint32_t size = aesm::read_quote_size_reply(reply(aesm::quote_size_request())).value();
-    return aesm::read_quote_reply(reply(aesm::quote_request(report, size, std::nullopt)), false).value().quote;
+  quoting::QuoteTarget target() { return client_.target().value(); }
+  Bytes quote() { return client_.attest().value(); }
+
+  // The first of `signals` ends it.
+  void expect_begun_request_is_answered_after(const std::vector<int>& signals) {
+    auto helper = start();
+    RawClient begun(socket_);
+    Bytes frame = fake::aesm_frame("quote_ex-num.req");
+    ASSERT_TRUE(begun.send(ByteView(frame).first(6)));
+    expect_served();
+    for (int number : signals) {
+      helper->signal(number);
+      ASSERT_TRUE(helper->wait_for_output("stopping signal=SIGTERM", kPatience));
+    }
+    ASSERT_TRUE(begun.send(ByteView(frame).subspan(6)));
+    EXPECT_EQ(begun.receive_frame(), fake::aesm_body("quote_ex-num.standin-res"));
+    EXPECT_EQ(helper->wait(kPatience), 0);
   }
 
   fake::TempFolder folder_;
   fs::path socket_ = folder_.path() / "run" / "aesm.socket", state_ = folder_.path() / "state";
+  fake::QuoteClient client_{socket_};
 };
 
 // ---- Serving ----
@@ -236,9 +238,9 @@ TEST_F(QuoteHelperTest, log_says_loudly_that_quotes_are_simulated) {
 
 TEST_F(QuoteHelperTest, report_with_a_wrong_mac_is_an_invalid_report_and_logged) {
   auto helper = start();
-  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  auto report = client_.report().value();
   report.raw[431] ^= 1;
-  auto refused = aesm::read_quote_reply(reply(aesm::quote_request(report, 8192, std::nullopt)), false);
+  auto refused = client_.quote(report);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message(), HasSubstr("INVALID_REPORT (47)"));
   EXPECT_TRUE(
@@ -272,7 +274,7 @@ TEST_F(QuoteHelperTest, frames_that_break_the_protocol_are_closed_logged_and_cos
 
 TEST_F(QuoteHelperTest, huge_buf_size_costs_nothing) {
   auto helper = start();
-  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  auto report = client_.report().value();
   Bytes got = reply(aesm::quote_request(report, 1 << 30, std::nullopt));
   EXPECT_LT(got.size(), 20'000u);
 }
@@ -342,7 +344,7 @@ TEST_F(QuoteHelperTest, odd_requests_get_the_answers_that_aesmd_gives) {
 
 TEST_F(QuoteHelperTest, requests_sent_at_once_are_answered_in_their_order) {
   auto helper = start();
-  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  auto report = client_.report().value();
   RawClient client(socket_);
   Bytes all;
   auto add = [&](const Bytes& body) {
@@ -366,7 +368,7 @@ TEST_F(QuoteHelperTest, requests_sent_at_once_are_answered_in_their_order) {
 
 TEST_F(QuoteHelperTest, client_that_leaves_without_its_quote_costs_nobody_else) {
   auto helper = start();
-  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  auto report = client_.report().value();
   Bytes request = aesm::quote_request(report, 8192, std::nullopt);
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(RawClient(socket_).send_frame(request));
   EXPECT_FALSE(quote().empty());
@@ -374,7 +376,7 @@ TEST_F(QuoteHelperTest, client_that_leaves_without_its_quote_costs_nobody_else) 
 
 // Everything that stops, swells or freezes Intel's aesmd, all at the same time.
 TEST_F(QuoteHelperTest, misuse_by_a_thousand_connections_costs_neither_memory_nor_honest_clients) {
-  allow_descriptors(4000);
+  ASSERT_TRUE(fake::allow_descriptors(4000)) << "this test needs more open files";
   auto helper = start();
   expect_served();
   double before = resident_mib(*helper);
@@ -403,7 +405,7 @@ TEST_F(QuoteHelperTest, misuse_by_a_thousand_connections_costs_neither_memory_no
     }
     if (i % 25 == 0) honest();
   }
-  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe);
+  auto report = client_.report().value();
   for (int i = 0; i < 20; ++i) EXPECT_LT(reply(aesm::quote_request(report, 1 << 30, std::nullopt)).size(), 20'000u);
   Bytes half(60'000, 0xaa);
   base::store_le32(half.data(), 64 << 10);
@@ -662,17 +664,7 @@ TEST_F(QuoteHelperTest, hangup_publishes_again_what_was_removed_and_disturbs_nob
 }
 
 TEST_F(QuoteHelperTest, hangup_while_it_ends_does_not_cut_it_short) {
-  auto helper = start();
-  RawClient begun(socket_);
-  Bytes frame = fake::aesm_frame("quote_ex-num.req");
-  ASSERT_TRUE(begun.send(ByteView(frame).first(6)));
-  expect_served();
-  helper->signal(SIGTERM);
-  ASSERT_TRUE(helper->wait_for_output("stopping signal=SIGTERM", kPatience));
-  helper->signal(SIGHUP);
-  ASSERT_TRUE(begun.send(ByteView(frame).subspan(6)));
-  EXPECT_EQ(begun.receive_frame(), fake::aesm_body("quote_ex-num.standin-res"));
-  EXPECT_EQ(helper->wait(kPatience), 0);
+  expect_begun_request_is_answered_after({SIGTERM, SIGHUP});
 }
 
 // ---- Ending ----
@@ -689,16 +681,7 @@ TEST_F(QuoteHelperTest, sigterm_and_sigint_end_it_with_0_and_leave_the_socket_fi
 }
 
 TEST_F(QuoteHelperTest, request_that_was_begun_is_answered_after_sigterm) {
-  auto helper = start();
-  RawClient begun(socket_);
-  Bytes frame = fake::aesm_frame("quote_ex-num.req");
-  ASSERT_TRUE(begun.send(ByteView(frame).first(6)));
-  expect_served();
-  helper->signal(SIGTERM);
-  ASSERT_TRUE(helper->wait_for_output("stopping signal=SIGTERM", kPatience));
-  ASSERT_TRUE(begun.send(ByteView(frame).subspan(6)));
-  EXPECT_EQ(begun.receive_frame(), fake::aesm_body("quote_ex-num.standin-res"));
-  EXPECT_EQ(helper->wait(kPatience), 0);
+  expect_begun_request_is_answered_after({SIGTERM});
 }
 
 TEST_F(QuoteHelperTest, second_signal_ends_it_at_once) {
