@@ -13,18 +13,13 @@
 #include <cstdlib>
 #include <memory>
 
+#include "attestation/openssl.h"
+
 namespace enclayer::fake {
 namespace {
 
-template <auto release>
-struct Free {
-  template <class T>
-  void operator()(T* p) const {
-    release(p);
-  }
-};
 template <class T, auto release>
-using Ptr = std::unique_ptr<T, Free<release>>;
+using Ptr = attestation::OpensslPtr<T, release>;
 using Bio = Ptr<BIO, BIO_free_all>;
 using Key = Ptr<EVP_PKEY, EVP_PKEY_free>;
 using X509Ptr = Ptr<X509, X509_free>;
@@ -36,9 +31,7 @@ void check(bool good) {
 std::string pem_of(auto&& write) {
   Bio out(BIO_new(BIO_s_mem()));
   check(write(out.get()) == 1);
-  char* data = nullptr;
-  long size = BIO_get_mem_data(out.get(), &data);
-  return {data, static_cast<std::size_t>(size)};
+  return attestation::text_of(out.get());
 }
 
 X509Ptr issue(const char* name, EVP_PKEY* subject, X509* issuer, EVP_PKEY* issuer_key, const std::string& extension,
