@@ -6,8 +6,10 @@
 #include <set>
 #include <sstream>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "enclayer/policy.h"
+#include "enclayer/verifier.h"
 #include "fake/print_reason.h"
 
 namespace enclayer::quoting {
@@ -47,6 +49,44 @@ TEST(SimCase, good_platform_is_good_whenever_it_is_made) {
        {"2001-01-01T00:00:00Z", "2049-12-31T23:59:59Z", "2050-01-01T00:00:00Z", "9000-06-30T12:00:00Z"}) {
     Time then = parse_time(at).value();
     EXPECT_EQ(verification(make_sim_evidence(sim_cases().front(), then).value(), then).reason, Reason::kOk) << at;
+  }
+}
+
+TEST(SimCase, good_quotes_of_every_layout_are_refused_when_cut_anywhere) {
+  for (const SimCase& which : sim_cases()) {
+    if (!which.tcb_status) continue;
+    SCOPED_TRACE(which.name);
+    SimEvidence evidence = make_sim_evidence(which, kAt).value();
+    const Bytes whole = evidence.quote;
+    Quote quote = parse_quote(whole).value();
+    const std::size_t size = quote.size + (quote.open_enclave_header ? 16 : 0);
+    const TrustedRoot root = TrustedRoot::from_pem(evidence.root).value();
+    auto verified = [&](std::size_t length) {
+      return verify(ByteView(whole).first(length), evidence.collateral, root, kAt).verified();
+    };
+    for (std::size_t length = 0; length < size; ++length) ASSERT_FALSE(verified(length)) << length;
+    EXPECT_TRUE(verified(size));
+  }
+}
+
+TEST(SimCase, flipped_bits_before_the_certificates_are_refused_in_every_version) {
+  for (const char* name : {"up-to-date", "quote-v4", "quote-v5"}) {
+    SCOPED_TRACE(name);
+    SimEvidence evidence = make_sim_evidence(*find_sim_case(name), kAt).value();
+    const TrustedRoot root = TrustedRoot::from_pem(evidence.root).value();
+    Verifier verifier;
+    auto verified = [&] { return verifier.verify(evidence.quote, evidence.collateral, root, kAt).verified(); };
+    ASSERT_TRUE(verified());
+    const std::size_t certificates = base::as_text(evidence.quote).find("-----BEGIN");
+    ASSERT_GT(certificates, 1000U);
+    for (std::size_t bit = 0; bit < certificates * 8; bit += 7) {
+      auto& byte = evidence.quote[bit / 8];
+      const auto before = byte;
+      byte = static_cast<std::uint8_t>(byte ^ (1 << bit % 8));
+      ASSERT_FALSE(verified()) << "bit " << bit % 8 << " of byte " << bit / 8;
+      byte = before;
+    }
+    EXPECT_TRUE(verified());
   }
 }
 
