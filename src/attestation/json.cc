@@ -75,7 +75,9 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
-    return refuse(std::string("not JSON: ") + std::string(error.what()).substr(0, 200));
+    std::string_view what = error.what();  // "[json.exception.parse_error.101] parse error at line 1, ..."
+    if (auto name = what.find("] "); name != std::string_view::npos) what.remove_prefix(name + 2);
+    return refuse("not JSON: " + std::string(what.substr(0, 200)));
   }
 
   JsonNode root;

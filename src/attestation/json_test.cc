@@ -7,6 +7,7 @@ namespace enclayer::attestation {
 namespace {
 
 using testing::HasSubstr;
+using testing::StartsWith;
 
 std::string why(std::string_view text) {
   auto document = JsonDocument::parse(text);
@@ -55,6 +56,7 @@ TEST(Json, anything_but_one_object_is_refused) {
        {"", " ", "[]", "1", "null", "\"x\"", "{", "{}{}", "{} x", "{\"a\":}", "{\"a\":\"\xff\"}", "{'a':1}"})
     EXPECT_NE(why(text), "") << text;
   EXPECT_EQ(why(" {} \n"), "");
+  EXPECT_THAT(why("{"), StartsWith("not JSON: parse error at line 1, column 2: "));
 }
 
 TEST(Json, nul_ends_nothing_wherever_it_stands) {
