@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "attestation/crl.h"
 #include "attestation/pem.h"
 #include "base/bytes.h"
@@ -114,10 +116,12 @@ TEST(Crl, list_of_a_ca_is_read_and_belongs_to_that_ca) {
 TEST(Crl, certificate_with_a_listed_serial_is_revoked) {
   auto crl = Crl::from_der(fake::quote_case(kPlatform).collateral.pck_crl);
   Certificate pck = chain(kPlatform)[0];
-  for (const Bytes& serial : crl->revoked) {
-    pck.serial = serial;
+  for (const Crl::Serial& serial : crl->revoked) {
+    pck.serial.assign(std::find_if(serial.begin(), serial.end(), [](auto byte) { return byte != 0; }), serial.end());
     EXPECT_TRUE(crl->revokes(pck));
   }
+  pck.serial.assign(21, 1);
+  EXPECT_FALSE(crl->revokes(pck)) << "no serial number is that long";
 }
 
 TEST(Crl, cut_longer_and_huge_der_is_refused) {

@@ -8,24 +8,30 @@
 
 #include "attestation/certificate.h"
 
-struct X509_crl_st;
+struct X509_name_st;
 
 namespace enclayer::attestation {
 
 class Crl {
  public:
-  static constexpr std::size_t kMaxSize = 1 << 20;  // bytes; Intel's have up to 3.3 KB
+  static constexpr std::size_t kMaxSize = 1 << 20;      // bytes; Intel's have up to 3.3 KB
+  static constexpr std::size_t kMaxNameSize = 4 << 10;  // of the issuer's name, bytes; Intel's have about 110
 
-  // DER, nothing after it, signed with ecdsa-with-SHA256; else kMalformed or kUnsupported.
+  // big endian, with zeros in front. No serial number has more bytes (RFC 5280, 4.1.2.2).
+  using Serial = ByteArray<20>;
+
+  // DER (RFC 5280, 5.1), nothing after it, signed with ecdsa-with-SHA256; else kMalformed or kUnsupported. Takes time
+  // and memory in proportion to its size, and no allocation per entry.
   static Result<Crl> from_der(ByteView der);
 
   std::string issuer;  // RFC 2253, escaped
   Window validity;     // thisUpdate .. nextUpdate
   bool has_number = false;
-  bool extensions_understood = true;  // no critical extension: those would change whom the list speaks about
+  // No critical extension, which would change whom the list speaks about, and none that is read here twice.
+  bool extensions_understood = true;
   std::optional<Bytes> authority_key_id;
-  std::vector<Bytes> revoked;  // serial numbers, sorted
-  ByteArray<32> digest{};      // SHA-256 of the DER, signature included
+  std::vector<Serial> revoked;  // sorted
+  ByteArray<32> digest{};       // SHA-256 of the DER, signature included
 
   bool names_as_issuer(const Certificate& ca) const;
   bool signed_by(const P256Key& key) const;
@@ -33,8 +39,12 @@ class Crl {
   bool revokes(const Certificate& certificate) const;
 
  private:
-  explicit Crl(std::shared_ptr<X509_crl_st> crl) : crl_(std::move(crl)) {}
-  std::shared_ptr<X509_crl_st> crl_;
+  Crl(std::shared_ptr<X509_name_st> name, ByteView signed_bytes, ByteView signature)
+      : name_(std::move(name)),
+        signed_bytes_(signed_bytes.begin(), signed_bytes.end()),
+        signature_(signature.begin(), signature.end()) {}
+  std::shared_ptr<X509_name_st> name_;
+  Bytes signed_bytes_, signature_;  // TBSCertList; ECDSA-Sig-Value
 };
 
 }  // namespace enclayer::attestation

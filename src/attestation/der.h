@@ -1,6 +1,6 @@
-// DER, as far as the SGX extension needs it: one-byte tags, definite lengths in their shortest form, nothing copied.
-// OpenSSL reads certificates and CRLs; this reads the one extension that it does not know, in a page that can be
-// checked by eye and fuzzed on its own, where OpenSSL would want ASN.1 templates or one decoded object per field.
+// DER, as far as the SGX extension and CRLs need it: one-byte tags, definite lengths in their shortest form, nothing
+// copied. OpenSSL reads certificates and names; this reads the one extension that it does not know, and the lists for
+// which it makes several objects per entry, in a page that can be checked by eye and fuzzed on its own.
 #pragma once
 
 #include <optional>
@@ -16,12 +16,16 @@ struct DerElement {
 
 class DerReader {
  public:
-  static constexpr std::uint8_t kBoolean = 0x01, kInteger = 0x02, kOctetString = 0x04, kOid = 0x06, kEnumerated = 0x0a,
-                                kSequence = 0x30;
+  static constexpr std::uint8_t kBoolean = 0x01, kInteger = 0x02, kBitString = 0x03, kOctetString = 0x04, kOid = 0x06,
+                                kEnumerated = 0x0a, kUtcTime = 0x17, kGeneralizedTime = 0x18, kSequence = 0x30;
+  // [n], of a value that is explicitly (or implicitly, for one that is not made of others) tagged so.
+  static constexpr std::uint8_t constructed(int n) { return static_cast<std::uint8_t>(0xa0 | n); }
+  static constexpr std::uint8_t primitive(int n) { return static_cast<std::uint8_t>(0x80 | n); }
 
   explicit DerReader(ByteView bytes) : rest_(bytes) {}
 
   bool done() const { return rest_.empty(); }
+  bool at(std::uint8_t tag) const { return !rest_.empty() && rest_[0] == tag; }
 
   // The next element; nullopt when what is left does not begin with a whole one.
   std::optional<DerElement> next() {
@@ -29,15 +33,22 @@ class DerReader {
     std::size_t header = 2, size = rest_[1];
     if (size >= 0x80) {
       std::size_t digits = size & 0x7f;
-      if (digits == 0 || digits > 2 || rest_.size() < 2 + digits) return std::nullopt;  // more than 64 KB: not here
-      size = digits == 1 ? rest_[2] : static_cast<std::size_t>(rest_[2] << 8 | rest_[3]);
-      if (size < (digits == 1 ? 0x80U : 0x100U)) return std::nullopt;
+      if (digits == 0 || digits > 3 || rest_.size() < 2 + digits) return std::nullopt;  // more than 16 MB: not here
+      size = 0;
+      for (std::uint8_t digit : rest_.subspan(2, digits)) size = size << 8 | digit;
+      if (size < 0x80 || size >> 8 * (digits - 1) == 0) return std::nullopt;
       header += digits;
     }
     if (rest_.size() - header < size) return std::nullopt;
     DerElement element{rest_[0], rest_.subspan(header, size)};
     rest_ = rest_.subspan(header + size);
     return element;
+  }
+
+  // The next element with its tag and length, if it has this tag.
+  std::optional<ByteView> whole(std::uint8_t tag) {
+    ByteView before = rest_;
+    return next(tag) ? std::optional(before.first(before.size() - rest_.size())) : std::nullopt;
   }
 
   // The content of the next element, if it has this tag.
