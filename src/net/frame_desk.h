@@ -97,7 +97,7 @@ struct Connection {
   bool hung_up = false;
 
   // The server's own.
-  int watched = 0;  // the events that epoll tells of
+  int watched = 0;                             // the events that epoll tells of
   bool unfinished = false, unwatched = false;  // it stands in a list of things to do
 };
 
