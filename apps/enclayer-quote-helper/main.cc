@@ -257,14 +257,21 @@ Result<int> run(Flags flags, const sigset_t& signals) {
   flags.state_dir = std::filesystem::absolute(flags.state_dir);
   if (flags.self_test) return self_test(flags);
   bool is_simulated = flags.daemon.platform == apps::Platform::kSim;
-  if (!is_simulated) ENCLAYER_CHECK(hardware_launch(flags.hardware, environment()));
+  quoting::DcapLaunch launch;
+  if (!is_simulated) {
+    ENCLAYER_TRY(launch, hardware_launch(flags.hardware, environment()));
+  }
   ENCLAYER_TRY(Rights rights, use_rights(flags));
 
   base::Metrics metrics;
   if (is_simulated)
     log::warn("QUOTES ARE SIMULATED: they prove nothing, and verify only for who trusts this simulation's root");
-  ENCLAYER_TRY(auto quotes, is_simulated ? simulated_quotes(flags.state_dir, now(), metrics)
-                                         : hardware_quotes(flags.hardware, environment(), metrics));
+  std::unique_ptr<Quotes> quotes;
+  if (is_simulated) {
+    ENCLAYER_TRY(quotes, simulated_quotes(flags.state_dir, now(), metrics));
+  } else {
+    quotes = hardware_quotes(flags.hardware, environment(), std::move(launch), metrics);
+  }
 
   std::optional<PodRules> pods;
   if (flags.identify_pods) {

@@ -131,10 +131,9 @@ Result<quoting::DcapLaunch> hardware_launch(const HardwareFlags& flags, const st
   return quoting::prepare_dcap_launch(flags.dcap, "/proc/self/exe", environment);
 }
 
-Result<std::unique_ptr<Quotes>> hardware_quotes(const HardwareFlags& flags, std::vector<std::string> environment,
-                                                base::Metrics& metrics) {
-  ENCLAYER_TRY(auto launch, hardware_launch(flags, environment));
-  return std::unique_ptr<Quotes>(std::make_unique<Hardware>(flags, std::move(environment), std::move(launch), metrics));
+std::unique_ptr<Quotes> hardware_quotes(const HardwareFlags& flags, std::vector<std::string> environment,
+                                        quoting::DcapLaunch launch, base::Metrics& metrics) {
+  return std::make_unique<Hardware>(flags, std::move(environment), std::move(launch), metrics);
 }
 
 }  // namespace enclayer::quote_helper

@@ -52,9 +52,10 @@ struct HardwareFlags {
 // How a worker is started on this machine. kUnavailable where it has no SGX device at all, with what to do.
 Result<quoting::DcapLaunch> hardware_launch(const HardwareFlags& flags, const std::vector<std::string>& environment);
 
-// Starts the workers. That none can be started is said in the log and by not_ready(), and tried again: certificates
-// that cannot be fetched now may be in a minute.
-Result<std::unique_ptr<Quotes>> hardware_quotes(const HardwareFlags& flags, std::vector<std::string> environment,
-                                                base::Metrics& metrics);
+// Starts the workers with `launch`, as hardware_launch() made it from the same flags and environment. That none can be
+// started is said in the log and by not_ready(), and tried again: certificates that cannot be fetched now may be in a
+// minute.
+std::unique_ptr<Quotes> hardware_quotes(const HardwareFlags& flags, std::vector<std::string> environment,
+                                        quoting::DcapLaunch launch, base::Metrics& metrics);
 
 }  // namespace enclayer::quote_helper
