@@ -5,11 +5,12 @@
 // Whatever happens: replies are whole frames, bounds are kept, and when all clients fall silent nothing is left over.
 #include <cstdlib>
 #include <deque>
-#include <map>
 
 #include "aesm/client.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "fake/byte_wire.h"
+#include "fake/framed.h"
 #include "net/frame_desk.h"
 #include "responder.h"
 
@@ -17,6 +18,7 @@ namespace {
 
 using namespace enclayer;
 using namespace std::chrono_literals;
+using fake::framed;
 
 constexpr net::FrameLimits kLimits{.max_connections = 6, .max_buffered = 20'000};
 constexpr std::size_t kMostQueued = 3;
@@ -41,16 +43,9 @@ class FixedQuotes final : public quoting::QuoteSource {
   bool is_ready = true, computes = false;
 };
 
-Bytes framed(const Bytes& body) {
-  Bytes frame(4);
-  base::store_le32(frame.data(), static_cast<std::uint32_t>(body.size()));
-  base::append(frame, body);
-  return frame;
-}
-
-class World final : public net::Wire {
+class World final : public fake::ByteWire {
  public:
-  World() {
+  World() : ByteWire(60'000) {
     responder_.attach(
         [this](net::Ticket ticket, std::optional<Bytes> reply) { mail_.emplace_back(ticket, std::move(reply)); });
   }
@@ -75,7 +70,7 @@ class World final : public net::Wire {
         case 10: responder_.make_next_quote(); break;
         case 11: deliver(); break;
         case 12:
-          if (connection != nullptr) ends_[connection->fd].room = parameter * 32U;
+          if (connection != nullptr) end_of(*connection).room = parameter * 32U;
           serve(connection);
           break;
         case 13:
@@ -98,32 +93,10 @@ class World final : public net::Wire {
       deliver();
       pass(13s);
     }
-    for (auto& [fd, end] : ends_) check(end);
+    for (const auto& [fd, end] : ends()) check(end);
   }
 
  private:
-  struct End {
-    Bytes to_server, to_client;
-    bool ended = false;
-    std::size_t room = 60'000;
-  };
-
-  long receive(net::Connection& from, std::span<std::uint8_t> into) override {
-    End& end = ends_[from.fd];
-    if (end.to_server.empty()) return end.ended ? 0 : kNotNow;
-    std::size_t size = std::min(into.size(), end.to_server.size());
-    std::copy_n(end.to_server.begin(), size, into.begin());
-    end.to_server.erase(end.to_server.begin(), end.to_server.begin() + static_cast<std::ptrdiff_t>(size));
-    return static_cast<long>(size);
-  }
-  long send(net::Connection& to, ByteView bytes) override {
-    End& end = ends_[to.fd];
-    if (end.room == 0) return to.hung_up ? kBroken : kNotNow;
-    std::size_t size = std::min(bytes.size(), end.room);
-    base::append(end.to_client, bytes.first(size));
-    end.room -= size;
-    return static_cast<long>(size);
-  }
   void close(net::Connection& connection) override { std::erase(open_, &connection); }
 
   net::Connection* find(std::size_t which) { return which < open_.size() ? open_[which] : nullptr; }
@@ -134,13 +107,13 @@ class World final : public net::Wire {
     serve(&connection);
   }
   void say(net::Connection* connection, ByteView bytes) {
-    if (connection == nullptr || ends_[connection->fd].ended) return;
-    base::append(ends_[connection->fd].to_server, bytes);
+    if (connection == nullptr || end_of(*connection).ended) return;
+    base::append(end_of(*connection).to_server, bytes);
     serve(connection);
   }
   void end(net::Connection* connection) {
     if (connection == nullptr) return;
-    ends_[connection->fd].ended = true;
+    end_of(*connection).ended = true;
     serve(connection);
   }
   void serve(net::Connection* connection) {
@@ -172,7 +145,6 @@ class World final : public net::Wire {
   static inline base::Metrics metrics_;
   quote_helper::Responder responder_{
       source_, {.threads = 0, .max_queued = kMostQueued, .max_queued_each = 2}, metrics_};
-  std::map<int, End> ends_;
   std::vector<net::Connection*> open_;
   int last_fd_ = 0;
   std::deque<std::pair<net::Ticket, std::optional<Bytes>>> mail_;

@@ -1,22 +1,14 @@
 // The kubelet's checkpoint: whatever is accepted names pods within bounds, and the same ones in pieces of any size.
-#include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
+#include "fake/in_pieces.h"
 #include "pods/checkpoint.h"
 
 using namespace enclayer;
 
 namespace {
 auto holding(std::string_view text, std::size_t piece) {
-  std::size_t at = 0;
-  auto source = [&](std::span<char> into) -> Result<std::size_t> {
-    std::size_t n = std::min({piece, into.size(), text.size() - at});
-    std::memcpy(into.data(), text.data() + at, n);
-    at += n;
-    return n;
-  };
-  return pods::pods_holding(source, "example.com/epc");
+  return pods::pods_holding(fake::in_pieces(text, piece), "example.com/epc");
 }
 }  // namespace
 

@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "fake/framed.h"
 #include "fake/process.h"
 #include "fake/temp_folder.h"
 #include "load.h"
@@ -47,13 +48,6 @@ double resident_mib(pid_t pid) {
   for (std::string line; std::getline(in, line);)
     if (line.starts_with("VmRSS:")) return std::atof(line.c_str() + 6) / 1024;
   return 0;
-}
-
-Bytes framed(const Bytes& body) {
-  Bytes frame(4 + body.size());
-  base::store_le32(frame.data(), static_cast<std::uint32_t>(body.size()));
-  std::copy(body.begin(), body.end(), frame.begin() + 4);
-  return frame;
 }
 
 Bytes golden(const char* name) {
@@ -193,7 +187,7 @@ class Bench {
         std::vector<std::string>{options_.helper, "--platform", "sim", "--socket", helper_.socket, "--state-dir",
                                  (folder_.path() / "state").string()});
     wait_until_served(helper_);
-    Bytes init = ask(helper_.socket, framed(aesm::init_request()));
+    Bytes init = ask(helper_.socket, fake::framed(aesm::init_request()));
     auto target = aesm::read_init_reply(ByteView(init).subspan(std::min<std::size_t>(4, init.size())));
     if (!target) {
       std::fprintf(stderr, "the helper does not answer: %s\n%s\n", target.error().message().c_str(),
@@ -201,7 +195,7 @@ class Bench {
       std::exit(1);
     }
     auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target->qe);
-    helper_.frame = framed(aesm::quote_request(report, 8192, std::nullopt));
+    helper_.frame = fake::framed(aesm::quote_request(report, 8192, std::nullopt));
     helper_.reply_size = ask(helper_.socket, helper_.frame).size();
   }
 

@@ -3,51 +3,22 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <map>
-
 #include "base/bytes.h"
+#include "fake/byte_wire.h"
+#include "fake/framed.h"
 
 namespace enclayer::net {
 namespace {
 
 using namespace std::chrono_literals;
+using fake::framed;
 using State = FrameSession::State;
 using Next = FrameDesk::Next;
 
-Bytes framed(std::string_view content) {
-  Bytes out(4);
-  base::store_le32(out.data(), static_cast<std::uint32_t>(content.size()));
-  base::append(out, base::as_bytes(content));
-  return out;
-}
-
 // Sockets as byte strings, and a handler that answers in capitals; "later" is put off, "what?" has no reply.
-class FrameDeskTest : public testing::Test, public Wire, public FrameHandler {
+class FrameDeskTest : public testing::Test, public fake::ByteWire, public FrameHandler {
  protected:
-  struct End {
-    Bytes to_server, to_client;
-    bool ended = false, closed = false;
-    std::size_t room = 1 << 20;  // bytes that the client's end still takes
-  };
-
-  long receive(Connection& from, std::span<std::uint8_t> into) override {
-    End& end = ends_[from.fd];
-    if (end.to_server.empty()) return end.ended ? 0 : kNotNow;
-    std::size_t size = std::min(into.size(), end.to_server.size());
-    std::copy_n(end.to_server.begin(), size, into.begin());
-    end.to_server.erase(end.to_server.begin(), end.to_server.begin() + static_cast<std::ptrdiff_t>(size));
-    return static_cast<long>(size);
-  }
-  long send(Connection& to, ByteView bytes) override {
-    End& end = ends_[to.fd];
-    if (end.room == 0) return kNotNow;
-    std::size_t size = std::min(bytes.size(), end.room);
-    base::append(end.to_client, bytes.first(size));
-    end.room -= size;
-    return static_cast<long>(size);
-  }
-  void close(Connection& connection) override { ends_[connection.fd].closed = true; }
+  FrameDeskTest() : ByteWire(1 << 20) {}
 
   void attach(Replies) override {}
   FrameOutcome frame(ByteView frame, const Client&, Ticket ticket) override {
@@ -69,11 +40,10 @@ class FrameDeskTest : public testing::Test, public Wire, public FrameHandler {
   void start(FrameLimits limits) { desk_ = std::make_unique<FrameDesk>(limits, *this, *this, metrics_); }
   Connection& open(pid_t pid = 1) { return desk_->open(++last_fd_, {0, 0, pid}, now_); }
   Next say(Connection& connection, ByteView bytes) {
-    base::append(ends_[connection.fd].to_server, bytes);
+    base::append(end_of(connection).to_server, bytes);
     return desk_->serve(connection, now_);
   }
   Next say(Connection& connection, std::string_view frame) { return say(connection, framed(frame)); }
-  End& end_of(const Connection& connection) { return ends_[connection.fd]; }
   bool closed(const Connection& connection) { return connection.session.state() == State::kClosed; }
   std::string rejections() {
     std::string page = metrics_.text(), out;
@@ -85,7 +55,6 @@ class FrameDeskTest : public testing::Test, public Wire, public FrameHandler {
 
   Moment now_{std::chrono::hours(1)};
   base::Metrics metrics_;
-  std::map<int, End> ends_;
   int last_fd_ = 0;
   std::vector<Ticket> tickets_, abandoned_;
   bool being_made_ = false;

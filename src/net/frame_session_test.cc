@@ -3,18 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
+#include "fake/framed.h"
 
 namespace enclayer::net {
 namespace {
 
+using fake::framed;
 using State = FrameSession::State;
-
-Bytes framed(std::string_view content) {
-  Bytes out(4);
-  base::store_le32(out.data(), static_cast<std::uint32_t>(content.size()));
-  base::append(out, base::as_bytes(content));
-  return out;
-}
 
 class FrameSessionTest : public testing::Test {
  protected:

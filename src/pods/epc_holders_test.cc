@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cstring>
 #include <fstream>
 #include <thread>
 #include <vector>
 
+#include "fake/in_pieces.h"
 #include "fake/temp_folder.h"
 #include "pods/checkpoint.h"
 
@@ -41,14 +41,7 @@ std::string checkpoint(const std::string& entries, const std::string& registered
 
 // In pieces of `piece` bytes.
 auto holding(const std::string& text, std::size_t piece = 1 << 20, std::size_t max = kMaxCheckpointBytes) {
-  std::size_t at = 0;
-  auto source = [&](std::span<char> into) -> Result<std::size_t> {
-    std::size_t n = std::min({piece, into.size(), text.size() - at});
-    std::memcpy(into.data(), text.data() + at, n);
-    at += n;
-    return n;
-  };
-  return pods_holding(source, kEpc, max);
+  return pods_holding(fake::in_pieces(text, piece), kEpc, max);
 }
 
 TEST(Checkpoint, pods_with_a_device_of_the_resource_are_found_in_pieces_of_any_size) {

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/bytes.h"
+#include "fake/framed.h"
 #include "net/unix_socket.h"
 
 namespace enclayer::fake {
@@ -54,12 +55,7 @@ class RawClient {
   }
 
   // A frame of this content, its length in front.
-  bool send_frame(ByteView content) {
-    Bytes frame(4);
-    base::store_le32(frame.data(), static_cast<std::uint32_t>(content.size()));
-    base::append(frame, content);
-    return send(frame);
-  }
+  bool send_frame(ByteView content) { return send(framed(content)); }
 
   void shut_down_sending() { ::shutdown(fd_.get(), SHUT_WR); }
 

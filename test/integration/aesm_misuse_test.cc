@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "fake/aesm_frames.h"
+#include "fake/framed.h"
 #include "fake/memory.h"
 #include "fake/quote_helper.h"
 #include "fake/raw_client.h"
@@ -27,6 +28,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::aesm::message::Request;
 using fake::aesm_body;
+using fake::framed;
 using fake::QuoteHelper;
 using fake::RawClient;
 
@@ -113,12 +115,6 @@ Misuse closed(std::string name, Bytes bytes, std::string log_reason) {
   return {
       std::move(name),      100, [bytes](RawClient& client, const QuoteHelper&, int) { client.send_what_fits(bytes); },
       Misuse::End::kClosed, {},  std::move(log_reason)};
-}
-Bytes framed(ByteView body) {
-  Bytes frame(4);
-  base::store_le32(frame.data(), static_cast<std::uint32_t>(body.size()));
-  base::append(frame, body);
-  return frame;
 }
 Misuse refused(std::string name, ByteView body) { return closed(std::move(name), framed(body), "not a request"); }
 Misuse answered(std::string name, Bytes body, std::string reply_hex = {}) {

@@ -18,6 +18,7 @@
 #include "enclayer/quote.h"
 #include "enclayer/verify.h"
 #include "fake/aesm_frames.h"
+#include "fake/framed.h"
 #include "fake/quote_helper.h"
 #include "fake/raw_client.h"
 #include "quoting/sim_platform.h"
@@ -26,6 +27,7 @@ namespace enclayer {
 namespace {
 
 using fake::aesm_frame;
+using fake::framed;
 using fake::RawClient;
 
 // ---- Frames, written as docs/formats/aesm.md and hex dumps have them ----
@@ -54,12 +56,6 @@ Bytes varint(std::uint64_t value) {
 }
 
 Bytes counted(ByteView bytes) { return wire(varint(bytes.size()), bytes); }
-
-Bytes framed(ByteView body) {
-  Bytes length(4);
-  base::store_le32(length.data(), static_cast<std::uint32_t>(body.size()));
-  return wire(length, body);
-}
 
 Bytes part_of(ByteView bytes, std::size_t offset, std::size_t size) {
   EXPECT_LE(offset + size, bytes.size());
