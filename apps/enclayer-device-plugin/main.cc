@@ -10,9 +10,9 @@
 #include "accounting.h"
 #include "base/log.h"
 #include "base/metric_names.h"
+#include "base/quantity.h"
 #include "cdi.h"
 #include "cli_support.h"
-#include "kubelet/quantity.h"
 #include "net/http_endpoint.h"
 #include "node.h"
 #include "offering.h"
@@ -146,7 +146,7 @@ Result<Node> find_node(const CLI::App& app, const Flags& flags) {
 // The amount that a flag was given; nullopt when it was not.
 Result<std::optional<std::uint64_t>> amount_of(const char* flag, const std::string& text) {
   if (text.empty()) return std::optional<std::uint64_t>();
-  auto bytes = kubelet::parse_quantity(text);
+  auto bytes = base::parse_quantity(text);
   if (!bytes) return bytes.error().with_context(flag);
   return std::optional(*bytes);
 }

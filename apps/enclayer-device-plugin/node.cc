@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "base/log.h"
-#include "kubelet/quantity.h"
+#include "base/quantity.h"
 #include "sgx/platform.h"
 
 namespace enclayer::device_plugin {
@@ -75,7 +75,7 @@ Result<Node> node_of_hardware(const fs::path& dev_root, const fs::path& sysfs_ro
 
 Result<Node> node_of_simulation(const std::string& epc, const std::string& enclave_device,
                                 const std::string& provision_device, const fs::path& dev_root) {
-  auto bytes = kubelet::parse_quantity(epc);
+  auto bytes = base::parse_quantity(epc);
   if (!bytes) return bytes.error().with_context("--sim-epc");
   if (*bytes < sgx::kMiB)
     return Error(ErrorKind::kInvalidArgument, "--sim-epc " + epc + " is less than 1Mi, the least that can be offered");

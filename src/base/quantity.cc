@@ -1,10 +1,10 @@
-#include "kubelet/quantity.h"
+#include "base/quantity.h"
 
 #include <charconv>
 #include <limits>
 #include <string>
 
-namespace enclayer::kubelet {
+namespace enclayer::base {
 
 Result<std::uint64_t> parse_quantity(std::string_view text) {
   const Error not_a_quantity(ErrorKind::kInvalidArgument,
@@ -33,4 +33,4 @@ Result<std::uint64_t> parse_quantity(std::string_view text) {
   return number << shift;
 }
 
-}  // namespace enclayer::kubelet
+}  // namespace enclayer::base
