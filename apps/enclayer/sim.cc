@@ -1,6 +1,8 @@
 // enclayer sim: what belongs to the simulated platform.
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -46,10 +48,22 @@ Result<> export_public(const ExportOptions& options) {
   if (!trusted->simulated())
     return Error(ErrorKind::kMalformed, quoting::public_root_path(options.state_dir).string() +
                                             " is not a simulation's root: its name does not say SIMULATED");
-  ENCLAYER_CHECK(base::write_file_atomic(options.out, base::as_bytes(*collateral), 0644));
-  ENCLAYER_CHECK(base::write_file_atomic(options.root_ca_out, base::as_bytes(*root), 0644));
-  std::printf("collateral  %s\nroot        %s\n", options.out.c_str(), options.root_ca_out.c_str());
-  return {};
+  // One that goes to standard output goes there alone.
+  const bool quiet = options.out == "-" || options.root_ca_out == "-";
+  auto put = [&](const char* what, const std::string& path, const std::string& text) -> Result<> {
+    if (path.empty()) return {};
+    if (path == "-") {
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      if (std::fflush(stdout) == 0) return {};
+      return Error(ErrorKind::kIo,
+                   std::string(what) + ": cannot be written to standard output: " + std::strerror(errno));
+    }
+    ENCLAYER_CHECK(base::write_file_atomic(path, base::as_bytes(text), 0644));
+    if (!quiet) std::printf("%-10s  %s\n", what, path.c_str());
+    return {};
+  };
+  ENCLAYER_CHECK(put("collateral", options.out, *collateral));
+  return put("root", options.root_ca_out, *root);
 }
 
 // ---- sim case ----
@@ -200,17 +214,23 @@ void add_sim(CLI::App& app, Time now, int& exit_code) {
       ->add_option("--state-dir", options->state_dir,
                    "Where enclayer-quote-helper keeps its state; only public/ is read")
       ->option_text("DIR [/var/lib/enclayer]");
-  command->add_option("--out", options->out, "Where the collateral goes, as JSON")
-      ->required()
-      ->option_text("FILE (required)");
-  command->add_option("--root-ca-out", options->root_ca_out, "Where the simulation's root certificate goes, as PEM")
-      ->required()
-      ->option_text("FILE (required)");
+  command->add_option("--out", options->out, "Where the collateral goes, as JSON; -: to standard output")
+      ->option_text("FILE");
+  command
+      ->add_option("--root-ca-out", options->root_ca_out,
+                   "Where the simulation's root certificate goes, as PEM; -: to standard output")
+      ->option_text("FILE");
   command->footer(
       "Exit codes: 0 done; 1 misuse; 2 what was published is damaged; 3 a file cannot be read or written.\n"
       "Example: enclayer sim export --out collateral.json --root-ca-out root.pem\n"
-      "         enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem");
+      "         enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem\n"
+      "Of a helper in a cluster:\n"
+      "         kubectl -n enclayer-system exec ds/enclayer-quote-helper -- enclayer sim export --root-ca-out - > "
+      "root.pem");
   command->callback([options, &exit_code] {
+    if (options->out.empty() && options->root_ca_out.empty()) throw CLI::RequiredError("--out or --root-ca-out");
+    if (options->out == "-" && options->root_ca_out == "-")
+      throw CLI::ValidationError("--out and --root-ca-out cannot both go to standard output");
     auto done = export_public(*options);
     exit_code = done ? 0 : fail("enclayer sim export", done.error());
   });

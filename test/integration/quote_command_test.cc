@@ -90,6 +90,21 @@ TEST_F(QuoteCommandTest, quote_is_written_and_verifies_with_what_sim_export_give
   EXPECT_EQ(json::parse(under_intel.out)["root"], "intel");
 }
 
+TEST_F(QuoteCommandTest, what_sim_export_gives_goes_to_standard_output_when_asked) {
+  start_helper();
+  ASSERT_EQ(sim_export().exit_code, 0);
+  auto to_output = [&](const char* flag) { return enclayer({"sim", "export", "--state-dir", state_, flag, "-"}); };
+  EXPECT_EQ(to_output("--out").out, base::read_text(collateral_, 1 << 20).value());
+  EXPECT_EQ(to_output("--root-ca-out").out, base::read_text(root_, 1 << 20).value());
+
+  auto both = enclayer({"sim", "export", "--state-dir", state_, "--out", "-", "--root-ca-out", "-"});
+  EXPECT_EQ(both.exit_code, 1);
+  EXPECT_THAT(both.err, HasSubstr("cannot both go to standard output"));
+  auto neither = enclayer({"sim", "export", "--state-dir", state_});
+  EXPECT_EQ(neither.exit_code, 1);
+  EXPECT_THAT(neither.err, HasSubstr("--out or --root-ca-out is required"));
+}
+
 TEST_F(QuoteCommandTest, json_says_what_was_made) {
   start_helper();
   auto quoted = quote({"--output", "json"});
@@ -161,7 +176,7 @@ TEST_F(QuoteCommandTest, misuse_is_1) {
                                          {"quote", "--out", "x", "--timeout", "0"},
                                          {"sim"},
                                          {"sim", "export"},
-                                         {"sim", "export", "--out", "x"}}) {
+                                         {"sim", "export", "--out", "-", "--root-ca-out", "-"}}) {
     auto finished = enclayer(wrong);
     EXPECT_EQ(finished.exit_code, 1) << wrong.back() << finished.out << finished.err;
   }
