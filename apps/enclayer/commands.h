@@ -20,6 +20,7 @@ namespace enclayer::apps {
 // The most that is read of a file with a quote, in bytes; real ones have about 5 KB.
 inline constexpr std::size_t kMaxQuoteFile = 1 << 20;
 
+void add_autoscaler_hints(CLI::App& app, int& exit_code);  // autoscaler_hints.cc
 // `cache_home`: where programs of this user keep what can be fetched again; empty: nowhere.
 void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_home, int& exit_code);  // collateral.cc
 void add_epc_savings(CLI::App& app, int& exit_code);       // epc_savings.cc

@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
 
   Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   int exit_code = 0;
+  apps::add_autoscaler_hints(app, exit_code);
   apps::add_collateral(app, now, cache_home(), exit_code);
   apps::add_epc_savings(app, exit_code);
   apps::add_inspect(app, exit_code);

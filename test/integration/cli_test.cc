@@ -197,7 +197,7 @@ TEST(EnclayerCommand, help_teaches_and_version_is_told) {
   Finished help = enclayer_cli({"--help"});
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_THAT(help.out, HasSubstr("enclayer verify --quote quote.bin"));
-  for (const char* command : {"verify", "inspect", "epc-savings"}) {
+  for (const char* command : {"verify", "inspect", "epc-savings", "autoscaler-hints"}) {
     Finished own = enclayer_cli({command, "--help"});
     EXPECT_EQ(own.exit_code, 0);
     EXPECT_THAT(own.out, HasSubstr("Exit codes: 0"));
@@ -336,6 +336,78 @@ TEST(EpcSavingsCommand, wrong_values_are_named_with_what_would_be_right) {
     EXPECT_THAT(finished.err, HasSubstr("is not a number of MiB from 0.1 to 1024"));
   }
   EXPECT_THAT(enclayer_cli({"epc-savings"}).err, HasSubstr("--containers is required"));
+}
+
+json hints_json(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "autoscaler-hints");
+  arguments.insert(arguments.end(), {"--output", "json"});
+  Finished finished = enclayer_cli(arguments);
+  EXPECT_EQ(finished.exit_code, 0) << finished.err;
+  return json::parse(finished.out);
+}
+
+TEST(AutoscalerHintsCommand, each_cloud_is_told_of_epc_and_labels_in_its_own_place) {
+  json out = hints_json({"--epc", "32Gi"});
+  EXPECT_EQ(out["epc_mib"], 32768);
+  EXPECT_EQ(out["labels"], json({{"enclayer.io/sgx", "true"}, {"enclayer.io/epc-mib", "32768"}}));
+  const json& clouds = out["clouds"];
+  EXPECT_EQ(
+      clouds["aws"]["entries"],
+      json({{"k8s.io/cluster-autoscaler/node-template/resources/kubernetes.azure.com/sgx_epc_mem_in_MiB", "32768"},
+            {"k8s.io/cluster-autoscaler/node-template/label/enclayer.io/sgx", "true"},
+            {"k8s.io/cluster-autoscaler/node-template/label/enclayer.io/epc-mib", "32768"}}));
+  EXPECT_EQ(clouds["gcp"]["entries"], json({{"extended_resources", "kubernetes.azure.com/sgx_epc_mem_in_MiB=32768"},
+                                            {"node_labels", "enclayer.io/sgx=true,enclayer.io/epc-mib=32768"}}));
+  const json& annotations = clouds["cluster-api"]["entries"];
+  EXPECT_EQ(annotations["capacity.cluster-autoscaler.kubernetes.io/gpu-type"],
+            "kubernetes.azure.com/sgx_epc_mem_in_MiB");
+  EXPECT_EQ(annotations["capacity.cluster-autoscaler.kubernetes.io/gpu-count"], "32768");
+  EXPECT_EQ(clouds["karpenter"]["entries"], json({{"kubernetes.azure.com/sgx_epc_mem_in_MiB", "32768"}}));
+}
+
+// The autoscaler turns each '_' of such a tag into '/', and has no other way to write one.
+TEST(AutoscalerHintsCommand, azure_is_not_told_a_resource_that_it_would_read_as_another) {
+  json azure = hints_json({"--sku", "Standard_DC8s_v3", "--cloud", "azure"})["clouds"]["azure"];
+  EXPECT_EQ(azure["tells_epc"], false);
+  EXPECT_THAT(azure["note"].get<std::string>(), HasSubstr("keep one node in the pool"));
+  EXPECT_EQ(azure["entries"], json({{"k8s.io_cluster-autoscaler_node-template_label_enclayer.io_sgx", "true"},
+                                    {"k8s.io_cluster-autoscaler_node-template_label_enclayer.io_epc-mib", "32768"}}));
+  json other = hints_json({"--epc", "4Gi", "--cloud", "azure", "--resource", "example.com/epc-mib"})["clouds"]["azure"];
+  EXPECT_EQ(other["tells_epc"], true);
+  EXPECT_EQ(other["entries"]["k8s.io_cluster-autoscaler_node-template_resources_example.com_epc-mib"], "4096");
+}
+
+TEST(AutoscalerHintsCommand, azures_sgx_sizes_are_known_by_name) {
+  const std::pair<const char*, int> sizes[] = {{"DC1s_v2", 28},
+                                               {"Standard_DC2s_v2", 56},
+                                               {"Standard_DC8_v2", 168},
+                                               {"Standard_DC1s_v3", 4096},
+                                               {"Standard_DC16ds_v3", 65536},
+                                               {"Standard_DC24s_v3", 131072},
+                                               {"Standard_DC32ds_v3", 196608},
+                                               {"Standard_DC48s_v3", 262144}};
+  for (auto [name, mib] : sizes) EXPECT_EQ(hints_json({"--sku", name})["epc_mib"], mib) << name;
+  Finished other = enclayer_cli({"autoscaler-hints", "--sku", "Standard_D4s_v3"});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, HasSubstr("'Standard_D4s_v3' is not one of Azure's SGX sizes"));
+  EXPECT_THAT(other.err, HasSubstr("DC48ds_v3"));
+  EXPECT_THAT(other.err, HasSubstr("--epc 32Gi"));
+}
+
+TEST(AutoscalerHintsCommand, epc_is_rounded_down_and_bounded) {
+  EXPECT_EQ(hints_json({"--epc", "98566143"})["epc_mib"], 93);
+  const std::pair<const char*, const char*> wrong[] = {{"1023Ki", "less than 1 MiB"},
+                                                       {"257Gi", "more than the 256Gi"},
+                                                       {"32G", "is not an amount of memory"},
+                                                       {"-1", "is not an amount of memory"}};
+  for (auto [epc, why] : wrong) {
+    Finished finished = enclayer_cli({"autoscaler-hints", "--epc=" + std::string(epc)});
+    EXPECT_EQ(finished.exit_code, 1) << epc;
+    EXPECT_THAT(finished.err, HasSubstr(why)) << epc;
+    EXPECT_EQ(finished.out, "");
+  }
+  EXPECT_THAT(enclayer_cli({"autoscaler-hints"}).err, HasSubstr("--epc 32Gi"));
+  EXPECT_EQ(enclayer_cli({"autoscaler-hints", "--epc", "1Gi", "--sku", "DC1s_v3"}).exit_code, 1);
 }
 
 TEST(EpcSavingsCommand, document_shows_what_the_command_prints) {
