@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -53,6 +54,10 @@ constexpr int kMaxConnections = 4096;
 // While our predecessor serves, we take the socket only when we can quote, so that nobody waits for our start; how
 // often that is looked at.
 constexpr auto kLookWhetherReady = 100ms;
+// How often an instance that ends looks whether one that waits has taken the socket, and how long it serves for that:
+// who waits looks every second.
+constexpr auto kLookWhoComes = 20ms;
+constexpr auto kFarewell = 3s;
 // Of each step of --self-test. Enclaves are loaded, certificates may be fetched.
 constexpr auto kSelfTestStep = 90s;
 
@@ -60,6 +65,7 @@ struct Flags {
   apps::DaemonOptions daemon;
   std::filesystem::path socket = "/var/run/aesmd/aesm.socket";
   std::filesystem::path state_dir = "/var/lib/enclayer";
+  std::string instance;
   bool replace = false;
   bool self_test = false;
   HardwareFlags hardware;
@@ -87,7 +93,8 @@ constexpr auto kFooter =
     "  enclayer-quote-helper --identify-pods --max-quotes-per-pod 60 --require-epc\n"
     "      on an SGX node, in the host's pid namespace: quotes for pods that hold EPC, 60 a minute each\n"
     "\nA second instance with the same --state-dir takes the socket over without losing a request; the first one\n"
-    "finishes its work and ends. Anybody else's socket is left alone, unless --replace is given; who replaces or\n"
+    "finishes its work and ends, or with --instance waits. Anybody else's socket is left alone, unless --replace is "
+    "given; who replaces or\n"
     "removes ours while we serve finds it put back. SIGHUP reads again what may have been changed.\n"
     "\nExit codes: 0 stopped by SIGTERM or SIGINT, or succeeded by another instance; 1 misuse; 2 the state directory "
     "is\n"
@@ -103,6 +110,11 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--state-dir", flags.state_dir,
                  "Keys (private/), what verifiers of simulated quotes need (public/), and which socket is ours")
       ->option_text("DIR [/var/lib/enclayer]");
+  app.add_option(
+         "--instance", flags.instance,
+         "A name that stays through restarts, as a pod's UID. Who was succeeded by a newer instance then waits\n"
+         "instead of ending, and serves again when that one is gone; started again it is no newer than before")
+      ->option_text("NAME");
   app.add_flag("--replace", flags.replace, "Take the socket over even if it is somebody else who answers there");
   app.add_flag("--self-test", flags.self_test,
                "Make what a quote takes, step by step, print what works, and end: 0 all passed, 4 not");
@@ -212,7 +224,7 @@ Result<Rights> use_rights(const Flags& flags) {
   }
   if (!user || ::geteuid() != 0) return rights;
   std::vector<OwnFolder> folders = {{flags.socket.parent_path(), {}},
-                                    {flags.state_dir, {"private", "public", "sockets", "lock"}}};
+                                    {flags.state_dir, {"private", "public", "sockets", "instances", "lock"}}};
   if (!flags.hardware.dcap.cache_dir.empty()) folders.push_back({flags.hardware.dcap.cache_dir, {"dcap"}});
   ENCLAYER_CHECK(become(*user, folders, flags.hardware.dcap.dev_dir));
   log::info("user 0 given up", {{"uid", user->uid}, {"gid", user->gid}});
@@ -225,10 +237,9 @@ std::vector<std::string> environment() {
   return out;
 }
 
-Result<int> self_test(const Flags& flags) {
+Result<int> self_test(const Flags& flags, const quoting::DcapLaunch& launch) {
   quoting::SelfTest test;
   if (flags.daemon.platform == apps::Platform::kHardware) {
-    ENCLAYER_TRY(auto launch, hardware_launch(flags.hardware, environment()));
     test = quoting::test_dcap(launch, kSelfTestStep);
   } else {
     ENCLAYER_TRY(test, test_simulated_quotes(flags.state_dir, now()));
@@ -252,16 +263,29 @@ bool ready_to_succeed(const Flags& flags, Quotes& quotes, const sigset_t& signal
   return true;
 }
 
+// Until one that waits has taken the socket, so that nobody finds it without an answer.
+void let_others_take(net::SocketClaim& claim) {
+  if (auto said = claim.leave(); !said)
+    return log::warn("an instance that waits is not told of the end", {{"reason", said.error().message()}});
+  auto deadline = std::chrono::steady_clock::now() + kFarewell;
+  while (!claim.lost()) {
+    if (std::chrono::steady_clock::now() > deadline) return;
+    std::this_thread::sleep_for(kLookWhoComes);
+  }
+  log::info("socket handed over", {{"reason", "this instance ends"}, {"generation", claim.generation()}});
+  std::this_thread::sleep_for(net::SocketGuard::kHandOver);
+}
+
 Result<int> run(Flags flags, const sigset_t& signals) {
   flags.socket = std::filesystem::absolute(flags.socket);
   flags.state_dir = std::filesystem::absolute(flags.state_dir);
-  if (flags.self_test) return self_test(flags);
   bool is_simulated = flags.daemon.platform == apps::Platform::kSim;
   quoting::DcapLaunch launch;
   if (!is_simulated) {
     ENCLAYER_TRY(launch, hardware_launch(flags.hardware, environment()));
   }
   ENCLAYER_TRY(Rights rights, use_rights(flags));
+  if (flags.self_test) return self_test(flags, launch);
 
   base::Metrics metrics;
   if (is_simulated)
@@ -283,13 +307,15 @@ Result<int> run(Flags flags, const sigset_t& signals) {
           std::make_unique<pods::EpcHolders>([&rights] { return rights.checkpoint->open(); }, flags.epc_resource);
   }
 
-  std::atomic<bool> serves = false;
+  std::atomic<bool> claimed = false, waits = false;
   net::Probes probes;
   if (pods) probes.before_metrics = [&pods] { pods->audit->publish(pods::QuoteAudit::Clock::now()); };
   probes.not_ready = [&] {
     std::string why = quotes->not_ready();
-    return !why.empty() || serves ? why : "the socket is not ours yet";
+    return !why.empty() || claimed ? why : "the socket is not ours yet";
   };
+  // Ready, and said so: a DaemonSet's old pod that is not is deleted, whether the new one can serve or not.
+  probes.remark = [&] { return waits ? "a newer instance serves, and this one waits" : ""; };
   std::unique_ptr<net::HttpEndpoint> endpoint;
   if (!flags.daemon.metrics_listen.empty()) {
     ENCLAYER_TRY(endpoint, net::serve_metrics(flags.daemon.metrics_listen, metrics, probes));
@@ -305,22 +331,31 @@ Result<int> run(Flags flags, const sigset_t& signals) {
   options.budget = limits.answer;
   options.pods = pods ? &*pods : nullptr;
   Responder responder(quotes->source(), options, metrics);
-  ENCLAYER_TRY(auto claim, net::SocketClaim::take(flags.socket, flags.state_dir, flags.replace));
+  ENCLAYER_TRY(auto claim, net::SocketClaim::take(flags.socket, flags.state_dir, flags.replace, flags.instance));
   ENCLAYER_TRY(auto server, net::FrameServer::start(claim.take_listener(), limits, responder, metrics));
-  serves = true;
-  log::info("serving", {{"socket", flags.socket.string()},
-                        {"generation", claim.generation()},
-                        {"quotes", is_simulated ? "simulated" : "from SGX hardware"},
-                        {"pods", pods ? "told apart" : "not told apart"},
-                        {"max_connections", limits.max_connections}});
+  waits = claim.waits();
+  claimed = true;
+  log::info(waits ? "waiting, a newer instance serves" : "serving",
+            {{"socket", flags.socket.string()},
+             {"generation", claim.generation()},
+             {"quotes", is_simulated ? "simulated" : "from SGX hardware"},
+             {"pods", pods ? "told apart" : "not told apart"},
+             {"max_connections", limits.max_connections}});
 
   net::SocketGuard guard(
-      claim, [&](base::UniqueFd listener) { server->serve_also(std::move(listener)); }, metrics);
-  watch(signals, {.keep_socket = [&] { return guard.look(std::chrono::steady_clock::now()); },
+      claim, [&](base::UniqueFd listener) { server->serve_also(std::move(listener)); },
+      flags.instance.empty() ? net::SocketGuard::Succeeded::kEnds : net::SocketGuard::Succeeded::kWaits, metrics);
+  auto keep_socket = [&] {
+    bool goes_on = guard.look(std::chrono::steady_clock::now());
+    waits = guard.waits();
+    return goes_on;
+  };
+  watch(signals, {.keep_socket = keep_socket,
                   .look_after = [&] { quotes->look_after(now()); },
                   .reload = [&] { reload(*quotes); }});
 
   let_the_next_signal_kill();
+  if (!flags.instance.empty() && !guard.waits()) let_others_take(claim);
   server->drain();
   if (!server->wait_drained(kDrainTime)) log::warn("connections dropped, they were not done in time");
   quotes->stop();  // whoever still waits in a thread of the responder

@@ -81,6 +81,11 @@ inline constexpr MetricName kConnectionsEvicted{
 inline constexpr MetricName kSocketReplaced{
     "enclayer_socket_replaced_total", MetricType::kCounter, "", kHelper,
     "Times that somebody else was found to have replaced or removed the helper's socket."};
+inline constexpr MetricName kSocketOurs{"enclayer_socket_ours", MetricType::kGauge, "", kHelper,
+                                        "1 while this instance serves the socket, 0 while it waits for a newer one."};
+inline constexpr MetricName kSocketResumed{
+    "enclayer_socket_resumed_total", MetricType::kCounter, "", kHelper,
+    "Times that an instance that waited took the socket again, because the newer one was gone."};
 inline constexpr MetricName kFramesRejected{"enclayer_frames_rejected_total", MetricType::kCounter, "reason", kHelper,
                                             "Frames that were not answered, or whose answer was not taken."};
 inline constexpr MetricName kQuoteQueueDepth{"enclayer_quote_queue_depth", MetricType::kGauge, "", kHelper,
@@ -138,6 +143,8 @@ inline constexpr MetricName kAll[] = {
     kConnectionsOpen,
     kConnectionsEvicted,
     kSocketReplaced,
+    kSocketOurs,
+    kSocketResumed,
     kFramesRejected,
     kQuoteQueueDepth,
     kQuoteQueueSeconds,

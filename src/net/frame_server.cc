@@ -101,11 +101,13 @@ class Server final : public FrameServer, private Wire {
 
   Result<> start(base::UniqueFd listener) {
     if (!poller_ || mail_->bell() < 0) return base::errno_error(errno, "cannot make an epoll and an event descriptor");
-    ENCLAYER_CHECK(make_non_blocking(listener.get()));
     ENCLAYER_CHECK(control(EPOLL_CTL_ADD, mail_->bell(), EPOLLIN | EPOLLET, &mail_));
-    Listener& first = listeners_.emplace_back(std::move(listener));
-    ENCLAYER_CHECK(control(EPOLL_CTL_ADD, first.fd.get(), EPOLLIN, &first));
-    first.watched = true;
+    if (listener) {
+      ENCLAYER_CHECK(make_non_blocking(listener.get()));
+      Listener& first = listeners_.emplace_back(std::move(listener));
+      ENCLAYER_CHECK(control(EPOLL_CTL_ADD, first.fd.get(), EPOLLIN, &first));
+      first.watched = true;
+    }
     thread_ = std::thread([this] { run(); });
     return {};
   }

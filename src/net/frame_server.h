@@ -18,8 +18,8 @@ namespace enclayer::net {
 
 class FrameServer {
  public:
-  // Serves a listening socket (socket_claim.h). `handler` and `metrics` outlive it. A reply is one send. When all
-  // places are taken and nobody can give way, newcomers wait in the kernel's queue.
+  // Serves a listening socket (socket_claim.h), or none yet. `handler` and `metrics` outlive it. A reply is one send.
+  // When all places are taken and nobody can give way, newcomers wait in the kernel's queue.
   static Result<std::unique_ptr<FrameServer>> start(base::UniqueFd listener, const FrameLimits& limits,
                                                     FrameHandler& handler, base::Metrics& metrics);
   virtual ~FrameServer() = default;  // drops what is open and joins the thread

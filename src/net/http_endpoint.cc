@@ -161,7 +161,9 @@ Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, 
     if (path == "/healthz") return {200, kText, "ok\n"};
     if (path == "/readyz") {
       std::string why = probes.not_ready ? probes.not_ready() : "";
-      return why.empty() ? HttpReply{200, kText, "ok\n"} : HttpReply{503, kText, "not ready\n" + why};
+      if (!why.empty()) return {503, kText, "not ready\n" + why};
+      std::string remark = probes.remark ? probes.remark() : "";
+      return {200, kText, remark.empty() ? "ok\n" : "ok, " + remark + "\n"};
     }
     return {404, kText, "served here: /metrics, /healthz, /readyz\n"};
   });

@@ -68,13 +68,19 @@ TEST(HttpEndpoint, readiness_says_what_is_missing_and_figures_are_brought_up_to_
   base::Metrics metrics;
   std::string missing = "the kubelet is not there\n";
   int pages = 0;
-  auto served = serve_metrics("127.0.0.1:0", metrics, {[&] { ++pages; }, [&] { return missing; }});
+  std::string remark;
+  auto served =
+      serve_metrics("127.0.0.1:0", metrics, {[&] { ++pages; }, [&] { return missing; }, [&] { return remark; }});
   ASSERT_TRUE(served) << served.error().message();
   std::string refused = ask((*served)->address(), "GET /readyz HTTP/1.1\r\n\r\n");
   EXPECT_TRUE(refused.starts_with("HTTP/1.1 503")) << refused;
   EXPECT_NE(refused.find("the kubelet is not there"), std::string::npos) << refused;
   missing.clear();
-  EXPECT_TRUE(ask((*served)->address(), "GET /readyz HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 200"));
+  std::string ready = ask((*served)->address(), "GET /readyz HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(ready.starts_with("HTTP/1.1 200") && ready.ends_with("\nok\n")) << ready;
+  remark = "for the second time";
+  ready = ask((*served)->address(), "GET /readyz HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(ready.starts_with("HTTP/1.1 200") && ready.ends_with("\nok, for the second time\n")) << ready;
   EXPECT_EQ(pages, 0);
   ask((*served)->address(), "GET /metrics HTTP/1.1\r\n\r\n");
   EXPECT_EQ(pages, 1);

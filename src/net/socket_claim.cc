@@ -21,8 +21,20 @@ namespace log = base::log;
 
 constexpr std::size_t kMaxRecords = 64 << 10;  // bytes; a line has about 100
 constexpr std::chrono::milliseconds kProbe{1000};
+constexpr pid_t kLeaving = 0;  // in the place of a record's pid
+// Names that are remembered. Beside the newest one only those count that may still be started again: one or two.
+constexpr std::size_t kMaxInstances = 32;
+constexpr std::size_t kMaxName = 64;
 
 fs::path records_path(const fs::path& state_dir) { return state_dir / "sockets"; }
+fs::path instances_path(const fs::path& state_dir) { return state_dir / "instances"; }
+
+bool is_name(const std::string& name) {
+  return name.size() <= kMaxName && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+                  c == '-';
+         });
+}
 
 // Whoever listens at the path; nullopt when nobody does.
 Result<std::optional<Peer>> answering(const fs::path& path) {
@@ -99,9 +111,52 @@ SocketClaim::Record& SocketClaim::record_of(const fs::path& path, std::vector<Re
   return found != records.end() ? *found : records.emplace_back(Record{0, 0, {}, path.native()});
 }
 
-Result<SocketClaim> SocketClaim::take(const fs::path& path, const fs::path& state_dir, bool replace) {
+Result<std::vector<SocketClaim::Named>> SocketClaim::read_instances(const fs::path& state_dir) {
+  std::vector<Named> instances;
+  auto text = base::read_text(instances_path(state_dir), kMaxRecords);
+  if (!text) {
+    if (text.error().kind() == ErrorKind::kNotFound) return instances;
+    return text.error();
+  }
+  std::istringstream in(*text);
+  for (std::string line; std::getline(in, line);) {
+    std::istringstream words(line);
+    Named one;
+    if (words >> one.generation >> one.name && words.get() == ' ' && std::getline(words, one.path))
+      instances.push_back(one);
+  }
+  return instances;
+}
+
+Result<> SocketClaim::write_instances(const fs::path& state_dir, const std::vector<Named>& instances) {
+  std::ostringstream out;
+  for (const Named& one : instances) out << one.generation << ' ' << one.name << ' ' << one.path << '\n';
+  return base::write_file_atomic(instances_path(state_dir), base::as_bytes(out.str()), 0644);
+}
+
+// That of its name, or one more than any before. `last`: the one that served last.
+Result<std::uint64_t> SocketClaim::generation_of(const std::string& instance, const fs::path& path,
+                                                 const fs::path& state_dir, std::uint64_t last) {
+  ENCLAYER_TRY(std::vector<Named> instances, read_instances(state_dir));
+  for (const Named& one : instances) {
+    if (one.path != path.native()) continue;
+    if (one.name == instance) return one.generation;
+    last = std::max(last, one.generation);
+  }
+  if (instance.empty()) return last + 1;
+  instances.push_back({last + 1, instance, path.native()});
+  if (instances.size() > kMaxInstances) instances.erase(instances.begin());
+  ENCLAYER_CHECK(write_instances(state_dir, instances));
+  return last + 1;
+}
+
+Result<SocketClaim> SocketClaim::take(const fs::path& path, const fs::path& state_dir, bool replace,
+                                      const std::string& instance) {
   if (!path.is_absolute() || !path.has_filename() || path.native().find('\n') != std::string::npos)
     return Error(ErrorKind::kInvalidArgument, "\"" + path.string() + "\" is not an absolute path to a socket");
+  if (!is_name(instance))
+    return Error(ErrorKind::kInvalidArgument,
+                 "\"" + instance + "\" is no name of an instance: up to 64 letters, digits, '.', '_' and '-'");
   std::error_code error;
   for (const fs::path& folder : {path.parent_path(), state_dir})
     if (!fs::is_directory(folder, error)) ENCLAYER_CHECK(base::make_folder(folder, 0755));
@@ -112,25 +167,29 @@ Result<SocketClaim> SocketClaim::take(const fs::path& path, const fs::path& stat
   std::erase_if(records, [&](const Record& r) { return r.path != path.native() && !identity_at(r.path); });
   const Record& last = record_of(path, records);
 
-  ENCLAYER_TRY(bool somebodys, socket_is_at(path));
-  if (somebodys) {
-    ENCLAYER_TRY(std::optional<Peer> peer, answering(path));
-    if (peer) {
-      bool predecessor = last.generation > 0 && identity_at(path) == last.identity;
-      if (!predecessor && !replace)
-        return Error(ErrorKind::kConflict, who(*peer) + " already answers at " + path.string() +
-                                               ": stop it, use another path, or take it over with --replace");
-      log::info("socket is taken over",
-                {{"path", path.string()},
-                 {"from_pid", peer->pid},
-                 {"from", predecessor ? "our previous instance" : "somebody else (--replace)"}});
-    }
-  }
-
   SocketClaim claim;
   claim.path_ = path;
   claim.state_dir_ = state_dir;
-  claim.generation_ = last.generation + 1;
+  ENCLAYER_TRY(bool somebodys, socket_is_at(path));
+  ENCLAYER_TRY(claim.generation_, generation_of(instance, path, state_dir, last.generation));
+  if (somebodys) {
+    ENCLAYER_TRY(std::optional<Peer> peer, answering(path));
+    if (peer) {
+      bool is_ours = last.generation > 0 && identity_at(path) == last.identity;
+      bool stays = is_ours && last.pid != kLeaving;
+      if (stays && !instance.empty() && last.generation > claim.generation_) return claim;
+      if (stays && last.generation == claim.generation_ && !replace)
+        return Error(ErrorKind::kConflict, who(*peer) + " already answers at " + path.string() + " as instance " +
+                                               instance + ": each needs a name of its own");
+      if (!is_ours && !replace)
+        return Error(ErrorKind::kConflict, who(*peer) + " already answers at " + path.string() +
+                                               ": stop it, use another path, or take it over with --replace");
+      log::info("socket is taken over", {{"path", path.string()},
+                                         {"from_pid", peer->pid},
+                                         {"from", is_ours ? "our previous instance" : "somebody else (--replace)"}});
+    }
+  }
+
   ENCLAYER_TRY(claim.listener_, claim.put_in_place());
   // The record follows the rename: if we die in between, the next start finds a socket behind which nobody listens.
   ENCLAYER_CHECK(claim.record(records));
@@ -141,6 +200,10 @@ Result<base::UniqueFd> SocketClaim::take_back() {
   ENCLAYER_TRY(base::UniqueFd lock, base::lock_file(state_dir_ / "lock"));
   ENCLAYER_TRY(std::vector<Record> records, read_records(state_dir_));
   if (auto loss = succession(records)) return Error(ErrorKind::kConflict, path_.string() + ": " + loss->reason);
+  return put_back(records);
+}
+
+Result<base::UniqueFd> SocketClaim::put_back(std::vector<Record>& records) {
   ENCLAYER_CHECK(socket_is_at(path_));
   std::error_code error;
   if (!fs::is_directory(path_.parent_path(), error)) ENCLAYER_CHECK(base::make_folder(path_.parent_path(), 0755));
@@ -148,6 +211,41 @@ Result<base::UniqueFd> SocketClaim::take_back() {
   if (auto recorded = record(records); !recorded)
     log::warn("socket is not on record, the next instance needs --replace", {{"reason", recorded.error().message()}});
   return listener;
+}
+
+// What STATE_DIR says counts only as long as somebody answers.
+Result<bool> SocketClaim::newer_serves(const std::vector<Record>& records) const {
+  for (const Record& record : records) {
+    if (record.path != path_.native() || record.generation <= generation_ || record.pid == kLeaving) continue;
+    ENCLAYER_TRY(std::optional<Peer> peer, answering(path_));
+    return peer.has_value();
+  }
+  return false;
+}
+
+Result<std::optional<base::UniqueFd>> SocketClaim::resume() {
+  base::UniqueFd lock;
+  std::vector<Record> records;
+  // Once without the lock, which would make a newer one that is just starting wait.
+  for (bool locked : {false, true}) {
+    if (locked) {
+      ENCLAYER_TRY(lock, base::lock_file(state_dir_ / "lock"));
+    }
+    ENCLAYER_TRY(records, read_records(state_dir_));
+    ENCLAYER_TRY(bool newer, newer_serves(records));
+    if (newer) return std::optional<base::UniqueFd>();
+  }
+  ENCLAYER_TRY(base::UniqueFd listener, put_back(records));
+  return std::optional(std::move(listener));
+}
+
+Result<> SocketClaim::leave() const {
+  ENCLAYER_TRY(base::UniqueFd lock, base::lock_file(state_dir_ / "lock"));
+  ENCLAYER_TRY(std::vector<Record> records, read_records(state_dir_));
+  Record& ours = record_of(path_, records);
+  if (ours.identity != identity_) return {};
+  ours.pid = kLeaving;
+  return write_records(state_dir_, records);
 }
 
 Result<base::UniqueFd> SocketClaim::put_in_place() {

@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 class SocketClaimTest : public testing::Test {
  protected:
   Result<SocketClaim> take(bool replace = false) { return SocketClaim::take(path_, state_, replace); }
+  SocketClaim start(const std::string& instance) { return SocketClaim::take(path_, state_, false, instance).value(); }
   bool somebody_answers() { return connect_to(path_, 5s).has_value(); }
   // Nothing but the socket may be in its folder: no temporary name is left.
   std::ptrdiff_t names_beside_the_socket() { return std::distance(fs::directory_iterator(path_.parent_path()), {}); }
@@ -228,6 +229,105 @@ TEST_F(SocketClaimTest, damaged_record_makes_the_predecessor_a_stranger_and_does
   ASSERT_TRUE(base::write_file_atomic(state_ / "sockets", base::as_bytes("1 2 three\n\n4 5 6 7 8\n"), 0600));
   EXPECT_EQ(take().error().kind(), ErrorKind::kConflict);
   EXPECT_EQ(take(true)->generation(), 1u);
+}
+
+// ---- Instances with names ----
+
+TEST_F(SocketClaimTest, instance_that_is_started_again_is_as_old_as_it_was) {
+  { EXPECT_EQ(start("a").generation(), 1u); }
+  { EXPECT_EQ(start("b").generation(), 2u); }
+  { EXPECT_EQ(start("a").generation(), 1u); }
+  { EXPECT_EQ(take().value().generation(), 3u) << "one without a name is newer than all"; }
+  { EXPECT_EQ(start("c").generation(), 4u); }
+  EXPECT_EQ(start("b").generation(), 2u);
+}
+
+TEST_F(SocketClaimTest, older_instance_that_is_started_again_waits_while_the_newer_one_answers) {
+  { auto old = start("old"); }
+  auto newer = std::make_optional(start("new"));
+  auto again = start("old");
+  EXPECT_TRUE(again.waits());
+  EXPECT_FALSE(again.take_listener());
+  EXPECT_EQ(newer->lost(), std::nullopt);
+  EXPECT_EQ(again.resume().value(), std::nullopt);
+
+  newer.reset();
+  auto listener = again.resume();
+  ASSERT_TRUE(listener && *listener);
+  EXPECT_FALSE(again.waits());
+  EXPECT_EQ(again.lost(), std::nullopt);
+  EXPECT_TRUE(somebody_answers());
+  EXPECT_EQ(names_beside_the_socket(), 1);
+}
+
+TEST_F(SocketClaimTest, newer_instance_that_is_back_takes_the_path_from_the_older_one_again) {
+  auto old = start("old");
+  { auto newer = start("new"); }
+  auto listener = old.resume();
+  ASSERT_TRUE(listener && *listener);
+  auto newer = start("new");
+  EXPECT_FALSE(newer.waits());
+  EXPECT_TRUE(old.lost()->succeeded);
+  EXPECT_EQ(old.resume().value(), std::nullopt);
+}
+
+TEST_F(SocketClaimTest, instance_that_leaves_is_succeeded_by_an_older_one_while_it_still_answers) {
+  auto old = start("old");
+  auto newer = start("new");
+  EXPECT_EQ(old.resume().value(), std::nullopt);
+  ASSERT_TRUE(newer.leave());
+  EXPECT_EQ(newer.lost(), std::nullopt) << "it has to be served until somebody comes";
+  auto listener = old.resume();
+  ASSERT_TRUE(listener && *listener);
+  EXPECT_TRUE(newer.lost());
+  EXPECT_EQ(old.lost(), std::nullopt);
+}
+
+TEST_F(SocketClaimTest, one_that_leaves_after_it_was_succeeded_says_nothing) {
+  auto old = start("old");
+  auto newer = start("new");
+  ASSERT_TRUE(old.leave());
+  EXPECT_EQ(old.resume().value(), std::nullopt);
+}
+
+TEST_F(SocketClaimTest, newer_of_two_that_wait_gets_the_path_in_the_end) {
+  auto one = start("one"), two = start("two");
+  { auto three = start("three"); }
+  auto first = one.resume(), second = two.resume();
+  ASSERT_TRUE(first && *first);
+  ASSERT_TRUE(second && *second) << "an older one serves";
+  EXPECT_TRUE(one.lost()->succeeded);
+  EXPECT_EQ(one.resume().value(), std::nullopt);
+}
+
+TEST_F(SocketClaimTest, second_one_of_the_same_name_is_refused_while_the_first_one_answers) {
+  auto first = start("same");
+  auto second = SocketClaim::take(path_, state_, false, "same");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind(), ErrorKind::kConflict);
+  EXPECT_NE(second.error().message().find("as instance same"), std::string::npos) << second.error().message();
+  EXPECT_TRUE(SocketClaim::take(path_, state_, true, "same"));
+}
+
+TEST_F(SocketClaimTest, names_that_would_not_fit_into_a_line_are_refused_and_old_ones_forgotten) {
+  for (const std::string& name : {std::string("a b"), std::string("a\nb"), std::string("/"), std::string(65, 'a')})
+    EXPECT_EQ(SocketClaim::take(path_, state_, false, name).error().kind(), ErrorKind::kInvalidArgument) << name;
+  for (int i = 0; i < 100; ++i) start("instance-" + std::to_string(i));
+  EXPECT_LT(base::read_text(state_ / "instances", 1 << 20)->size(), 32 * (path_.native().size() + 20));
+  EXPECT_EQ(start("instance-99").generation(), 100u);
+  EXPECT_EQ(start("instance-0").generation(), 101u) << "remembered for ever";
+}
+
+// Killed between the rename and the record: what is on record is the older one's, and nobody answers.
+TEST_F(SocketClaimTest, newer_instance_that_was_killed_before_it_was_on_record_is_put_right) {
+  auto old = start("old");
+  std::string before = base::read_text(state_ / "sockets", 4096).value();
+  { auto newer = start("new"); }
+  ASSERT_TRUE(base::write_file_atomic(state_ / "sockets", base::as_bytes(before), 0644));
+  ASSERT_FALSE(somebody_answers());
+  EXPECT_FALSE(old.lost()->succeeded);
+  EXPECT_TRUE(old.take_back());
+  EXPECT_EQ(start("new").generation(), 2u);
 }
 
 TEST_F(SocketClaimTest, impossible_paths_are_refused) {

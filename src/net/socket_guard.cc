@@ -10,14 +10,24 @@ namespace enclayer::net {
 
 namespace log = base::log;
 
+SocketGuard::SocketGuard(SocketClaim& claim, Serve serve, Succeeded succeeded, base::Metrics& metrics)
+    : claim_(claim), serve_(std::move(serve)), when_succeeded_(succeeded), metrics_(metrics), waits_(claim.waits()) {
+  if (waits_) succeeded_ = Moment{};
+  metrics_.gauge(base::metric::kSocketOurs).set(waits_ ? 0 : 1);
+}
+
 bool SocketGuard::look(Moment now) {
-  if (succeeded_) return now - *succeeded_ < kHandOver;
+  if (succeeded_) {
+    if (when_succeeded_ == Succeeded::kEnds) return now - *succeeded_ < kHandOver;
+    if (now >= next_try_) resume(now);
+    return true;
+  }
   auto loss = claim_.lost();
   if (!loss) {
     lost_ = false;
   } else if (loss->succeeded) {
     log::info("socket handed over", {{"reason", loss->reason}, {"generation", claim_.generation()}});
-    succeeded_ = now;
+    give_way(now);
   } else {
     if (!std::exchange(lost_, true)) {
       log::warn("socket lost", {{"reason", loss->reason}, {"generation", claim_.generation()}});
@@ -28,11 +38,21 @@ bool SocketGuard::look(Moment now) {
   return true;
 }
 
-void SocketGuard::take_back(Moment now) {
+void SocketGuard::give_way(Moment now) {
+  succeeded_ = next_try_ = now;
+  waits_ = true;
+  metrics_.gauge(base::metric::kSocketOurs).set(0);
+}
+
+void SocketGuard::pause(Moment now) {
   bool calm = pause_ == pause_.zero() || now - last_try_ >= kCalm;
   pause_ = calm ? kFirstPause : std::min(pause_ * 2, kLongestPause);
   last_try_ = now;
   next_try_ = now + pause_;
+}
+
+void SocketGuard::take_back(Moment now) {
+  pause(now);
   auto listener = claim_.take_back();
   if (!listener)
     return log::error("socket cannot be taken back",
@@ -40,6 +60,24 @@ void SocketGuard::take_back(Moment now) {
   lost_ = false;
   serve_(std::move(*listener));
   log::warn("socket taken back", {{"generation", claim_.generation()}, {"not_again_within_s", pause_.count()}});
+}
+
+// Nobody is fought here, so there is no pause, unless it cannot be done.
+void SocketGuard::resume(Moment now) {
+  auto listener = claim_.resume();
+  if (!listener) {
+    pause(now);
+    return log::error("the newer instance is gone, and the socket cannot be taken",
+                      {{"reason", listener.error().message()}, {"tried_again_after_s", pause_.count()}});
+  }
+  if (!*listener) return;
+  lost_ = false;
+  waits_ = false;
+  succeeded_.reset();
+  serve_(std::move(**listener));
+  metrics_.gauge(base::metric::kSocketOurs).set(1);
+  metrics_.counter(base::metric::kSocketResumed).add();
+  log::warn("socket taken again, the newer instance is gone", {{"generation", claim_.generation()}});
 }
 
 }  // namespace enclayer::net

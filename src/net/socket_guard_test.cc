@@ -33,7 +33,8 @@ class SocketGuardTest : public testing::Test {
   base::Metrics metrics_;
   SocketClaim claim_ = take().value();
   std::vector<base::UniqueFd> served_, strangers_;
-  SocketGuard guard_{claim_, [this](base::UniqueFd listener) { served_.push_back(std::move(listener)); }, metrics_};
+  SocketGuard guard_{claim_, [this](base::UniqueFd listener) { served_.push_back(std::move(listener)); },
+                     SocketGuard::Succeeded::kEnds, metrics_};
   const SocketGuard::Moment begin_ = std::chrono::steady_clock::now();
 };
 
@@ -98,6 +99,85 @@ TEST_F(SocketGuardTest, what_cannot_be_taken_back_is_counted_once_and_tried_agai
   EXPECT_TRUE(look_at(6s));
   EXPECT_TRUE(is_ours());
   EXPECT_TRUE(counted(1));
+}
+
+// One that waits when it was succeeded, and those after it.
+class WaitingGuardTest : public testing::Test {
+ protected:
+  SocketClaim take(const std::string& instance) {
+    return SocketClaim::take(path_, folder_.path() / "state", false, instance).value();
+  }
+  bool look() { return guard_.look(at_ += 1s); }
+  bool shows(const std::string& line) { return metrics_.text().find("\n" + line + "\n") != std::string::npos; }
+
+  fake::TempFolder folder_;
+  fs::path path_ = folder_.path() / "aesm.socket";
+  base::Metrics metrics_;
+  SocketClaim claim_ = take("old");
+  std::vector<base::UniqueFd> served_;
+  SocketGuard guard_{claim_, [this](base::UniqueFd listener) { served_.push_back(std::move(listener)); },
+                     SocketGuard::Succeeded::kWaits, metrics_};
+  SocketGuard::Moment at_ = std::chrono::steady_clock::now();
+};
+
+TEST_F(WaitingGuardTest, it_waits_while_the_newer_one_answers_and_serves_again_as_soon_as_that_is_gone) {
+  EXPECT_TRUE(shows("enclayer_socket_ours 1"));
+  std::optional<SocketClaim> newer = take("new");
+  for (int second = 0; second < 5; ++second) EXPECT_TRUE(look());
+  EXPECT_TRUE(guard_.waits());
+  EXPECT_TRUE(served_.empty());
+  EXPECT_TRUE(shows("enclayer_socket_ours 0"));
+
+  newer.reset();
+  EXPECT_TRUE(look());
+  EXPECT_FALSE(guard_.waits());
+  EXPECT_EQ(claim_.lost(), std::nullopt);
+  EXPECT_EQ(served_.size(), 1u);
+  EXPECT_TRUE(shows("enclayer_socket_ours 1"));
+  EXPECT_TRUE(shows("enclayer_socket_resumed_total 1"));
+}
+
+TEST_F(WaitingGuardTest, it_gives_way_each_time_that_the_newer_one_is_back) {
+  for (int times = 1; times <= 3; ++times) {
+    auto newer = std::make_optional(take("new"));
+    EXPECT_TRUE(look());
+    EXPECT_TRUE(guard_.waits());
+    newer.reset();
+    EXPECT_TRUE(look());
+    EXPECT_FALSE(guard_.waits());
+  }
+  EXPECT_TRUE(shows("enclayer_socket_resumed_total 3"));
+  EXPECT_EQ(metrics_.text().find("enclayer_socket_replaced_total"), std::string::npos) << "taken for a fight";
+}
+
+TEST_F(WaitingGuardTest,
+       what_is_in_the_sockets_place_when_the_newer_one_is_gone_is_left_there_and_looked_at_in_pauses) {
+  { auto newer = take("new"); }
+  EXPECT_TRUE(look());
+  EXPECT_TRUE(guard_.waits());
+  fs::remove(path_);
+  fs::create_directory(path_);
+  for (int second = 0; second < 2; ++second) EXPECT_TRUE(look());
+  EXPECT_TRUE(guard_.waits());
+  fs::remove(path_);
+  for (int second = 0; second < 2; ++second) EXPECT_TRUE(look());
+  EXPECT_FALSE(guard_.waits());
+}
+
+TEST_F(WaitingGuardTest, one_that_waits_from_its_start_is_given_its_first_socket) {
+  auto newer = std::make_optional(take("new"));
+  SocketClaim again = take("old");
+  ASSERT_TRUE(again.waits());
+  SocketGuard guard(
+      again, [this](base::UniqueFd listener) { served_.push_back(std::move(listener)); },
+      SocketGuard::Succeeded::kWaits, metrics_);
+  EXPECT_TRUE(guard.waits());
+  EXPECT_TRUE(guard.look(at_));
+  EXPECT_TRUE(served_.empty());
+  newer.reset();
+  EXPECT_TRUE(guard.look(at_));
+  EXPECT_EQ(served_.size(), 1u);
+  EXPECT_EQ(again.lost(), std::nullopt);
 }
 
 TEST_F(SocketGuardTest, instance_of_another_state_folder_is_fought) {

@@ -475,6 +475,130 @@ TEST_F(QuoteHelperTest, instances_succeed_each_other_under_load_and_no_request_f
   EXPECT_THAT(load.failures(), IsEmpty());
 }
 
+// Instances with names, as the pods of a DaemonSet have them: it starts the new pod beside the old one, and starts the
+// container of a pod again whenever it ends, until the pod is deleted.
+class RolloutTest : public QuoteHelperTest {
+ protected:
+  std::unique_ptr<Process> start_pod(const std::string& name, const std::string& line = " serving ") {
+    auto process = std::make_unique<Process>(argv({"--instance", name, "--metrics-listen", "127.0.0.1:0"}));
+    EXPECT_TRUE(process->wait_for_output(line, kPatience)) << process->output();
+    return process;
+  }
+  static std::string page(const Process& pod, const char* path) {
+    return fake::http_get(fake::metrics_address(pod.err()), path);
+  }
+  static void expect_waits(Process& pod) {
+    EXPECT_TRUE(pod.wait_for_output("socket handed over", kPatience)) << pod.output();
+    std::string ready = page(pod, "/readyz");
+    EXPECT_THAT(ready, HasSubstr(" 200 "));
+    EXPECT_THAT(ready, HasSubstr("ok, a newer instance serves, and this one waits"));
+    EXPECT_THAT(page(pod, "/metrics"), HasSubstr("\nenclayer_socket_ours 0\n"));
+  }
+  static void expect_ends(Process& pod, int signal = SIGTERM, int exit_code = 0) {
+    pod.signal(signal);
+    EXPECT_EQ(pod.wait(kPatience), exit_code) << pod.output();
+  }
+  static std::size_t count(const std::string& text, const std::string& what) {
+    std::size_t times = 0;
+    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++times;
+    return times;
+  }
+};
+
+TEST_F(RolloutTest, no_request_fails_over_rollouts_and_the_old_pod_waits_until_it_is_deleted) {
+  auto pod = start_pod("uid-0");
+  Load load(socket_, target());
+  for (int rollout = 1; rollout <= 3; ++rollout) {
+    auto fresh = start_pod("uid-" + std::to_string(rollout));
+    expect_waits(*pod);
+    EXPECT_TRUE(load.more(300));
+    // Its container crashes, and is started again.
+    expect_ends(*pod, SIGKILL, 128 + SIGKILL);
+    pod = start_pod("uid-" + std::to_string(rollout - 1), " waiting, a newer instance serves ");
+    EXPECT_TRUE(load.more(300));
+    EXPECT_THAT(page(*pod, "/readyz"), HasSubstr("this one waits"));
+    expect_ends(*pod);
+    EXPECT_TRUE(load.more(300));
+    for (const char* lost : {"socket lost", "socket handed over"}) EXPECT_THAT(fresh->err(), Not(HasSubstr(lost)));
+    pod = std::move(fresh);
+  }
+  EXPECT_THAT(load.failures(), IsEmpty());
+}
+
+TEST_F(RolloutTest, old_pod_serves_again_while_the_new_one_crashes_and_gives_way_whenever_it_is_back) {
+  auto old = start_pod("old");
+  for (int crash = 1; crash <= 3; ++crash) {
+    auto fresh = start_pod("new");
+    EXPECT_THAT(fresh->err(), HasSubstr("generation=2"));
+    ASSERT_TRUE(old->wait_for_output("socket handed over", kPatience));
+    expect_ends(*fresh, SIGKILL, 128 + SIGKILL);
+    std::string again = "enclayer_socket_resumed_total " + std::to_string(crash);
+    auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (page(*old, "/metrics").find(again) == std::string::npos && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::yield();
+    EXPECT_THAT(page(*old, "/metrics"), HasSubstr("\nenclayer_socket_ours 1\n"));
+    expect_served();
+    EXPECT_FALSE(quote().empty());
+    EXPECT_EQ(count(old->err(), "socket handed over"), static_cast<std::size_t>(crash)) << old->err();
+  }
+  EXPECT_THAT(old->err(), Not(HasSubstr("socket lost")));
+}
+
+// As a rollback deletes it while the old pod is still there.
+TEST_F(RolloutTest, new_pod_that_is_deleted_lets_the_old_one_take_over_and_no_request_fails) {
+  auto old = start_pod("old");
+  Load load(socket_, target());
+  for (const char* name : {"new", "newer", "new"}) {
+    auto fresh = start_pod(name);
+    EXPECT_TRUE(load.more(300));
+    expect_ends(*fresh);
+    EXPECT_THAT(fresh->err(), HasSubstr("socket handed over reason=\"this instance ends\""));
+    EXPECT_TRUE(load.more(300));
+  }
+  EXPECT_THAT(load.failures(), IsEmpty());
+  EXPECT_EQ(count(old->err(), "socket taken again"), 3u) << old->err();
+}
+
+TEST_F(RolloutTest, whatever_is_started_first_after_a_reboot_the_newer_pod_serves_in_the_end) {
+  auto old = start_pod("old"), fresh = start_pod("new");
+  for (bool old_first : {true, false, true}) {
+    for (Process* pod : {old.get(), fresh.get()}) expect_ends(*pod, SIGKILL, 128 + SIGKILL);
+    fs::remove_all(socket_.parent_path());  // as /run after a boot
+    if (old_first) {
+      old = start_pod("old");
+      fresh = start_pod("new");
+      expect_waits(*old);
+    } else {
+      fresh = start_pod("new");
+      old = start_pod("old", " waiting, a newer instance serves ");
+    }
+    EXPECT_THAT(page(*fresh, "/metrics"), HasSubstr("\nenclayer_socket_ours 1\n"));
+    expect_served();
+  }
+  for (const auto& pod : {std::cref(*old), std::cref(*fresh)})
+    EXPECT_THAT(pod.get().err(), Not(HasSubstr("taken again")));
+}
+
+TEST_F(RolloutTest, two_that_start_at_once_agree_on_one_and_leave_it_at_that) {
+  for (int times = 0; times < 3; ++times) {
+    Process one(argv({"--instance", "one"})), two(argv({"--instance", "two"}));
+    for (Process* pod : {&one, &two}) EXPECT_TRUE(pod->wait_for_output("generation=", kPatience)) << pod->output();
+    auto waits = [](Process& pod) {
+      return pod.err().find("socket handed over") != std::string::npos ||
+             pod.err().find(" waiting, ") != std::string::npos;
+    };
+    auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (!waits(one) && !waits(two) && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    EXPECT_NE(waits(one), waits(two)) << one.err() << two.err();
+    expect_served();
+    for (Process* pod : {&one, &two}) {
+      EXPECT_THAT(pod->err(), Not(HasSubstr("taken again")));
+      EXPECT_THAT(pod->err(), Not(HasSubstr("taken back")));
+    }
+    for (Process* pod : {&one, &two}) expect_ends(*pod, SIGKILL, 128 + SIGKILL);
+  }
+}
+
 // A client that has found the old socket, and then is slow: to connect, to ask, or to ask all.
 TEST_F(QuoteHelperTest, clients_of_the_old_socket_are_answered_or_refused_but_never_lost) {
   auto first = start();
