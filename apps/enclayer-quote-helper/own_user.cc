@@ -23,6 +23,26 @@ Result<> give(const fs::path& path, const User& user) {
   return base::errno_error(errno, "cannot give " + path.string() + " to user " + std::to_string(user.uid));
 }
 
+// A file, or a folder with all that is in it. Without the capability to read what is others' (DAC_OVERRIDE) user 0 may
+// look into a folder only as its owner: so each is user 0's for a moment, unless it is the user's already.
+Result<> give_with_content(const fs::path& path, const User& user) {
+  struct stat found {};
+  if (::lstat(path.c_str(), &found) != 0) {
+    if (errno == ENOENT) return {};
+    return base::errno_error(errno, "cannot look at " + path.string());
+  }
+  bool is_users = found.st_uid == user.uid && found.st_gid == user.gid;
+  if (S_ISDIR(found.st_mode)) {
+    if (!is_users) ENCLAYER_CHECK(give(path, User{0, 0}));
+    std::error_code error;
+    for (auto entry = fs::directory_iterator(path, error); !error && entry != fs::directory_iterator();
+         entry.increment(error))
+      ENCLAYER_CHECK(give_with_content(entry->path(), user));
+    if (error && !is_users) return Error(ErrorKind::kIo, "cannot read " + path.string() + ": " + error.message());
+  }
+  return is_users ? Result<>() : give(path, user);
+}
+
 Result<> give(const OwnFolder& folder, const User& user) {
   std::error_code error;
   if (!fs::is_directory(folder.path, error)) ENCLAYER_CHECK(base::make_folder(folder.path, 0755));
@@ -30,17 +50,7 @@ Result<> give(const OwnFolder& folder, const User& user) {
   if (::stat(folder.path.c_str(), &found) != 0)
     return base::errno_error(errno, "cannot look at " + folder.path.string());
   if ((found.st_mode & S_IWOTH) == 0) ENCLAYER_CHECK(give(folder.path, user));
-  for (const std::string& name : folder.entries) {
-    const fs::path entry = folder.path / name;
-    auto type = fs::symlink_status(entry, error).type();
-    if (type == fs::file_type::not_found) continue;
-    ENCLAYER_CHECK(give(entry, user));
-    if (type != fs::file_type::directory) continue;
-    auto end = fs::recursive_directory_iterator();
-    for (auto below = fs::recursive_directory_iterator(entry, error); !error && below != end; below.increment(error))
-      ENCLAYER_CHECK(give(below->path(), user));
-    if (error) return Error(ErrorKind::kIo, "cannot read " + entry.string() + ": " + error.message());
-  }
+  for (const std::string& name : folder.entries) ENCLAYER_CHECK(give_with_content(folder.path / name, user));
   return {};
 }
 

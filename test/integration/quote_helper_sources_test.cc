@@ -275,6 +275,21 @@ TEST_F(PodsTest, user_0_is_given_up_for_good_with_all_capabilities) {
   EXPECT_TRUE(quote());
 }
 
+// As in a container that drops all other capabilities.
+TEST_F(PodsTest, three_capabilities_are_enough_at_every_start_and_for_another_user_too) {
+  for (const char* user : {"64213", "64213", "64299"}) {
+    std::vector<std::string> argv = {"/usr/bin/setpriv", "--bounding-set=-all,+chown,+setuid,+setgid",
+                                     "--inh-caps=-all,+chown,+setuid,+setgid"};
+    for (const auto& word : fake::sim_quote_helper(socket_, state_, {"--user", user})) argv.push_back(word);
+    auto helper = SourcesTest::start(argv);
+    EXPECT_THAT(status(*helper), HasSubstr("Uid:\t" + std::string(user)));
+    EXPECT_TRUE(quote());
+    argv.push_back("--self-test");
+    auto tested = fake::run(argv, kPatience);
+    EXPECT_EQ(tested.exit_code, 0) << tested.err;
+  }
+}
+
 TEST_F(PodsTest, no_more_quotes_than_allowed_and_init_says_so_where_clients_ask_again) {
   auto helper = start({"--max-quotes-per-pod", "3"});
   auto report = client().report();
