@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (again.size() != size) std::abort();
     if (encode(decode_dcap_request(again).value()) != again) std::abort();
   }
-  for (DcapCall call : {DcapCall::kInit, DcapCall::kSize, DcapCall::kQuote})
+  for (DcapCall call : {DcapCall::kInit, DcapCall::kSize, DcapCall::kQuote, DcapCall::kFiles})
     if (auto reply = decode_dcap_reply(bytes, call)) {
       Bytes again = encode(*reply, call);
       if (again.size() != size) std::abort();

@@ -21,9 +21,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/version.h"
 #include "cli_support.h"
 #include "net/frame_server.h"
 #include "net/http_endpoint.h"
@@ -58,6 +61,7 @@ constexpr auto kLookWhetherReady = 100ms;
 // who waits looks every second.
 constexpr auto kLookWhoComes = 20ms;
 constexpr auto kFarewell = 3s;
+constexpr std::size_t kMostFacts = 64 << 10;
 // Of each step of --self-test. Enclaves are loaded, certificates may be fetched.
 constexpr auto kSelfTestStep = 90s;
 
@@ -67,7 +71,8 @@ struct Flags {
   std::filesystem::path state_dir = "/var/lib/enclayer";
   std::string instance;
   bool replace = false;
-  bool self_test = false;
+  bool self_test = false, facts = false;
+  std::string output = "text";
   HardwareFlags hardware;
 
   bool identify_pods = false, require_epc = false;
@@ -118,6 +123,12 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_flag("--replace", flags.replace, "Take the socket over even if it is somebody else who answers there");
   app.add_flag("--self-test", flags.self_test,
                "Make what a quote takes, step by step, print what works, and end: 0 all passed, 4 not");
+  app.add_option("--output", flags.output, "How --self-test prints it")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->option_text("text|json [text]");
+  app.add_flag("--facts", flags.facts,
+               "Print what is known of the source of the quotes that are served here, as JSON, and end: libraries,\n"
+               "versions of the enclaves, the TCB level where it is known; 3 where nobody has served yet");
 
   const char* hardware = "Quotes from SGX hardware";
   app.add_option("--workers", flags.hardware.workers, "Processes that quote; each loads its own enclaves, 5 MiB of EPC")
@@ -223,8 +234,9 @@ Result<Rights> use_rights(const Flags& flags) {
                                                     std::to_string(::geteuid()) + ": only user 0 can become another");
   }
   if (!user || ::geteuid() != 0) return rights;
-  std::vector<OwnFolder> folders = {{flags.socket.parent_path(), {}},
-                                    {flags.state_dir, {"private", "public", "sockets", "instances", "lock"}}};
+  std::vector<OwnFolder> folders = {
+      {flags.socket.parent_path(), {}},
+      {flags.state_dir, {"private", "public", "sockets", "instances", "facts.json", "lock"}}};
   if (!flags.hardware.dcap.cache_dir.empty()) folders.push_back({flags.hardware.dcap.cache_dir, {"dcap"}});
   ENCLAYER_CHECK(become(*user, folders, flags.hardware.dcap.dev_dir));
   log::info("user 0 given up", {{"uid", user->uid}, {"gid", user->gid}});
@@ -237,6 +249,47 @@ std::vector<std::string> environment() {
   return out;
 }
 
+std::filesystem::path facts_path(const Flags& flags) { return flags.state_dir / "facts.json"; }
+
+quoting::FactsAbout about(const Flags& flags, std::uint64_t generation = 0) {
+  return {base::kVersion, flags.daemon.platform == apps::Platform::kSim ? "sim" : "hardware", flags.instance,
+          generation};
+}
+
+Result<int> print_facts(const Flags& flags) {
+  auto text = base::read_text(facts_path(flags), kMostFacts);
+  if (!text && text.error().kind() == ErrorKind::kNotFound)
+    return Error(ErrorKind::kNotFound, facts_path(flags).string() +
+                                           " is not there: no helper has served yet with this "
+                                           "--state-dir");
+  if (!text) return text.error();
+  std::fputs(text->c_str(), stdout);
+  return 0;
+}
+
+// Keeps the file of --facts and the metric as the source's facts are, while this instance serves.
+class FactsFile {
+ public:
+  FactsFile(const Flags& flags, std::uint64_t generation, base::Metrics& metrics)
+      : path_(facts_path(flags)), about_(about(flags, generation)), metrics_(metrics) {}
+
+  void keep(const quoting::SourceFacts& facts, bool serves) {
+    if (!shown_ || *shown_ != facts) quoting::show_source_info(facts, metrics_);
+    shown_ = facts;
+    if (!serves) written_.reset();  // another instance may write
+    if (!serves || written_ == facts) return;
+    written_ = facts;
+    auto done = base::write_file_atomic(path_, base::as_bytes(quoting::to_json(facts, about_)), 0644);
+    if (!done) log::warn("what --facts prints is not brought up to date", {{"reason", done.error().message()}});
+  }
+
+ private:
+  const std::filesystem::path path_;
+  const quoting::FactsAbout about_;
+  base::Metrics& metrics_;
+  std::optional<quoting::SourceFacts> shown_, written_;
+};
+
 Result<int> self_test(const Flags& flags, const quoting::DcapLaunch& launch) {
   quoting::SelfTest test;
   if (flags.daemon.platform == apps::Platform::kHardware) {
@@ -244,7 +297,8 @@ Result<int> self_test(const Flags& flags, const quoting::DcapLaunch& launch) {
   } else {
     ENCLAYER_TRY(test, test_simulated_quotes(flags.state_dir, now()));
   }
-  std::fputs(quoting::to_text(test).c_str(), stdout);
+  std::string printed = flags.output == "json" ? quoting::to_json(test, about(flags)) : quoting::to_text(test);
+  std::fputs(printed.c_str(), stdout);
   return test.passed() ? 0 : base::at_border(ErrorKind::kUnavailable).exit_code;
 }
 
@@ -279,6 +333,7 @@ void let_others_take(net::SocketClaim& claim) {
 Result<int> run(Flags flags, const sigset_t& signals) {
   flags.socket = std::filesystem::absolute(flags.socket);
   flags.state_dir = std::filesystem::absolute(flags.state_dir);
+  if (flags.facts) return print_facts(flags);
   bool is_simulated = flags.daemon.platform == apps::Platform::kSim;
   quoting::DcapLaunch launch;
   if (!is_simulated) {
@@ -345,13 +400,19 @@ Result<int> run(Flags flags, const sigset_t& signals) {
   net::SocketGuard guard(
       claim, [&](base::UniqueFd listener) { server->serve_also(std::move(listener)); },
       flags.instance.empty() ? net::SocketGuard::Succeeded::kEnds : net::SocketGuard::Succeeded::kWaits, metrics);
+  FactsFile facts(flags, claim.generation(), metrics);
+  facts.keep(quotes->facts(), !waits);
   auto keep_socket = [&] {
     bool goes_on = guard.look(std::chrono::steady_clock::now());
     waits = guard.waits();
     return goes_on;
   };
   watch(signals, {.keep_socket = keep_socket,
-                  .look_after = [&] { quotes->look_after(now()); },
+                  .look_after =
+                      [&] {
+                        quotes->look_after(now());
+                        facts.keep(quotes->facts(), !waits);
+                      },
                   .reload = [&] { reload(*quotes); }});
 
   let_the_next_signal_kill();

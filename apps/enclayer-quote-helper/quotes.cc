@@ -25,12 +25,14 @@ constexpr auto kRenewAgain = 60s;
 
 class Simulated final : public Quotes {
  public:
-  Simulated(quoting::SimPlatform platform, std::unique_ptr<quoting::SimQuotingEnclave> source)
-      : platform_(std::move(platform)), source_(std::move(source)) {}
+  Simulated(quoting::SimPlatform platform, std::unique_ptr<quoting::SimQuotingEnclave> source,
+            quoting::SourceFacts facts)
+      : platform_(std::move(platform)), source_(std::move(source)), facts_(std::move(facts)) {}
 
   quoting::QuoteSource& source() override { return *source_; }
   unsigned workers() const override { return std::clamp(std::thread::hardware_concurrency(), 1U, 8U); }
   std::string not_ready() override { return {}; }
+  quoting::SourceFacts facts() const override { return facts_; }
 
   void look_after(Time now) override {
     if (now < next_try_) return;
@@ -53,6 +55,7 @@ class Simulated final : public Quotes {
  private:
   quoting::SimPlatform platform_;
   std::unique_ptr<quoting::SimQuotingEnclave> source_;
+  const quoting::SourceFacts facts_;
   Time next_try_{};
 };
 
@@ -70,6 +73,7 @@ class Hardware final : public Quotes {
   quoting::QuoteSource& source() override { return *source_; }
   unsigned workers() const override { return flags_.workers; }
   std::string not_ready() override { return source_->not_ready(); }
+  quoting::SourceFacts facts() const override { return source_->facts(); }
   void look_after(Time) override {}
   Result<> reload(Time) override {
     ENCLAYER_TRY(auto launch, hardware_launch(flags_, environment_));
@@ -112,7 +116,8 @@ Result<std::unique_ptr<Quotes>> simulated_quotes(const std::filesystem::path& st
   quoting::show_pck_validity(base::as_bytes(platform.ca().pck_chain()), metrics);
   log::info("simulated platform", {{"root", quoting::public_root_path(state_dir).string()},
                                    {"pub_key_id", base::to_hex(source->terms_now()->target.pub_key_id)}});
-  return std::unique_ptr<Quotes>(std::make_unique<Simulated>(std::move(platform), std::move(source)));
+  return std::unique_ptr<Quotes>(
+      std::make_unique<Simulated>(std::move(platform), std::move(source), std::move(test.facts)));
 }
 
 Result<quoting::SelfTest> test_simulated_quotes(const std::filesystem::path& state_dir, Time now) {

@@ -12,6 +12,7 @@
 #include "quoting/dcap_launch.h"
 #include "quoting/quote_source.h"
 #include "quoting/self_test.h"
+#include "quoting/source_facts.h"
 
 namespace enclayer::quote_helper {
 
@@ -26,6 +27,9 @@ class Quotes {
 
   // Why no quote can be had now; empty when an init has succeeded, and in the simulation a whole quote.
   virtual std::string not_ready() = 0;
+
+  // What is known of the source.
+  virtual quoting::SourceFacts facts() const = 0;
 
   // Cheap when there is nothing to do: to be called every second. Renews what runs out.
   virtual void look_after(Time now) = 0;

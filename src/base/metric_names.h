@@ -107,6 +107,9 @@ inline constexpr MetricName kQuoteLibraryErrors{"enclayer_quote_library_errors_t
                                                 kHelper, "Failed calls into Intel's quote library."};
 inline constexpr MetricName kQuoteKeyChanges{"enclayer_quote_key_changes_total", MetricType::kCounter, "", kHelper,
                                              "Changes of the attestation key or the Quoting Enclave."};
+inline constexpr MetricName kQuoteSourceInfo{"enclayer_quote_source_info", MetricType::kGauge,
+                                             "qe_isvsvn, pce_svn, library_version, tcb_status", kHelper,
+                                             "1, with what is known of where quotes come from; the rest is unknown."};
 inline constexpr MetricName kPckNotBefore{
     "enclayer_pck_not_before_seconds", MetricType::kGauge, "", kHelper,
     "When the PCK certificate in the quotes begins to be valid, in seconds since 1970; time() less this is its age."};
@@ -155,6 +158,7 @@ inline constexpr MetricName kAll[] = {
     kQuoteWorkerDeaths,
     kQuoteLibraryErrors,
     kQuoteKeyChanges,
+    kQuoteSourceInfo,
     kPckNotBefore,
     kPckNotAfter,
 };

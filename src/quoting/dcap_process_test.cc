@@ -14,7 +14,9 @@
 #include <fstream>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "fake/dcap_standin.h"
+#include "fake/enclave_file.h"
 #include "quoting/dcap_worker.h"
 
 namespace enclayer::quoting {
@@ -96,6 +98,27 @@ TEST(DcapProcess, a_worker_has_four_descriptors_and_leaves_no_core) {
   ASSERT_TRUE(start(standin));
   EXPECT_EQ(standin.calls("load descriptors 0 1 2 3"), 1) << standin.log();
   EXPECT_EQ(standin.calls("load core=0 dumpable=0 no_new_privs=1"), 1) << standin.log();
+}
+
+TEST(DcapProcess, it_names_what_is_loaded_and_the_enclaves_beside_it) {
+  namespace fs = std::filesystem;
+  DcapStandin standin;
+  fs::path libraries = standin.folder() / "lib";
+  fs::copy(standin.options().lib_dir, libraries, fs::copy_options::recursive);
+  fs::rename(libraries / "libsgx_dcap_ql.so.1", libraries / "libsgx_dcap_ql.so.1.22.100.3");
+  fs::create_symlink("libsgx_dcap_ql.so.1.22.100.3", libraries / "libsgx_dcap_ql.so.1");
+  sgx::Sigstruct qe{{1, 2, 3}, 1, 11};
+  ASSERT_TRUE(base::write_file_atomic(libraries / "libsgx_qe3.signed.so.1", fake::enclave_file({qe}), 0644));
+  ASSERT_TRUE(base::write_file_atomic(libraries / "libsgx_pce.signed.so.1", base::as_bytes("no enclave"), 0644));
+  standin.options().lib_dir = libraries;
+  auto process = start(standin);
+  ASSERT_TRUE(process) << why(process);
+  auto reply = (*process)->call(request(DcapCall::kFiles), kPatience).value();
+  EXPECT_EQ(reply.files, (std::vector<DcapFile>{{libraries / "libsgx_dcap_ql.so.1.22.100.3", {}},
+                                                {libraries / "libsgx_qe3_logic.so", {}},
+                                                {libraries / "libdcap_quoteprov.so.1", {}},
+                                                {libraries / "libsgx_qe3.signed.so.1", {qe}},
+                                                {libraries / "libsgx_pce.signed.so.1", {}}}));
 }
 
 TEST(DcapProcess, it_quotes_with_and_without_a_report_of_the_qe) {

@@ -20,6 +20,12 @@ void append_le32(Bytes& out, std::uint32_t number) {
   append(out, bytes);
 }
 
+void append_le16(Bytes& out, std::uint16_t number) {
+  std::uint8_t bytes[2];
+  base::store_le16(bytes, number);
+  append(out, bytes);
+}
+
 void append_text(Bytes& out, std::string_view text) { append(out, base::as_bytes(text.substr(0, kMostDcapText))); }
 
 Error malformed(const char* message, std::size_t size) {
@@ -43,6 +49,35 @@ template <std::size_t N>
 std::optional<ByteArray<N>> take_array(ByteReader& rest) {
   auto bytes = rest.take(N);
   return bytes ? std::optional(base::array_at<N>(*bytes, 0)) : std::nullopt;
+}
+
+void append_file(Bytes& out, const DcapFile& file) {
+  auto path = std::string_view(file.path).substr(0, DcapFile::kMostPath);
+  append_le16(out, static_cast<std::uint16_t>(path.size()));
+  append(out, base::as_bytes(path));
+  auto sigstructs = std::min(file.sigstructs.size(), DcapFile::kMostSigstructs);
+  out.push_back(static_cast<std::uint8_t>(sigstructs));
+  for (std::size_t i = 0; i < sigstructs; ++i) {
+    append(out, file.sigstructs[i].mr_enclave);
+    append_le16(out, file.sigstructs[i].isv_prod_id);
+    append_le16(out, file.sigstructs[i].isv_svn);
+  }
+}
+
+std::optional<DcapFile> take_file(ByteReader& rest) {
+  auto size = rest.le16();
+  if (!size || *size > DcapFile::kMostPath) return std::nullopt;
+  auto path = rest.take(*size);
+  auto sigstructs = rest.take(1);
+  if (!path || !sigstructs || (*sigstructs)[0] > DcapFile::kMostSigstructs) return std::nullopt;
+  DcapFile file{base::printable(base::as_text(*path), DcapFile::kMostPath), {}};
+  for (std::size_t i = 0; i < (*sigstructs)[0]; ++i) {
+    auto mr_enclave = take_array<32>(rest);
+    auto isv_prod_id = rest.le16(), isv_svn = rest.le16();
+    if (!mr_enclave || !isv_prod_id || !isv_svn) return std::nullopt;
+    file.sigstructs.push_back({*mr_enclave, *isv_prod_id, *isv_svn});
+  }
+  return file;
 }
 
 }  // namespace
@@ -83,6 +118,10 @@ Bytes encode(const DcapReply& reply, DcapCall call) {
       if (reply.quote.qe_report) append(out, reply.quote.qe_report->raw);
       append(out, reply.quote.quote);
       break;
+    case DcapCall::kFiles:
+      out.push_back(static_cast<std::uint8_t>(std::min(reply.files.size(), kMostDcapFiles)));
+      for (std::size_t i = 0; i < std::min(reply.files.size(), kMostDcapFiles); ++i) append_file(out, reply.files[i]);
+      break;
   }
   return out;
 }
@@ -98,7 +137,7 @@ Result<DcapHello> decode_dcap_hello(ByteView message) {
 Result<DcapRequest> decode_dcap_request(ByteView message) {
   ByteReader rest(message);
   auto call = rest.take(1);
-  if (!call || (*call)[0] < 1 || (*call)[0] > 3) return malformed("request", message.size());
+  if (!call || (*call)[0] < 1 || (*call)[0] > 4) return malformed("request", message.size());
   DcapRequest request;
   request.call = static_cast<DcapCall>((*call)[0]);
   if (request.call == DcapCall::kQuote) {
@@ -156,6 +195,16 @@ Result<DcapReply> decode_dcap_reply(ByteView message, DcapCall call) {
       if (!length || *length != quote.size()) return malformed("reply", message.size());
       reply.quote.quote.assign(quote.begin(), quote.end());
       rest = ByteReader({});
+      break;
+    }
+    case DcapCall::kFiles: {
+      auto count = rest.take(1);
+      if (!count || (*count)[0] > kMostDcapFiles) return malformed("reply", message.size());
+      for (std::size_t i = 0; i < (*count)[0]; ++i) {
+        auto file = take_file(rest);
+        if (!file) return malformed("reply", message.size());
+        reply.files.push_back(*std::move(file));
+      }
       break;
     }
   }

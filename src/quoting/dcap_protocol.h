@@ -5,22 +5,27 @@
 // pods send.
 //
 //   worker > hello   loaded (1: yes, 0: no) | text: what was loaded, or one sentence that says what is missing
-//   front  > request call (1 init, 2 size, 3 quote) and for 3:
+//   front  > request call (1 init, 2 size, 3 quote, 4 files) and for 3:
 //                    report (432) | 0, or 1 | nonce (16) | target info of the asking enclave (512)
 //   worker > reply   status u32 (quote3_error_t), then
 //                      where status is not 0:  text: the cause, as far as the worker knows it; may be empty
 //                      init:   the QE's target info (512) | public key id (32)
 //                      size:   u32
 //                      quote:  0, or 1 | the QE's report (432); then the quote: 436 + signature_data_len bytes, no more
+//                      files:  their number u8 | each: size of its path u16 | path | number of SIGSTRUCTs u8 | each:
+//                      MRENCLAVE (32) |
+//                              ISVPRODID u16 | ISVSVN u16
 #pragma once
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
 #include "quoting/dcap_status.h"
 #include "quoting/quote_source.h"
+#include "sgx/sigstruct.h"
 
 namespace enclayer::quoting {
 
@@ -42,12 +47,24 @@ struct DcapRequest {
   std::optional<QeReportRequest> qe_report;  // kQuote
 };
 
+// A library that is loaded, or an enclave that is there for it to load.
+struct DcapFile {
+  static constexpr std::size_t kMostPath = 512, kMostSigstructs = 4;
+
+  std::string path;                        // without symbolic links; the first kMostPath bytes
+  std::vector<sgx::Sigstruct> sigstructs;  // of an enclave
+
+  bool operator==(const DcapFile&) const = default;
+};
+inline constexpr std::size_t kMostDcapFiles = 16;
+
 struct DcapReply {
   std::uint32_t status = kDcapSuccess;
-  std::string text;        // of a failure
-  QuoteTarget target;      // kInit
-  std::uint32_t size = 0;  // kSize
-  QuoteReply quote;        // kQuote
+  std::string text;             // of a failure
+  QuoteTarget target;           // kInit
+  std::uint32_t size = 0;       // kSize
+  QuoteReply quote;             // kQuote
+  std::vector<DcapFile> files;  // kFiles
 };
 
 Bytes encode(const DcapHello& hello);

@@ -91,19 +91,36 @@ TEST(DcapProtocol, every_shorter_and_every_longer_message_is_refused) {
   }
   EXPECT_FALSE(decode_dcap_request(Bytes{1, 0}));
   EXPECT_FALSE(decode_dcap_request(Bytes{0}));
-  EXPECT_FALSE(decode_dcap_request(Bytes{4}));
+  EXPECT_FALSE(decode_dcap_request(Bytes{5}));
 
   DcapReply reply;
   reply.size = 4600;
   reply.quote.quote = quote_of(1100);
   reply.quote.qe_report.emplace();
-  for (DcapCall call : {DcapCall::kInit, DcapCall::kSize, DcapCall::kQuote}) {
+  reply.files = {{"/lib/a.so", {}}, {"/lib/b.so", {sgx::Sigstruct{{1, 2, 3}, 1, 11}}}};
+  for (DcapCall call : {DcapCall::kInit, DcapCall::kSize, DcapCall::kQuote, DcapCall::kFiles}) {
     Bytes whole = encode(reply, call);
     for (std::size_t size = 0; size < whole.size(); ++size)
       EXPECT_FALSE(decode_dcap_reply(ByteView(whole).first(size), call)) << size;
     whole.push_back(0);
     EXPECT_FALSE(decode_dcap_reply(whole, call));
   }
+}
+
+TEST(DcapProtocol, files_arrive_as_they_were_sent_and_too_many_or_too_long_ones_are_cut) {
+  auto there_and_back = [](const DcapReply& reply) {
+    Bytes message = encode(reply, DcapCall::kFiles);
+    EXPECT_LE(message.size(), kMostDcapMessage);
+    return decode_dcap_reply(message, DcapCall::kFiles).value().files;
+  };
+  DcapReply reply;
+  reply.files = {{"/lib/a.so", {}}, {"/lib/b.so", {sgx::Sigstruct{{1, 2, 3}, 1, 11}, sgx::Sigstruct{{4}, 2, 0xFFFF}}}};
+  EXPECT_EQ(there_and_back(reply), reply.files);
+  reply.files.assign(100, {std::string(2000, 'a'), std::vector<sgx::Sigstruct>(9)});
+  auto cut = there_and_back(reply);
+  ASSERT_EQ(cut.size(), kMostDcapFiles);
+  EXPECT_EQ(cut[0],
+            (DcapFile{std::string(DcapFile::kMostPath, 'a'), std::vector<sgx::Sigstruct>(DcapFile::kMostSigstructs)}));
 }
 
 TEST(DcapProtocol, a_size_that_no_quote_has_is_refused) {

@@ -49,6 +49,10 @@ class Source : public DcapQuoteSource {
   ~Source() override { stop_all(); }
   void stop() override { stop_all(); }
   std::string not_ready() const override;
+  SourceFacts facts() const override {
+    std::lock_guard lock(mutex_);
+    return facts_;
+  }
   void reload(DcapLaunch launch) override;
 
   std::optional<QuoteTerms> terms_now() override;
@@ -78,6 +82,7 @@ class Source : public DcapQuoteSource {
 
   // Init and size.
   Result<QuoteTerms> prepare(Worker& worker);
+  void learn_files(Worker& worker, const QuoteTarget& target);
   // Whether the worker may serve: it has the key that clients know, or nobody else serves and its key is the new one.
   bool admit(Worker& worker, const QuoteTerms& known);
   // Prepares the key again. False: the process is of no more use.
@@ -117,8 +122,9 @@ class Source : public DcapQuoteSource {
   bool stopping_ = false;
   std::deque<std::shared_ptr<Job>> queue_;
   unsigned up_ = 0;
-  std::optional<QuoteTerms> known_;   // what clients are told, and made their reports for; while a worker is up
-  std::optional<QuoteTerms> last_;    // known_, the last time that one was up
+  std::optional<QuoteTerms> known_;  // what clients are told, and made their reports for; while a worker is up
+  std::optional<QuoteTerms> last_;   // known_, the last time that one was up
+  SourceFacts facts_;
   std::optional<Error> failure_;      // why the last start failed, while none is up
   std::uint64_t generation_ = 0;      // counts changes of the target
   steady_clock::time_point changed_;  // when it changed last
@@ -281,6 +287,7 @@ bool Source::start(Worker& worker) {
     return false;
   }
   worker.failures = 0;
+  learn_files(worker, known->target);
   count(base::metric::kQuoteWorkerStarts, {{"result", "ok"}});
   log::info("a quote worker is up", {{"worker", worker.number},
                                      {"pid", worker.process->pid()},
@@ -306,10 +313,25 @@ Result<QuoteTerms> Source::prepare(Worker& worker) {
   return known;
 }
 
+// What was learned from quotes is better than what files say, and stays while the QE is the same.
+void Source::learn_files(Worker& worker, const QuoteTarget& target) {
+  DcapRequest request;
+  request.call = DcapCall::kFiles;
+  auto reply = worker.process->call(request, options_.start_timeout);
+  if (!reply || reply->status != kDcapSuccess) return;  // who cannot answer dies, and that is noticed elsewhere
+  SourceFacts fresh = facts_of_files(reply->files, target.qe.mr_enclave);
+  std::lock_guard lock(mutex_);
+  if (facts_.qe_mr_enclave == fresh.qe_mr_enclave)
+    facts_.files = std::move(fresh.files);
+  else
+    facts_ = std::move(fresh);
+}
+
 void Source::replace_known(const QuoteTerms& known) {
   if (last_ && last_->target != known.target) {
     ++generation_;
     changed_ = steady_clock::now();
+    next_look_at_certificate_ = {};
     count(base::metric::kQuoteKeyChanges, {});
     log::warn("the attestation key has changed, clients have to ask for the target again",
               {{"old_pub_key_id", base::to_hex(last_->target.pub_key_id)},
@@ -474,6 +496,7 @@ Result<QuoteReply> Source::checked(const DcapRequest& request, QuoteReply reply)
   if (now >= next_look_at_certificate_) {
     next_look_at_certificate_ = now + kLookAtCertificate;
     show_pck_validity_of_quote(reply.quote, metrics_);
+    learn_from_quote(facts_, reply.quote);
   }
   // What the next client should expect.
   known_->quote_size = last_->quote_size = static_cast<std::uint32_t>(reply.quote.size());

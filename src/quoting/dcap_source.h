@@ -22,6 +22,7 @@
 
 #include "quoting/dcap_launch.h"
 #include "quoting/quote_source.h"
+#include "quoting/source_facts.h"
 
 namespace enclayer::base {
 class Metrics;
@@ -59,6 +60,9 @@ class DcapQuoteSource : public QuoteSource {
 
   // Why no quote can be had now: no worker is up yet, or why the last one could not be started; empty when one is.
   virtual std::string not_ready() const = 0;
+
+  // What is known of them so far.
+  virtual SourceFacts facts() const = 0;
 
   // From now on workers are started so. Those that run are started again, one after the other, each when its quote is
   // made: with several workers there is no gap.

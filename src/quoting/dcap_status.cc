@@ -90,6 +90,7 @@ const char* name_of(DcapCall call) {
     case DcapCall::kInit: return "preparing the attestation key";
     case DcapCall::kSize: return "asking for the quote's size";
     case DcapCall::kQuote: return "quoting";
+    case DcapCall::kFiles: return "looking for the libraries";
   }
   return "calling";
 }

@@ -12,7 +12,7 @@
 namespace enclayer::quoting {
 
 // The calls into the library; the numbers go over the socket to the worker (dcap_protocol.h).
-enum class DcapCall : std::uint8_t { kInit = 1, kSize = 2, kQuote = 3 };
+enum class DcapCall : std::uint8_t { kInit = 1, kSize = 2, kQuote = 3, kFiles = 4 };
 
 // The few values that something depends on.
 enum DcapStatus : std::uint32_t {

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fmt/core.h>
+#include <link.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -10,7 +11,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
+#include "base/file.h"
 #include "quoting/dcap_protocol.h"
 
 namespace enclayer::quoting {
@@ -32,6 +35,7 @@ using OldQuoteSize = std::uint32_t (*)(std::uint32_t* size);
 using OldQuote = std::uint32_t (*)(const void* report, std::uint32_t size, std::uint8_t* quote);
 
 constexpr std::uint32_t kPersistent = 0;  // sgx_ql_request_policy_t: load the enclaves once, keep them
+constexpr std::size_t kMostEnclaveFile = 16 << 20;
 constexpr char kQuoteLibrary[] = "libsgx_dcap_ql.so.1";
 
 // Which package of Intel's SGX repository has a file.
@@ -46,6 +50,7 @@ constexpr Packaged kLibraries[] = {
     {"libsgx_urts", "libsgx-urts"},
     {"libsgx_enclave_common", "libsgx-enclave-common"},
     {"libsgx_default_qcnl", "libsgx-dcap-default-qpl"},
+    {"libdcap_quoteprov", "libsgx-dcap-default-qpl"},
 };
 struct Enclave {
   std::uint32_t path_type;  // sgx_ql_path_type_t
@@ -85,6 +90,7 @@ class Libraries {
   DcapReply init();
   DcapReply size();
   DcapReply quote(const DcapRequest& request);
+  DcapReply files();
   DcapReply failed(std::uint32_t status);
   std::string explain(std::uint32_t status);
 
@@ -245,11 +251,37 @@ DcapReply Libraries::quote(const DcapRequest& request) {
   return reply;
 }
 
+// Those of kLibraries that are loaded, in that order, and the enclaves.
+DcapReply Libraries::files() {
+  std::map<std::string, fs::path> loaded;  // by the file's name
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* into) {
+        fs::path path = info->dlpi_name;
+        static_cast<std::map<std::string, fs::path>*>(into)->emplace(path.filename(), path);
+        return 0;
+      },
+      &loaded);
+  DcapReply reply;
+  auto add = [&](const fs::path& path) -> DcapFile& {
+    std::error_code error;
+    fs::path real = fs::canonical(path, error);
+    return reply.files.emplace_back(DcapFile{error ? path.string() : real.string(), {}});
+  };
+  for (const Packaged& known : kLibraries)
+    if (auto found = loaded.lower_bound(known.file); found != loaded.end() && found->first.starts_with(known.file))
+      add(found->second);
+  for (const Enclave& enclave : kEnclaves)
+    if (auto content = base::read_file(enclave_dir_ / enclave.file, kMostEnclaveFile))
+      add(enclave_dir_ / enclave.file).sigstructs = sgx::find_sigstructs(*content, DcapFile::kMostSigstructs);
+  return reply;
+}
+
 DcapReply Libraries::call(const DcapRequest& request) {
   switch (request.call) {
     case DcapCall::kInit: return init();
     case DcapCall::kSize: return size();
     case DcapCall::kQuote: return quote(request);
+    case DcapCall::kFiles: return files();
   }
   return failed(kDcapInvalidParameter);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <nlohmann/json.hpp>
 
 #include "base/hex.h"
 #include "enclayer/verify.h"
@@ -68,10 +69,14 @@ SelfTest test_dcap(const DcapLaunch& launch, milliseconds timeout) {
     return reply;
   };
 
+  std::vector<DcapFile> files;
+  if (auto reply = successful(DcapCall::kFiles)) files = std::move(reply->files);
+  test.facts = facts_of_files(files, std::nullopt);
   bool ready =
       step(test, "init",
            [&]() -> Result<std::string> {
              ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kInit));
+             test.facts = facts_of_files(files, reply.target.qe.mr_enclave);
              return prepared(reply.target);
            }) &&
       step(test, "size", [&]() -> Result<std::string> {
@@ -140,11 +145,26 @@ SelfTest test_sim(QuoteSource& source, const Collateral& collateral, std::string
       step(test, "verify", [&]() -> Result<std::string> {
         ENCLAYER_TRY(TrustedRoot root, TrustedRoot::from_pem(root_pem));
         Verification found = verify(quote, collateral, root, now);
+        learn_from_quote(test.facts, quote);
+        learn_from_verification(test.facts, found);
         if (!found.verified()) return Error(ErrorKind::kInternal, "the quote does not verify: " + found.detail);
         return fmt::format("the quote verifies against the SIMULATION's own root, TCB status {}",
                            to_string(*found.tcb_status));
       });
   return test;
+}
+
+std::string to_json(const SelfTest& test, const FactsAbout& about) {
+  using Json = nlohmann::ordered_json;
+  Json steps = Json::array();
+  for (const auto& one : test.steps) {
+    const char* result = one.result == Outcome::kPassed   ? "passed"
+                         : one.result == Outcome::kFailed ? "failed"
+                                                          : "not run";
+    steps.push_back({{"name", one.name}, {"result", result}, {"text", one.text}, {"ms", one.took.count()}});
+  }
+  Json json = {{"passed", test.passed()}, {"steps", steps}, {"facts", Json::parse(to_json(test.facts, about))}};
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string to_text(const SelfTest& test) {

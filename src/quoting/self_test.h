@@ -11,6 +11,7 @@
 #include "enclayer/time.h"
 #include "quoting/dcap_launch.h"
 #include "quoting/quote_source.h"
+#include "quoting/source_facts.h"
 
 namespace enclayer::quoting {
 
@@ -24,6 +25,7 @@ struct SelfTest {
     std::chrono::milliseconds took;
   };
   std::vector<Step> steps;  // up to the first that failed
+  SourceFacts facts;
 
   bool passed() const;
 };
@@ -40,5 +42,8 @@ SelfTest test_sim(QuoteSource& source, const Collateral& collateral, std::string
 // A line for each step:
 //   passed  init    the key is prepared: pub_key_id 5a..., QE MRENCLAVE 96...                       812 ms
 std::string to_text(const SelfTest& test);
+
+// {"passed": true, "steps": [{"name", "result": "passed" | "failed" | "not run", "text", "ms"}], "facts": {...}}
+std::string to_json(const SelfTest& test, const FactsAbout& about);
 
 }  // namespace enclayer::quoting

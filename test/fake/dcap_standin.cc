@@ -177,6 +177,8 @@ std::uint32_t make_quote(const void* app_report, void* qe_report_info, std::uint
   fill(quote + 436, 64, 9);
   fill(quote + 500, 64, g_key);
   std::memset(quote + 564, 0, 384);
+  put(quote + 564 + 256, 1, 2);
+  put(quote + 564 + 258, 10, 2);
   auto id = key_id(g_key);
   std::memcpy(quote + 564 + 320, id.data(), id.size());
   fill(quote + 948, 64, 10);

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "aesm/client.h"
@@ -205,6 +206,47 @@ TEST_F(HardwareTest, self_test_says_what_works_and_ends) {
   EXPECT_FALSE(fs::exists(socket_)) << "nobody is served by it";
 }
 
+TEST_F(HardwareTest, facts_are_told_by_the_self_test_and_of_the_one_that_serves) {
+  fs::path libraries = folder_.path() / "lib";
+  fs::copy(standin_.options().lib_dir, libraries, fs::copy_options::recursive);
+  fs::rename(libraries / "libsgx_dcap_ql.so.1", libraries / "libsgx_dcap_ql.so.1.22.100.3");
+  fs::create_symlink("libsgx_dcap_ql.so.1.22.100.3", libraries / "libsgx_dcap_ql.so.1");
+  standin_.options().lib_dir = libraries;
+  auto command = argv({"--instance", "uid-1"});
+  auto with = [&](std::vector<std::string> more) {
+    auto all = command;
+    all.insert(all.end(), more.begin(), more.end());
+    return fake::run(all, kPatience, environment());
+  };
+  EXPECT_EQ(with({"--facts"}).exit_code, 3) << "nobody has served yet";
+
+  auto tested = with({"--self-test", "--output", "json"});
+  EXPECT_EQ(tested.exit_code, 0) << tested.err;
+  auto test = nlohmann::json::parse(tested.out);
+  EXPECT_EQ(test.at("passed"), true);
+  EXPECT_EQ(test.at("steps").at(4).at("result"), "not run");
+  EXPECT_EQ(test.at("facts").at("platform"), "hardware");
+  EXPECT_EQ(test.at("facts").at("libraries").at(0).at("version"), "1.22.100.3");
+  EXPECT_TRUE(test.at("facts").at("qe").at("isvsvn").is_null()) << "no enclave file is there, and nobody can tell";
+
+  auto helper = SourcesTest::start(command, environment());
+  ASSERT_TRUE(quote(standin_report()));
+  nlohmann::json told;
+  ASSERT_TRUE(wait_for([&] {
+    told = nlohmann::json::parse(with({"--facts"}).out, nullptr, false);
+    return told.is_object() && told.at("qe").is_object() && told.at("qe").at("from") == "quote";
+  })) << told;
+  EXPECT_EQ(told.at("qe").at("isvsvn"), 10);
+  EXPECT_EQ(told.at("pce").at("isvsvn"), 15);
+  EXPECT_EQ(told.at("instance"), "uid-1");
+  EXPECT_EQ(told.at("generation"), 1);
+  EXPECT_TRUE(told.at("tcb").is_null());
+  EXPECT_THAT(told.at("tcb_unknown").get<std::string>(), HasSubstr("no collateral is at hand"));
+  EXPECT_THAT(page(*helper, "/metrics"),
+              HasSubstr("enclayer_quote_source_info{library_version=\"1.22.100.3\",pce_svn=\"15\",qe_isvsvn=\"10\","
+                        "tcb_status=\"unknown\"} 1\n"));
+}
+
 TEST_F(HardwareTest, wrong_flags_are_refused_by_name) {
   auto refused = [&](std::vector<std::string> more, int code) {
     auto finished = fake::run(argv(std::move(more)), kPatience, environment());
@@ -220,6 +262,17 @@ TEST_F(HardwareTest, wrong_flags_are_refused_by_name) {
   EXPECT_THAT(refused({"--identify-pods", "--max-quotes-per-pod", "0"}, 1), HasSubstr("--max-quotes-per-pod"));
   EXPECT_THAT(refused({"--user", "root"}, 1), HasSubstr("--user is \"root\""));
   EXPECT_THAT(refused({"--user", "0"}, 1), HasSubstr("other than 0"));
+}
+
+TEST_F(SourcesTest, facts_of_a_simulation_name_the_level_that_its_quotes_reach) {
+  auto helper = SourcesTest::start(fake::sim_quote_helper(socket_, state_));
+  auto printed = fake::run(fake::sim_quote_helper(socket_, state_, {"--facts"}), kPatience);
+  EXPECT_EQ(printed.exit_code, 0) << printed.err;
+  auto told = nlohmann::json::parse(printed.out);
+  EXPECT_EQ(told.at("platform"), "sim");
+  EXPECT_EQ(told.at("tcb").at("status"), "UpToDate");
+  EXPECT_EQ(told.at("qe").at("from"), "quote");
+  EXPECT_TRUE(told.at("libraries").empty());
 }
 
 // ---- Pods ----
