@@ -143,7 +143,7 @@ bool Facts::signed_by(const P256Key& key, const Crl& crl) {
 
 bool Facts::signed_by(const P256Key& key, const Hashed& message, ByteView r_s) {
   return r_s.size() == 64 && holds({Kind::kSigned, sha256(message.digest, r_s), key.point()},
-                                   [&] { return key.signed_this(message.bytes, r_s); });
+                                   [&] { return key.signed_digest(message.digest, r_s); });
 }
 
 }  // namespace attestation

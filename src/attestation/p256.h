@@ -6,7 +6,7 @@
 
 #include "enclayer/bytes.h"
 
-struct evp_pkey_st;
+struct ec_key_st;
 
 namespace enclayer::attestation {
 
@@ -17,19 +17,20 @@ class P256Key {
 
   // Whether r || s (64 bytes, big endian) is this key's signature of SHA-256(message). False for any other length.
   bool signed_this(ByteView message, ByteView r_s) const;
+  // The same, where SHA-256(message) is known.
+  bool signed_digest(const ByteArray<32>& digest, ByteView r_s) const;
   // The same of a signature in the form of certificates, an ECDSA-Sig-Value in DER.
   bool signed_this_der(ByteView message, ByteView signature) const;
 
   const ByteArray<64>& point() const { return point_; }
-  evp_pkey_st* evp() const { return key_.get(); }  // for OpenSSL's own functions, which do not take const
 
   bool operator==(const P256Key& other) const { return point_ == other.point_; }
 
  private:
-  P256Key(const ByteArray<64>& point, std::shared_ptr<evp_pkey_st> key) : point_(point), key_(std::move(key)) {}
+  P256Key(const ByteArray<64>& point, std::shared_ptr<ec_key_st> key) : point_(point), key_(std::move(key)) {}
 
   ByteArray<64> point_;
-  std::shared_ptr<evp_pkey_st> key_;
+  std::shared_ptr<ec_key_st> key_;
 };
 
 ByteArray<32> sha256(ByteView first, ByteView second = {});
