@@ -105,9 +105,9 @@ Json platform_json(const attestation::PckExtension& p) {
 }
 
 Json certificate_json(const attestation::Certificate& c) {
-  Json out = {{"common_name", c.common_name},
-              {"subject", c.subject},
-              {"issuer", c.issuer},
+  Json out = {{"common_name", c.common_name()},
+              {"subject", c.subject.text()},
+              {"issuer", c.issuer.text()},
               {"serial", to_hex(c.serial)},
               {"valid_from", format_time(c.validity.from)},
               {"valid_until", format_time(c.validity.until)}};

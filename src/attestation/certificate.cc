@@ -1,94 +1,113 @@
 #include "attestation/certificate.h"
 
 #include <openssl/err.h>
-#include <openssl/obj_mac.h>
 #include <openssl/provider.h>
-#include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "attestation/der.h"
-#include "attestation/openssl.h"
 #include "attestation/pem.h"
+#include "attestation/x509_parts.h"
 #include "base/bytes.h"
 
 namespace enclayer::attestation {
 namespace {
 
-constexpr char kSgxExtensionOid[] = "1.2.840.113741.1.13.1";
+// AlgorithmIdentifier of a key on P-256 named by its OID, { id-ecPublicKey, prime256v1 } (RFC 5480, 2.1.1). Explicit
+// curve parameters are refused: they can describe a look-alike.
+constexpr std::uint8_t kP256Key[] = {0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
+                                     0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
 
 Error malformed(std::string message) { return {ErrorKind::kMalformed, "certificate: " + std::move(message)}; }
 Error unsupported(std::string message) { return {ErrorKind::kUnsupported, "certificate: " + std::move(message)}; }
+Error not_a_certificate() { return malformed("it is not X.509 in DER"); }
 
-std::string first_common_name(X509_NAME* name) {
-  int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-  return at < 0 ? "" : printable(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
-}
+Bytes copy_of(ByteView bytes) { return Bytes(bytes.begin(), bytes.end()); }
 
-// The key, if it is on P-256 named by its OID. Explicit curve parameters are refused: they can describe a look-alike.
-Result<P256Key> key_of(X509* x509) {
-  ASN1_OBJECT* algorithm = nullptr;
-  const unsigned char* bits = nullptr;
-  int size = 0;
-  X509_ALGOR* parameters = nullptr;
-  const void* curve = nullptr;
-  int curve_type = V_ASN1_UNDEF;
-  if (X509_PUBKEY_get0_param(&algorithm, &bits, &size, &parameters, X509_get_X509_PUBKEY(x509)) != 1)
-    return malformed("it has no public key");
-  X509_ALGOR_get0(nullptr, &curve_type, &curve, parameters);
-  if (OBJ_obj2nid(algorithm) != NID_X9_62_id_ecPublicKey || curve_type != V_ASN1_OBJECT ||
-      OBJ_obj2nid(static_cast<const ASN1_OBJECT*>(curve)) != NID_X9_62_prime256v1)
-    return unsupported("its key is not on the curve P-256");
-  if (size != 65 || bits[0] != 4) return unsupported("its key is not an uncompressed point");
-  auto key = P256Key::from_point(base::array_at<64>(ByteView(bits, 65), 1));
+Result<P256Key> key_from(ByteView subject_public_key_info) {
+  DerReader parts(subject_public_key_info);
+  auto algorithm = parts.whole(DerReader::kSequence);
+  auto bits = parts.next(DerReader::kBitString);
+  if (!algorithm || !bits || !parts.done()) return malformed("it has no public key");
+  if (!same(*algorithm, kP256Key)) return unsupported("its key is not on the curve P-256");
+  // No bit unused, and the mark of an uncompressed point.
+  if (bits->size() != 66 || (*bits)[0] != 0 || (*bits)[1] != 4)
+    return unsupported("its key is not an uncompressed point");
+  auto key = P256Key::from_point(base::array_at<64>(*bits, 2));
   if (!key) return malformed("its key is not a point of P-256");
   return *key;
 }
 
-// The extension of that kind, decoded; null when there is none. A second one, or one that cannot be decoded, clears
-// `understood`.
-template <class T, auto release>
-OpensslPtr<T, release> extension(const X509* x509, int kind, bool& understood) {
-  int critical = 0;
-  OpensslPtr<T, release> out(static_cast<T*>(X509_get_ext_d2i(x509, kind, &critical, nullptr)));
-  if (!out && critical != -1) understood = false;
-  return out;
+// ---- Extensions: those of Intel's profile are read here, the others OpenSSL is asked about ----
+
+enum Kind { kSubjectKey, kUsage, kConstraints, kCrlPoints, kAuthorityKey, kSgx, kKinds };
+
+Kind kind_of(ByteView oid) {
+  constexpr std::uint8_t kSgxOid[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};  // 1.2.840.113741.1.13.1
+  if (same(oid, kSgxOid)) return kSgx;
+  if (oid.size() != 3 || oid[0] != 0x55 || oid[1] != 0x1d) return kKinds;
+  switch (oid[2]) {  // 2.5.29.
+    case 14: return kSubjectKey;
+    case 15: return kUsage;
+    case 19: return kConstraints;
+    case 31: return kCrlPoints;
+    case 35: return kAuthorityKey;
+    default: return kKinds;
+  }
 }
 
-void read_extensions(X509* x509, Certificate& out) {
-  bool& understood = out.extensions_understood;
-  understood = (X509_get_extension_flags(x509) & (EXFLAG_INVALID | EXFLAG_CRITICAL)) == 0;
-  if (auto constraints =
-          extension<BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free>(x509, NID_basic_constraints, understood)) {
-    out.is_ca = constraints->ca != 0;
-    if (constraints->pathlen != nullptr) {
-      long length = ASN1_INTEGER_get(constraints->pathlen);
-      if (length < 0) understood = false;
-      out.path_length = length;
-    }
+// BasicConstraints: SEQUENCE { cA BOOLEAN DEFAULT FALSE, pathLenConstraint INTEGER OPTIONAL }.
+bool read_constraints(ByteView value, Certificate& out) {
+  DerReader whole(value);
+  auto content = whole.next(DerReader::kSequence);
+  if (!content || !whole.done()) return false;
+  DerReader parts(*content);
+  bool is_ca = false;
+  if (parts.at(DerReader::kBoolean)) {
+    auto ca = parts.next(DerReader::kBoolean);
+    if (!ca || ca->size() != 1 || ((*ca)[0] != 0 && (*ca)[0] != 0xff)) return false;
+    is_ca = (*ca)[0] != 0;
   }
-  if (auto usage = extension<ASN1_BIT_STRING, ASN1_BIT_STRING_free>(x509, NID_key_usage, understood)) {
-    // Bits by their numbers in RFC 5280, 4.2.1.3.
-    out.signs_data = ASN1_BIT_STRING_get_bit(usage.get(), 0) == 1;
-    out.signs_certificates = ASN1_BIT_STRING_get_bit(usage.get(), 5) == 1;
-    out.signs_crls = ASN1_BIT_STRING_get_bit(usage.get(), 6) == 1;
+  std::optional<long> length;
+  if (!parts.done()) {
+    auto element = parts.next();
+    auto number = element ? DerReader::number(*element, DerReader::kInteger, 0xffff) : std::nullopt;
+    if (!number) return false;
+    length = *number;
   }
-  if (auto id = extension<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free>(x509, NID_subject_key_identifier, understood))
-    out.subject_key_id = bytes_of(id.get());
-  if (auto id = extension<AUTHORITY_KEYID, AUTHORITY_KEYID_free>(x509, NID_authority_key_identifier, understood);
-      id && id->keyid != nullptr)
-    out.authority_key_id = bytes_of(id->keyid);
-
-  OpensslPtr<ASN1_OBJECT, ASN1_OBJECT_free> oid(OBJ_txt2obj(kSgxExtensionOid, 1));
-  int at = X509_get_ext_by_OBJ(x509, oid.get(), -1);
-  if (at < 0) return;
-  out.sgx_extension = bytes_of(X509_EXTENSION_get_data(X509_get_ext(x509, at)));
-  if (X509_get_ext_by_OBJ(x509, oid.get(), at) >= 0) understood = false;
+  if (!parts.done()) return false;
+  out.is_ca = is_ca;
+  out.path_length = length;
+  return true;
 }
 
-// OpenSSL 3.0 decodes the public key of every certificate that it reads, by asking all providers: that takes five times
-// as long as everything else about the certificate. key_of() below does not need it; where there is no provider, there
-// is nobody to ask. What OpenSSL computes with a provider (fingerprints, and answers that it gives only when it has
-// one) must not be asked of such a certificate.
+// KeyUsage: BIT STRING, bits by their numbers in RFC 5280, 4.2.1.3; at least one of them is set.
+bool read_usage(ByteView value, Certificate& out) {
+  DerReader whole(value);
+  auto bits = whole.next(DerReader::kBitString);
+  if (!bits || !whole.done() || bits->size() < 2 || bits->size() > 3) return false;
+  std::uint8_t unused = (*bits)[0], first = (*bits)[1], last = bits->back();
+  if (unused > 7 || (last & ((1U << unused) - 1)) != 0 || (first | last) == 0) return false;
+  out.signs_data = (first & 0x80) != 0;
+  out.signs_certificates = (first & 0x04) != 0;
+  out.signs_crls = (first & 0x02) != 0;
+  return true;
+}
+
+// One distribution point with one URL, the only kind that cannot be wrong.
+bool is_one_url(ByteView crl_points) {
+  ByteView content = crl_points;
+  for (std::uint8_t tag : {DerReader::kSequence, DerReader::kSequence, DerReader::constructed(0),
+                           DerReader::constructed(0), DerReader::primitive(6)}) {
+    DerReader reader(content);
+    auto inner = reader.next(tag);
+    if (!inner || !reader.done()) return false;
+    content = *inner;
+  }
+  return true;
+}
+
+// OpenSSL 3.0 decodes the public key of every certificate that it reads, by asking all providers; where there is no
+// provider, there is nobody to ask. What OpenSSL computes with a provider (fingerprints, and answers that it gives only
+// when it has one) must not be asked of such a certificate.
 OSSL_LIB_CTX* without_providers() {
   static OSSL_LIB_CTX* const kContext = [] {
     OSSL_LIB_CTX* context = OSSL_LIB_CTX_new();
@@ -98,71 +117,137 @@ OSSL_LIB_CTX* without_providers() {
   return kContext;
 }
 
-// The bytes that the signature is over, as they stand in the certificate.
-std::optional<ByteView> tbs_certificate(ByteView der) {
-  DerReader whole(der);
-  auto content = whole.next(DerReader::kSequence);
-  if (!content || !whole.done()) return std::nullopt;
-  auto tbs = DerReader(*content).next(DerReader::kSequence);
-  if (!tbs) return std::nullopt;
-  return ByteView(content->data(), tbs->data() + tbs->size());
-}
-
-Result<Certificate> read(ByteView der, auto&& make) {
-  if (der.size() > Certificate::kMaxSize)
-    return malformed("it has " + std::to_string(der.size()) + " bytes, at most " +
-                     std::to_string(Certificate::kMaxSize) + " are read");
+// No extension that OpenSSL knows is damaged, and it knows all critical ones.
+bool openssl_understands(ByteView der) {
   const unsigned char* at = der.data();
   X509* fresh = X509_new_ex(without_providers(), nullptr);
-  std::shared_ptr<X509> x509(d2i_X509(&fresh, &at, static_cast<long>(der.size())), X509_free);
-  if (!x509) return malformed("it is not X.509 in DER");
-  if (at != der.data() + der.size()) return malformed("bytes follow after its end");
-  auto signed_bytes = tbs_certificate(der);
-  if (!signed_bytes) return malformed("it is not X.509 in DER");
-  if (X509_get_version(x509.get()) != X509_VERSION_3) return unsupported("it is not of version 3");
-  const ASN1_BIT_STRING* signature = nullptr;
-  const X509_ALGOR* algorithm = nullptr;
-  X509_get0_signature(&signature, &algorithm, x509.get());
-  if (X509_get_signature_nid(x509.get()) != NID_ecdsa_with_SHA256)
-    return unsupported("its signature is not ecdsa-with-SHA256");
-  if (X509_ALGOR_cmp(algorithm, X509_get0_tbs_sigalg(x509.get())) != 0)
-    return malformed("it names two algorithms for its signature");
-  if ((signature->flags & 7) != 0) return malformed("its signature is not a whole number of bytes");
-  const ASN1_INTEGER* serial = X509_get0_serialNumber(x509.get());
-  if (ASN1_STRING_type(serial) != V_ASN1_INTEGER) return malformed("its serial number is negative");
-  auto from = time_of(X509_get0_notBefore(x509.get())), until = time_of(X509_get0_notAfter(x509.get()));
-  if (!from || !until) return malformed("its validity is not a pair of times");
-  ENCLAYER_TRY(P256Key key, key_of(x509.get()));
+  OpensslPtr<X509, X509_free> x509(d2i_X509(&fresh, &at, static_cast<long>(der.size())));
+  return x509 && (X509_get_extension_flags(x509.get()) & (EXFLAG_INVALID | EXFLAG_CRITICAL)) == 0;
+}
 
-  Certificate out = make(x509, std::move(key), *signed_bytes, bytes_of(signature));
-  out.digest = sha256(der);
-  out.validity = {*from, *until};
-  out.serial = bytes_of(serial);
-  out.subject = printable(X509_get_subject_name(x509.get()));
-  out.issuer = printable(X509_get_issuer_name(x509.get()));
-  out.common_name = first_common_name(X509_get_subject_name(x509.get()));
-  read_extensions(x509.get(), out);
-  return out;
+// `content` is that of [3], EXPLICIT SEQUENCE OF Extension. False when they are no extensions at all.
+bool read_extensions(ByteView content, ByteView certificate, Certificate& out) {
+  DerReader whole(content);
+  auto all = whole.next(DerReader::kSequence);
+  if (!all || all->empty() || !whole.done()) return false;
+  std::optional<ByteView> values[kKinds];
+  bool twice = false, others = false;
+  for (DerReader extensions(*all); !extensions.done();) {
+    auto extension = next_extension(extensions);
+    if (!extension) return false;
+    Kind kind = kind_of(extension->oid);
+    if (kind == kKinds) {
+      others = true;
+      continue;
+    }
+    twice = twice || values[kind];
+    values[kind] = extension->value;
+    others = others || (extension->critical && kind != kUsage && kind != kConstraints && kind != kCrlPoints);
+  }
+  if (twice) {
+    out.extensions_understood = false;
+    return true;
+  }
+  bool good = true;
+  if (values[kConstraints]) good &= read_constraints(*values[kConstraints], out);
+  if (values[kUsage]) good &= read_usage(*values[kUsage], out);
+  if (values[kSubjectKey]) {
+    DerReader value(*values[kSubjectKey]);
+    auto id = value.next(DerReader::kOctetString);
+    good &= id && value.done();
+    if (id) out.subject_key_id = copy_of(*id);
+  }
+  if (values[kAuthorityKey]) {
+    auto id = authority_key_id_from(*values[kAuthorityKey]);
+    good &= id.has_value();
+    if (id && id->key) out.authority_key_id = copy_of(*id->key);
+    others = others || (id && id->says_more);
+  }
+  if (values[kCrlPoints]) others = others || !is_one_url(*values[kCrlPoints]);
+  if (values[kSgx]) out.sgx_extension = copy_of(*values[kSgx]);
+  out.extensions_understood = good && (!others || openssl_understands(certificate));
+  return true;
 }
 
 }  // namespace
 
+Certificate::Certificate(ByteView der, ByteView signed_bytes, ByteView signature, Name subject_name, Name issuer_name,
+                         P256Key public_key)
+    : subject(std::move(subject_name)),
+      issuer(std::move(issuer_name)),
+      key(std::move(public_key)),
+      digest(sha256(der)),
+      der_(der.begin(), der.end()),
+      signed_at_(static_cast<std::size_t>(signed_bytes.data() - der.data())),
+      signed_size_(signed_bytes.size()),
+      signature_at_(static_cast<std::size_t>(signature.data() - der.data())),
+      signature_size_(signature.size()) {}
+
 Result<Certificate> Certificate::from_der(ByteView der) {
-  auto out = read(der, [](auto&&... parts) { return Certificate(std::forward<decltype(parts)>(parts)...); });
+  if (der.size() > kMaxSize)
+    return malformed("it has " + std::to_string(der.size()) + " bytes, at most " + std::to_string(kMaxSize) +
+                     " are read");
+  DerReader whole(der);
+  auto content = whole.next(DerReader::kSequence);
+  if (!content) return not_a_certificate();
+  if (!whole.done()) return malformed("bytes follow after its end");
+  DerReader parts(*content);
+  auto signed_bytes = parts.whole(DerReader::kSequence);
+  auto outer_algorithm = parts.whole(DerReader::kSequence);
+  auto signature = parts.next(DerReader::kBitString);
+  if (!signed_bytes || !outer_algorithm || !signature || signature->empty() || !parts.done())
+    return not_a_certificate();
+  if ((*signature)[0] != 0) return malformed("its signature is not a whole number of bytes");
+
+  DerReader list(*DerReader(*signed_bytes).next(DerReader::kSequence));
+  DerReader version(list.at(DerReader::constructed(0)) ? list.next(DerReader::constructed(0)).value_or(ByteView())
+                                                       : ByteView());
+  auto number = version.next();  // 2 means 3; left out, it means 1
+  if (!number || !version.done() || DerReader::number(*number, DerReader::kInteger, 2) != 2U)
+    return unsupported("it is not of version 3");
+  auto serial = list.next(DerReader::kInteger);
+  auto algorithm = list.whole(DerReader::kSequence);
+  auto issuer = list.whole(DerReader::kSequence);
+  auto validity = list.next(DerReader::kSequence);
+  auto subject = list.whole(DerReader::kSequence);
+  auto key_info = list.next(DerReader::kSequence);
+  if (!serial || !algorithm || !issuer || !validity || !subject || !key_info) return not_a_certificate();
+  if (!same(*outer_algorithm, kEcdsaWithSha256)) return unsupported("its signature is not ecdsa-with-SHA256");
+  if (!same(*algorithm, *outer_algorithm)) return malformed("it names two algorithms for its signature");
+  auto serial_number = unsigned_integer(*serial);
+  if (!serial_number) return malformed("its serial number is negative or not in its shortest form");
+  DerReader times(*validity);
+  auto from = next_time(times), until = from ? next_time(times) : std::nullopt;
+  auto begin = from ? time_from(*from) : std::nullopt, end = until ? time_from(*until) : std::nullopt;
+  if (!begin || !end || !times.done()) return malformed("its validity is not a pair of times");
+  auto issuer_name = Name::from_der(*issuer), subject_name = Name::from_der(*subject);
+  if (!issuer_name || !subject_name) return malformed("its subject or issuer is not a name");
+  ENCLAYER_TRY(P256Key key, key_from(*key_info));
+
+  Certificate out(der, *signed_bytes, signature->subspan(1), std::move(*subject_name), std::move(*issuer_name),
+                  std::move(key));
+  out.validity = {*begin, *end};
+  out.serial = copy_of(*serial_number);
+  if (list.at(DerReader::constructed(3))) {
+    auto extensions = list.next();
+    if (!extensions || !read_extensions(extensions->content, der, out)) return malformed("its extensions are damaged");
+  }
   ERR_clear_error();
+  if (!list.done()) return not_a_certificate();
   return out;
 }
 
 bool Certificate::names_as_issuer(const Certificate& issuer_certificate) const {
-  if (X509_NAME_cmp(X509_get_issuer_name(x509()), X509_get_subject_name(issuer_certificate.x509())) != 0) return false;
+  if (issuer != issuer_certificate.subject) return false;
   return !authority_key_id || authority_key_id == issuer_certificate.subject_key_id;
 }
 
-bool Certificate::signed_by(const P256Key& signer) const { return signer.signed_this_der(signed_bytes_, signature_); }
+bool Certificate::signed_by(const P256Key& signer) const {
+  return signer.signed_this_der(der().subspan(signed_at_, signed_size_), der().subspan(signature_at_, signature_size_));
+}
 
 bool says_simulated(const Certificate& certificate) {
-  return certificate.subject.find("SIMULATED") != std::string::npos ||
-         certificate.issuer.find("SIMULATED") != std::string::npos;
+  return certificate.subject.says("SIMULATED") || certificate.issuer.says("SIMULATED");
 }
 
 Result<std::vector<Certificate>> certificates_from_pem(std::string_view text) {

@@ -1,4 +1,4 @@
-// One X.509 certificate, as a value: what verification asks of it. OpenSSL reads the bytes.
+// One X.509 certificate, as a value: what verification asks of it.
 #pragma once
 
 #include <memory>
@@ -7,12 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "attestation/name.h"
 #include "attestation/p256.h"
 #include "attestation/window.h"
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
-
-struct x509_st;
 
 namespace enclayer::attestation {
 
@@ -24,10 +23,8 @@ class Certificate {
   // it; else kMalformed or kUnsupported.
   static Result<Certificate> from_der(ByteView der);
 
-  // Control characters and bytes beyond ASCII are escaped: fit for a terminal.
-  std::string common_name;      // of the subject, the first one; "" when it has none
-  std::string subject, issuer;  // RFC 2253
-  Bytes serial;                 // big endian, without leading zeros
+  Name subject, issuer;
+  Bytes serial;  // big endian, without leading zeros
   Window validity;
   P256Key key;
   ByteArray<32> digest{};  // SHA-256 of the DER, signature included: names this certificate and no other
@@ -37,7 +34,7 @@ class Certificate {
   bool signs_certificates = false;    // key usage: keyCertSign
   bool signs_crls = false;            // key usage: cRLSign
   bool signs_data = false;            // key usage: digitalSignature
-  bool extensions_understood = true;  // no extension is damaged or there twice, no critical one is unknown
+  bool extensions_understood = true;  // none that matters is damaged or there twice, no critical one is unknown
   std::optional<Bytes> subject_key_id, authority_key_id;
   std::optional<Bytes> sgx_extension;  // value of 1.2.840.113741.1.13.1
 
@@ -45,16 +42,15 @@ class Certificate {
   bool names_as_issuer(const Certificate& issuer) const;
   bool signed_by(const P256Key& key) const;
 
-  x509_st* x509() const { return x509_.get(); }
+  const std::string& common_name() const { return subject.common_name(); }
+  ByteView der() const { return der_; }
 
  private:
-  Certificate(std::shared_ptr<x509_st> x509, P256Key public_key, ByteView signed_bytes, Bytes signature)
-      : key(std::move(public_key)),
-        x509_(std::move(x509)),
-        signed_bytes_(signed_bytes.begin(), signed_bytes.end()),
-        signature_(std::move(signature)) {}
-  std::shared_ptr<x509_st> x509_;
-  Bytes signed_bytes_, signature_;  // TBSCertificate; ECDSA-Sig-Value
+  Certificate(ByteView der, ByteView signed_bytes, ByteView signature, Name subject_name, Name issuer_name,
+              P256Key public_key);
+
+  Bytes der_;
+  std::size_t signed_at_, signed_size_, signature_at_, signature_size_;  // TBSCertificate and ECDSA-Sig-Value in der_
 };
 
 using CertificatePtr = std::shared_ptr<const Certificate>;

@@ -1,12 +1,20 @@
 #include "attestation/certificate.h"
 
 #include <gtest/gtest.h>
+#include <openssl/err.h>
+#include <openssl/obj_mac.h>
+#include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <random>
 
 #include "attestation/crl.h"
+#include "attestation/der.h"
+#include "attestation/openssl.h"
 #include "attestation/pem.h"
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/hex.h"
 #include "enclayer/quote.h"
 #include "fake/quote_case.h"
@@ -30,8 +38,8 @@ constexpr char kPlatform[] = "C_automata_sgx_platform";
 
 TEST(Certificate, pck_certificate_says_what_it_is) {
   Certificate pck = chain(kProcessor)[0];
-  EXPECT_EQ(pck.common_name, "Intel SGX PCK Certificate");
-  EXPECT_EQ(pck.issuer, "C=US,ST=CA,L=Santa Clara,O=Intel Corporation,CN=Intel SGX PCK Processor CA");
+  EXPECT_EQ(pck.common_name(), "Intel SGX PCK Certificate");
+  EXPECT_EQ(pck.issuer.text(), "C=US,ST=CA,L=Santa Clara,O=Intel Corporation,CN=Intel SGX PCK Processor CA");
   EXPECT_EQ(base::to_hex(pck.serial), "81b77732b761e98eb9b963a4abd1e5b9bf5dd8d6");
   EXPECT_EQ(format_time(pck.validity.from), "2023-09-20T21:53:43Z");
   EXPECT_EQ(format_time(pck.validity.until), "2030-09-20T21:53:43Z");
@@ -95,6 +103,226 @@ TEST(Certificate, every_flipped_bit_breaks_the_parse_or_the_signature) {
     auto certificate = Certificate::from_der(changed);
     EXPECT_FALSE(certificate && certificate->signed_by(ca.key)) << byte;
   }
+}
+
+// ---- The same certificates as OpenSSL reads them ----
+
+// Every certificate that lies in the test data.
+std::vector<Bytes> real_certificates() {
+  std::vector<Bytes> out;
+  auto add = [&](const std::vector<Bytes>& more) {
+    for (const Bytes& der : more)
+      if (std::find(out.begin(), out.end(), der) == out.end()) out.push_back(der);
+  };
+  for (const char* name : {kProcessor, kPlatform}) {
+    add(chain_der(name));
+    add(certificates_in_pem(fake::quote_case(name).collateral.tcb_info_issuer_chain).value());
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(fake::quote_data() / "../../../fuzz/corpus/certificate"))
+    add({base::read_file(entry.path(), Certificate::kMaxSize).value()});
+  return out;
+}
+
+template <class T, auto release>
+OpensslPtr<T, release> extension(const X509* x509, int kind) {
+  return OpensslPtr<T, release>(static_cast<T*>(X509_get_ext_d2i(x509, kind, nullptr, nullptr)));
+}
+
+std::optional<Bytes> bytes_if_any(const ASN1_STRING* s) { return s ? std::optional(bytes_of(s)) : std::nullopt; }
+
+// Ours may refuse what OpenSSL takes; what ours takes, OpenSSL reads in the same way.
+void expect_openssl_agrees(const Certificate& ours, ByteView der) {
+  const unsigned char* at = der.data();
+  OpensslPtr<X509, X509_free> theirs(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+  ASSERT_TRUE(theirs);
+  EXPECT_EQ(at, der.data() + der.size());
+  EXPECT_EQ(X509_get_version(theirs.get()), X509_VERSION_3);
+  EXPECT_EQ(X509_get_signature_nid(theirs.get()), NID_ecdsa_with_SHA256);
+  EXPECT_EQ(ours.subject.text(), printable(X509_get_subject_name(theirs.get())));
+  EXPECT_EQ(ours.issuer.text(), printable(X509_get_issuer_name(theirs.get())));
+  int cn = X509_NAME_get_index_by_NID(X509_get_subject_name(theirs.get()), NID_commonName, -1);
+  EXPECT_EQ(
+      ours.common_name(),
+      cn < 0 ? "" : printable(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(X509_get_subject_name(theirs.get()), cn))));
+  EXPECT_EQ(ours.subject == ours.issuer,
+            X509_NAME_cmp(X509_get_subject_name(theirs.get()), X509_get_issuer_name(theirs.get())) == 0);
+  EXPECT_EQ(says_simulated(ours), (ours.subject.text() + ours.issuer.text()).find("SIMULATED") != std::string::npos);
+  EXPECT_EQ(ASN1_STRING_type(X509_get0_serialNumber(theirs.get())), V_ASN1_INTEGER) << "not negative";
+  EXPECT_EQ(ours.serial, bytes_of(X509_get0_serialNumber(theirs.get())));
+  EXPECT_EQ(ours.validity.from, time_of(X509_get0_notBefore(theirs.get())));
+  EXPECT_EQ(ours.validity.until, time_of(X509_get0_notAfter(theirs.get())));
+  EVP_PKEY* key = X509_get0_pubkey(theirs.get());
+  unsigned char* point = nullptr;
+  std::size_t size = key != nullptr ? EVP_PKEY_get1_encoded_public_key(key, &point) : 0;
+  ASSERT_EQ(size, 65U);
+  EXPECT_TRUE(std::equal(point + 1, point + 65, ours.key.point().begin()));
+  OPENSSL_free(point);
+  if (ours.extensions_understood) {
+    EXPECT_EQ(X509_get_extension_flags(theirs.get()) & (EXFLAG_INVALID | EXFLAG_CRITICAL), 0U);
+    auto constraints = extension<BASIC_CONSTRAINTS, BASIC_CONSTRAINTS_free>(theirs.get(), NID_basic_constraints);
+    EXPECT_EQ(ours.is_ca, constraints && constraints->ca != 0);
+    const ASN1_INTEGER* length = constraints ? constraints->pathlen : nullptr;
+    EXPECT_EQ(ours.path_length, length ? std::optional(ASN1_INTEGER_get(length)) : std::nullopt);
+    auto usage = extension<ASN1_BIT_STRING, ASN1_BIT_STRING_free>(theirs.get(), NID_key_usage);
+    auto bit = [&](int number) { return usage && ASN1_BIT_STRING_get_bit(usage.get(), number) == 1; };
+    EXPECT_EQ(ours.signs_data, bit(0));
+    EXPECT_EQ(ours.signs_certificates, bit(5));
+    EXPECT_EQ(ours.signs_crls, bit(6));
+    auto id = extension<ASN1_OCTET_STRING, ASN1_OCTET_STRING_free>(theirs.get(), NID_subject_key_identifier);
+    EXPECT_EQ(ours.subject_key_id, bytes_if_any(id.get()));
+    auto ca_id = extension<AUTHORITY_KEYID, AUTHORITY_KEYID_free>(theirs.get(), NID_authority_key_identifier);
+    EXPECT_EQ(ours.authority_key_id, bytes_if_any(ca_id ? ca_id->keyid : nullptr));
+  }
+  ERR_clear_error();
+}
+
+TEST(CertificateReader, reads_every_real_certificate_as_openssl_does) {
+  std::vector<Bytes> all = real_certificates();
+  ASSERT_GT(all.size(), 5U);
+  for (const Bytes& der : all) {
+    auto certificate = Certificate::from_der(der);
+    ASSERT_TRUE(certificate) << certificate.error().message();
+    EXPECT_TRUE(certificate->extensions_understood);
+    expect_openssl_agrees(*certificate, der);
+  }
+}
+
+TEST(CertificateReader, reads_every_certificate_with_a_flipped_bit_as_openssl_does_or_refuses_it) {
+  std::size_t read = 0;
+  for (const Bytes& der : real_certificates())
+    for (std::size_t bit = 0; bit < der.size() * 8; bit += 11) {
+      Bytes changed = der;
+      changed[bit / 8] ^= static_cast<std::uint8_t>(1 << bit % 8);
+      auto certificate = Certificate::from_der(changed);
+      if (!certificate) continue;
+      SCOPED_TRACE(bit);
+      expect_openssl_agrees(*certificate, changed);
+      if (testing::Test::HasFailure()) return;
+      ++read;
+    }
+  EXPECT_GT(read, 30U);
+}
+
+TEST(CertificateReader, reads_certificates_that_were_damaged_at_random_as_openssl_does_or_refuses_them) {
+  std::mt19937 random(20'261'122);
+  std::vector<Bytes> all = real_certificates();
+  for (int i = 0; i < 2'000; ++i) {
+    Bytes der = all[random() % all.size()];
+    for (auto changes = 1 + random() % 3; changes-- > 0;)
+      der[random() % der.size()] = static_cast<std::uint8_t>(random());
+    if (auto certificate = Certificate::from_der(der)) expect_openssl_agrees(*certificate, der);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+// ---- A certificate whose extensions are changed ----
+
+Bytes element(std::uint8_t tag, const Bytes& content) {
+  Bytes out = {tag};
+  if (content.size() >= 0x100) {
+    out.insert(out.end(), {0x82, static_cast<std::uint8_t>(content.size() >> 8)});
+  } else if (content.size() >= 0x80) {
+    out.push_back(0x81);
+  }
+  out.push_back(static_cast<std::uint8_t>(content.size() & 0xff));
+  out.insert(out.end(), content.begin(), content.end());
+  return out;
+}
+
+Bytes joined(std::initializer_list<Bytes> parts) {
+  Bytes out;
+  for (const Bytes& part : parts) out.insert(out.end(), part.begin(), part.end());
+  return out;
+}
+
+// Extension 2.5.29.`number`.
+Bytes extension_element(std::uint8_t number, const Bytes& value, bool critical = false) {
+  return element(
+      0x30,
+      joined({{0x06, 0x03, 0x55, 0x1d, number}, critical ? Bytes{0x01, 0x01, 0xff} : Bytes{}, element(0x04, value)}));
+}
+
+// Intel's root with these extensions in the place of its own; no longer signed, of course.
+Result<Certificate> root_with(const Bytes& extensions, Bytes* der = nullptr) {
+  Bytes root = chain_der(kProcessor)[2];
+  DerReader whole(*DerReader(root).next(DerReader::kSequence));
+  DerReader list(*whole.next(DerReader::kSequence));
+  ByteView algorithm = *whole.whole(DerReader::kSequence);
+  Bytes before;
+  while (!list.at(DerReader::constructed(3))) {
+    auto part = list.next();
+    Bytes whole_part = element(part->tag, Bytes(part->content.begin(), part->content.end()));
+    before.insert(before.end(), whole_part.begin(), whole_part.end());
+  }
+  Bytes out = element(
+      0x30,
+      joined({element(0x30, joined({before, extensions.empty() ? Bytes{} : element(0xa3, element(0x30, extensions))})),
+              Bytes(algorithm.begin(), algorithm.end()),
+              {0x03, 0x02, 0x00, 0x01}}));
+  if (der != nullptr) *der = out;
+  return Certificate::from_der(out);
+}
+
+const Bytes kCa = {0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0x01}, kSigns = {0x03, 0x02, 0x01, 0x06};
+
+TEST(CertificateReader, reads_extensions_put_together_by_hand) {
+  Bytes der;
+  auto c = root_with(joined({extension_element(19, kCa, true), extension_element(15, kSigns, true)}), &der);
+  ASSERT_TRUE(c) << c.error().message();
+  EXPECT_TRUE(c->extensions_understood && c->is_ca && c->signs_certificates && c->signs_crls && !c->signs_data);
+  EXPECT_EQ(c->path_length, 1);
+  expect_openssl_agrees(*c, der);
+  auto none = root_with({});
+  ASSERT_TRUE(none) << none.error().message();
+  EXPECT_TRUE(none->extensions_understood && !none->is_ca && !none->signs_certificates);
+}
+
+TEST(CertificateReader, does_not_understand_damaged_repeated_or_unknown_critical_extensions) {
+  const Bytes ca = extension_element(19, kCa, true), usage = extension_element(15, kSigns, true);
+  const Bytes alternative = {0x30, 0x03, 0x82, 0x01, 'x'};  // subjectAltName: a DNS name
+  const std::pair<const char*, Bytes> rows[] = {
+      {"basic constraints twice", joined({ca, ca, usage})},
+      {"key usage twice", joined({ca, usage, usage})},
+      {"basic constraints with something behind", extension_element(19, joined({kCa, {0x05, 0x00}}), true)},
+      {"a negative path length", extension_element(19, {0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0x80}, true)},
+      {"a boolean that is neither", extension_element(19, {0x30, 0x03, 0x01, 0x01, 0x01}, true)},
+      {"no usage", extension_element(15, {0x03, 0x02, 0x00, 0x00}, true)},
+      {"usage without bits", extension_element(15, {0x03, 0x01, 0x00}, true)},
+      {"usage with bits beyond its end", extension_element(15, {0x03, 0x02, 0x02, 0x07}, true)},
+      {"a subject key id that is none", extension_element(14, {0x05, 0x00})},
+      {"an authority key id that is none", extension_element(35, {0x05, 0x00})},
+      {"an authority key id with damaged names", extension_element(35, {0x30, 0x04, 0xa1, 0x02, 0x05, 0x00})},
+      {"damaged CRL distribution points", extension_element(31, {0x30, 0x02, 0x05, 0x00})},
+      {"a damaged alternative name", extension_element(17, {0x30, 0x02, 0x05, 0x00})},
+      {"an alternative name twice", joined({extension_element(17, alternative), extension_element(17, alternative)})},
+      {"an unknown critical one", extension_element(99, {0x05, 0x00}, true)},
+      {"a critical freshest CRL", extension_element(46, {0x30, 0x00}, true)}};
+  for (const auto& [what, extensions] : rows) {
+    auto c = root_with(extensions);
+    ASSERT_TRUE(c) << what << ": " << c.error().message();
+    EXPECT_FALSE(c->extensions_understood) << what;
+  }
+  for (const Bytes& extensions : {extension_element(17, alternative), extension_element(99, {0x05, 0x00})}) {
+    auto c = root_with(extensions);
+    ASSERT_TRUE(c) << c.error().message();
+    EXPECT_TRUE(c->extensions_understood) << "harmless";
+  }
+  EXPECT_FALSE(root_with({0x05, 0x00})) << "not an extension";
+}
+
+TEST(Name, is_compared_as_openssl_compares_it) {
+  auto name = [](std::uint8_t tag, std::string_view text) {
+    Bytes value = element(tag, Bytes(text.begin(), text.end()));
+    return Name::from_der(element(0x30, element(0x31, element(0x30, joined({{0x06, 0x03, 0x55, 0x04, 0x03}, value})))));
+  };
+  EXPECT_EQ(name(0x13, "SGX Root CA"), name(0x0c, "sgx  root ca")) << "neither case, spaces nor kind of string matter";
+  EXPECT_NE(name(0x13, "SGX Root CA"), name(0x13, "SGX Root CB"));
+  EXPECT_EQ(name(0x13, "SIMULATED, CA")->text(), "CN=SIMULATED\\, CA");
+  EXPECT_EQ(name(0x0c, "a\\b\n\xc3\xa4")->common_name(), "a\\\\b\\0A\\C3\\A4") << "fit for a terminal";
+  EXPECT_TRUE(name(0x1e, std::string_view("\0S\0I\0M", 6))->says("SIM")) << "in UCS-2 too";
+  EXPECT_TRUE(name(0x13, "a SIMULATED one")->says("SIMULATED"));
+  EXPECT_FALSE(name(0x0c, "\xff")) << "not UTF-8";
+  EXPECT_FALSE(Name::from_der({}));
 }
 
 TEST(Crl, list_of_a_ca_is_read_and_belongs_to_that_ca) {

@@ -12,7 +12,7 @@ constexpr std::string_view kPckName = "SGX PCK Certificate";
 constexpr std::string_view kTcbSigningName = "SGX TCB Signing";
 
 bool named(const Certificate& certificate, std::string_view part) {
-  return certificate.common_name.find(part) != std::string::npos;
+  return certificate.common_name().find(part) != std::string::npos;
 }
 
 bool is_root(const Certificate& c) { return named(c, kRootName); }
@@ -32,7 +32,7 @@ bool right_for_leaf(const Certificate& c) {
   return c.extensions_understood && !c.is_ca && c.signs_data && !c.signs_certificates;
 }
 
-std::string quoted(const Certificate& c) { return "\"" + c.common_name + "\""; }
+std::string quoted(const Certificate& c) { return "\"" + c.common_name() + "\""; }
 
 std::string extensions_refusal(const Certificate& c, const char* wanted) {
   return "certificate " + quoted(c) + " does not have the extensions of " + wanted +
@@ -53,8 +53,8 @@ Checked<> check_root(const Certificate& root, const TrustedRoot& trusted, Facts&
 // `issued` is signed by `issuer`, which it names.
 Checked<> check_issued(const Certificate& issued, const Certificate& issuer, Reason otherwise, Facts& facts) {
   if (!issued.names_as_issuer(issuer))
-    return Refusal{otherwise, "certificate " + quoted(issued) + " names \"" + issued.issuer +
-                                  "\" as its issuer, the one in the chain is \"" + issuer.subject + "\""};
+    return Refusal{otherwise, "certificate " + quoted(issued) + " names \"" + issued.issuer.text() +
+                                  "\" as its issuer, the one in the chain is \"" + issuer.subject.text() + "\""};
   if (!facts.signed_by(issuer.key, issued))
     return Refusal{otherwise, "the signature of certificate " + quoted(issued) + " is not by " + quoted(issuer)};
   return {};

@@ -1,12 +1,10 @@
 #include "attestation/crl.h"
 
 #include <openssl/err.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 
-#include "attestation/der.h"
-#include "attestation/openssl.h"
+#include "attestation/x509_parts.h"
 
 namespace enclayer::attestation {
 namespace {
@@ -14,69 +12,15 @@ namespace {
 Error malformed(std::string message) { return {ErrorKind::kMalformed, "CRL: " + std::move(message)}; }
 Error not_a_crl() { return malformed("it is not an X.509 CRL in DER"); }
 
-// AlgorithmIdentifier of ecdsa-with-SHA256, 1.2.840.10045.4.3.2, which has no parameters (RFC 5758, 3.2).
-constexpr std::uint8_t kEcdsaWithSha256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
-constexpr std::uint8_t kCrlNumber[] = {0x55, 0x1d, 0x14}, kAuthorityKeyId[] = {0x55, 0x1d, 0x23};  // 2.5.29.20, .35
-
-bool same(ByteView a, ByteView b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+constexpr std::uint8_t kCrlNumber[] = {0x55, 0x1d, 0x14};  // 2.5.29.20
 
 // The content of an INTEGER that is a serial number; nullopt when it is negative, too long, or not in its shortest
 // form.
-std::optional<Crl::Serial> serial_from(ByteView integer) {
-  if (integer.empty() || integer[0] >= 0x80) return std::nullopt;
-  if (integer.size() > 1 && integer[0] == 0) {
-    integer = integer.subspan(1);
-    if (integer[0] < 0x80) return std::nullopt;
-  }
+std::optional<Crl::Serial> serial_from(ByteView content) {
+  auto integer = unsigned_integer(content);
   Crl::Serial out{};
-  if (integer.size() > out.size()) return std::nullopt;
-  std::copy(integer.begin(), integer.end(), out.end() - static_cast<std::ptrdiff_t>(integer.size()));
-  return out;
-}
-
-// UTCTime or GeneralizedTime; nullopt for any other element, or none.
-std::optional<ByteView> next_time(DerReader& reader) {
-  if (reader.at(DerReader::kUtcTime)) return reader.whole(DerReader::kUtcTime);
-  return reader.whole(DerReader::kGeneralizedTime);
-}
-
-std::optional<Time> time_from(ByteView der) {
-  const unsigned char* at = der.data();
-  OpensslPtr<ASN1_TIME, ASN1_TIME_free> time(d2i_ASN1_TIME(nullptr, &at, static_cast<long>(der.size())));
-  return time_of(time.get());
-}
-
-// The arcs of an object identifier end with a byte below 0x80, and do not begin with 0x80 (X.690, 8.19.2).
-bool is_oid(ByteView content) {
-  bool begins = true;
-  for (std::uint8_t byte : content) {
-    if (begins && byte == 0x80) return false;
-    begins = byte < 0x80;
-  }
-  return begins && !content.empty();
-}
-
-struct Extension {
-  ByteView oid, value;
-  bool critical = false;
-};
-
-std::optional<Extension> next_extension(DerReader& extensions) {
-  auto content = extensions.next(DerReader::kSequence);
-  if (!content) return std::nullopt;
-  DerReader parts(*content);
-  Extension out;
-  auto oid = parts.next(DerReader::kOid);
-  if (!oid || !is_oid(*oid)) return std::nullopt;
-  out.oid = *oid;
-  if (parts.at(DerReader::kBoolean)) {  // left out when false
-    auto critical = parts.next(DerReader::kBoolean);
-    if (!critical || critical->size() != 1 || (*critical)[0] != 0xff) return std::nullopt;
-    out.critical = true;
-  }
-  auto value = parts.next(DerReader::kOctetString);
-  if (!value || !parts.done()) return std::nullopt;
-  out.value = *value;
+  if (!integer || integer->size() > out.size()) return std::nullopt;
+  std::copy(integer->begin(), integer->end(), out.end() - static_cast<std::ptrdiff_t>(integer->size()));
   return out;
 }
 
@@ -106,17 +50,10 @@ Result<> read_entries(ByteView content, Crl& out) {
   return {};
 }
 
-// AuthorityKeyIdentifier: SEQUENCE { [0] key, [1] names, [2] serial number }, each of them if it is there.
 Result<> read_authority_key_id(ByteView value, Crl& out) {
-  DerReader whole(value);
-  auto content = whole.next(DerReader::kSequence);
-  DerReader parts(content.value_or(ByteView()));
-  std::optional<ByteView> key;
-  if (parts.at(DerReader::primitive(0))) key = parts.next(DerReader::primitive(0));
-  if (parts.at(DerReader::constructed(1))) parts.next();
-  if (parts.at(DerReader::primitive(2))) parts.next();
-  if (!content || !whole.done() || !parts.done()) return malformed("its authority key identifier is damaged");
-  if (key) out.authority_key_id.emplace(key->begin(), key->end());
+  auto id = authority_key_id_from(value);
+  if (!id) return malformed("its authority key identifier is damaged");
+  if (id->key) out.authority_key_id.emplace(id->key->begin(), id->key->end());
   return {};
 }
 
@@ -135,12 +72,6 @@ Result<> read_extensions(ByteView content, Crl& out) {
     has_key_id = has_key_id || key_id;
   }
   return {};
-}
-
-// Names are OpenSSL's: it knows when two of them are equal, and how to print them.
-std::shared_ptr<X509_NAME> name_from(ByteView der) {
-  const unsigned char* at = der.data();
-  return {d2i_X509_NAME(nullptr, &at, static_cast<long>(der.size())), X509_NAME_free};
 }
 
 Result<Crl> read(ByteView der, auto&& make) {
@@ -171,14 +102,13 @@ Result<Crl> read(ByteView der, auto&& make) {
   if (!same(*algorithm, kEcdsaWithSha256) || !same(*outer_algorithm, kEcdsaWithSha256))
     return Error(ErrorKind::kUnsupported, "CRL: its signature is not ecdsa-with-SHA256");
   if (issuer->size() > Crl::kMaxNameSize) return malformed("its issuer's name is too long");
-  auto name = name_from(*issuer);
+  auto name = Name::from_der(*issuer);
   if (!name) return not_a_crl();
 
-  Crl out = make(name, *signed_bytes, signature->subspan(1));
+  Crl out = make(std::move(*name), *signed_bytes, signature->subspan(1));
   auto begin = time_from(*from), end = until ? time_from(*until) : std::nullopt;
   if (!begin || !end) return malformed("it lacks thisUpdate or nextUpdate");
   out.validity = {*begin, *end};
-  out.issuer = printable(name.get());
   out.digest = sha256(der);
   if (list.at(DerReader::kSequence)) {
     auto entries = list.next(DerReader::kSequence);
@@ -202,9 +132,7 @@ Result<Crl> Crl::from_der(ByteView der) {
   return out;
 }
 
-bool Crl::names_as_issuer(const Certificate& ca) const {
-  return X509_NAME_cmp(name_.get(), X509_get_subject_name(ca.x509())) == 0;
-}
+bool Crl::names_as_issuer(const Certificate& ca) const { return issuer == ca.subject; }
 
 bool Crl::signed_by(const P256Key& key) const { return key.signed_this_der(signed_bytes_, signature_); }
 

@@ -1,14 +1,10 @@
 // A certificate revocation list: which serial numbers a CA has taken back.
 #pragma once
 
-#include <memory>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "attestation/certificate.h"
-
-struct X509_name_st;
 
 namespace enclayer::attestation {
 
@@ -24,8 +20,8 @@ class Crl {
   // and memory in proportion to its size, and no allocation per entry.
   static Result<Crl> from_der(ByteView der);
 
-  std::string issuer;  // RFC 2253, escaped
-  Window validity;     // thisUpdate .. nextUpdate
+  Name issuer;
+  Window validity;  // thisUpdate .. nextUpdate
   bool has_number = false;
   // No critical extension, which would change whom the list speaks about, and none that is read here twice.
   bool extensions_understood = true;
@@ -39,11 +35,10 @@ class Crl {
   bool revokes(const Certificate& certificate) const;
 
  private:
-  Crl(std::shared_ptr<X509_name_st> name, ByteView signed_bytes, ByteView signature)
-      : name_(std::move(name)),
+  Crl(Name name, ByteView signed_bytes, ByteView signature)
+      : issuer(std::move(name)),
         signed_bytes_(signed_bytes.begin(), signed_bytes.end()),
         signature_(signature.begin(), signature.end()) {}
-  std::shared_ptr<X509_name_st> name_;
   Bytes signed_bytes_, signature_;  // TBSCertList; ECDSA-Sig-Value
 };
 

@@ -1,6 +1,6 @@
-// DER, as far as the SGX extension and CRLs need it: one-byte tags, definite lengths in their shortest form, nothing
-// copied. OpenSSL reads certificates and names; this reads the one extension that it does not know, and the lists for
-// which it makes several objects per entry, in a page that can be checked by eye and fuzzed on its own.
+// DER, as far as certificates and CRLs need it: one-byte tags, definite lengths in their shortest form, nothing copied.
+// OpenSSL takes BER as well, and makes dozens of objects of a certificate and several of each entry of a list, which
+// takes longer than to check its signature; this is a page that can be checked by eye and fuzzed on its own.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,8 @@ struct DerElement {
 class DerReader {
  public:
   static constexpr std::uint8_t kBoolean = 0x01, kInteger = 0x02, kBitString = 0x03, kOctetString = 0x04, kOid = 0x06,
-                                kEnumerated = 0x0a, kUtcTime = 0x17, kGeneralizedTime = 0x18, kSequence = 0x30;
+                                kEnumerated = 0x0a, kUtf8String = 0x0c, kPrintableString = 0x13, kUtcTime = 0x17,
+                                kGeneralizedTime = 0x18, kSequence = 0x30, kSet = 0x31;
   // [n], of a value that is explicitly (or implicitly, for one that is not made of others) tagged so.
   static constexpr std::uint8_t constructed(int n) { return static_cast<std::uint8_t>(0xa0 | n); }
   static constexpr std::uint8_t primitive(int n) { return static_cast<std::uint8_t>(0x80 | n); }

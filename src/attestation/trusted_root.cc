@@ -35,7 +35,7 @@ Result<TrustedRoot> TrustedRoot::from_pem(std::string_view pem) {
   const attestation::Certificate& root = certificates->front();
   if (!root.is_ca || !root.signs_certificates || !root.names_as_issuer(root) || !root.signed_by(root.key))
     return Error(ErrorKind::kInvalidArgument,
-                 "root certificate: \"" + root.subject + "\" is not a CA that signed itself");
+                 "root certificate: \"" + root.subject.text() + "\" is not a CA that signed itself");
   return TrustedRoot(root.key.point(), {root.digest}, root.key.point() != kIntelRootKey,
                      attestation::says_simulated(root));
 }

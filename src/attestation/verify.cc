@@ -21,11 +21,11 @@ namespace {
 // Step 3: a CRL of `ca`, in force at `at`.
 Checked<std::shared_ptr<const Crl>> check_crl(ByteView der, const Certificate& ca, Time at, Facts& facts) {
   auto parsed = facts.crl(der);
-  std::string of = "CRL of \"" + ca.common_name + "\"";
+  std::string of = "CRL of \"" + ca.common_name() + "\"";
   if (!parsed) return Refusal{Reason::kSgxCrlUnsupportedFormat, of + ": " + parsed.error().message()};
   const auto& crl = *parsed;
   if (!crl->names_as_issuer(ca))
-    return Refusal{Reason::kSgxCrlUnknownIssuer, of + " names \"" + crl->issuer + "\" as its issuer"};
+    return Refusal{Reason::kSgxCrlUnknownIssuer, of + " names \"" + crl->issuer.text() + "\" as its issuer"};
   if (!crl->has_number || !crl->authority_key_id || !crl->extensions_understood ||
       crl->authority_key_id != ca.subject_key_id)
     return Refusal{
@@ -82,13 +82,13 @@ Checked<InForce<T>> check_signed_json(const SignedJson& kind, const Result<std::
   if (!chain) return Refusal{chain.error().reason, std::string(kind.name) + ": " + chain.error().detail};
   if (root_crl.revokes(*chain->signer))
     return Refusal{Reason::kSgxTcbSigningCertRevoked, std::string(kind.name) + ": its signing certificate \"" +
-                                                          chain->signer->common_name + "\" is revoked"};
+                                                          chain->signer->common_name() + "\" is revoked"};
   if (!chain->validity().holds(at))
     return Refusal{Reason::kSgxSigningCertChainExpired,
                    chain->validity().refusal(std::string("the issuer chain of ") + kind.name, at)};
   if (!json_signed_by(chain->signer->key, json, signature, facts))
     return Refusal{kind.bad_signature, std::string("the signature of ") + kind.name + " is not by \"" +
-                                           chain->signer->common_name + "\" over this text"};
+                                           chain->signer->common_name() + "\" over this text"};
   const Window& validity = (*parsed)->validity;
   if (!validity.holds(at)) return Refusal{kind.expired, validity.refusal(kind.name, at)};
   return InForce<T>{*parsed, validity & chain->validity()};
@@ -176,7 +176,7 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
   // 3. Revocation lists
   ENCLAYER_TRY(std::shared_ptr<const Crl> root_crl, check_crl(collateral.root_ca_crl, *chain.root, at, facts));
   if (root_crl->revokes(*chain.ca))
-    return Refusal{Reason::kSgxIntermediateCaRevoked, "certificate \"" + chain.ca->subject + "\" is revoked"};
+    return Refusal{Reason::kSgxIntermediateCaRevoked, "certificate \"" + chain.ca->subject.text() + "\" is revoked"};
   ENCLAYER_TRY(std::shared_ptr<const Crl> pck_crl, check_crl(collateral.pck_crl, *chain.ca, at, facts));
   if (pck_crl->revokes(*chain.pck))
     return Refusal{Reason::kSgxPckRevoked, "the PCK certificate, serial " + base::to_hex(chain.pck->serial) +
@@ -184,10 +184,10 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
   ENCLAYER_TRY(SigningChain crl_issuer, check_crl_issuer_chain(collateral.pck_crl_issuer_chain, trusted, facts));
   if (crl_issuer.signer->key != chain.ca->key)
     return Refusal{Reason::kSgxCrlUnknownIssuer,
-                   "the CRL issuer chain is that of \"" + crl_issuer.signer->common_name + "\", not of the PCK's CA"};
+                   "the CRL issuer chain is that of \"" + crl_issuer.signer->common_name() + "\", not of the PCK's CA"};
   if (root_crl->revokes(*crl_issuer.signer))  // the CA's key may have another certificate than the one in the quote
     return Refusal{Reason::kSgxIntermediateCaRevoked,
-                   "certificate \"" + crl_issuer.signer->subject + "\" of the CRL issuer chain is revoked"};
+                   "certificate \"" + crl_issuer.signer->subject.text() + "\" of the CRL issuer chain is revoked"};
   if (!crl_issuer.validity().holds(at))
     return Refusal{Reason::kSgxPckCertChainExpired, crl_issuer.validity().refusal("the CRL issuer chain", at)};
 

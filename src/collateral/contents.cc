@@ -62,9 +62,13 @@ Result<> check_signature_size(const char* what, const Bytes& signature) {
 }
 
 std::optional<std::string> first_http_url(const Certificate& certificate) {
+  ByteView der = certificate.der();
+  const unsigned char* at = der.data();
+  OpensslPtr<X509, X509_free> x509(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+  if (!x509) return std::nullopt;
   using Points = OpensslPtr<CRL_DIST_POINTS, CRL_DIST_POINTS_free>;
-  Points points(static_cast<CRL_DIST_POINTS*>(
-      X509_get_ext_d2i(certificate.x509(), NID_crl_distribution_points, nullptr, nullptr)));
+  Points points(
+      static_cast<CRL_DIST_POINTS*>(X509_get_ext_d2i(x509.get(), NID_crl_distribution_points, nullptr, nullptr)));
   for (int i = 0; points && i < sk_DIST_POINT_num(points.get()); ++i) {
     const DIST_POINT_NAME* name = sk_DIST_POINT_value(points.get(), i)->distpoint;
     if (name == nullptr || name->type != 0) continue;
@@ -121,7 +125,7 @@ Result<QuotedPlatform> platform_of_quote(ByteView bytes) {
   ENCLAYER_TRY(auto extension, attestation::parse_pck_extension(*pck->sgx_extension));
   QuotedPlatform out;
   out.kind.fmspc = extension.fmspc;
-  auto ca = ca_of_name(pck->issuer);
+  auto ca = ca_of_name(pck->issuer.text());
   if (!ca) return ca.error().with_context("the issuer of the quote's PCK certificate");
   out.kind.ca = *ca;
   out.simulated = std::any_of(chain.begin(), chain.end(), attestation::says_simulated);
@@ -133,14 +137,14 @@ Result<Contents> contents_of(const Collateral& c) {
   Together together(out);
 
   ENCLAYER_TRY(auto crl_chain, chain_of("the issuer chain of the PCK CRL", c.pck_crl_issuer_chain));
-  auto ca = ca_of_name(crl_chain.front().common_name);
+  auto ca = ca_of_name(crl_chain.front().common_name());
   if (!ca) return ca.error().with_context("the issuer of the PCK CRL");
   out.platform.ca = *ca;
   auto pck_crl = Crl::from_der(c.pck_crl);
   if (!pck_crl) return pck_crl.error().with_context("the PCK CRL");
   if (!pck_crl->names_as_issuer(crl_chain.front()))
-    return malformed("the PCK CRL is of \"" + pck_crl->issuer + "\", its issuer chain is of \"" +
-                     crl_chain.front().subject + "\"");
+    return malformed("the PCK CRL is of \"" + pck_crl->issuer.text() + "\", its issuer chain is of \"" +
+                     crl_chain.front().subject.text() + "\"");
   auto root_crl = Crl::from_der(c.root_ca_crl);
   if (!root_crl) return root_crl.error().with_context("the root CA's CRL");
 
@@ -179,11 +183,11 @@ Result<std::string> root_crl_url(std::string_view issuer_chain, const TrustedRoo
   ENCLAYER_TRY(auto chain, chain_of("the issuer chain", issuer_chain));
   const Certificate& root = chain.back();
   if (root.key.point() != trusted.public_key() || !root.signed_by(root.key))
-    return malformed("\"" + root.common_name +
+    return malformed("\"" + root.common_name() +
                      "\" is not the trusted root, so it does not get to say where the root CA's CRL is; for a root of "
                      "your own give --root-ca FILE");
   auto url = first_http_url(root);
-  if (!url) return malformed("the certificate of \"" + root.common_name + "\" does not say where its CRL is");
+  if (!url) return malformed("the certificate of \"" + root.common_name() + "\" does not say where its CRL is");
   return *url;
 }
 

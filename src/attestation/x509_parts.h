@@ -1,0 +1,92 @@
+// What certificates and CRLs are both made of (RFC 5280, 4.1 and 5.1). For .cc files of this folder.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+
+#include "attestation/der.h"
+#include "attestation/openssl.h"
+
+namespace enclayer::attestation {
+
+// AlgorithmIdentifier of ecdsa-with-SHA256, 1.2.840.10045.4.3.2, which has no parameters (RFC 5758, 3.2).
+inline constexpr std::uint8_t kEcdsaWithSha256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                                    0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
+inline constexpr std::uint8_t kAuthorityKeyId[] = {0x55, 0x1d, 0x23};  // 2.5.29.35
+
+inline bool same(ByteView a, ByteView b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+
+// Content of an INTEGER of 0 or more in its shortest form: its bytes without the zero that keeps it from being
+// negative; else nullopt.
+inline std::optional<ByteView> unsigned_integer(ByteView content) {
+  if (content.empty() || content[0] >= 0x80) return std::nullopt;
+  if (content.size() == 1 || content[0] != 0) return content;
+  return content[1] < 0x80 ? std::nullopt : std::optional(content.subspan(1));
+}
+
+// The arcs of an object identifier end with a byte below 0x80, and do not begin with 0x80 (X.690, 8.19.2).
+inline bool is_oid(ByteView content) {
+  bool begins = true;
+  for (std::uint8_t byte : content) {
+    if (begins && byte == 0x80) return false;
+    begins = byte < 0x80;
+  }
+  return begins && !content.empty();
+}
+
+// UTCTime or GeneralizedTime; nullopt for any other element, or none.
+inline std::optional<ByteView> next_time(DerReader& reader) {
+  if (reader.at(DerReader::kUtcTime)) return reader.whole(DerReader::kUtcTime);
+  return reader.whole(DerReader::kGeneralizedTime);
+}
+
+inline std::optional<Time> time_from(ByteView der) {
+  const unsigned char* at = der.data();
+  OpensslPtr<ASN1_TIME, ASN1_TIME_free> time(d2i_ASN1_TIME(nullptr, &at, static_cast<long>(der.size())));
+  return time_of(time.get());
+}
+
+struct Extension {
+  ByteView oid, value;
+  bool critical = false;
+};
+
+inline std::optional<Extension> next_extension(DerReader& extensions) {
+  auto content = extensions.next(DerReader::kSequence);
+  if (!content) return std::nullopt;
+  DerReader parts(*content);
+  Extension out;
+  auto oid = parts.next(DerReader::kOid);
+  if (!oid || !is_oid(*oid)) return std::nullopt;
+  out.oid = *oid;
+  if (parts.at(DerReader::kBoolean)) {  // left out when false
+    auto critical = parts.next(DerReader::kBoolean);
+    if (!critical || critical->size() != 1 || (*critical)[0] != 0xff) return std::nullopt;
+    out.critical = true;
+  }
+  auto value = parts.next(DerReader::kOctetString);
+  if (!value || !parts.done()) return std::nullopt;
+  out.value = *value;
+  return out;
+}
+
+// AuthorityKeyIdentifier: SEQUENCE { [0] key, [1] names, [2] serial number }, each of them if it is there.
+struct AuthorityKeyId {
+  std::optional<ByteView> key;
+  bool says_more = false;  // names or a serial number, which are not read
+};
+
+inline std::optional<AuthorityKeyId> authority_key_id_from(ByteView value) {
+  DerReader whole(value);
+  auto content = whole.next(DerReader::kSequence);
+  if (!content || !whole.done()) return std::nullopt;
+  DerReader parts(*content);
+  AuthorityKeyId out;
+  if (parts.at(DerReader::primitive(0))) out.key = parts.next(DerReader::primitive(0));
+  out.says_more = !parts.done();
+  if (parts.at(DerReader::constructed(1))) parts.next();
+  if (parts.at(DerReader::primitive(2))) parts.next();
+  return parts.done() ? std::optional(out) : std::nullopt;
+}
+
+}  // namespace enclayer::attestation
