@@ -51,6 +51,9 @@ constexpr std::size_t kEntry = 512;
 constexpr std::size_t kKeySize = 3 << 10;
 constexpr std::size_t kCertificateGrowth = 12, kCrlGrowth = 12, kJsonGrowth = 2;
 
+// Which certificates a PEM text consists of.
+using CertificateDigests = std::vector<ByteArray<32>>;
+
 // What a fact that has no value points at.
 const std::shared_ptr<const void>& yes() {
   static const std::shared_ptr<const void> kYes = std::make_shared<const bool>(true);
@@ -95,17 +98,34 @@ bool Facts::holds(const FactKey& key, auto&& check) {
   return true;
 }
 
+Certificates Facts::known_certificates(const FactKey& text) const {
+  auto digests = std::static_pointer_cast<const CertificateDigests>(find(text));
+  if (!digests) return {};
+  Certificates out;
+  for (const auto& digest : *digests) {
+    auto certificate = std::static_pointer_cast<const Certificate>(find({Kind::kCertificate, digest}));
+    if (!certificate) return {};
+    out.push_back(std::move(certificate));
+  }
+  return out;
+}
+
 Result<Certificates> Facts::certificates(std::string_view pem, std::size_t wanted) {
+  FactKey text{Kind::kPem, sha256(base::as_bytes(pem))};
+  if (Certificates known = known_certificates(text); known.size() == wanted) return known;
   ENCLAYER_TRY(std::vector<Bytes> blocks, certificates_in_pem(pem));
   if (blocks.size() != wanted)  // told before any of them costs anything
     return Error(ErrorKind::kUnsupported,
                  "it has " + std::to_string(blocks.size()) + " certificates, not " + std::to_string(wanted));
   Certificates out;
+  auto digests = std::make_shared<CertificateDigests>();
   for (const Bytes& block : blocks) {
     ENCLAYER_TRY(CertificatePtr certificate,
                  parsed<Certificate>(Kind::kCertificate, Hashed(block), kCertificateGrowth, Certificate::from_der));
+    digests->push_back(certificate->digest);
     out.push_back(std::move(certificate));
   }
+  add(text, digests, digests->size() * sizeof digests->front());
   return out;
 }
 

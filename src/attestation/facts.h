@@ -23,7 +23,7 @@ namespace attestation {
 
 // The name of a fact: SHA-256 of all the bytes that it is about and, of a signature, the whole public key.
 struct FactKey {
-  enum class Kind { kCertificate, kCrl, kTcbInfo, kQeIdentity, kKey, kCertificateSigned, kCrlSigned, kSigned };
+  enum class Kind { kPem, kCertificate, kCrl, kTcbInfo, kQeIdentity, kKey, kCertificateSigned, kCrlSigned, kSigned };
 
   Kind kind;
   ByteArray<32> about{};
@@ -93,6 +93,8 @@ class Facts {
 
  private:
   std::shared_ptr<const void> find(const FactKey& key) const;
+  // Those of a PEM text that was read before; none when the text or one of them is not remembered.
+  Certificates known_certificates(const FactKey& text) const;
   void add(const FactKey& key, std::shared_ptr<const void> value, std::size_t size);
   template <class T>
   Result<std::shared_ptr<const T>> parsed(FactKey::Kind kind, const Hashed& bytes, std::size_t growth, auto&& parse);

@@ -27,12 +27,24 @@ bool is_space(char c) { return kDigits[static_cast<std::uint8_t>(c)] == kSpace; 
 
 // RFC 4648 with whitespace between the digits. Bits that are left over have to be zero: one certificate, one text.
 Result<Bytes> from_base64(std::string_view text) {
-  Bytes out;
-  out.reserve(text.size() / 4 * 3);
+  Bytes out(text.size() * 3 / 4);  // room for as many digits as there are characters
+  std::size_t size = 0;            // of what has been written to it
   std::uint32_t bits = 0;
   int count = 0, digits = 0, padding = 0;
-  for (char c : text) {
-    std::uint8_t value = kDigits[static_cast<std::uint8_t>(c)];
+  auto value_at = [&](std::size_t at) { return kDigits[static_cast<std::uint8_t>(text[at])]; };
+  for (std::size_t at = 0; at < text.size();) {
+    if (count == 0 && padding == 0 && text.size() - at >= 4) {  // most come in fours, with nothing between them
+      std::uint32_t a = value_at(at), b = value_at(at + 1), c = value_at(at + 2), d = value_at(at + 3);
+      if ((a | b | c | d) < 64) {
+        bits = a << 18 | b << 12 | c << 6 | d;
+        for (int shift : {16, 8, 0}) out[size++] = static_cast<std::uint8_t>(bits >> shift);
+        digits += 4;
+        at += 4;
+        continue;
+      }
+    }
+    char c = text[at];
+    std::uint8_t value = value_at(at++);
     if (value == kSpace) continue;
     ++digits;
     if (c == '=') {
@@ -44,12 +56,13 @@ Result<Bytes> from_base64(std::string_view text) {
     count += 6;
     if (count >= 8) {
       count -= 8;
-      out.push_back(static_cast<std::uint8_t>(bits >> count));
+      out[size++] = static_cast<std::uint8_t>(bits >> count);
     }
   }
   bool left_over = (bits & ((1U << count) - 1)) != 0;
   if (digits % 4 != 0 || padding > 2 || padding * 2 != count || left_over)
     return malformed("a certificate's base64 does not end as it should");
+  out.resize(size);
   return out;
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 namespace enclayer::attestation {
 namespace {
 
@@ -35,6 +37,24 @@ TEST(Pem, base64_has_one_way_to_be_written) {
        {"YWJ", "YWJj=", "YW=I", "YWI", "YWJ=", "YX==", "Y===", "====", "YWJj!", "YWJ\x80", "YWJj-_=="})
     EXPECT_FALSE(certificates_in_pem(block(text))) << text;
   EXPECT_TRUE(certificates_in_pem(block("YQ==")));
+}
+
+TEST(Pem, lines_may_end_anywhere) {
+  const std::string base64 = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGw==";
+  Bytes wanted(28);
+  std::iota(wanted.begin(), wanted.end(), std::uint8_t{0});
+  for (std::size_t length = 1; length <= base64.size(); ++length) {
+    std::string lines;
+    for (std::size_t at = 0; at < base64.size(); at += length) lines += base64.substr(at, length) + "\r\n";
+    auto out = certificates_in_pem(block(lines));
+    ASSERT_TRUE(out) << length << ": " << out.error().message();
+    EXPECT_EQ(out->front(), wanted) << length;
+    for (std::size_t at = 0; at < base64.size(); ++at) {
+      std::string changed = base64;
+      changed[at] = '-';
+      EXPECT_FALSE(certificates_in_pem(block(changed))) << at;
+    }
+  }
 }
 
 TEST(Pem, too_many_certificates_and_too_long_a_text_are_refused) {
