@@ -15,9 +15,8 @@
 namespace enclayer::attestation {
 namespace {
 
-// ECDSA_do_verify() and EC_KEY are what OpenSSL's own provider calls and holds. Behind EVP_PKEY, every key costs a walk
-// over the names of all algorithms and every signature two look-ups of the same one: as much as a third of a signature,
-// of which a verification checks nine.
+// ECDSA_do_verify() and EC_KEY are what OpenSSL's own provider calls and holds. Behind EVP_PKEY, to make a key is
+// a walk over the names of all algorithms, more than twice the work, and every signature looks up the same algorithm.
 EC_KEY* new_p256_key() {
   EC_KEY* key = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
   if (key == nullptr) throw std::bad_alloc();
