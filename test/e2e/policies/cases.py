@@ -1,0 +1,340 @@
+"""Pods, and what has to become of them. One line a case where that is possible; `Case` says what the words mean."""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+AZURE = "kubernetes.azure.com/sgx_epc_mem_in_MiB"
+INTEL = "sgx.intel.com/epc"
+ALIBABA = "alibabacloud.com/sgx_epc_MiB"
+OPEN_ENCLAVE = "openenclave.io/sgx_epc_MiB"
+NAMES = (AZURE, INTEL, ALIBABA, OPEN_ENCLAVE)
+ENCLAVE = "sgx.intel.com/enclave"
+PROVISION = "sgx.intel.com/provision"
+QUOTE = "enclayer.io/quote"
+
+PROVIDER = "sgx.intel.com/quote-provider"
+ATTESTATION = "enclayer.io/attestation"
+TRANSLATED = "enclayer.io/translated"
+AESMD = {PROVIDER: "aesmd"}
+OUT_OF_PROC = {ATTESTATION: "out-of-proc"}
+IN_PROC = {ATTESTATION: "in-proc"}
+
+# Namespaces, by what they are for
+PLAIN, ALLOWED, IGNORED, RESTRICTED, QUOTA, DEFAULTS, OWN, SYSTEM = (
+    "policies-plain", "policies-allowed", "policies-ignored", "policies-restricted", "policies-quota", "policies-defaults", "enclayer-system", "kube-system")
+
+
+@dataclass
+class Case:
+    title: str
+    pod: dict
+    epc: dict = field(default_factory=dict)  # container -> MiB in place of its foreign names
+    record: str = ""                         # what enclayer.io/translated says
+    quote: tuple = ()                        # containers that get enclayer.io/quote: 1
+    provision: tuple = ()                    # containers that get sgx.intel.com/provision: 1
+    read_only: tuple = ()                    # (container, mount path) that become read-only
+    socket: tuple = ()                       # containers that get Intel's socket folder, writable
+    tolerates: tuple | None = None           # tolerations that are added; None: all four if a container asks for EPC
+    refused: str = ""                        # a part of the message. The rest of the expectations does not matter then
+    status: int = 0                          # of the refusal
+    warnings: tuple = ()                     # a part of each warning
+    namespace: str = PLAIN
+
+
+def container(name="web", limits=None, requests=None, **more):
+    resources = {key: value for key, value in (("limits", limits), ("requests", requests)) if value is not None}
+    return {"name": name, "image": "localhost/none", **({"resources": resources} if resources else {}), **more}
+
+
+def pod(*containers, init=(), annotations=None, **spec):
+    return {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "case", **({"annotations": annotations} if annotations is not None else {})},
+        "spec": {"automountServiceAccountToken": False, "containers": list(containers), **({"initContainers": list(init)} if init else {}), **spec},
+    }
+
+
+def epc(name="web", amount=10, resource=AZURE, **more):
+    return container(name, {resource: amount}, **more)
+
+
+def folder(path, name="sockets", **more):
+    return {"name": name, "hostPath": {"path": path, **more}}
+
+
+def mount(path="/var/run/aesmd", name="sockets", **more):
+    return {"name": name, "mountPath": path, **more}
+
+
+def toleration(key, **more):
+    return {"key": key, "operator": "Exists", "effect": "NoSchedule", **more}
+
+
+def expected(case, plain):
+    """What the API server has to make of the pod, from what it makes of it without any policy."""
+    result = deepcopy(plain)
+    spec = result["spec"]
+    containers = {each["name"]: each for each in spec.get("initContainers", []) + spec["containers"]}
+    asks = any(name in each["resources"].get("limits", {}) for each in containers.values() for name in NAMES)
+    for name, mib in case.epc.items():
+        for amounts in containers[name]["resources"].values():
+            for foreign in NAMES[1:]:
+                amounts.pop(foreign, None)
+            amounts[AZURE] = mib
+    for resource, names in ((QUOTE, case.quote), (PROVISION, case.provision)):
+        for name in names:
+            for amounts in containers[name]["resources"].values():
+                amounts[resource] = "1"
+    for name, path in case.read_only:
+        for each in containers[name]["volumeMounts"]:
+            if each["mountPath"] == path:
+                each["readOnly"] = True
+    for name in case.socket:
+        volumes = spec.setdefault("volumes", [])
+        ours = next((v["name"] for v in volumes if v.get("hostPath", {}).get("path") == "/var/run/aesmd"), None)
+        if not ours:
+            ours = "aesmd-socket"
+            volumes.append(folder("/var/run/aesmd", ours, type="DirectoryOrCreate"))
+        containers[name].setdefault("volumeMounts", []).append(mount(name=ours))
+    if case.record:
+        result["metadata"].setdefault("annotations", {})[TRANSLATED] = case.record
+    added = case.tolerates if case.tolerates is not None else NAMES if asks else ()
+    if added:
+        spec.setdefault("tolerations", []).extend(map(toleration, added))
+    return result
+
+
+def unknown(key, container="web"):
+    return f"container {container} asks for {key}, which nobody offers"
+
+
+EPC_HINT = f"EPC is {AZURE}, a number of MiB"
+BOTH = "the pod wants its quotes in-proc ({}) and out-of-proc ({}) at once"
+NOT_ALLOWED = ("container {} asks for sgx.intel.com/provision, which shows who holds it a stable identifier of the platform, and namespace {} does not allow it; "
+               "take quotes from the quote helper (annotation enclayer.io/attestation: out-of-proc), or have an administrator run: "
+               "kubectl label namespace {} enclayer.io/allow-provisioning=true")
+
+# Pods that name no SGX: not looked at any further, not changed, not refused, whatever the policies are like.
+STRANGERS = [
+    # Azure/AKS 2214: a validating webhook refused every pod without requests; 2219: another one fell over a nil map
+    Case("no resources at all", pod(container())),
+    Case("resources: {}", pod(container(resources={}))),
+    Case("resources: null", pod(container(resources=None))),
+    Case("limits and requests null", pod(container(resources={"limits": None, "requests": None}))),
+    Case("limits and requests empty", pod(container(resources={"limits": {}, "requests": {}}))),
+    Case("requests alone", pod(container(requests={"cpu": "100m", "memory": "64Mi"}))),
+    Case("limits alone", pod(container(limits={"cpu": 1, "memory": "64Mi"}))),
+    Case("annotations null", pod(container(), annotations=None) | {"metadata": {"name": "case", "annotations": None, "labels": None}}),
+    Case("annotations empty", pod(container(), annotations={})),
+    Case("other annotations", pod(container(), annotations={"a": "b", "example.com/sgx": "no"})),
+    Case("lists null", pod(container(env=None, volumeMounts=None), initContainers=None, volumes=None, tolerations=None)),
+    Case("init containers without resources", pod(container(), init=[container("pre")])),
+    Case("a sidecar", pod(container(), init=[container("pre", restartPolicy="Always")])),
+    Case("another vendor's device", pod(container(limits={"example.com/gpu": 1, "nvidia.com/gpu": 2}))),
+    Case("a name with epc in it", pod(container(limits={"example.com/depcache": 1, "epc.example.com/x": 1}))),
+    Case("hugepages", pod(container(limits={"hugepages-2Mi": "4Mi", "memory": "64Mi"}, requests={"hugepages-2Mi": "4Mi", "memory": "64Mi"}))),
+    Case("resources of the pod", pod(container(), resources={"limits": {"cpu": "1", "memory": "64Mi"}})),
+    Case("a token volume", pod(container()) | {"spec": {"containers": [container()]}}),
+    Case("generateName", pod(container()) | {"metadata": {"generateName": "case-"}}),
+    Case("hostPath elsewhere", pod(container(volumeMounts=[mount("/x")]), volumes=[folder("/var/run")])),
+    # Without EPC nothing is ours to change: who mounts the helper's folder may be somebody's aesmd.
+    Case("the helper's folder, but no EPC", pod(container(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")])),
+    Case("a container named aesmd", pod(container("aesmd"))),
+    Case("host network, tolerations for everything", pod(container(), hostNetwork=True, tolerations=[{"operator": "Exists"}])),
+    Case("fifty containers", pod(*(container(f"c{i}", {"cpu": "1", "memory": "1Mi", "example.com/x": 1}) for i in range(50)))),
+    Case("a thousand containers", pod(*(container(f"c{i}", {"cpu": "1", "memory": "1Mi", "example.com/x": 1}) for i in range(1000)))),
+    Case("hundreds of resources", pod(container(limits={f"example.com/{'x' * 50}{i}": 1 for i in range(500)}))),
+    Case("kube-system", pod(container()), namespace=SYSTEM),
+    Case("our namespace", pod(container()), namespace=OWN),
+    Case("a restricted namespace", pod(container(), securityContext={"runAsNonRoot": True}), namespace=RESTRICTED, refused="violates PodSecurity"),
+    # What the API server itself refuses, it refuses in its own words.
+    Case("no containers", pod(), refused="spec.containers: Required value"),
+    Case("containers null", pod() | {"spec": {"containers": None}}, refused="spec.containers: Required value"),
+    Case("no spec", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "case"}}, refused="spec.containers: Required value"),
+    Case("an unknown namespace", pod(container()), namespace="policies-nowhere", refused='namespaces "policies-nowhere" not found', status=404),
+]
+
+TRANSLATION = [
+    Case("the canonical name", pod(epc())),
+    Case("an amount as text", pod(epc(amount="5"))),
+    Case("limits and requests", pod(container(limits={AZURE: 10}, requests={AZURE: 10}))),
+    Case("beside cpu and memory", pod(container(limits={INTEL: "10Mi", "cpu": 1}, requests={"memory": "1Mi"})), epc={"web": "10"},
+         record="web: sgx.intel.com/epc=10Mi is 10 MiB"),
+    Case("Intel, limits alone", pod(epc(resource=INTEL, amount="10Mi")), epc={"web": "10"}, record="web: sgx.intel.com/epc=10Mi is 10 MiB"),
+    Case("Intel, limits and requests", pod(container(limits={INTEL: "10Mi"}, requests={INTEL: "10Mi"})), epc={"web": "10"},
+         record="web: sgx.intel.com/epc=10Mi is 10 MiB"),
+    *(Case(f"Intel, {amount}", pod(epc(resource=INTEL, amount=amount)), epc={"web": str(mib)},
+           record=f"web: sgx.intel.com/epc={seen or amount} is {mib} MiB", warnings=("is a Mi missing?",) if warned else ())
+      for amount, seen, mib, warned in [
+          ("512Ki", "", 1, False), ("1Mi", "", 1, False), ("1025Ki", "", 2, False), (1048576, "", 1, False), (1048577, "", 2, False), ("10M", "", 10, False),
+          ("1Gi", "", 1024, False), ("64Gi", "", 65536, False), (1, "", 1, True), (10, "", 1, True), (42, "", 1, True), ("10k", "", 1, True),
+          ("1048575", "", 1, True), ("1000000", "1M", 1, True), (0, "", 0, False), ("1e1", "10", 1, True), ("4Ki", "", 1, False),
+          ("1.5Gi", "1536Mi", 1536, False), ("0.5Mi", "512Ki", 1, False),
+      ]),
+    Case("Alibaba", pod(epc(resource=ALIBABA, amount=20)), epc={"web": "20"}, record="web: alibabacloud.com/sgx_epc_MiB=20 is 20 MiB"),
+    Case("Open Enclave", pod(epc(resource=OPEN_ENCLAVE)), epc={"web": "10"}, record="web: openenclave.io/sgx_epc_MiB=10 is 10 MiB"),
+    Case("Alibaba, 2k", pod(epc(resource=ALIBABA, amount="2k")), epc={"web": "2k"}, record="web: alibabacloud.com/sgx_epc_MiB=2k is 2000 MiB"),
+    Case("an init container", pod(container(), init=[epc("pre", "3Mi", INTEL)]), epc={"pre": "3"}, record="pre: sgx.intel.com/epc=3Mi is 3 MiB"),
+    Case("a sidecar", pod(container(), init=[epc("side", "3Mi", INTEL, restartPolicy="Always")]), epc={"side": "3"},
+         record="side: sgx.intel.com/epc=3Mi is 3 MiB"),
+    Case("all dialects in one pod", pod(epc("a", 1), epc("b", "2Mi", INTEL), container("c"), epc("d", 3, ALIBABA), init=[epc("e", 4, OPEN_ENCLAVE)]),
+         epc={"b": "2", "d": "3", "e": "4"},
+         record="b: sgx.intel.com/epc=2Mi is 2 MiB; d: alibabacloud.com/sgx_epc_MiB=3 is 3 MiB; e: openenclave.io/sgx_epc_MiB=4 is 4 MiB"),
+    Case("two names, the same amount", pod(container(limits={AZURE: 10, INTEL: "10Mi"})), epc={"web": "10"}, record="web: sgx.intel.com/epc=10Mi is 10 MiB"),
+    Case("two names, the same amount once rounded", pod(container(limits={AZURE: 1, INTEL: "512Ki"})), epc={"web": "1"},
+         record="web: sgx.intel.com/epc=512Ki is 1 MiB"),
+    Case("two foreign names, the same amount", pod(container(limits={ALIBABA: 20, INTEL: "20Mi"})), epc={"web": "20"},
+         record="web: sgx.intel.com/epc=20Mi alibabacloud.com/sgx_epc_MiB=20 is 20 MiB"),
+    Case("two names, different amounts", pod(container(limits={AZURE: 10, INTEL: "20Mi"})), status=422,
+         refused="container web asks for kubernetes.azure.com/sgx_epc_mem_in_MiB=10 and sgx.intel.com/epc=20Mi, which mean different amounts; keep one of them"),
+    Case("the units taken for each other", pod(container(limits={AZURE: 10, INTEL: 10})), refused="which mean different amounts"),
+    Case("three names, one differs", pod(container(limits={AZURE: 10, INTEL: "10Mi", ALIBABA: 11})), refused="which mean different amounts"),
+    Case("different amounts in an init container", pod(epc(), init=[container("pre", {ALIBABA: 1, OPEN_ENCLAVE: 2})]), refused="container pre asks for"),
+    Case("one container clear, one not", pod(epc("a", "1Mi", INTEL), container("b", {AZURE: 10, INTEL: "20Mi"})), refused="container b asks for"),
+    Case("Intel's and SGX devices, as MarbleRun has it", pod(container(limits={INTEL: "10Mi", ENCLAVE: 1, PROVISION: 1})), epc={"web": "10"},
+         record="web: sgx.intel.com/epc=10Mi is 10 MiB", namespace=ALLOWED),
+    Case("an enclave device without EPC", pod(container(limits={ENCLAVE: 1}))),
+    Case("Intel's qe and registration", pod(container(limits={"sgx.intel.com/qe": 1, "sgx.intel.com/registration": 1}))),
+    # The API server's own refusals, in the words of the author
+    Case("requests differ", pod(container(limits={INTEL: "10Mi"}, requests={INTEL: "5Mi"})), refused="spec.containers[0].resources.requests: Invalid value: \"5Mi\": must be equal to sgx.intel.com/epc limit of 10Mi"),
+    Case("requests differ by less than a MiB", pod(container(limits={INTEL: "10Mi"}, requests={INTEL: 10485759})), refused="must be equal to sgx.intel.com/epc limit"),
+    Case("requests alone", pod(container(requests={INTEL: "10Mi"})), refused="Limit must be set for non overcommitable resources"),
+    Case("a fraction", pod(epc(resource=ALIBABA, amount="1500m")), refused="must be an integer"),
+    Case("more than the API server counts", pod(epc(resource=INTEL, amount="7Ei")), refused="must be an integer"),
+    Case("less than nothing", pod(epc(resource=INTEL, amount="-10Mi")), refused="must be greater than or equal to 0"),
+    Case("a name without a domain", pod(container(limits={"sgx_epc_mem_in_MiB": 10})), refused="must be a standard resource type or fully qualified"),
+    # Records that are there already: a pod made from another's manifest
+    Case("a record from before", pod(epc(), annotations={TRANSLATED: "web: sgx.intel.com/epc=10Mi is 10 MiB"})),
+    Case("a record from before, and more to translate", pod(epc("a"), epc("b", "1Mi", INTEL), annotations={TRANSLATED: "a: sgx.intel.com/epc=10Mi is 10 MiB"}),
+         epc={"b": "1"}, record="a: sgx.intel.com/epc=10Mi is 10 MiB; b: sgx.intel.com/epc=1Mi is 1 MiB"),
+    Case("a record that is none", pod(epc(), annotations={TRANSLATED: "sgx.intel.com/epc= =; '\"; sgx.intel.com/epc=99999999999999999999999Ei"})),
+    Case("another annotation", pod(epc(resource=ALIBABA, amount=1), annotations={"a": "b"}), epc={"web": "1"}, record="web: alibabacloud.com/sgx_epc_MiB=1 is 1 MiB"),
+    # Tolerations
+    Case("tolerates everything", pod(epc(), tolerations=[{"operator": "Exists"}]), tolerates=()),
+    Case("tolerates one of them", pod(epc(), tolerations=[toleration(AZURE)]), tolerates=NAMES[1:]),
+    Case("tolerates one for any effect", pod(epc(), tolerations=[{"key": INTEL, "operator": "Exists"}]), tolerates=(AZURE, ALIBABA, OPEN_ENCLAVE)),
+    Case("tolerates one value", pod(epc(), tolerations=[{"key": AZURE, "value": "true", "effect": "NoSchedule"}])),
+    Case("tolerates another effect", pod(epc(), tolerations=[{"key": AZURE, "operator": "Exists", "effect": "NoExecute"}])),
+    # Where nothing is done
+    Case("kube-system", pod(epc(resource=INTEL, amount="1Mi")), namespace=SYSTEM, tolerates=()),
+    Case("our namespace, as the quote helper asks", pod(container(limits={AZURE: 5, PROVISION: 1})), namespace=OWN, tolerates=()),
+    Case("a namespace with enclayer.io/admission=ignore", pod(container(limits={INTEL: 10, AZURE: 5, "sgx.k8s.io/sgx": 1}), annotations=AESMD), namespace=IGNORED, tolerates=()),
+    # What counts quotas and defaults
+    Case("a quota on a foreign name counts nothing any more", pod(epc(resource=INTEL, amount="5Mi")), namespace=QUOTA, epc={"web": "5"},
+         record="web: sgx.intel.com/epc=5Mi is 5 MiB"),
+    Case("a quota on our name counts", pod(epc(resource=INTEL, amount="6Mi")), namespace=QUOTA, refused=f"exceeded quota: epc, requested: requests.{AZURE}=6", status=403),
+    Case("a LimitRange's default under a foreign name", pod(container()), namespace=DEFAULTS, epc={"web": "7"}, record="web: sgx.intel.com/epc=7Mi is 7 MiB"),
+]
+
+QUOTES = [
+    Case("quote-provider: aesmd", pod(epc(), annotations=AESMD), quote=("web",)),
+    Case("attestation: out-of-proc", pod(epc(), annotations=OUT_OF_PROC), quote=("web",)),
+    Case("both ways of saying it", pod(epc(), annotations=AESMD | OUT_OF_PROC), quote=("web",)),
+    Case("a foreign name", pod(epc(resource=INTEL, amount="10Mi"), annotations=AESMD), epc={"web": "10"}, record="web: sgx.intel.com/epc=10Mi is 10 MiB", quote=("web",)),
+    Case("each container with EPC", pod(epc("a"), container("b"), epc("c", 1, ALIBABA), init=[epc("d"), container("e")], annotations=OUT_OF_PROC),
+         epc={"c": "1"}, record="c: alibabacloud.com/sgx_epc_MiB=1 is 1 MiB", quote=("a", "c", "d")),
+    Case("asked for already", pod(container(limits={AZURE: 10, QUOTE: 1}), annotations=OUT_OF_PROC)),
+    Case("asked for by hand", pod(container(limits={AZURE: 10, QUOTE: 1}))),
+    Case("asked for without EPC", pod(container(limits={QUOTE: 1}))),
+    Case("own mounts and variables stay",
+         pod(epc(env=[{"name": "SGX_AESM_ADDR", "value": "tcp"}], volumeMounts=[mount("/data", "data"), mount(readOnly=True)]),
+             annotations=AESMD, volumes=[{"name": "data", "emptyDir": {}}, folder("/var/run/aesmd")]), quote=("web",)),
+    Case("a mount of the helper's folder", pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), read_only=(("web", "/var/run/aesmd"),)),
+    Case("the same with the annotation", pod(epc(volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/var/run/aesmd")]), quote=("web",),
+         read_only=(("web", "/var/run/aesmd"),)),
+    *(Case(f"a mount of {path}", pod(epc(volumeMounts=[mount("/x", "data"), mount("/elsewhere", "s")]), volumes=[folder("/tmp", "data"), folder(path, "s", type="Directory")]),
+           read_only=(("web", "/elsewhere"),)) for path in ("/run/aesmd", "/run/aesmd/", "/var/run/aesmd/")),
+    *(Case(f"a mount of {path} is left alone", pod(epc(volumeMounts=[mount("/x")]), volumes=[folder(path)])) for path in ("/var/run", "/var/run/aesmd2", "/srv/run/aesmd")),
+    Case("mounts of several containers", pod(epc("a", volumeMounts=[mount()]), container("b", volumeMounts=[mount("/y"), mount("/z")]), init=[container("c", volumeMounts=[mount("/i")])],
+                                             volumes=[folder("/var/run/aesmd")]),
+         read_only=(("a", "/var/run/aesmd"), ("b", "/y"), ("b", "/z"), ("c", "/i"))),
+    Case("a mount of the socket itself", pod(epc(volumeMounts=[mount("/var/run/aesmd/aesm.socket")]), volumes=[folder("/var/run/aesmd/aesm.socket", type="Socket")]),
+         warnings=("the pod mounts a file or folder below /var/run/aesmd",)),
+    Case("an emptyDir at that place", pod(epc(volumeMounts=[mount()]), volumes=[{"name": "sockets", "emptyDir": {}}])),
+    Case("no EPC, no quotes", pod(container(), annotations=AESMD), warnings=("no container asks for EPC",)),
+    Case("restricted", pod(epc(securityContext={"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}), annotations=OUT_OF_PROC,
+                           securityContext={"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}), namespace=RESTRICTED, quote=("web",)),
+    # Intel's own aesmd
+    Case("Intel's aesmd", pod(epc("aesmd", "1Mi", INTEL), annotations=AESMD), namespace=ALLOWED, epc={"aesmd": "1"}, record="aesmd: sgx.intel.com/epc=1Mi is 1 MiB",
+         provision=("aesmd",), socket=("aesmd",)),
+    Case("Intel's aesmd with its folder", pod(epc("aesmd", volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/var/run/aesmd")]), namespace=ALLOWED, provision=("aesmd",)),
+    Case("Intel's aesmd with its folder elsewhere", pod(epc("aesmd", volumeMounts=[mount("/x")]), annotations=AESMD, volumes=[folder("/var/run/aesmd")]), namespace=ALLOWED,
+         provision=("aesmd",), socket=("aesmd",)),
+    Case("Intel's aesmd beside a client", pod(epc("aesmd", volumeMounts=[mount()]), epc("app", volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/run/aesmd")]),
+         namespace=ALLOWED, provision=("aesmd",), quote=("app",), read_only=(("app", "/var/run/aesmd"),)),
+    Case("Intel's aesmd where provisioning is not allowed", pod(epc("aesmd"), annotations=AESMD), refused=NOT_ALLOWED.format("aesmd", PLAIN, PLAIN), status=403),
+    Case("named aesmd without the annotation", pod(epc("aesmd", volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), read_only=(("aesmd", "/var/run/aesmd"),)),
+    # In the enclave's own process
+    Case("quote-provider names a container", pod(epc("a"), epc("b"), annotations={PROVIDER: "b"}), namespace=ALLOWED, provision=("b",)),
+    Case("quote-provider names an init container", pod(epc("a"), init=[epc("b", 1, ALIBABA)], annotations={PROVIDER: "b"}), namespace=ALLOWED, provision=("b",),
+         epc={"b": "1"}, record="b: alibabacloud.com/sgx_epc_MiB=1 is 1 MiB"),
+    Case("attestation: in-proc", pod(epc("a"), epc("b"), container("c"), annotations=IN_PROC), namespace=ALLOWED, provision=("a", "b")),
+    Case("provision asked for already", pod(container(limits={AZURE: 1, PROVISION: 2}), annotations={PROVIDER: "web"}), namespace=ALLOWED),
+    Case("quote-provider names a container, not allowed", pod(epc(), annotations={PROVIDER: "web"}), refused=NOT_ALLOWED.format("web", PLAIN, PLAIN), status=403),
+    Case("in-proc, not allowed", pod(epc("a"), epc("b"), annotations=IN_PROC), refused="container a, b asks for sgx.intel.com/provision", status=403),
+    Case("quote-provider names nobody", pod(epc(), annotations={PROVIDER: "aesm"}), warnings=("is aesm, which is neither aesmd nor a container of this pod",)),
+    Case("quote-provider is empty", pod(epc(), annotations={PROVIDER: ""})),
+]
+
+REFUSALS = [
+    Case("in-proc and aesmd", pod(epc(), annotations=IN_PROC | AESMD), status=422, namespace=ALLOWED,
+         refused=BOTH.format("enclayer.io/attestation: in-proc", "sgx.intel.com/quote-provider: aesmd")),
+    Case("out-of-proc and a container's name", pod(epc(), annotations=OUT_OF_PROC | {PROVIDER: "web"}), namespace=ALLOWED,
+         refused=BOTH.format("sgx.intel.com/quote-provider: web", "enclayer.io/attestation: out-of-proc")),
+    Case("in-proc and enclayer.io/quote", pod(container(limits={AZURE: 1, QUOTE: 1}), annotations=IN_PROC), namespace=ALLOWED,
+         refused=BOTH.format("enclayer.io/attestation: in-proc", "enclayer.io/quote")),
+    Case("a container's name and enclayer.io/quote there", pod(container(limits={AZURE: 1, QUOTE: 1}), annotations={PROVIDER: "web"}), namespace=ALLOWED,
+         refused=BOTH.format("sgx.intel.com/quote-provider: web", "enclayer.io/quote")),
+    Case("a container's name and enclayer.io/quote elsewhere", pod(epc("a"), container("b", {AZURE: 1, QUOTE: 1}), annotations={PROVIDER: "a"}), namespace=ALLOWED,
+         provision=("a",)),
+    Case("out-of-proc and a name of nobody", pod(epc(), annotations=OUT_OF_PROC | {PROVIDER: "x"}), quote=("web",), warnings=("is x, which is neither aesmd",)),
+    Case("an attestation that there is not", pod(epc(), annotations={ATTESTATION: "outofproc"}),
+         refused="annotation enclayer.io/attestation is outofproc; it can be out-of-proc (quotes from the quote helper) or in-proc"),
+    *(Case(f"misspelt: {key}", pod(container(limits={key: 10})), refused=f"{unknown(key)}: {EPC_HINT}") for key in (
+        "sgx.intel.com/sgx_epc_mem_in_MiB",  # Azure's FAQ
+        "kubernetes.azure.com/sgx_epc_mem_in_MB", "kubernetes.azure.com/sgx_epc_mem_in_Mib", "kubernetes.azure.com/sgx_epc_mem_in_mib", "kubernetes.azure.com/sgx_epc_mem",
+        "kubernetes.azure.com/sgx_epc_MiB", "kubernetes.azure.com/epc_mem_in_MiB", "kubernetes.azure.com/SGX_EPC_MEM_IN_MIB", "azure.com/sgx_epc_mem_in_MiB",
+        "kubernetes.azure.io/sgx_epc_mem_in_MiB", "kubernetes.io.azure.com/sgx-epc", "sgx.intel.com/epc_mem", "sgx.intel.com/EPC", "sgx.intel.com/epcs", "sgx.intel.com/memory",
+        "sgx.intel.io/epc", "sgx.inte.com/epc", "intel.com/sgx", "intel.com/epc", "intel.com/sgx_epc", "alibabacloud.com/sgx_epc_mib", "alibabacloud.com/sgx_epc_mem_in_MiB",
+        "alibabacloud.com/sgx_epc", "aliyun.com/sgx_epc_MiB", "openenclave.io/sgx_epc_mem_in_MiB", "openenclave.io/sgx_epc", "enclayer.io/epc", "enclayer.io/sgx",
+        "example.com/sgx_epc_mem_in_MiB", "example.com/sgx-epc-mib",
+    )),
+    *(Case(f"misspelt: {key}", pod(container(limits={AZURE: 1, key: 1})), refused=f"{unknown(key)}: quotes from the quote helper are enclayer.io/quote: 1")
+      for key in ("enclayer.io/quotes", "enclayer.io/Quote", "sgx.intel.com/quote")),
+    *(Case(f"misspelt: {key}", pod(container(limits={AZURE: 1, key: 1})), refused=f"{unknown(key)}: the provisioning device is sgx.intel.com/provision: 1")
+      for key in ("sgx.intel.com/provisioning", "intel.com/sgx_provision", "enclayer.io/provision")),
+    *(Case(f"misspelt: {key}", pod(container(limits={key: 1})), refused=f"{unknown(key)}: an enclave device without EPC is sgx.intel.com/enclave: 1")
+      for key in ("sgx.intel.com/enclaves", "intel.com/sgx_enclave", "enclayer.io/enclave")),
+    Case("SCONE's count", pod(container(limits={"sgx.k8s.io/sgx": 1})), refused="SCONE's name counts enclaves and says nothing of EPC"),
+    Case("misspelt in an init container", pod(epc(), init=[container("pre", {"sgx.intel.com/epcc": 1})]), refused=unknown("sgx.intel.com/epcc", "pre")),
+    Case("misspelt twice", pod(container("a", {"intel.com/sgx": 1}), container("b", {"intel.com/epc": 1})), refused=unknown("intel.com/epc", "b")),
+    *(Case(f"other people's: {key}", pod(container(limits={key: 1}))) for key in (
+        "smarter-devices/sgx_enclave", "example.com/sgx", "example.com/epc", "intel.com/qat", "kubernetes.azure.com/other", "alibabacloud.com/gpu", "aliyun.com/gpu-mem")),
+    Case("provision in kube-system", pod(container(limits={PROVISION: 1})), namespace=SYSTEM, refused=NOT_ALLOWED.format("web", SYSTEM, SYSTEM), status=403),
+    Case("provision in a namespace with enclayer.io/admission=ignore", pod(container(limits={PROVISION: 1})), namespace=IGNORED,
+         refused=NOT_ALLOWED.format("web", IGNORED, IGNORED), status=403),
+    Case("provision in an init container", pod(container(), init=[container("pre", {PROVISION: 1})]), refused=NOT_ALLOWED.format("pre", PLAIN, PLAIN), status=403),
+    Case("provision in a namespace that allows it", pod(container(limits={PROVISION: 1})), namespace=ALLOWED),
+    Case("provision in our namespace", pod(container(limits={PROVISION: 1})), namespace=OWN),
+]
+
+WARNINGS = [
+    Case("10Mi under a MiB name", pod(epc(amount="10Mi")), warnings=("asks for 10485760 MiB, and no node can offer more than 262408",)),
+    Case("10Ki under a MiB name", pod(epc(amount="10Ki")), warnings=("asks for 10240 MiB, and no node can offer more than 262408",)),
+    Case("10Mi under Alibaba's name", pod(epc(resource=ALIBABA, amount="10Mi")), epc={"web": "10485760"}, record="web: alibabacloud.com/sgx_epc_MiB=10Mi is 10485760 MiB",
+         warnings=("asks for 10485760 MiB",)),
+    Case("all that a node can have", pod(epc(amount=262408)), warnings=("262408 MiB; with ResourceHealthStatus on",)),
+    Case("one more", pod(epc(amount=262409)), warnings=("no node can offer more",)),
+    Case("76 GiB", pod(epc(amount=77824))),
+    Case("one MiB more", pod(epc(amount=77825)), warnings=("77825 MiB; with ResourceHealthStatus on",)),
+    Case("more in all containers together", pod(epc("a", 40000), epc("b", "40000Mi", INTEL), init=[epc("c", 1)]), epc={"b": "40k"},
+         record="b: sgx.intel.com/epc=40000Mi is 40000 MiB", warnings=("80001 MiB; with ResourceHealthStatus on",)),
+    Case("a forgotten Mi in two containers", pod(epc("a", 10, INTEL), epc("b", 64, INTEL)), epc={"a": "1", "b": "1"},
+         record="a: sgx.intel.com/epc=10 is 1 MiB; b: sgx.intel.com/epc=64 is 1 MiB",
+         warnings=("a: sgx.intel.com/epc=10 is 1 MiB; b: sgx.intel.com/epc=64 is 1 MiB; sgx.intel.com/epc counts bytes",)),
+    Case("99 TiB", pod(epc(resource=INTEL, amount="99Ti")), epc={"web": str(99 * 2**20)}, record=f"web: sgx.intel.com/epc=99Ti is {99 * 2**20} MiB",
+         warnings=("no node can offer more",)),
+    Case("more than CEL counts", pod(epc(resource=INTEL, amount="7Pi")), warnings=("asks for EPC under a name that no node offers",)),
+]
+
+CASES = [(group, case) for group, cases in (
+    ("names no SGX", STRANGERS), ("EPC", TRANSLATION), ("quotes", QUOTES), ("refused", REFUSALS), ("warned about", WARNINGS)) for case in cases]

@@ -1,0 +1,405 @@
+"""The policies of deploy/manifests on a real API server, step by step. Nearly everything is a dry run; what has to be stored is in namespaces of
+its own. The five policies are installed, broken and removed, so no other enclayer may be switched on in that cluster."""
+
+import re
+import time
+from copy import deepcopy
+
+from runner.steps import Failure, check, say
+
+from .api import Api, documents, wait_until
+from .cases import (
+    AESMD, ALIBABA, ALLOWED, AZURE, CASES, DEFAULTS, IGNORED, INTEL, OUT_OF_PROC, OWN, PLAIN, PROVISION, QUOTA, RESTRICTED, STRANGERS, SYSTEM, TRANSLATED, container, epc, expected,
+    folder, mount, pod,
+)
+from .files import Files
+
+TRANSLATE, QUOTING, REQUESTS, PROVISIONING, WARNINGS = OURS = tuple(f"enclayer-{each}" for each in ("translate", "quote", "requests", "provisioning", "warnings"))
+MUTATING = (TRANSLATE, QUOTING)
+API = "admissionregistration.k8s.io/v1"
+P99_SECONDS = 0.001
+PODS = 100     # of each kind, for the API server's own histograms; half as many a round
+ROUNDS = 10    # at most
+
+# What tells that a policy is at work, and what it looks like while it is not
+MISSPELT = pod(container(limits={"sgx.intel.com/epcs": 1}))
+FOREIGN = pod(epc(resource=INTEL, amount="1Mi"))
+ANNOTATED = pod(epc(), annotations=OUT_OF_PROC)
+PROVISIONED = pod(container(limits={PROVISION: 1}))
+HUGE = pod(epc(amount="10Mi"))
+
+ORDINARY = pod(container(limits={"cpu": "1", "memory": "64Mi"}))
+TYPICAL = [
+    pod(epc()), FOREIGN, pod(epc(resource=ALIBABA)), ANNOTATED, pod(epc(resource=INTEL, amount="10Mi"), annotations=AESMD),
+    pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), pod(epc(), container("sidecar", {"cpu": "1", "memory": "64Mi"})),
+    MISSPELT, pod(container(limits={AZURE: 10, INTEL: 10})), PROVISIONED, pod(epc(), annotations={"enclayer.io/attestation": "in-proc"}), HUGE, pod(epc(resource=INTEL, amount=10)),
+]
+
+
+class Suite:
+    def __init__(self, kubeconfig, manifests, kubectl="kubectl", busy=False):
+        self.busy = busy  # the machine is: times are told, not judged
+        self.api = Api(kubeconfig, kubectl)
+        self.manifests = manifests
+        self.texts = {name: (manifests / f"admission-{name.removeprefix('enclayer-')}.yaml").read_text() for name in OURS}
+        self.files = Files(self.api, tidy)
+        self.plain = {}  # what the API server says without policies, for each case and for each file
+        self.plain_files = {}
+
+    def listed(self):
+        return [
+            ("namespaces: plain, restricted, allowed to provision, left alone, with a quota, with defaults", self.prepare),
+            (f"without policies: what the API server makes of {len(CASES)} pods by itself", self.remember),
+            ("the five policies are installed and at work", lambda: self.install(*OURS)),
+            (f"{len(CASES)} pods: changed as said and in nothing else, refused with a sentence, or warned about", self.judge),
+            ("what came out goes in again: nothing changes", self.go_in_again),
+            ("enclayer-translate and enclayer-quote one after the other, in both orders: the same", self.go_in_both_orders),
+            ("pods that are there are updated, evicted and deleted without a policy looking at them", self.leave_alone_what_is_there),
+            ("every file of test/data/manifests: as the table in docs/admission.md says", self.apply_files),
+            (f"the API server's own histograms: p99 <= {P99_SECONDS * 1000:.0f} ms with SGX, no entry without", self.measure),
+            ("policies whose expressions fail: pods without SGX do not notice", self.break_expressions),
+            ("policies whose conditions fail: no pod notices", self.break_conditions),
+            ("policies whose parameter is missing: no pod notices, as long as they may be ignored", self.break_parameters),
+            ("a mutation that makes no pod: pods without SGX do not notice", self.break_pods),
+            ("the policies are removed: nothing is left of them", self.remove_all),
+        ]
+
+    # ---- the cluster
+
+    def prepare(self):
+        level = "pod-security.kubernetes.io/enforce"
+        for name, labels in {PLAIN: {}, ALLOWED: {"enclayer.io/allow-provisioning": "true"}, IGNORED: {"enclayer.io/admission": "ignore"}, RESTRICTED: {level: "restricted"},
+                             QUOTA: {}, DEFAULTS: {}, OWN: {}, SYSTEM: {}}.items():
+            self.api.make("v1", "Namespace", name, metadata={"labels": labels})
+            self.api.make("v1", "ServiceAccount", "default", name)
+        hard = {f"requests.{INTEL}": "0", f"requests.{AZURE}": "5"}
+        self.api.make("v1", "ResourceQuota", "epc", QUOTA, spec={"hard": hard})
+        path = self.api.path("v1", "ResourceQuota", QUOTA, "epc")
+        quota = self.api.must("GET", path).body
+        quota["status"] = {"hard": hard, "used": {key: "0" for key in hard}}  # the controller's work, where there is none
+        self.api.must("PUT", path + "/status", quota, besides=(409,))
+        self.api.make("v1", "LimitRange", "epc", DEFAULTS, spec={"limits": [{"type": "Container", "default": {INTEL: "7Mi"}, "defaultRequest": {INTEL: "7Mi"}}]})
+        self.remove(*OURS)
+        wait_until(lambda: all(self.api.try_pod(pod(container()), each).ok for each in (PLAIN, ALLOWED, IGNORED, QUOTA, OWN)), "pods can be made in the new namespaces")
+        wait_until(lambda: self.api.try_pod(PROVISIONED | {"metadata": {"name": "x"}}, DEFAULTS).ok, "the LimitRange and its namespace are known")
+        wait_until(lambda: self.api.try_pod(FOREIGN, QUOTA).status == 403, "the ResourceQuota is known")
+        version = self.api.must("GET", "/version").body
+        say(f"Kubernetes {version['gitVersion']}, {version['platform']}")
+
+    def install(self, *names):
+        for name in names:
+            for document in documents(self.texts[name]):
+                self.api.apply(document)
+        self.wait_for(names)
+
+    def remove(self, *names):
+        for name in names:
+            kind = "MutatingAdmissionPolicy" if name in MUTATING else "ValidatingAdmissionPolicy"
+            for each in (kind + "Binding", kind):
+                self.api.must("DELETE", self.api.path(API, each, None, name), besides=(404,))
+        self.wait_for((), names)
+
+    def wait_for(self, present, absent=()):
+        wait_until(lambda: all(self.at_work(name) for name in present) and not any(self.at_work(name) for name in absent),
+                   f"at work: {present}, not: {absent}")
+
+    def at_work(self, name):
+        if name == TRANSLATE:
+            return TRANSLATED in self.tried(FOREIGN)["metadata"].get("annotations", {})
+        if name == QUOTING:
+            return "enclayer.io/quote" in str(self.tried(ANNOTATED)["spec"])
+        if name == WARNINGS:
+            return self.ours(self.api.try_pod(HUGE, PLAIN)) != []
+        reply = self.api.try_pod(MISSPELT if name == REQUESTS else PROVISIONED, PLAIN)
+        return not reply.ok and f"'{name}'" in reply.message
+
+    def tried(self, wanted, namespace=PLAIN):
+        reply = self.api.try_pod(wanted, namespace)
+        check(reply.ok, f"refused: {reply.message}")
+        return tidy(reply.body)
+
+    @staticmethod
+    def ours(reply):
+        return [warning for warning in reply.warnings if "enclayer-" in warning]
+
+    def edit(self, name, change, binding=None):
+        """Changes a policy that is installed, as somebody might who should not."""
+        kind = "MutatingAdmissionPolicy" if name in MUTATING else "ValidatingAdmissionPolicy"
+        for each, act in ((kind, change), (kind + "Binding", binding)):
+            if act:
+                path = self.api.path(API, each, None, name)
+                body = self.api.must("GET", path).body
+                act(body["spec"])
+                self.api.must("PUT", path, body)
+
+    # ---- the steps
+
+    def remember(self):
+        for _, case in CASES:
+            reply = self.api.try_pod(case.pod, case.namespace)
+            check(not self.ours(reply) and "enclayer-" not in reply.message, f"{case.title}: a policy of ours is at work: {reply.message or reply.warnings}")
+            if not case.refused and "exceeded quota" in reply.message:  # the quota counts a foreign name, as long as nobody translates
+                reply = self.api.try_pod(case.pod, PLAIN)
+                reply.body["metadata"]["namespace"] = case.namespace
+            self.plain[id(case)] = reply
+        self.plain_files = self.files.plain()
+
+    def judge(self):
+        wrong = [f"{group}, {case.title}: {what}" for group, case in CASES for what in self.faults(case)]
+        check(not wrong, "\n  ".join([f"{len(wrong)} pods are not what they should be:", *wrong]))
+        kinds = {"refused": 0, "warned about": 0, "changed": 0, "unchanged": 0}
+        for _, case in CASES:
+            changed = not case.refused and expected(case, tidy(self.plain[id(case)].body)) != tidy(self.plain[id(case)].body)
+            kinds["refused" if case.refused else "warned about" if case.warnings else "changed" if changed else "unchanged"] += 1
+        say(", ".join(f"{count} {kind}" for kind, count in kinds.items()))
+
+    def faults(self, case):
+        reply = self.api.try_pod(case.pod, case.namespace)
+        if case.refused:
+            if reply.ok:
+                return ["was not refused"]
+            status = case.status or reply.status
+            return [] if case.refused in reply.message and reply.status == status else [f"refused with {reply.status} {reply.message!r} instead of {status} {case.refused!r}"]
+        if not reply.ok:
+            return [f"refused: {reply.message}"]
+        found = []
+        if not self.plain[id(case)].ok:
+            return [f"was refused without policies: {self.plain[id(case)].message}"]
+        wanted = expected(case, tidy(self.plain[id(case)].body))
+        if tidy(reply.body) != wanted:
+            found.append(f"is {differences(tidy(reply.body), wanted)}")
+        warnings = self.ours(reply)
+        if len(warnings) != len(case.warnings) or any(part not in text for part, text in zip(case.warnings, warnings)):
+            found.append(f"warnings {warnings} instead of {case.warnings}")
+        return found
+
+    def accepted(self):
+        return [case for _, case in CASES if not case.refused]
+
+    def go_in_again(self):
+        for case in self.accepted():
+            first = self.tried(case.pod, case.namespace)
+            again = self.tried(fresh(first), case.namespace)
+            check(again == first, f"{case.title}: {differences(again, first)}")
+        say(f"{len(self.accepted())} pods")
+
+    def go_in_both_orders(self):
+        cases = [case for case in self.accepted() if case.namespace not in (DEFAULTS, QUOTA)]  # those have their say while there is no translation
+        both = {id(case): self.tried(case.pod, case.namespace) for case in cases}
+        self.remove(PROVISIONING)  # judges what the annotations lead to, also half-way
+        for first, second in (MUTATING, MUTATING[::-1]):
+            self.remove(second)
+            middle = {id(case): self.tried(case.pod, case.namespace) for case in cases}
+            self.install(second)
+            self.remove(first)
+            for case in cases:
+                last = self.tried(fresh(middle[id(case)]), case.namespace)
+                # tolerations are a set
+                check(by_key(last) == by_key(both[id(case)]), f"{case.title}, {first} before {second}: {differences(by_key(last), by_key(both[id(case)]))}")
+            self.install(first)
+        self.install(PROVISIONING)
+        say(f"{len(both)} pods, and the API server itself asks a policy again when another one changed the pod (reinvocationPolicy: IfNeeded)")
+
+    def leave_alone_what_is_there(self):
+        """intel-device-plugins-for-kubernetes 1357: a webhook that looked at updates kept pods from ending."""
+        self.remove(*OURS)
+        old = pod(container("a", {INTEL: "10Mi", AZURE: 3, "sgx.intel.com/epcs": 1, PROVISION: 1}), annotations=AESMD, nodeName="policies-no-node")
+        path = self.api.path("v1", "Pod", PLAIN, "old")
+        self.api.must("DELETE", path + "?gracePeriodSeconds=0", besides=(404,))
+        self.api.must("POST", self.api.path("v1", "Pod", PLAIN), old | {"metadata": {"name": "old", "annotations": AESMD, "finalizers": ["enclayer.io/test"]}})
+        self.install(*OURS)
+        before = self.api.metrics()
+        merge = "application/merge-patch+json"
+        self.api.must("PATCH", path, {"metadata": {"labels": {"a": "b"}, "annotations": {"enclayer.io/attestation": "in-proc"}}}, merge)
+        self.api.must("PATCH", path + "/status", {"status": {"phase": "Running"}}, merge)
+        self.api.must("POST", path + "/eviction", {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "old"}})
+        ending = self.api.must("GET", path).body
+        check("deletionTimestamp" in ending["metadata"], "the pod was not told to end")
+        self.api.must("PATCH", path, {"metadata": {"labels": {"a": "c"}}}, merge)
+        self.api.must("PATCH", path, {"metadata": {"finalizers": None}}, merge)
+        self.api.must("DELETE", path + "?gracePeriodSeconds=0", besides=(404,))
+        check(self.api.request("GET", path).status == 404, "the pod is still there")
+        seen = self.counted(before, self.api.metrics())
+        check(not seen["looked at"] and not seen["conditions"], f"policies looked at updates: {seen}")
+        say("labels, annotations, status, eviction, finalizers of a pod whose requests would be refused today")
+
+    def apply_files(self):
+        for line in self.files.compare(self.plain_files):
+            say(line)
+
+    # ---- the API server's figures
+
+    @staticmethod
+    def counted(before, after):
+        """Per policy of ours: checks and how many of them were quick enough (histograms), matchConditions evaluated, the time for it, and how many failed.
+        (apiserver_admission_match_condition_exclusions_total counts webhooks alone.)"""
+        found = {"looked at": {}, "in time": {}, "failed": {}, "condition s": {}, "conditions": {}}
+        for (name, labels), value in after.items():
+            labels = dict(labels)
+            policy = labels.get("policy") or labels.get("name")
+            if policy not in OURS:
+                continue
+            kind = {
+                "apiserver_mutating_admission_policy_check_duration_seconds_count": "looked at",
+                "apiserver_validating_admission_policy_check_duration_seconds_count": "looked at",
+                "apiserver_mutating_admission_policy_check_duration_seconds_bucket": "in time" if labels.get("le") == str(P99_SECONDS) else None,
+                "apiserver_validating_admission_policy_check_duration_seconds_bucket": "in time" if labels.get("le") == str(P99_SECONDS) else None,
+                "apiserver_admission_match_condition_evaluation_errors_total": "failed",
+                "apiserver_admission_match_condition_evaluation_seconds_sum": "condition s",
+                "apiserver_admission_match_condition_evaluation_seconds_count": "conditions",
+            }.get(name)
+            change = value - before.get((name, frozenset(labels.items())), 0)
+            if kind and change:
+                found[kind][policy] = found[kind].get(policy, 0) + change
+        return found
+
+    def measure(self):
+        strangers = [case for case in STRANGERS if not case.refused and case.namespace == PLAIN]
+        before = self.api.metrics()
+        for case in strangers:
+            self.api.try_pod(case.pod, case.namespace)
+        seen = self.counted(before, self.api.metrics())
+        check(not seen["looked at"], f"pods without SGX were looked at: {seen['looked at']}")
+        check(not seen["failed"], f"matchConditions failed: {seen['failed']}")
+        check(seen["conditions"] == dict.fromkeys(OURS, len(strangers)), f"{len(strangers)} pods, conditions evaluated: {seen['conditions']}")
+        before = self.api.metrics()
+        for _ in range(PODS):
+            self.api.try_pod(ORDINARY, PLAIN)
+        seen = self.counted(before, self.api.metrics())
+        cost = sum(seen["condition s"].values()) / PODS
+        say(f"{len(strangers)} kinds of pods without SGX: no entry of ours in the histograms, all left out by matchConditions; "
+            f"an ordinary one costs {cost * 1e6:.0f} us for all five policies together")
+
+        # What else runs on the machine is in these times too, and only adds to them: the quietest round says what the policies take.
+        best = {}
+        for _ in range(ROUNDS):
+            before = self.api.metrics()
+            for _ in range(PODS // 2):
+                for typical in TYPICAL:
+                    self.api.try_pod(typical, PLAIN)
+            seen = self.counted(before, self.api.metrics())
+            check(not seen["failed"], f"matchConditions failed: {seen['failed']}")
+            for name in OURS:
+                looked, quick = seen["looked at"].get(name, 0), seen["in time"].get(name, 0)
+                check(looked >= 100, f"{name}: only {looked} entries")
+                best[name] = max(best.get(name, (0, 0)), (quick / looked, looked))
+            if all(share >= 0.99 for share, _ in best.values()):
+                break
+        for name, (share, looked) in best.items():
+            say(f"{name}: {share:.1%} of {looked:.0f} within {P99_SECONDS * 1000:.0f} ms")
+        slow = [name for name, (share, _) in best.items() if share < 0.99]
+        check(self.busy or not slow, f"p99 is over {P99_SECONDS * 1000:.0f} ms in each of {ROUNDS} rounds: {', '.join(slow)}")
+
+    # ---- broken on purpose
+
+    def strangers_do_not_notice(self):
+        for case in STRANGERS:
+            reply, plain = self.api.try_pod(case.pod, case.namespace), self.plain[id(case)]
+            check(reply.status == plain.status and not self.ours(reply), f"{case.title}: {reply.status} {reply.message} {reply.warnings} instead of {plain.status} {plain.message}")
+            if reply.ok:
+                check(tidy(reply.body) == tidy(plain.body), f"{case.title}: {differences(tidy(reply.body), tidy(plain.body))}")
+        return len(STRANGERS)
+
+    def break_expressions(self):
+        failing = "object.spec.thereIsNoSuchField"
+        for name in MUTATING:
+            self.edit(name, lambda spec: spec["mutations"][0]["jsonPatch"].update(expression=f"[JSONPatch{{op: 'add', path: '/metadata/labels', value: {failing}}}]"))
+        for name in (REQUESTS, WARNINGS, PROVISIONING):
+            self.edit(name, lambda spec: spec["validations"][0].update(expression=f"{failing} == 1"))
+        message = "no such key: thereIsNoSuchField"
+        wait_until(lambda: message in self.api.try_pod(PROVISIONED, PLAIN).message, "the broken policies are in force")
+        self.wait_for((), (TRANSLATE, QUOTING, REQUESTS))
+        count = self.strangers_do_not_notice()
+        kept = self.tried(FOREIGN)
+        check(kept["spec"]["containers"][0]["resources"]["limits"] == {INTEL: "1Mi"}, f"a pod with a foreign name became {kept}")
+        say(f"{count} pods without SGX: the same as without policies; {INTEL} stays as it is; {PROVISION} is refused: {message}")
+        self.remove(*OURS)
+        self.install(*OURS)
+
+    def break_conditions(self):
+        for name in (TRANSLATE, QUOTING, REQUESTS, WARNINGS):
+            self.edit(name, lambda spec: spec.update(matchConditions=[{"name": "broken", "expression": "object.spec.thereIsNoSuchField == 1"}]))
+        self.wait_for((), (TRANSLATE, QUOTING, REQUESTS, WARNINGS))
+        count = self.strangers_do_not_notice()
+        check(not self.api.try_pod(PROVISIONED, PLAIN).ok, f"{PROVISION} is allowed")
+        say(f"{count} pods; {PROVISIONING}, which fails closed, was left whole: its only condition did not fail for any pod of this run")
+        self.remove(*OURS)
+        self.install(*OURS)
+
+    def break_parameters(self):
+        for name in OURS:
+            check("paramKind" not in "".join(documents(re.sub("#.*", "", self.texts[name]))), f"{name} has a paramKind: a missing parameter concerns pods before matchConditions are looked at")
+        for name in (TRANSLATE, QUOTING, REQUESTS, WARNINGS):
+            self.edit(name, lambda spec: spec.update(paramKind={"apiVersion": "v1", "kind": "ConfigMap"}),
+                      lambda spec: spec.update(paramRef={"name": "policies-missing", "namespace": PLAIN, "parameterNotFoundAction": "Deny"}))
+        self.wait_for((), (TRANSLATE, QUOTING, REQUESTS, WARNINGS))
+        count = self.strangers_do_not_notice()
+        say(f"{count} pods; none of the five has a paramKind")
+        self.remove(*OURS)
+        self.install(*OURS)
+
+    def break_pods(self):
+        for name in MUTATING:
+            self.edit(name, lambda spec: spec["mutations"][0]["jsonPatch"].update(expression="[JSONPatch{op: 'replace', path: '/spec/containers', value: 'x'}]"))
+        wait_until(lambda: self.api.try_pod(FOREIGN, PLAIN).status == 500, "the broken policies are in force")
+        count = self.strangers_do_not_notice()
+        say(f"{count} pods; those with SGX are refused with 500: failurePolicy Ignore does not cover a patch that makes no pod")
+        self.remove(*OURS)
+        self.install(*OURS)
+
+    def remove_all(self):
+        self.remove(*OURS)
+        self.api.must("DELETE", self.api.path("v1", "ResourceQuota", QUOTA, "epc"))
+        for name in (PLAIN, ALLOWED, IGNORED, RESTRICTED, QUOTA, DEFAULTS):
+            self.api.must("DELETE", self.api.path("v1", "Namespace", None, name))
+
+
+def tidy(made):
+    """A pod without what differs from one dry run to the next."""
+    made = deepcopy(made)
+    for key in ("uid", "creationTimestamp", "managedFields"):
+        made["metadata"].pop(key, None)
+    if "generateName" in made["metadata"]:
+        made["metadata"].pop("name", None)
+    text = re.compile(r"kube-api-access-\w+")
+    for volume in made["spec"].get("volumes", []):
+        volume["name"] = text.sub("kube-api-access", volume["name"])
+    for each in made["spec"]["containers"] + made["spec"].get("initContainers", []):
+        for mounted in each.get("volumeMounts", []):
+            mounted["name"] = text.sub("kube-api-access", mounted["name"])
+    return made
+
+
+def fresh(made):
+    """The same pod, to be made once more."""
+    again = deepcopy(made)
+    again.pop("status", None)
+    return again
+
+
+def by_key(made):
+    made = deepcopy(made)
+    made["spec"]["tolerations"] = sorted(made["spec"].get("tolerations", []), key=lambda each: each.get("key", ""))
+    return made
+
+
+def differences(seen, wanted, at=""):
+    """The first few, as path: seen instead of wanted."""
+    if isinstance(seen, dict) and isinstance(wanted, dict):
+        parts = [differences(seen.get(key), wanted.get(key), f"{at}.{key}") for key in {*seen, *wanted} if seen.get(key) != wanted.get(key)]
+        return "; ".join(parts[:5])
+    return f"{at.lstrip('.')}: {seen} instead of {wanted}"
+
+
+def run(kubeconfig, manifests, kubectl="kubectl", step=None, busy=False):
+    """`step(title)` is a context manager, as of runner.steps.Steps; without one the steps are numbered here."""
+    suite = Suite(kubeconfig, manifests, kubectl, busy)
+    for number, (title, act) in enumerate(suite.listed(), 1):
+        if step:
+            with step(title):
+                act()
+        else:
+            print(f"{number:2}. {title}", flush=True)
+            begun = time.monotonic()
+            act()
+            print(f"    {time.monotonic() - begun:.1f} s", flush=True)
