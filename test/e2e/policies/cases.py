@@ -166,7 +166,7 @@ TRANSLATION = [
            record=f"web: sgx.intel.com/epc={seen or amount} is {mib} MiB", warnings=("is a Mi missing?",) if warned else ())
       for amount, seen, mib, warned in [
           ("512Ki", "", 1, False), ("1Mi", "", 1, False), ("1025Ki", "", 2, False), (1048576, "", 1, False), (1048577, "", 2, False), ("10M", "", 10, False),
-          ("1Gi", "", 1024, False), ("64Gi", "", 65536, False), (1, "", 1, True), (10, "", 1, True), (42, "", 1, True), ("10k", "", 1, True),
+          ("1Gi", "", 1024, False), ("48Gi", "", 49152, False), (1, "", 1, True), (10, "", 1, True), (42, "", 1, True), ("10k", "", 1, True),
           ("1048575", "", 1, True), ("1000000", "1M", 1, True), (0, "", 0, False), ("1e1", "10", 1, True), ("4Ki", "", 1, False),
           ("1.5Gi", "1536Mi", 1536, False), ("0.5Mi", "512Ki", 1, False),
       ]),
@@ -324,8 +324,8 @@ WARNINGS = [
          warnings=("asks for 10485760 MiB",)),
     Case("all that a node can have", pod(epc(amount=262408)), warnings=("262408 MiB; with ResourceHealthStatus on",)),
     Case("one more", pod(epc(amount=262409)), warnings=("no node can offer more",)),
-    Case("76 GiB", pod(epc(amount=77824))),
-    Case("one MiB more", pod(epc(amount=77825)), warnings=("77825 MiB; with ResourceHealthStatus on",)),
+    Case("48 GiB", pod(epc(amount=49152))),
+    Case("one MiB more", pod(epc(amount=49153)), warnings=("49153 MiB; with ResourceHealthStatus on",)),
     Case("more in all containers together", pod(epc("a", 40000), epc("b", "40000Mi", INTEL), init=[epc("c", 1)]), epc={"b": "40k"},
          record="b: sgx.intel.com/epc=40000Mi is 40000 MiB", warnings=("80001 MiB; with ResourceHealthStatus on",)),
     Case("a forgotten Mi in two containers", pod(epc("a", 10, INTEL), epc("b", 64, INTEL)), epc={"a": "1", "b": "1"},

@@ -104,10 +104,9 @@ class Suite:
                    f"at work: {present}, not: {absent}")
 
     def at_work(self, name):
-        if name == TRANSLATE:
-            return TRANSLATED in self.tried(FOREIGN)["metadata"].get("annotations", {})
-        if name == QUOTING:
-            return "enclayer.io/quote" in str(self.tried(ANNOTATED)["spec"])
+        if name in MUTATING:
+            reply = self.api.try_pod(FOREIGN if name == TRANSLATE else ANNOTATED, PLAIN)
+            return not reply.ok or (TRANSLATED if name == TRANSLATE else "enclayer.io/quote") in str(reply.body)
         if name == WARNINGS:
             return self.ours(self.api.try_pod(HUGE, PLAIN)) != []
         reply = self.api.try_pod(MISSPELT if name == REQUESTS else PROVISIONED, PLAIN)
