@@ -16,11 +16,11 @@
 #include "base/version.h"
 #include "cli_support.h"
 #include "collateral/cache.h"
-#include "collateral/http.h"
 #include "collateral/obtain.h"
 #include "collateral/responses.h"
 #include "collateral/service.h"
 #include "commands.h"
+#include "http/client.h"
 
 namespace enclayer::apps {
 namespace {
@@ -108,8 +108,9 @@ Result<PlatformKind> wanted_platform(const FetchOptions& options) {
   return platform->kind;
 }
 
-collateral::HttpOptions http_options(const FetchOptions& options, std::string ca_pem) {
-  collateral::HttpOptions out;
+http::Options http_options(const FetchOptions& options, std::string ca_pem) {
+  http::Options out;
+  out.advice = collateral::service_advice();
   out.limits.total = std::chrono::seconds(options.timeout);
   out.user_agent = std::string("enclayer/") + base::kVersion;
   out.ca_pem = std::move(ca_pem);
@@ -140,7 +141,7 @@ Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, T
   }
 
   auto ask = [&]() -> Result<Collateral> {
-    collateral::HttpClient http(http_options(options, ca_pem));
+    http::Client http(http_options(options, ca_pem));
     ENCLAYER_TRY(auto answer, collateral::fetch(http, wish.url, wish.platform, root));
     if (!options.save_responses.empty()) {
       ENCLAYER_CHECK(collateral::write_responses(options.save_responses, answer.responses));

@@ -151,9 +151,9 @@ Result<std::string> pck_crl_issuer_chain(const Response& response) {
 }
 
 Result<Bytes> crl_in_der(ByteView body) {
-  if (body.size() > Response::kMaxBody)
-    return malformed("a CRL of " + std::to_string(body.size()) + " bytes, at most " +
-                     std::to_string(Response::kMaxBody) + " are read");
+  if (body.size() > kMaxBody)
+    return malformed("a CRL of " + std::to_string(body.size()) + " bytes, at most " + std::to_string(kMaxBody) +
+                     " are read");
   // The first byte of DER is 0x30; of its hexadecimal digits it is '3'.
   if (!body.empty() && body.front() == 0x30) return Bytes(body.begin(), body.end());
   std::string_view text = trimmed(base::as_text(body));
@@ -205,10 +205,9 @@ Result<Responses> read_responses(const std::filesystem::path& folder) {
   Responses out;
   for (const File& file : kFiles) {
     Response& response = out.*file.response;
-    ENCLAYER_TRY(response.body, base::read_file(folder / file.name, Response::kMaxBody));
+    ENCLAYER_TRY(response.body, base::read_file(folder / file.name, kMaxBody));
     if (!file.has_headers) continue;
-    ENCLAYER_TRY(response.headers,
-                 base::read_text(folder / (std::string(file.name) + ".headers"), Response::kMaxHeaders));
+    ENCLAYER_TRY(response.headers, base::read_text(folder / (std::string(file.name) + ".headers"), kMaxHeaders));
   }
   return out;
 }

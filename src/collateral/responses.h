@@ -17,19 +17,15 @@
 #include "enclayer/bytes.h"
 #include "enclayer/collateral.h"
 #include "enclayer/error.h"
+#include "http/client.h"
 
 namespace enclayer::collateral {
 
-struct Response {
-  // Bytes; what real services send is below 20 KB and 10 KB.
-  static constexpr std::size_t kMaxBody = 256 << 10;
-  static constexpr std::size_t kMaxHeaders = 64 << 10;
+using http::Response;
 
-  std::string headers;  // "Name: value" lines, each ended by a line feed; a status line may stand before them
-  Bytes body;
-
-  bool operator==(const Response&) const = default;
-};
+// Bytes; what real services send is below 20 KB and 10 KB.
+inline constexpr std::size_t kMaxBody = 256 << 10;
+inline constexpr std::size_t kMaxHeaders = 64 << 10;
 
 struct Responses {
   Response pck_crl, root_ca_crl, tcb_info, qe_identity;

@@ -53,7 +53,7 @@ TEST(Responses, a_missing_file_is_named_and_a_long_one_is_refused) {
     ASSERT_FALSE(missing);
     EXPECT_EQ(missing.error().kind(), ErrorKind::kNotFound);
     EXPECT_THAT(missing.error().message(), HasSubstr(name));
-    ASSERT_TRUE(base::write_file_atomic(temporary.path() / "r" / name, Bytes(Response::kMaxBody + 1, 'x'), 0600));
+    ASSERT_TRUE(base::write_file_atomic(temporary.path() / "r" / name, Bytes(kMaxBody + 1, 'x'), 0600));
     auto huge = read_responses(temporary.path() / "r");
     ASSERT_FALSE(huge);
     EXPECT_EQ(huge.error().kind(), ErrorKind::kMalformed);
@@ -134,7 +134,7 @@ TEST(Responses, a_crl_is_read_from_der_hexadecimal_digits_and_pem) {
   for (const char* bad :
        {"", "<html>", "3", "-----BEGIN X509 CRL-----\n!\n-----END X509 CRL-----\n", "-----BEGIN X509 CRL-----\n"})
     EXPECT_EQ(crl_in_der(bytes(bad)).error().kind(), ErrorKind::kMalformed) << bad;
-  EXPECT_FALSE(crl_in_der(Bytes(Response::kMaxBody + 1, 0x30)));
+  EXPECT_FALSE(crl_in_der(Bytes(kMaxBody + 1, 0x30)));
 }
 
 }  // namespace

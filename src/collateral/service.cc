@@ -3,36 +3,65 @@
 #include "base/hex.h"
 
 namespace enclayer::collateral {
+namespace {
+
+std::string about_status(long status) {
+  switch (status) {
+    case 400: return "the service does not understand the request; is its version 3 or 4?";
+    case 401:
+    case 403: return "the service, or a proxy before it, does not let us in";
+    case 404:
+    case 410: return "the service has nothing there; is the FMSPC right, and the URL?";
+    case 407: return "the proxy wants a name and a password: --proxy http://NAME:PASSWORD@HOST:PORT";
+    case 429: return "the service wants fewer requests; try later, or use a caching service (PCCS)";
+    case 461: return "the caching service does not know this platform; it has to be registered there first";
+    case 504: return "the caching service cannot reach Intel's";
+    default: break;
+  }
+  return status >= 500 ? "the service has trouble; try later" : "is the URL that of a PCS or PCCS?";
+}
+
+}  // namespace
+
+http::Advice service_advice() {
+  return {.status = about_status,
+          .words = {},
+          .connect = "is the URL right, and is a proxy needed (--proxy)?",
+          .authority = "if the service has a certificate of a private authority: --cacert FILE",
+          .ca_pem = "--cacert wants a file with certificates in PEM",
+          .not_http = "is the URL that of a PCS or PCCS?"};
+}
 
 Result<std::string> service_url(std::string_view given) {
-  ENCLAYER_TRY(std::string url, checked_url(given));
+  ENCLAYER_TRY(std::string url, http::checked_url(given));
   bool has_path = url.find('/', url.find("://") + 3) != std::string::npos;
   return has_path ? url : url + "/sgx/certification/v4";
 }
 
-Result<Responses> ask_service(HttpClient& http, const std::string& service, const PlatformKind& platform,
+Result<Responses> ask_service(http::Client& client, const std::string& service, const PlatformKind& platform,
                               const TrustedRoot& trusted) {
   Responses out;
-  ENCLAYER_TRY(out.pck_crl, http.get(service + "/pckcrl?ca=" + std::string(to_string(platform.ca)) + "&encoding=der"));
-  ENCLAYER_TRY(out.tcb_info, http.get(service + "/tcb?fmspc=" + base::to_hex(platform.fmspc)));
-  ENCLAYER_TRY(out.qe_identity, http.get(service + "/qe/identity"));
-  auto root_ca_crl = http.get(service + "/rootcacrl");
+  ENCLAYER_TRY(out.pck_crl,
+               client.get(service + "/pckcrl?ca=" + std::string(to_string(platform.ca)) + "&encoding=der"));
+  ENCLAYER_TRY(out.tcb_info, client.get(service + "/tcb?fmspc=" + base::to_hex(platform.fmspc)));
+  ENCLAYER_TRY(out.qe_identity, client.get(service + "/qe/identity"));
+  auto root_ca_crl = client.get(service + "/rootcacrl");
   if (!root_ca_crl && root_ca_crl.error().kind() == ErrorKind::kNotFound) {
     // No PCS has this endpoint.
     auto chain = pck_crl_issuer_chain(out.pck_crl);
     auto url = chain ? root_crl_url(*chain, trusted) : Result<std::string>(chain.error());
     if (!url) return url.error().with_context(service + " has no rootcacrl, and its issuer chain does not help");
-    root_ca_crl = http.get(*url);
+    root_ca_crl = client.get(*url);
   }
   if (!root_ca_crl) return root_ca_crl.error();
   out.root_ca_crl = std::move(*root_ca_crl);
   return out;
 }
 
-Result<Answer> fetch(HttpClient& http, const std::string& service, const PlatformKind& platform,
+Result<Answer> fetch(http::Client& client, const std::string& service, const PlatformKind& platform,
                      const TrustedRoot& trusted) {
   Answer out;
-  ENCLAYER_TRY(out.responses, ask_service(http, service, platform, trusted));
+  ENCLAYER_TRY(out.responses, ask_service(client, service, platform, trusted));
   auto read = [&]() -> Result<> {
     ENCLAYER_TRY(out.collateral, collateral_from(out.responses));
     ENCLAYER_TRY(Contents contents, contents_of(out.collateral));

@@ -7,22 +7,25 @@
 #include <string_view>
 
 #include "collateral/contents.h"
-#include "collateral/http.h"
 #include "collateral/responses.h"
 #include "enclayer/error.h"
+#include "http/client.h"
 
 namespace enclayer::collateral {
 
 // Intel's own. It limits how often it is asked: a cluster wants a PCCS or the cache.
 inline constexpr std::string_view kIntelService = "https://api.trustedservices.intel.com/sgx/certification/v4";
 
-// The URL that requests are appended to: checked_url(), and for one without a path the path that every PCS and PCCS
-// has, /sgx/certification/v4.
+// What to do when a service does not give what is asked of it.
+http::Advice service_advice();
+
+// The URL that requests are appended to: http::checked_url(), and for one without a path the path that every PCS and
+// PCCS has, /sgx/certification/v4.
 Result<std::string> service_url(std::string_view given);
 
 // Asks for everything that belongs to `platform`, in four or five requests. The root CA's CRL is asked of the service,
 // as a PCCS has it; where that is 404, as Intel's is, of the place that the trusted root's certificate names.
-Result<Responses> ask_service(HttpClient& http, const std::string& service, const PlatformKind& platform,
+Result<Responses> ask_service(http::Client& client, const std::string& service, const PlatformKind& platform,
                               const TrustedRoot& trusted);
 
 // The same, cut up and looked into: what is of another platform or does not parse is kMalformed. Not verified.
@@ -30,7 +33,7 @@ struct Answer {
   Responses responses;
   Collateral collateral;
 };
-Result<Answer> fetch(HttpClient& http, const std::string& service, const PlatformKind& platform,
+Result<Answer> fetch(http::Client& client, const std::string& service, const PlatformKind& platform,
                      const TrustedRoot& trusted);
 
 }  // namespace enclayer::collateral

@@ -24,15 +24,16 @@ constexpr char kFmspc[] = "00606a000000";
 const Time kNow = parse_time("2026-03-01T00:00:00Z").value();
 const std::string kV4 = "/sgx/certification/v4/";
 
-HttpClient client() {
-  HttpOptions options;
+http::Client client() {
+  http::Options options;
+  options.advice = service_advice();
   options.proxy = "";
   options.pause = [](std::chrono::milliseconds) {};
-  return HttpClient(options);
+  return http::Client(options);
 }
 
 Result<Answer> fetch_from(const HttpService& service) {
-  HttpClient http = client();
+  http::Client http = client();
   return fetch(http, service_url(service.url()).value(), {fmspc_from(kFmspc).value(), PckCa::kPlatform},
                TrustedRoot::intel());
 }
@@ -69,13 +70,13 @@ TEST(Service, crls_in_pem_or_digits_are_the_same_crls) {
 
 TEST(Service, without_rootcacrl_the_trusted_root_says_where_its_crl_is) {
   auto responses = std::make_shared<Responses>();
-  HttpService service([responses](const std::string& target) {
-    if (target == "/root.der") return fake::answer_of(responses->root_ca_crl);
-    return fake::provisioning_service(*responses, fake::kSimFmspc, ServiceKind::kPcs)(target);
+  HttpService service([responses](const fake::HttpRequest& request) {
+    if (request.target == "/root.der") return fake::answer_of(responses->root_ca_crl);
+    return fake::provisioning_service(*responses, fake::kSimFmspc, ServiceKind::kPcs)(request);
   });
   auto sim = fake::sim_collateral(kNow, service.url() + "/root.der");
   *responses = fake::intels_responses(sim.collateral);
-  HttpClient http = client();
+  http::Client http = client();
   PlatformKind platform{fmspc_from(fake::kSimFmspc).value(), PckCa::kPlatform};
   std::string url = service_url(service.url()).value();
   auto answer = fetch(http, url, platform, TrustedRoot::from_pem(sim.root).value());

@@ -164,20 +164,30 @@ void HttpService::serve(int fd) {
   }
   Stream stream(fd, context.get());
   if (!stream.good()) return;
-  std::string request;
-  while (request.find("\r\n\r\n") == std::string::npos) {
+  HttpRequest request;
+  std::size_t body_at = std::string::npos, body_size = 0;
+  while (body_at == std::string::npos || request.body.size() < body_size) {
     char chunk[4096];
     long n = stream.read(chunk, sizeof chunk);
     if (n <= 0) return;
-    request.append(chunk, static_cast<std::size_t>(n));
+    (body_at == std::string::npos ? request.head : request.body).append(chunk, static_cast<std::size_t>(n));
+    if (body_at != std::string::npos) continue;
+    std::size_t end = request.head.find("\r\n\r\n");
+    if (end == std::string::npos) continue;
+    body_at = end + 4;
+    request.body = request.head.substr(body_at);
+    request.head.resize(body_at);
+    if (std::size_t at = request.head.find("\r\nContent-Length: "); at != std::string::npos)
+      body_size = std::stoul(request.head.substr(at + 18));
   }
-  std::size_t begin = request.find(' ') + 1;
-  std::string target = request.substr(begin, request.find(' ', begin) - begin);
+  std::size_t space = request.head.find(' ');
+  request.method = request.head.substr(0, space);
+  request.target = request.head.substr(space + 1, request.head.find(' ', space + 1) - space - 1);
   {
     std::lock_guard lock(mutex_);
-    requests_.push_back(target);
+    requests_.push_back(request.target);
   }
-  HttpAnswer answer = handler_(target);
+  HttpAnswer answer = handler_(request);
   bool sent = stream.write(answer.bytes);
   switch (answer.then) {
     case HttpAnswer::Then::kClose:

@@ -28,6 +28,14 @@ struct HttpAnswer {
 // `headers` are lines, each ended by "\r\n".
 HttpAnswer http_answer(int status, const std::string& body, const std::string& headers = "");
 
+struct HttpRequest {
+  std::string method, target;
+  std::string head;  // request line and header lines, as they came
+  std::string body;  // as long as Content-Length says
+
+  operator const std::string&() const { return target; }  // for handlers to whom that is all
+};
+
 // An authority of a test's own, and a certificate of it for 127.0.0.1 (or another address).
 struct TlsIdentity {
   std::string authority, certificate, key;  // PEM
@@ -36,8 +44,8 @@ TlsIdentity make_tls_identity(const std::string& ip = "127.0.0.1");
 
 class HttpService {
  public:
-  // Called in the service's thread, one request at a time, with what follows GET.
-  using Handler = std::function<HttpAnswer(const std::string& target)>;
+  // Called in the service's thread, one request at a time.
+  using Handler = std::function<HttpAnswer(const HttpRequest& request)>;
 
   explicit HttpService(Handler handler, std::optional<TlsIdentity> tls = std::nullopt);
   HttpService(const HttpService&) = delete;

@@ -223,9 +223,9 @@ TEST_F(CollateralCommand, answers_are_kept_as_files_and_read_again) {
 
 TEST_F(CollateralCommand, root_of_ones_own_says_where_its_crl_is) {
   auto responses = std::make_shared<collateral::Responses>();
-  HttpService service([responses](const std::string& target) {
-    if (target == "/root.der") return fake::answer_of(responses->root_ca_crl);
-    return fake::provisioning_service(*responses, fake::kSimFmspc, ServiceKind::kPcs)(target);
+  HttpService service([responses](const fake::HttpRequest& request) {
+    if (request.target == "/root.der") return fake::answer_of(responses->root_ca_crl);
+    return fake::provisioning_service(*responses, fake::kSimFmspc, ServiceKind::kPcs)(request);
   });
   auto sim = fake::sim_collateral(now(), service.url() + "/root.der");
   *responses = fake::intels_responses(sim.collateral);
@@ -302,7 +302,7 @@ TEST_F(CollateralCommand, proxy_is_that_of_the_environment_unless_given) {
   const std::string host = "http://pccs.example";
   HttpService proxy([&](const std::string& target) {
     if (!target.starts_with(host)) return http_answer(400, "not for a proxy");
-    return fake::provisioning_service(responses, kFmspc)(target.substr(host.size()));
+    return fake::provisioning_service(responses, kFmspc)({"GET", target.substr(host.size()), {}, {}});
   });
   environment["no_proxy"] = "";
   environment["NO_PROXY"] = "";

@@ -1,4 +1,4 @@
-#include "collateral/http.h"
+#include "http/client.h"
 
 #include <curl/curl.h>
 
@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/printable.h"
 
-namespace enclayer::collateral {
+namespace enclayer::http {
 namespace {
 
 using std::chrono::milliseconds;
@@ -18,6 +18,7 @@ using std::chrono::steady_clock;
 
 struct CurlFree {
   void operator()(CURL* p) const { curl_easy_cleanup(p); }
+  void operator()(curl_slist* p) const { curl_slist_free_all(p); }
   void operator()(CURLU* p) const { curl_url_cleanup(p); }
 };
 
@@ -29,21 +30,22 @@ void start_libcurl() {
 
 // What one try received, and which limit it broke.
 struct Receiving {
-  Response response;
+  const Limits& limits;
+  Response response = {};
   bool too_long = false;
 
   static std::size_t header(char* data, std::size_t, std::size_t size, void* self) {
     auto& in = *static_cast<Receiving*>(self);
     std::string_view line(data, size);
     if (line.starts_with("HTTP/")) in.response.headers.clear();  // after an interim answer, such as 100
-    in.too_long = in.response.headers.size() + size > Response::kMaxHeaders;
+    in.too_long = in.response.headers.size() + size > in.limits.max_headers;
     if (in.too_long) return 0;
     in.response.headers += line;
     return size;
   }
   static std::size_t body(char* data, std::size_t, std::size_t size, void* self) {
     auto& in = *static_cast<Receiving*>(self);
-    in.too_long = in.response.body.size() + size > Response::kMaxBody;
+    in.too_long = in.response.body.size() + size > in.limits.max_body;
     if (in.too_long) return 0;
     base::append(in.response.body, base::as_bytes(std::string_view(data, size)));
     return size;
@@ -60,61 +62,51 @@ bool passing(long status) {
   return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
 }
 
-// What a person can do about a status.
-std::string remedy(long status) {
-  switch (status) {
-    case 400: return "the service does not understand the request; is its version 3 or 4?";
-    case 401:
-    case 403: return "the service, or a proxy before it, does not let us in";
-    case 404:
-    case 410: return "the service has nothing there; is the FMSPC right, and the URL?";
-    case 407: return "the proxy wants a name and a password: --proxy http://NAME:PASSWORD@HOST:PORT";
-    case 429: return "the service wants fewer requests; try later, or use a caching service (PCCS)";
-    case 461: return "the caching service does not know this platform; it has to be registered there first";
-    case 504: return "the caching service cannot reach Intel's";
-    default: break;
-  }
-  return status >= 500 ? "the service has trouble; try later" : "is the URL that of a PCS or PCCS?";
-}
-
 bool is_redirect(long status) { return status >= 300 && status < 400; }
 
-Try judge_status(const std::string& url, long status, Receiving& in, CURL* curl) {
-  std::string what = "GET " + url + ": status " + std::to_string(status);
+std::string advised(const std::string& advice) { return advice.empty() ? "" : "; " + advice; }
+
+Try judge_status(const std::string& asked, const Advice& advice, long status, Receiving& in, CURL* curl) {
+  std::string what = asked + ": status " + std::to_string(status);
   if (status == 200) return {std::move(in.response)};
+  auto failed = [&](ErrorKind kind, const std::string& more) {
+    return Error(kind, what + more, static_cast<std::uint32_t>(status));
+  };
   if (is_redirect(status)) {
-    auto location = header_value(in.response.headers, {"Location"});
-    return {Error(ErrorKind::kUnavailable, what + ", to " + base::printable(location ? *location : "nowhere", 200) +
-                                               "; redirects are not followed: if that is the service, give its URL")};
+    const char* location = nullptr;
+    curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &location);
+    return {failed(ErrorKind::kUnavailable, ", to " + base::printable(location != nullptr ? location : "nowhere", 200) +
+                                                "; redirects are not followed: if that is the service, give its URL")};
   }
-  std::string said = base::printable(base::as_text(in.response.body), 120);
+  std::string said = advice.words ? advice.words(base::as_text(in.response.body)) : "";
+  said = base::printable(said.empty() ? base::as_text(in.response.body) : said, 600);
   if (!said.empty()) what += " (\"" + said + "\")";
   curl_off_t retry_after = 0;
   curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after);
   retry_after = std::clamp<curl_off_t>(retry_after, 0, 24 * 3600);
-  ErrorKind kind = status == 404 || status == 410 ? ErrorKind::kNotFound : ErrorKind::kUnavailable;
-  return {Error(kind, what + "; " + remedy(status)), passing(status), std::chrono::seconds(retry_after)};
+  ErrorKind kind = status == 404 || status == 410 ? ErrorKind::kNotFound
+                   : status == 409                ? ErrorKind::kConflict
+                                                  : ErrorKind::kUnavailable;
+  return {failed(kind, advised(advice.status ? advice.status(status) : "")), passing(status),
+          std::chrono::seconds(retry_after)};
 }
 
-Try judge_failure(const std::string& url, CURLcode code, const Receiving& in, std::string_view detail) {
-  std::string what = "GET " + url + ": " + base::printable(detail.empty() ? curl_easy_strerror(code) : detail, 300);
+Try judge_failure(const std::string& asked, const Advice& advice, CURLcode code, const Receiving& in,
+                  std::string_view detail) {
+  std::string what = asked + ": " + base::printable(detail.empty() ? curl_easy_strerror(code) : detail, 300);
   if (in.too_long || code == CURLE_FILESIZE_EXCEEDED)
     return {Error(ErrorKind::kMalformed,
-                  "GET " + url + ": the answer is longer than the " + std::to_string(Response::kMaxBody) +
-                      " bytes (headers: " + std::to_string(Response::kMaxHeaders) + ") that are read")};
+                  asked + ": the answer is longer than the " + std::to_string(in.limits.max_body) +
+                      " bytes (headers: " + std::to_string(in.limits.max_headers) + ") that are read")};
   switch (code) {
     case CURLE_OPERATION_TIMEDOUT: return {Error(ErrorKind::kTimedOut, what), true};
-    case CURLE_PEER_FAILED_VERIFICATION:
-      return {Error(ErrorKind::kUnavailable,
-                    what + "; if the service has a certificate of a private authority: --cacert FILE")};
-    case CURLE_SSL_CACERT_BADFILE:
-      return {Error(ErrorKind::kMalformed, what + "; --cacert wants a file with certificates in PEM")};
+    case CURLE_PEER_FAILED_VERIFICATION: return {Error(ErrorKind::kUnavailable, what + advised(advice.authority))};
+    case CURLE_SSL_CACERT_BADFILE: return {Error(ErrorKind::kMalformed, what + advised(advice.ca_pem))};
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-      return {Error(ErrorKind::kUnavailable, what + "; is the URL right, and is a proxy needed (--proxy)?"), true};
+    case CURLE_COULDNT_CONNECT: return {Error(ErrorKind::kUnavailable, what + advised(advice.connect)), true};
     case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY: return {Error(ErrorKind::kMalformed, what + "; is the URL that of a PCS or PCCS?")};
+    case CURLE_WEIRD_SERVER_REPLY: return {Error(ErrorKind::kMalformed, what + advised(advice.not_http))};
     default: return {Error(ErrorKind::kUnavailable, what), true};
   }
 }
@@ -151,28 +143,39 @@ Result<std::string> checked_url(std::string_view given) {
   return *whole;
 }
 
-struct HttpClient::State {
-  HttpOptions options;
+struct Client::State {
+  Options options;
   std::unique_ptr<CURL, CurlFree> curl;
   steady_clock::time_point deadline;
   std::minstd_rand jitter{std::random_device{}()};
 
   milliseconds left() const { return std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now()); }
 
-  Try once(const std::string& url) {
-    const HttpLimits& limits = options.limits;
+  Try once(const Request& request) {
+    const Limits& limits = options.limits;
     auto within = [&](milliseconds limit) {
       return static_cast<long>(std::max<milliseconds::rep>(1, std::min(limit, left()).count()));
     };
-    Receiving in;
+    Receiving in{limits};
     char detail[CURL_ERROR_SIZE] = "";
     CURL* c = curl.get();
-    curl_easy_reset(c);  // keeps connections
     auto set = [&](CURLoption option, auto value) {
       // A libcurl that does not know an option that keeps us safe is not one to go on with.
       if (curl_easy_setopt(c, option, value) != CURLE_OK) std::abort();
     };
-    set(CURLOPT_URL, url.c_str());
+    set(CURLOPT_URL, request.url.c_str());
+    if (request.method != "GET") {
+      set(CURLOPT_POSTFIELDS, request.body.c_str());
+      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+      set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    }
+    std::unique_ptr<curl_slist, CurlFree> headers;
+    for (const std::string& header : request.headers) {
+      curl_slist* longer = curl_slist_append(headers.get(), header.c_str());
+      if (longer == nullptr) std::abort();  // out of memory
+      if (headers == nullptr) headers.reset(longer);
+    }
+    set(CURLOPT_HTTPHEADER, headers.get());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_FOLLOWLOCATION, 0L);
     set(CURLOPT_SSL_VERIFYPEER, 1L);
@@ -189,9 +192,9 @@ struct HttpClient::State {
     set(CURLOPT_NOSIGNAL, 1L);
     set(CURLOPT_CONNECTTIMEOUT_MS, within(limits.connect));
     set(CURLOPT_TIMEOUT_MS, within(limits.request));
-    set(CURLOPT_LOW_SPEED_LIMIT, HttpLimits::kLowestSpeed);
+    set(CURLOPT_LOW_SPEED_LIMIT, Limits::kLowestSpeed);
     set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(limits.stalled.count()));
-    set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(Response::kMaxBody));
+    set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(limits.max_body));
     set(CURLOPT_HEADERFUNCTION, &Receiving::header);
     set(CURLOPT_HEADERDATA, static_cast<void*>(&in));
     set(CURLOPT_WRITEFUNCTION, &Receiving::body);
@@ -200,8 +203,10 @@ struct HttpClient::State {
     CURLcode code = curl_easy_perform(c);
     long status = 0;
     curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-    Try out = code == CURLE_OK ? judge_status(url, status, in, c) : judge_failure(url, code, in, detail);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, nullptr);
+    const std::string asked = request.method + " " + request.url;
+    Try out = code == CURLE_OK ? judge_status(asked, options.advice, status, in, c)
+                               : judge_failure(asked, options.advice, code, in, detail);
+    curl_easy_reset(c);  // it points to what ends here; connections are kept
     return out;
   }
 
@@ -212,7 +217,7 @@ struct HttpClient::State {
   }
 };
 
-HttpClient::HttpClient(HttpOptions options) : state_(std::make_unique<State>()) {
+Client::Client(Options options) : state_(std::make_unique<State>()) {
   start_libcurl();
   state_->options = std::move(options);
   state_->options.limits.tries = std::clamp(state_->options.limits.tries, 1, 16);
@@ -222,16 +227,16 @@ HttpClient::HttpClient(HttpOptions options) : state_(std::make_unique<State>()) 
   state_->deadline = steady_clock::now() + state_->options.limits.total;
 }
 
-HttpClient::HttpClient(HttpClient&&) noexcept = default;
-HttpClient::~HttpClient() = default;
+Client::Client(Client&&) noexcept = default;
+Client::~Client() = default;
 
-Result<Response> HttpClient::get(const std::string& url) {
+Result<Response> Client::send(const Request& request) {
   for (int number = 1;; ++number) {
-    Try attempt = state_->once(url);
+    Try attempt = state_->once(request);
     if (attempt.result || !attempt.again) return attempt.result;
     auto given_up = [&](const std::string& why) {
       const Error& error = attempt.result.error();
-      return Error(error.kind(), error.message() + " (" + why + ")");
+      return Error(error.kind(), error.message() + " (" + why + ")", error.code());
     };
     if (number == state_->options.limits.tries) return given_up("tried " + std::to_string(number) + " times");
     milliseconds pause = state_->pause_before_try(number + 1, attempt.at_least);
@@ -242,4 +247,4 @@ Result<Response> HttpClient::get(const std::string& url) {
   }
 }
 
-}  // namespace enclayer::collateral
+}  // namespace enclayer::http

@@ -1,0 +1,92 @@
+// Requests over HTTP, as much of it as fetching collateral and labelling a node need. libcurl does the talking; this is
+// where it is held in bounds: only http and https, certificates always checked, no redirects, no compression, limits
+// for size, time and tries.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "enclayer/bytes.h"
+#include "enclayer/error.h"
+
+namespace enclayer::http {
+
+struct Limits {
+  std::chrono::milliseconds connect{10'000};   // name, TCP and TLS of one try
+  std::chrono::milliseconds request{20'000};   // one try
+  std::chrono::seconds stalled{10};            // a try that gets less than kLowestSpeed for so long has failed
+  std::chrono::milliseconds total{60'000};     // everything that one client does, pauses included
+  int tries = 4;                               // of one request
+  std::chrono::milliseconds first_pause{500};  // before the second try; doubled each time, and varied by half of it
+  std::size_t max_body = 256 << 10;            // bytes of an answer
+  std::size_t max_headers = 64 << 10;          // bytes of its header lines, all together
+
+  static constexpr long kLowestSpeed = 64;  // bytes a second
+};
+
+// What people can do, at the end of a message. It depends on who is asked, so the caller knows.
+struct Advice {
+  std::function<std::string(long status)> status;  // not given: nothing is advised
+  std::function<std::string(std::string_view body)>
+      words;              // of an answer that is none; not given: the body is in words
+  std::string connect;    // nobody answers at the URL
+  std::string authority;  // its certificate is of no authority that is trusted
+  std::string ca_pem;     // what ca_pem holds is no certificate
+  std::string not_http;   // what answers there is no HTTP service
+};
+
+struct Options {
+  Limits limits;
+  Advice advice;
+  std::string user_agent = "enclayer";
+  std::string ca_pem;  // trust these authorities instead of the system's; empty: the system's
+  // A proxy's URL; "": none; not given: libcurl's rules, which are http_proxy, https_proxy, all_proxy and no_proxy in
+  // the environment.
+  std::optional<std::string> proxy;
+  std::function<void(std::chrono::milliseconds)> pause;  // how to wait between tries; not given: sleep
+};
+
+struct Request {
+  std::string url;
+  std::string method = "GET";
+  std::vector<std::string> headers;  // "Name: value", without a line's end; they are shown in no message
+  std::string body;
+};
+
+struct Response {
+  std::string headers;  // "Name: value" lines, each ended by a line feed; a status line may stand before them
+  Bytes body;
+
+  bool operator==(const Response&) const = default;
+};
+
+// http(s)://HOST[:PORT][/PATH] in its normal form without a slash at its end. kInvalidArgument: another scheme, a user
+// or password (they would end up in messages and in the cache), a query or a fragment.
+Result<std::string> checked_url(std::string_view url);
+
+class Client {
+ public:
+  explicit Client(Options options);
+  Client(Client&&) noexcept;
+  ~Client();
+
+  // The answer to a request that ended with status 200. Tried again, after a pause of at least what Retry-After says,
+  // when nothing answered, the connection broke, or with status 408, 429, 500, 502, 503 and 504: a request has to be
+  // one that may arrive twice.
+  // kNotFound: 404 and 410. kConflict: 409. kTimedOut: a limit of time passed. kMalformed: more than the limits allow,
+  // or what is no HTTP. kUnavailable: everything else. The message names URL, status and advice; the code is the
+  // status, 0 where there was none.
+  Result<Response> send(const Request& request);
+  Result<Response> get(const std::string& url) { return send({url, "GET", {}, {}}); }
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace enclayer::http
