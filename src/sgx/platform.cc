@@ -43,7 +43,7 @@ Error why_no_node(const base::Root& dev, const base::Root& sys) {
   if (std::string number = driver_number(sys, name); !number.empty())
     return missing(
         "the device node " + node + " is missing, though the kernel's SGX driver is there (device " + number + ")",
-        "Let the plugin see the host's /dev (--dev-root names where it looks); if the host itself has no node, "
+        "Let this program see the host's /dev (--dev-root names where it looks); if the host itself has no node, "
         "see to udev, or make it: mknod " +
             path + " c " + number.substr(0, number.find(':')) + " " + number.substr(number.find(':') + 1));
   if (auto old = nodes_of_unserved_drivers(dev); !old.empty())
