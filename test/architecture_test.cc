@@ -28,6 +28,7 @@ const Arrows& arrows() {
       {"sgx", {"enclayer", "base"}},
       {"attestation", {"enclayer", "base", "sgx"}},
       {"http", {"enclayer", "base"}},
+      {"detect", {"enclayer", "base", "sgx", "http"}},
       {"collateral", {"enclayer", "base", "attestation", "http"}},
       {"quoting", {"enclayer", "base", "sgx", "attestation"}},
       {"aesm", {"enclayer", "base", "sgx", "attestation", "quoting"}},

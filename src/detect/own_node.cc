@@ -1,0 +1,159 @@
+#include "detect/own_node.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/printable.h"
+#include "detect/node_metadata.h"
+
+namespace enclayer::detect {
+namespace {
+
+constexpr int kTries = 3;                // to read and change a node that others change too
+constexpr std::uint32_t kRefused = 401;  // the status for a token that is not accepted
+
+// Metadata is all that we read; without the rest of the object an answer has some 10 KB.
+constexpr auto kMetadataOnly = "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+// In managedFields it is said that the labels are ours.
+constexpr auto kFieldManager = "enclayer-detect";
+
+std::string about_status(long status) {
+  switch (status) {
+    case 401: return "the ServiceAccount's token is not accepted; is the account still there?";
+    case 403:
+      return "the ServiceAccount may change its own node's labels only (deploy/manifests/detect.yaml and "
+             "detect-policy.yaml): does the pod run on this node, and is this Kubernetes 1.30 or later?";
+    case 404: return "there is no such node; 'kubectl get nodes' lists the names";
+    default: return {};
+  }
+}
+
+http::Advice advice() {
+  return {.status = about_status,
+          .words = status_message,
+          .connect = "does this pod reach the API server (network policy, kube-proxy)?",
+          .authority = "the API server's certificate is not of the cluster's authority (ca.crt)",
+          .ca_pem = "the ServiceAccount's ca.crt holds no certificates",
+          .not_http = "is that the API server?"};
+}
+
+// RFC 1123: what Kubernetes takes for a node's name. It becomes part of a URL.
+bool is_node_name(const std::string& name) {
+  auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return !name.empty() && name.size() <= 253 && alphanumeric(name.front()) && alphanumeric(name.back()) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
+}
+
+// It becomes a header: a line's end in it would forge another one.
+Result<std::string> read_token(const std::filesystem::path& account) {
+  const auto path = account / "token";
+  ENCLAYER_TRY(std::string token, base::read_text(path, ApiServer::kMaxToken));
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  if (token.empty() || std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c > '~'; }))
+    return Error(ErrorKind::kMalformed, path.string() + " holds no token");
+  return token;
+}
+
+class NodeClient {
+ public:
+  NodeClient(const ApiServer& api, const std::string& name, http::Options options)
+      : account_(api.account), url_(api.url + "/api/v1/nodes/" + name), client_(std::move(options)) {}
+
+  Result<NodeMetadata> read() { return send({url_, "GET", {kMetadataOnly}, {}}); }
+  Result<NodeMetadata> patch(std::string merge_patch) {
+    return send({url_ + "?fieldManager=" + kFieldManager,
+                 "PATCH",
+                 {kMetadataOnly, "Content-Type: application/merge-patch+json"},
+                 std::move(merge_patch)});
+  }
+
+ private:
+  Result<NodeMetadata> send(http::Request request) {
+    request.headers.emplace_back();
+    auto answer = once(request);
+    // The kubelet renews the file; what was read a moment ago may have been the old one.
+    if (!answer && answer.error().code() == kRefused) answer = once(request);
+    if (!answer) return answer.error();
+    auto node = parse_node_metadata(base::as_text(answer->body));
+    return node ? node : node.error().with_context(request.method + " " + url_);
+  }
+  Result<http::Response> once(http::Request& request) {
+    ENCLAYER_TRY(std::string token, read_token(account_));
+    request.headers.back() = "Authorization: Bearer " + token;
+    return client_.send(request);
+  }
+
+  std::filesystem::path account_;
+  std::string url_;
+  http::Client client_;
+};
+
+// What a patch changes, by key.
+Labelled changes(const NodeMetadata& before, const NodeMetadata& after) {
+  Labelled out;
+  for (std::string_view name : own_labels()) {
+    const std::string key(name);
+    bool was = before.labels.contains(key), is = after.labels.contains(key);
+    if (was && !is) out.removed.push_back(key);
+    if (is && (!was || before.labels.at(key) != after.labels.at(key))) out.set.push_back(key);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<ApiServer> api_server_of_pod(const std::string& host, const std::string& port,
+                                    const std::filesystem::path& account) {
+  if (host.empty() || port.empty())
+    return Error(ErrorKind::kUnavailable,
+                 "this is no pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set. Run it in a "
+                 "DaemonSet (deploy/manifests/detect.yaml), or label the node with kubectl");
+  bool is_ipv6 = host.find(':') != std::string::npos;
+  auto url = http::checked_url("https://" + (is_ipv6 ? "[" + host + "]" : host) + ":" + port);
+  if (!url) return url.error().with_context("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT");
+  return ApiServer{*url, account};
+}
+
+http::Limits api_limits() {
+  http::Limits limits;
+  limits.connect = std::chrono::seconds(5);
+  limits.request = std::chrono::seconds(10);
+  limits.total = std::chrono::seconds(40);
+  limits.max_body = 1 << 20;  // annotations alone may have 256 KiB, and managedFields names each of them again
+  return limits;
+}
+
+Result<Labelled> label_node(const ApiServer& api, const std::string& name, const Labels& wanted,
+                            http::Options options) {
+  if (!is_node_name(name))
+    return Error(ErrorKind::kInvalidArgument, "\"" + base::printable(name, 253) + "\" is no name of a node");
+  options.advice = advice();
+  options.proxy = "";  // the API server is in our own network, whatever a proxy's variables say
+  ENCLAYER_TRY(options.ca_pem, base::read_text(api.account / "ca.crt", ApiServer::kMaxCa));
+  if (options.ca_pem.empty())  // else the system's authorities would count
+    return Error(ErrorKind::kMalformed, (api.account / "ca.crt").string() + " is empty");
+  NodeClient client(api, name, std::move(options));
+
+  auto platform = wanted.find(std::string(kPlatformLabel));
+  bool simulated = platform != wanted.end() && platform->second == "sim";
+  for (int number = 1;; ++number) {
+    ENCLAYER_TRY(NodeMetadata before, client.read());
+    auto sim = before.labels.find(std::string(kSimLabel));
+    bool taken_out = simulated && (sim == before.labels.end() || sim->second != "true");
+    const Labels& right = taken_out ? Labels() : wanted;
+    std::string patch = label_patch(before, right);
+    if (patch.empty()) return Labelled{{}, {}, taken_out};
+    auto after = client.patch(std::move(patch));
+    if (!after && after.error().kind() == ErrorKind::kConflict && number < kTries) continue;
+    if (!after) return after.error();
+    if (!label_patch(*after, right).empty())
+      return Error(ErrorKind::kConflict,
+                   "the API server took our labels of node " + name + " and kept others; does a webhook change them?");
+    Labelled out = changes(before, *after);
+    out.taken_out = taken_out;
+    return out;
+  }
+}
+
+}  // namespace enclayer::detect
