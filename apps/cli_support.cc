@@ -40,24 +40,32 @@ int fail(const std::string& program, const Error& error) {
   return base::exit_code(error);
 }
 
-void add_daemon_options(CLI::App& app, DaemonOptions& options) {
-  using base::log::Format;
-  using base::log::Level;
-  app.add_option("--platform", options.platform,
+void add_platform_option(CLI::App& app, Platform& platform) {
+  app.add_option("--platform", platform,
                  "hardware: a CPU with SGX. sim: a simulated SGX node, which protects nothing and is never a fallback")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Platform>{{"hardware", Platform::kHardware}, {"sim", Platform::kSim}},
           CLI::ignore_case))
       ->default_str("hardware")
       ->option_text("hardware|sim [hardware]");
-  app.add_option("--log-level", options.log_level, "Least important line that is written")
+}
+
+void add_log_options(CLI::App& app, base::log::Level& level, base::log::Format& format) {
+  using base::log::Format;
+  using base::log::Level;
+  app.add_option("--log-level", level, "Least important line that is written")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Level>{
           {"error", Level::kError}, {"warn", Level::kWarn}, {"info", Level::kInfo}, {"debug", Level::kDebug}}))
       ->option_text("error|warn|info|debug [info]");
-  app.add_option("--log-format", options.log_format, "Log lines, on standard error, for people or for programs")
+  app.add_option("--log-format", format, "Log lines, on standard error, for people or for programs")
       ->transform(
           CLI::CheckedTransformer(std::map<std::string, Format>{{"text", Format::kText}, {"json", Format::kJson}}))
       ->option_text("text|json [text]");
+}
+
+void add_daemon_options(CLI::App& app, DaemonOptions& options) {
+  add_platform_option(app, options.platform);
+  add_log_options(app, options.log_level, options.log_format);
   app.add_option("--metrics-listen", options.metrics_listen,
                  "Serve /metrics, /healthz and /readyz over HTTP there; off unless given")
       ->option_text("ADDR:PORT");

@@ -36,6 +36,12 @@ struct DaemonOptions {
   std::string metrics_listen;  // "ADDR:PORT" or empty
 };
 
+// --platform.
+void add_platform_option(CLI::App& app, Platform& platform);
+
+// --log-level, --log-format.
+void add_log_options(CLI::App& app, base::log::Level& level, base::log::Format& format);
+
 // --platform, --log-level, --log-format, --metrics-listen.
 void add_daemon_options(CLI::App& app, DaemonOptions& options);
 

@@ -20,9 +20,16 @@ namespace enclayer::apps {
 // The most that is read of a file with a quote, in bytes; real ones have about 5 KB.
 inline constexpr std::size_t kMaxQuoteFile = 1 << 20;
 
+// What the kubelet tells a container of the API server, in KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT; empty
+// where this is no pod.
+struct PodEnvironment {
+  std::string service_host, service_port;
+};
+
 void add_autoscaler_hints(CLI::App& app, int& exit_code);  // autoscaler_hints.cc
 // `cache_home`: where programs of this user keep what can be fetched again; empty: nowhere.
 void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_home, int& exit_code);  // collateral.cc
+void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code);                              // detect.cc
 void add_epc_savings(CLI::App& app, int& exit_code);       // epc_savings.cc
 void add_inspect(CLI::App& app, int& exit_code);           // inspect.cc
 void add_policy(CLI::App& app, int& exit_code);            // policy.cc

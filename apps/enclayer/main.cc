@@ -17,6 +17,11 @@ std::filesystem::path cache_home() {
   return home != nullptr && *home == '/' ? std::filesystem::path(home) / ".cache" : "";
 }
 
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -42,6 +47,8 @@ int main(int argc, char** argv) {
       "    enclayer quote --out quote.bin\n"
       "    enclayer sim export --out collateral.json --root-ca-out root.pem\n"
       "    enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem\n"
+      "  Is this an SGX node, and what is missing if not?\n"
+      "    enclayer detect\n"
       "  How much EPC does the quote helper save a node where 20 containers attest?\n"
       "    enclayer epc-savings --containers 20\n"
       "  Does my own verifier notice a revoked platform?\n"
@@ -54,6 +61,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   apps::add_autoscaler_hints(app, exit_code);
   apps::add_collateral(app, now, cache_home(), exit_code);
+  apps::add_detect(app, {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")}, exit_code);
   apps::add_epc_savings(app, exit_code);
   apps::add_inspect(app, exit_code);
   apps::add_policy(app, exit_code);

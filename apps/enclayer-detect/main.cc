@@ -1,0 +1,136 @@
+// enclayer-detect: keeps the labels of the node that it runs on in step with the SGX that can be used there.
+// It only looks and waits. What talks with the API server is `enclayer detect --label-node`, which runs for a moment
+// when there is something to compare.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "child.h"
+#include "cli_support.h"
+#include "detect_flags.h"
+
+namespace enclayer::detector {
+namespace {
+
+namespace log = base::log;
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+constexpr auto kProgram = "enclayer-detect";
+
+// Somebody may take our labels away, or an API server be set up from an old copy: so many looks later they are back.
+constexpr int kLooksPerRepair = 10;
+// Longer than one labelling may take (detect::api_limits).
+constexpr milliseconds kPatience = 60s;
+// For the labels of a node that leaves a simulation. Kubernetes waits 30 s before it kills.
+constexpr milliseconds kLastPatience = 5s;
+
+struct Flags : apps::DetectFlags {
+  double every = 60;  // seconds
+};
+
+constexpr auto kDescription =
+    "Looks for SGX on this node, again and again, and keeps the node's labels in step with what can be used:\n"
+    "    enclayer.io/sgx=true enclayer.io/epc-mib=8192 enclayer.io/sgx-driver=in-kernel enclayer.io/platform=hardware\n"
+    "They are removed when the device cannot be used any more. 'enclayer detect' shows what is seen.\n";
+
+constexpr auto kFooter =
+    "\nIt runs the program `enclayer` in its own folder whenever there is something to compare: at the start, when "
+    "what "
+    "is\n"
+    "seen has changed, at every tenth look, and when it is stopped in a simulation.\n"
+    "\nExamples:\n"
+    "  enclayer-detect --label-node $(NODE_NAME) --dev-root /host/dev\n"
+    "      in a DaemonSet that mounts the host's /dev there, read-only (deploy/manifests/detect.yaml)\n"
+    "  enclayer-detect --label-node $(NODE_NAME) --platform sim --sim-epc 4Gi\n"
+    "      on nodes that their owner labelled enclayer.io/sim=true\n"
+    "\nExit codes: 0 stopped by SIGTERM or SIGINT; otherwise the node could not be labelled at the start: 1 misuse, 2 "
+    "the "
+    "API\n"
+    "server's answer cannot be read, 3 a file is missing, 4 the API server does not do what it is asked, 5 the labels "
+    "do\n"
+    "not keep still. Later failures are logged, and tried again at the next look.";
+
+void add_flags(CLI::App& app, Flags& flags) {
+  apps::add_common(app);
+  apps::add_detect_flags(app, flags);
+  app.get_option("--label-node")->required();
+  app.add_option("--every", flags.every, "How long to wait between two looks, in seconds")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->option_text("SECONDS [60]");
+  app.footer(kFooter);
+}
+
+// `enclayer detect` with the flags that we were given, but for our own.
+Result<std::vector<std::string>> labelling_command(const CLI::App& app) {
+  std::error_code error;
+  auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return base::errno_error(error.value(), "cannot read /proc/self/exe");
+  std::vector<std::string> out = {self.parent_path() / "enclayer", "detect"};
+  for (const CLI::Option* option : app.get_options())
+    if (option->count() > 0 && option->get_name() != "--every")
+      out.push_back(option->get_name() + "=" + option->as<std::string>());
+  return out;
+}
+
+Result<int> run(const CLI::App& app, const Flags& flags, const sigset_t& signals) {
+  const auto every = milliseconds(static_cast<milliseconds::rep>(flags.every * 1000));
+  ENCLAYER_TRY(const auto command, labelling_command(app));
+
+  std::optional<detect::Labels> said;  // of the node, to the API server
+  bool was_labelled = false;
+  int looks_until_repair = 0;
+  do {
+    ENCLAYER_TRY(const auto found, apps::look(flags));
+    const auto labels = detect::labels_of(found);
+    if (!was_labelled || (said && *said != labels))
+      log::info(found.usable() ? "SGX can be used here" : "SGX cannot be used here", {{"epc_mib", found.epc.mib()},
+                                                                                      {"driver", found.driver},
+                                                                                      {"reason", found.why_not},
+                                                                                      {"simulated", found.simulated}});
+    if (said != labels || --looks_until_repair == 0) {
+      auto ended = run_to_end(command, signals, kPatience);
+      if (!ended) break;
+      if (*ended && **ended == 0) {
+        said = labels;
+        was_labelled = true;
+        looks_until_repair = kLooksPerRepair;
+      } else if (!was_labelled) {
+        return *ended;  // where it is an exit code, the program has said why
+      } else {
+        said.reset();
+        log::error("node not labelled, to be tried again at the next look",
+                   {{"reason", *ended ? "exit code " + std::to_string(**ended) : ended->error().message()}});
+      }
+    }
+  } while (wait_unless_stopped(signals, every));
+
+  // Whoever takes enclayer.io/sim from a node makes the DaemonSet end us there: our labels have to go with it.
+  if (flags.platform == apps::Platform::kSim) static_cast<void>(run_to_end(command, signals, kLastPatience));
+  log::info("stopped");
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  const sigset_t signals = block_signals();
+  Flags flags;
+  CLI::App app(kDescription, kProgram);
+  add_flags(app, flags);
+  if (auto parsed = apps::parse(app, argc, argv); !parsed.go_on) return parsed.exit_code;
+  log::setup(flags.log_level, flags.log_format);
+  auto done = run(app, flags, signals);
+  return done ? *done : apps::fail(kProgram, done.error());
+}
+
+}  // namespace
+}  // namespace enclayer::detector
+
+int main(int argc, char** argv) { return enclayer::detector::main(argc, argv); }
