@@ -1,0 +1,81 @@
+// What a user chooses about the add-on. One struct for everybody: the flags of `enclayer enable`, the ConfigMap that
+// remembers them, the values of the Helm chart and the comments of deploy/manifests all have these names.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "enclayer/error.h"
+
+namespace enclayer::addon {
+
+enum class Platform { kHardware, kSim };
+std::string_view to_string(Platform platform);  // "hardware", "sim"
+
+// Settings{} is what `enclayer enable` without flags means, and passes check().
+struct Settings {
+  Settings();
+
+  std::string name_space;  // "namespace" everywhere else: a word that C++ keeps for itself
+
+  // What runs: command line, device plugin, detector and the quote helper with simulated quotes.
+  std::string image;
+  // The quote helper with Intel's libraries. Empty: that beside `image`, REPO/enclayer-dcap:TAG for REPO/enclayer:TAG.
+  std::string dcap_image;
+  std::string image_pull_policy;  // Always, IfNotPresent or Never
+
+  Platform platform = Platform::kHardware;
+  bool quote_helper = false;
+  // Pods may ask for the provisioning device (sgx.intel.com/provision), where their namespace is allowed to.
+  bool in_proc_attestation = false;
+
+  // The certificate service of the quote helper, or a whole sgx_default_qcnl.conf; at most one of them, on hardware.
+  std::string pccs_url;
+  std::string qcnl_conf;
+  unsigned workers = 1;  // processes of the helper that quote, 1 to 16; each asks for kWorkerEpcMib
+
+  std::string sim_epc;  // what a simulated node pretends to have: "8Gi"
+
+  bool operator==(const Settings&) const = default;
+};
+
+// QE3 and PCE of one worker take 4.6 MiB (`enclayer epc-savings` says what that rests on).
+inline constexpr unsigned kWorkerEpcMib = 5;
+inline constexpr unsigned kMostWorkers = 16;
+// A ConfigMap holds 1 MiB, and the settings are in it twice.
+inline constexpr std::size_t kMostQcnlConf = 32 * 1024;
+
+// What is said of a setting wherever it can be given.
+struct SettingRule {
+  enum class Kind { kText, kWord, kSwitch, kNumber };  // kWord: one of `words`
+
+  std::string_view name;     // "pccsUrl", as in settings.json and in the chart's values.yaml
+  std::string_view flag;     // "--pccs-url"
+  Kind kind;
+  std::string_view meaning;  // one sentence, for --help, values.yaml and the schema
+  std::string_view words;    // "hardware sim"
+  std::string_view pattern;  // ECMAScript, anchored; what a text has to match. Empty: any
+  std::size_t most;          // characters of a text, or the largest number; the smallest is 1
+  bool may_be_empty;         // a text that means something when it is empty
+};
+std::span<const SettingRule> setting_rules();  // in the order of the struct
+
+// kInvalidArgument: the message names the flag, the value and the remedy.
+Result<> check(const Settings& settings);
+
+// One object with every setting; ends with a newline.
+std::string to_json(const Settings& settings);
+
+// What to_json() wrote, by this version or another: what is missing has its default. kMalformed: no object, longer than
+// kMostSettingsJson, a key twice, a value of another type, or a key that this version does not know (it is named: a
+// newer enclayer wrote it). kInvalidArgument as by check().
+inline constexpr std::size_t kMostSettingsJson = 256 * 1024;
+Result<Settings> parse_settings_json(std::string_view json);
+
+// The image that the quote helper runs from: `image` in a simulation, `dcap_image` on hardware. Call it for settings
+// that passed check(): an image whose DCAP neighbour has no name that can be derived does not.
+std::string helper_image(const Settings& settings);
+
+}  // namespace enclayer::addon
