@@ -33,6 +33,7 @@ const Arrows& arrows() {
       {"quoting", {"enclayer", "base", "sgx", "attestation"}},
       {"aesm", {"enclayer", "base", "sgx", "attestation", "quoting"}},
       {"kubelet", {"enclayer", "base", "net"}},
+      {"addon", {"enclayer", "base"}},
   };
   return kArrows;
 }

@@ -7,7 +7,8 @@
 //   # when: platform=sim                                lines up to "# end" stay only when that holds. Not nested
 //   #+      - --sim-epc=8Gi  # set: simEpc              such a line where it does not hold by default: "#+" for two
 //   # end                                               columns of indentation
-//   # only when: quoteHelper                            in the first lines: the whole file, which is never commented out
+//   # only when: quoteHelper                            in the first lines: the whole file, which is never commented
+//   out
 //
 // Conditions: `quoteHelper` (a switch is on, a text is not empty), `!quoteHelper`, `platform=sim`; with ", " between
 // them all have to hold. What can be set beside settings is in manifest_text.h. docs/decisions/manifests.md says why.
@@ -41,8 +42,8 @@ struct Document {
 };
 
 // All objects for these settings, in the order in which they have to be applied: namespaces, priority classes, rights,
-// policies and their bindings, configuration, DaemonSets. kInvalidArgument: the settings do not pass check(); kInternal:
-// a file is no template, which our tests would have found.
+// policies and their bindings, configuration, DaemonSets. kInvalidArgument: the settings do not pass check();
+// kInternal: a file is no template, which our tests would have found.
 Result<std::vector<Document>> render(const Settings& settings);
 Result<std::vector<Document>> render(const Settings& settings, std::span<const ManifestFile> files);
 

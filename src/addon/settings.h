@@ -51,8 +51,8 @@ inline constexpr std::size_t kMostQcnlConf = 32 * 1024;
 struct SettingRule {
   enum class Kind { kText, kWord, kSwitch, kNumber };  // kWord: one of `words`
 
-  std::string_view name;     // "pccsUrl", as in settings.json and in the chart's values.yaml
-  std::string_view flag;     // "--pccs-url"
+  std::string_view name;  // "pccsUrl", as in settings.json and in the chart's values.yaml
+  std::string_view flag;  // "--pccs-url"
   Kind kind;
   std::string_view meaning;  // one sentence, for --help, values.yaml and the schema
   std::string_view words;    // "hardware sim"
@@ -65,7 +65,8 @@ std::span<const SettingRule> setting_rules();  // in the order of the struct
 // kInvalidArgument: the message names the flag, the value and the remedy.
 Result<> check(const Settings& settings);
 
-// One object with every setting; ends with a newline.
+// One object with the settings that are not as by default; ends with a newline. So who never chose an image gets that
+// of the version that updates the add-on.
 std::string to_json(const Settings& settings);
 
 // What to_json() wrote, by this version or another: what is missing has its default. kMalformed: no object, longer than

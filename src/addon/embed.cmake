@@ -1,0 +1,11 @@
+# Writes OUT, a C++ source that holds the files FILES of FOLDER as text. Run at build time, so that a changed manifest is
+# a changed program.
+set(text "// Made from deploy/manifests.\n#include <array>\n\n#include \"addon/manifests.h\"\n\nnamespace enclayer::addon {\n\n")
+list(LENGTH FILES count)
+string(APPEND text "std::span<const ManifestFile> manifest_files() {\n  static constexpr std::array<ManifestFile, ${count}> kFiles = {{\n")
+foreach(file ${FILES})
+  file(READ ${FOLDER}/${file} content)
+  string(APPEND text "      {\"${file}\", R\"manifest(${content})manifest\"},\n")
+endforeach()
+string(APPEND text "  }};\n  return kFiles;\n}\n\n}  // namespace enclayer::addon\n")
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,261 @@
+#include "addon/manifest_text.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/hex.h"
+
+namespace enclayer::addon {
+namespace {
+
+constexpr std::string_view kSet = "  # set: ", kWhen = "# when: ", kOnly = "# only when: ", kEnd = "# end";
+
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
+std::string sha256_hex(const std::string& text) {
+  std::array<unsigned char, 32> digest{};
+  ::EVP_Digest(text.data(), text.size(), digest.data(), nullptr, ::EVP_sha256(), nullptr);
+  return base::to_hex(digest);
+}
+
+// What a quote helper with Intel's libraries may have. What they take in a worker is not measured: this is room.
+std::string helper_memory(const Settings& settings) { return std::to_string(384 + 128 * settings.workers) + "Mi"; }
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+std::vector<std::string_view> split(std::string_view text, std::string_view by) {
+  std::vector<std::string_view> out;
+  for (std::size_t at = 0;;) {
+    std::size_t end = text.find(by, at);
+    out.push_back(trimmed(text.substr(at, end == text.npos ? text.npos : end - at)));
+    if (end == text.npos) return out;
+    at = end + by.size();
+  }
+}
+
+const SettingRule* rule_of(std::string_view name) {
+  for (const SettingRule& rule : setting_rules())
+    if (rule.name == name) return &rule;
+  return nullptr;
+}
+
+const Value* value_named(std::string_view name) {
+  for (const Value& value : values())
+    if (value.name == name) return &value;
+  return nullptr;
+}
+
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-'; }
+
+// Whether what stands at [at, end) is not the middle of something longer: "enclayer-system" is not meant in
+// "enclayer-system-2", and in "see enclayer-system." it is.
+bool stands_alone(std::string_view text, std::size_t at, std::size_t end) {
+  if (at > 0 && (is_word(text[at - 1]) || text[at - 1] == '.')) return false;
+  if (end == text.size()) return true;
+  if (text[end] == '.') return end + 1 == text.size() || !is_word(text[end + 1]);
+  return !is_word(text[end]);
+}
+
+// What goes wrong in one file, told with its line.
+struct Reader {
+  const ManifestFile& file;
+  std::size_t number = 0;  // of the line, from 1
+
+  Error wrong(const std::string& why) const {
+    return {ErrorKind::kMalformed,
+            "deploy/manifests/" + std::string(file.path) + ":" + std::to_string(number) + ": " + why};
+  }
+
+  Result<Conditions> conditions(std::string_view text) const {
+    Conditions out;
+    for (std::string_view part : split(text, ",")) {
+      Condition one;
+      if (part.starts_with('!')) {
+        one.negated = true;
+        part.remove_prefix(1);
+      }
+      auto equals = part.find('=');
+      one.setting = part.substr(0, equals);
+      if (equals != part.npos) one.equals = part.substr(equals + 1);
+      const SettingRule* rule = rule_of(one.setting);
+      if (rule == nullptr) return wrong("there is no setting '" + one.setting + "'");
+      bool is_word_kind = rule->kind == SettingRule::Kind::kWord;
+      if (rule->kind == SettingRule::Kind::kNumber || is_word_kind != !one.equals.empty())
+        return wrong("a condition is a switch, a text that may be empty, or name=word, not '" + std::string(part) +
+                     "'");
+      auto words = split(rule->words, " ");
+      if (is_word_kind && std::find(words.begin(), words.end(), one.equals) == words.end())
+        return wrong("'" + one.equals + "' is none of: " + std::string(rule->words));
+      out.push_back(std::move(one));
+    }
+    return out;
+  }
+
+  // Finds each occurrence of the value's default left of the comment.
+  Result<> add_places(Line& line, const Value& value) const {
+    const std::string& sought = value.in_manifest;
+    std::size_t found = 0;
+    for (std::size_t at = line.text.find(sought); at != line.text.npos; at = line.text.find(sought, at + 1)) {
+      std::size_t end = at + sought.size();
+      if (!stands_alone(line.text, at, end)) continue;
+      std::string_view before = trimmed(std::string_view(line.text).substr(0, at));
+      if (before.starts_with("- ")) before.remove_prefix(2);
+      bool key_or_item = before == "-" || (before.ends_with(':') && before.find(' ') == before.npos);
+      bool whole = key_or_item && end == line.text.size();
+      line.places.push_back({at, sought.size(), &value, whole});
+      ++found;
+    }
+    if (found == 0)
+      return wrong("'" + sought + "', which stands for " + std::string(value.name) + ", is not in the line");
+    return {};
+  }
+
+  Result<Line> text_line(std::string_view raw) const {
+    Line line;
+    auto comment = raw.rfind(kSet);
+    line.text = raw.substr(0, comment);
+    if (comment == raw.npos) return line;
+    while (line.text.ends_with(' ')) line.text.pop_back();
+    for (std::string_view name : split(raw.substr(comment + kSet.size()), ",")) {
+      const Value* value = value_named(name);
+      if (value == nullptr) return wrong("there is nothing to set that is called '" + std::string(name) + "'");
+      ENCLAYER_CHECK(add_places(line, *value));
+    }
+    std::sort(line.places.begin(), line.places.end(), [](const Place& a, const Place& b) { return a.at < b.at; });
+    for (std::size_t i = 1; i < line.places.size(); ++i)
+      if (line.places[i - 1].at + line.places[i - 1].length > line.places[i].at)
+        return wrong("two values claim the same place");
+    return line;
+  }
+};
+
+}  // namespace
+
+std::span<const Value> values() {
+  using Kind = Value::Kind;
+  static const std::vector<Value> kValues = [] {
+    const Settings defaults;
+    std::vector<Value> out = {
+        {"namespace", "", [](const Settings& s) { return s.name_space; }, ".Release.Namespace"},
+        {"image", "", [](const Settings& s) { return s.image; }, ".Values.image"},
+        {"imagePullPolicy", "", [](const Settings& s) { return s.image_pull_policy; }, ".Values.imagePullPolicy"},
+        {"platform", "", [](const Settings& s) { return std::string(to_string(s.platform)); }, ".Values.platform"},
+        {"pccsUrl", "https://pccs.example:8081/sgx/certification/v4/", [](const Settings& s) { return s.pccs_url; },
+         ".Values.pccsUrl"},
+        {"qcnlConf", "\"{}\"", [](const Settings& s) { return quoted(s.qcnl_conf); }, ".Values.qcnlConf | toJson",
+         Kind::kJson},
+        {"workers", "", [](const Settings& s) { return std::to_string(s.workers); }, ".Values.workers", Kind::kNumber},
+        {"simEpc", "", [](const Settings& s) { return s.sim_epc; }, ".Values.simEpc"},
+        // What follows from the settings.
+        {"helperImage", "", helper_image, "include \"enclayer.helperImage\" ."},
+        {"helperEpc", "", [](const Settings& s) { return std::to_string(s.workers * kWorkerEpcMib); },
+         "mul 5 .Values.workers", Kind::kNumber},
+        {"helperMemory", "", helper_memory, "printf \"%dMi\" (add 384 (mul 128 .Values.workers))"},
+        {"qcnlHash", sha256_hex("{}"), [](const Settings& s) { return sha256_hex(s.qcnl_conf); },
+         ".Values.qcnlConf | sha256sum"},
+    };
+    for (Value& value : out)
+      if (value.in_manifest.empty()) value.in_manifest = value.of(defaults);
+    return out;
+  }();
+  return kValues;
+}
+
+bool Condition::holds(const Settings& settings) const {
+  bool is = setting == "quoteHelper"         ? settings.quote_helper
+            : setting == "inProcAttestation" ? settings.in_proc_attestation
+            : setting == "pccsUrl"           ? !settings.pccs_url.empty()
+            : setting == "qcnlConf"          ? !settings.qcnl_conf.empty()
+            : setting == "dcapImage"         ? !settings.dcap_image.empty()
+            : setting == "platform"          ? to_string(settings.platform) == equals
+            : setting == "imagePullPolicy"   ? settings.image_pull_policy == equals
+                                             : true;
+  return is != negated;
+}
+
+std::string Condition::in_chart() const {
+  std::string value = ".Values." + setting;
+  if (!equals.empty()) value = (negated ? "ne " : "eq ") + value + " \"" + equals + "\"";
+  return negated && equals.empty() ? "not " + value : value;
+}
+
+bool hold(const Conditions& conditions, const Settings& settings) {
+  return std::all_of(conditions.begin(), conditions.end(), [&](const Condition& one) { return one.holds(settings); });
+}
+
+Result<Template> parse_manifest(const ManifestFile& file) {
+  const Settings defaults;
+  Template out;
+  Reader reader{file};
+  std::optional<bool> block_holds;  // by default; nullopt: outside of a block
+  bool in_head = true;              // only comments so far
+  for (std::string_view rest = file.text; !rest.empty();) {
+    auto end = rest.find('\n');
+    std::string_view raw = rest.substr(0, end);
+    rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
+    ++reader.number;
+    std::string_view bare = trimmed(raw);
+
+    if (bare.starts_with(kOnly)) {
+      if (!in_head || raw != bare || !out.only.empty()) return reader.wrong("'# only when:' stands once, at the top");
+      ENCLAYER_TRY(out.only, reader.conditions(bare.substr(kOnly.size())));
+      continue;
+    }
+    if (!bare.empty() && !bare.starts_with('#')) in_head = false;
+    if (bare.starts_with(kWhen)) {
+      if (block_holds) return reader.wrong("blocks do not nest: '# end' is missing above");
+      Line line{Line::Kind::kWhen, {}, {}, {}};
+      ENCLAYER_TRY(line.when, reader.conditions(bare.substr(kWhen.size())));
+      // Within a file that is not there by default, its own conditions count as true.
+      Settings assumed = defaults;
+      for (const Condition& one : out.only) {
+        if (one.setting == "quoteHelper") assumed.quote_helper = !one.negated;
+        if (one.setting == "inProcAttestation") assumed.in_proc_attestation = !one.negated;
+      }
+      block_holds = hold(line.when, assumed);
+      out.lines.push_back(std::move(line));
+      continue;
+    }
+    if (bare == kEnd) {
+      if (!block_holds) return reader.wrong("'# end' without '# when:'");
+      block_holds.reset();
+      out.lines.push_back({Line::Kind::kEnd, {}, {}, {}});
+      continue;
+    }
+    bool commented_out = raw.starts_with("#+");
+    if (commented_out != (block_holds && !*block_holds) && !bare.empty())
+      return reader.wrong(commented_out ? "'#+' is for blocks that do not hold by default"
+                                        : "this block does not hold by default: its lines begin with '#+'");
+    std::string uncommented = commented_out ? "  " + std::string(raw.substr(2)) : std::string(raw);
+    ENCLAYER_TRY(Line line, reader.text_line(uncommented));
+    out.lines.push_back(std::move(line));
+  }
+  if (block_holds) return reader.wrong("'# end' is missing");
+  return out;
+}
+
+bool is_plain_yaml(std::string_view text) {
+  static const std::vector<std::string_view> kWords = {"y",    "n",     "yes",  "no",  "on", "off",
+                                                       "true", "false", "null", "nan", "inf"};
+  if (text.empty() || std::isalpha(static_cast<unsigned char>(text.front())) == 0 || text.back() == ':') return false;
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (std::find(kWords.begin(), kWords.end(), lower) != kWords.end()) return false;
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '/' || c == ':' || c == '@' || c == '_' || c == '-';
+  });
+}
+
+}  // namespace enclayer::addon

@@ -1,0 +1,455 @@
+#include "addon/manifests.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "addon/manifest_text.h"
+#include "base/file.h"
+
+namespace enclayer::addon {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::UnorderedElementsAre;
+
+const fs::path kFolder = fs::path(ENCLAYER_SOURCE_DIR) / "deploy" / "manifests";
+
+// ---- The language, on small files. ----
+
+std::string rendered(const std::string& lines, const Settings& settings = {}) {
+  const std::string text =
+      "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  labels:\n    app.kubernetes.io/component: addon\n" +
+      lines;
+  const ManifestFile file{"x.yaml", text};
+  auto documents = render(settings, {&file, 1});
+  if (!documents) return documents.error().message();
+  return documents->empty() ? "" : documents->front().text.substr(text.size() - lines.size());
+}
+
+Settings sim() {
+  Settings settings;
+  settings.platform = Platform::kSim;
+  return settings;
+}
+
+TEST(ManifestLanguage, a_default_becomes_the_settings_value_wherever_it_stands_in_its_line) {
+  Settings other;
+  other.name_space = "sgx";
+  EXPECT_EQ(rendered("a: enclayer-system  # set: namespace\n", other), "a: sgx\n");
+  EXPECT_EQ(rendered("a: \"x == 'enclayer-system' || y == 'sa:enclayer-system:detect'\"  # set: namespace\n", other),
+            "a: \"x == 'sgx' || y == 'sa:sgx:detect'\"\n");
+  EXPECT_EQ(rendered("a: enclayer-system.enclayer-system-2.svc enclayer-system.  # set: namespace\n", other),
+            "a: enclayer-system.enclayer-system-2.svc sgx.\n")
+      << "what only begins with it is not meant";
+  EXPECT_EQ(rendered("a: enclayer-system-hardware enclayer-system hardware  # set: namespace, platform\n", sim()),
+            "a: enclayer-system-hardware enclayer-system sim\n");
+}
+
+TEST(ManifestLanguage, a_text_that_yaml_would_take_for_something_else_gets_quotes) {
+  Settings other;
+  for (const char* name : {"0", "123", "1e3", "0x1f", "true", "null", "no", "y"}) {
+    other.name_space = name;
+    EXPECT_EQ(rendered("a: enclayer-system  # set: namespace\n", other), "a: \"" + std::string(name) + "\"\n");
+    EXPECT_EQ(rendered("- enclayer-system  # set: namespace\n", other), "- \"" + std::string(name) + "\"\n");
+    EXPECT_EQ(rendered("- --x=enclayer-system  # set: namespace\n", other), "- --x=" + std::string(name) + "\n");
+  }
+}
+
+TEST(ManifestLanguage, blocks_stay_when_their_condition_holds) {
+  const std::string lines =
+      "# when: platform=hardware\na: hardware\n# end\n# when: platform=sim\n#+b: sim\n#+  c: --x=8Gi  # set: simEpc\n# "
+      "end\nd: all\n";
+  EXPECT_EQ(rendered(lines), "a: hardware\nd: all\n");
+  EXPECT_EQ(rendered(lines, sim()), "  b: sim\n    c: --x=8Gi\nd: all\n");
+  Settings both;
+  both.quote_helper = true;
+  const std::string two = "# when: quoteHelper, !inProcAttestation\n#+a: 1\n# end\nb: 2\n";
+  EXPECT_EQ(rendered(two), "b: 2\n");
+  EXPECT_EQ(rendered(two, both), "  a: 1\nb: 2\n");
+  both.in_proc_attestation = true;
+  EXPECT_EQ(rendered(two, both), "b: 2\n");
+}
+
+TEST(ManifestLanguage, a_mistake_is_named_with_its_line) {
+  EXPECT_THAT(rendered("a: x  # set: namespace\n"), HasSubstr("x.yaml:7: 'enclayer-system'"));
+  EXPECT_THAT(rendered("a: x  # set: colour\n"), HasSubstr("'colour'"));
+  EXPECT_THAT(rendered("# when: colour\n# end\n"), HasSubstr("'colour'"));
+  EXPECT_THAT(rendered("# when: platform=tdx\n# end\n"), HasSubstr("'tdx' is none of: hardware sim"));
+  EXPECT_THAT(rendered("# when: workers\n# end\n"), HasSubstr("not 'workers'"));
+  EXPECT_THAT(rendered("# when: platform\n# end\n"), HasSubstr("not 'platform'"));
+  EXPECT_THAT(rendered("# when: quoteHelper\n"), HasSubstr("'# end' is missing"));
+  EXPECT_THAT(rendered("# when: quoteHelper\n# when: pccsUrl\n"), HasSubstr("do not nest"));
+  EXPECT_THAT(rendered("# end\n"), HasSubstr("without '# when:'"));
+  EXPECT_THAT(rendered("# when: quoteHelper\na: 1\n# end\n"), HasSubstr("begin with '#+'"));
+  EXPECT_THAT(rendered("# when: !quoteHelper\n#+a: 1\n# end\n"), HasSubstr("'#+' is for blocks"));
+  EXPECT_THAT(rendered("#+a: 1\n"), HasSubstr("'#+' is for blocks"));
+  EXPECT_THAT(rendered("# only when: quoteHelper\n"), HasSubstr("at the top"));
+}
+
+TEST(ManifestLanguage, a_document_without_a_name_of_its_own_is_refused) {
+  const ManifestFile nameless{"y.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"};
+  EXPECT_THAT(render({}, {&nameless, 1}).error().message(), HasSubstr("y.yaml: a document has no metadata.name"));
+  const ManifestFile stranger{"y.yaml",
+                              "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n  labels:\n"
+                              "    app.kubernetes.io/component: addon\n"};
+  EXPECT_THAT(render({}, {&stranger, 1}).error().message(), HasSubstr("Secret has no place"));
+}
+
+// ---- Our own files. ----
+
+// Every combination of what the conditions can tell apart.
+std::vector<Settings> combinations() {
+  std::vector<Settings> out;
+  for (bool is_sim : {false, true})
+    for (bool helper : {false, true})
+      for (bool in_proc : {false, true})
+        for (const char* service : {"", "pccs", "qcnl"}) {
+          if (is_sim && *service != 0) continue;
+          Settings settings;
+          settings.name_space = "other";
+          settings.image = "registry.example:5000/x/enclayer:v9";
+          settings.image_pull_policy = "Always";
+          settings.platform = is_sim ? Platform::kSim : Platform::kHardware;
+          settings.quote_helper = helper;
+          settings.in_proc_attestation = in_proc;
+          if (service == std::string("pccs")) settings.pccs_url = "https://service.example:1/";
+          if (service == std::string("qcnl")) settings.qcnl_conf = "{\n  \"pccs_url\": \"x\", // comment\n}\n";
+          settings.workers = 3;
+          settings.sim_epc = "2Gi";
+          out.push_back(settings);
+        }
+  return out;
+}
+
+std::vector<Document> documents(const Settings& settings) {
+  auto out = render(settings);
+  EXPECT_TRUE(out) << out.error().message();
+  return out ? *out : std::vector<Document>();
+}
+
+YAML::Node parsed(const std::vector<Document>& all, const std::string& kind, const std::string& name) {
+  for (const Document& one : all)
+    if (one.kind == kind && one.name == name) return YAML::Load(one.text);
+  ADD_FAILURE() << "no " << kind << " " << name;
+  return {};
+}
+
+YAML::Node pod_of(const Settings& settings, const std::string& name) {
+  return parsed(documents(settings), "DaemonSet", name)["spec"]["template"]["spec"];
+}
+
+std::vector<std::string> args(const YAML::Node& pod) {
+  return pod["containers"][0]["args"].as<std::vector<std::string>>();
+}
+
+std::string text_of(const YAML::Node& node) { return YAML::Dump(node); }
+
+TEST(Manifests, all_files_of_the_folder_are_compiled_in) {
+  std::set<std::string> on_disk, compiled_in;
+  for (const auto& entry : fs::recursive_directory_iterator(kFolder))
+    if (entry.path().extension() == ".yaml" && entry.path().filename() != "kustomization.yaml")
+      on_disk.insert(fs::relative(entry.path(), kFolder));
+  for (const ManifestFile& file : manifest_files()) {
+    compiled_in.insert(std::string(file.path));
+    EXPECT_EQ(file.text, base::read_text(kFolder / file.path, 1 << 20).value()) << file.path;
+  }
+  EXPECT_EQ(on_disk, compiled_in);
+}
+
+TEST(Manifests, kustomize_takes_every_file_that_is_there_by_default) {
+  const YAML::Node resources = YAML::LoadFile(kFolder / "kustomization.yaml")["resources"];
+  const auto listed = resources.as<std::vector<std::string>>();
+  std::set<std::string> expected;
+  for (const ManifestFile& file : manifest_files())
+    if (hold(parse_manifest(file)->only, {})) expected.insert(std::string(file.path));
+  EXPECT_EQ(std::set<std::string>(listed.begin(), listed.end()), expected);
+}
+
+TEST(Manifests, the_files_as_they_are_say_what_the_default_settings_render) {
+  Settings with_helper;
+  with_helper.quote_helper = true;
+  for (const ManifestFile& file : manifest_files()) {
+    const auto manifest = parse_manifest(file);
+    ASSERT_TRUE(manifest) << manifest.error().message();
+    const bool by_default = hold(manifest->only, {});
+    if (!by_default && !hold(manifest->only, with_helper)) continue;  // a file of a setting that has no default
+    auto made = render(by_default ? Settings{} : with_helper, {&file, 1});
+    ASSERT_TRUE(made) << made.error().message();
+    std::multiset<std::string> from_render, as_it_is;
+    for (const Document& one : *made) from_render.insert(text_of(YAML::Load(one.text)));
+    for (const YAML::Node& one : YAML::LoadAll(std::string(file.text))) as_it_is.insert(text_of(one));
+    EXPECT_EQ(from_render, as_it_is) << file.path;
+  }
+}
+
+TEST(Manifests, a_yaml_parser_sees_the_same_objects_for_every_combination_of_settings) {
+  for (const Settings& settings : combinations()) {
+    SCOPED_TRACE(to_json(settings));
+    std::set<std::string> seen;
+    for (const Document& one : documents(settings)) {
+      SCOPED_TRACE(one.kind + " " + one.name);
+      const YAML::Node node = YAML::Load(one.text);
+      EXPECT_EQ(node["apiVersion"].as<std::string>(), one.api_version);
+      EXPECT_EQ(node["kind"].as<std::string>(), one.kind);
+      EXPECT_EQ(node["metadata"]["name"].as<std::string>(), one.name);
+      EXPECT_EQ(node["metadata"]["namespace"].as<std::string>(""), one.name_space);
+      const YAML::Node labels = node["metadata"]["labels"];
+      EXPECT_EQ(labels["app.kubernetes.io/component"].as<std::string>(), one.component);
+      EXPECT_EQ(labels["app.kubernetes.io/part-of"].as<std::string>(), "enclayer");
+      EXPECT_EQ(labels["app.kubernetes.io/managed-by"].as<std::string>(), "enclayer");
+      EXPECT_TRUE(seen.insert(one.kind + "/" + one.name_space + "/" + one.name).second) << "twice";
+      EXPECT_EQ(YAML::LoadAll(one.text).size(), 1U);
+    }
+    std::vector<Document> all = documents(settings);
+    EXPECT_EQ(YAML::LoadAll(to_yaml(all)).size(), all.size());
+  }
+}
+
+TEST(Manifests, no_default_survives_where_a_setting_says_otherwise) {
+  for (const Settings& settings : combinations())
+    for (const Document& one : documents(settings)) {
+      SCOPED_TRACE(one.file + ", " + to_json(settings));
+      std::string values;  // without the comments for people
+      std::istringstream in(one.text);
+      for (std::string line; std::getline(in, line);)
+        if (line.find_first_not_of(' ') == std::string::npos || line[line.find_first_not_of(' ')] != '#')
+          values += line + "\n";
+      for (const char* word :
+           {"enclayer-system", "localhost/", "IfNotPresent", "8Gi", "pccs.example", "# set", "# when", "# end", "#+"})
+        EXPECT_THAT(values, Not(HasSubstr(word)));
+    }
+}
+
+TEST(Manifests, everything_that_can_be_set_is_set_somewhere_and_every_condition_is_used) {
+  std::set<std::string> used;
+  for (const ManifestFile& file : manifest_files()) {
+    const auto manifest = parse_manifest(file);
+    for (const Condition& one : manifest->only) used.insert(one.setting);
+    for (const Line& line : manifest->lines) {
+      for (const Place& place : line.places) used.insert(std::string(place.value->name));
+      for (const Condition& one : line.when) used.insert(one.setting);
+    }
+  }
+  for (const Value& value : values()) EXPECT_TRUE(used.contains(std::string(value.name))) << value.name;
+  used.insert("dcapImage");  // by helperImage
+  for (const SettingRule& rule : setting_rules()) EXPECT_TRUE(used.contains(std::string(rule.name))) << rule.name;
+}
+
+TEST(Manifests, what_others_need_comes_first) {
+  Settings settings;
+  settings.quote_helper = true;
+  settings.qcnl_conf = "{}";
+  std::vector<std::string> kinds;
+  for (const Document& one : documents(settings)) kinds.push_back(one.kind);
+  auto first = [&](const char* kind) { return std::find(kinds.begin(), kinds.end(), kind) - kinds.begin(); };
+  EXPECT_EQ(first("Namespace"), 0);
+  EXPECT_EQ(first("PriorityClass"), 1);
+  EXPECT_LT(first("ServiceAccount"), first("ConfigMap"));
+  EXPECT_LT(first("ConfigMap"), first("DaemonSet"));
+  EXPECT_EQ(kinds.back(), "DaemonSet");
+}
+
+TEST(Manifests, the_quote_helper_is_there_when_it_was_asked_for_only) {
+  Settings settings;
+  for (const Document& one : documents(settings)) EXPECT_NE(one.component, "quote-helper");
+  settings.quote_helper = true;
+  const YAML::Node pod = pod_of(settings, "enclayer-quote-helper");
+  EXPECT_EQ(pod["containers"][0]["image"].as<std::string>(), helper_image(settings));
+}
+
+TEST(Manifests, the_helper_asks_for_epc_by_worker_and_on_hardware_for_the_provisioning_device) {
+  Settings settings;
+  settings.quote_helper = true;
+  settings.workers = 4;
+  YAML::Node limits = pod_of(settings, "enclayer-quote-helper")["containers"][0]["resources"]["limits"];
+  EXPECT_EQ(limits["kubernetes.azure.com/sgx_epc_mem_in_MiB"].as<int>(), 20);
+  EXPECT_EQ(limits["sgx.intel.com/provision"].as<int>(), 1);
+  EXPECT_EQ(limits["memory"].as<std::string>(), "896Mi");
+  settings.platform = Platform::kSim;
+  limits = pod_of(settings, "enclayer-quote-helper")["containers"][0]["resources"]["limits"];
+  EXPECT_EQ(limits["kubernetes.azure.com/sgx_epc_mem_in_MiB"].as<int>(), 20);
+  EXPECT_FALSE(limits["sgx.intel.com/provision"]);
+}
+
+TEST(Manifests, the_provisioning_device_is_offered_to_nobody_unless_somebody_was_meant_to_have_it) {
+  auto offered = [](bool helper, bool in_proc, Platform platform) -> std::string {
+    Settings settings;
+    settings.quote_helper = helper, settings.in_proc_attestation = in_proc, settings.platform = platform;
+    std::string out;
+    for (const std::string& arg : args(pod_of(settings, "enclayer-device-plugin"))) {
+      EXPECT_NE(arg, "--provision-with-epc");
+      if (arg.starts_with("--provision-limit=")) out += arg.substr(18);
+    }
+    return out;
+  };
+  EXPECT_EQ(offered(false, false, Platform::kHardware), "");
+  EXPECT_EQ(offered(true, false, Platform::kHardware), "2") << "the helper, and its successor in an update";
+  EXPECT_EQ(offered(false, true, Platform::kHardware), "110");
+  EXPECT_EQ(offered(true, true, Platform::kHardware), "110");
+  EXPECT_EQ(offered(true, false, Platform::kSim), "") << "a simulated helper needs none";
+  EXPECT_EQ(offered(false, true, Platform::kSim), "110");
+}
+
+TEST(Manifests, daemons_land_where_sgx_is_and_on_a_simulated_node_only_where_a_person_said_so) {
+  auto terms = [](Platform platform, const char* name) {
+    Settings settings;
+    settings.platform = platform, settings.quote_helper = true;
+    const YAML::Node pod = pod_of(settings, name);
+    EXPECT_EQ(pod["nodeSelector"]["kubernetes.io/os"].as<std::string>(), "linux");
+    std::vector<std::string> out;
+    for (const YAML::Node& term :
+         pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]) {
+      std::string text;
+      for (const YAML::Node& one : term["matchExpressions"]) {
+        text += text.empty() ? "" : " & ";
+        text += one["key"].as<std::string>() + " " + one["operator"].as<std::string>();
+        for (const YAML::Node& value : one["values"]) text += " " + value.as<std::string>();
+      }
+      out.push_back(text);
+    }
+    return out;
+  };
+  for (const char* name : {"enclayer-device-plugin", "enclayer-quote-helper"}) {
+    EXPECT_THAT(terms(Platform::kHardware, name),
+                ElementsAre("enclayer.io/sgx In true & enclayer.io/platform NotIn sim",
+                            "intel.feature.node.kubernetes.io/sgx In true", "sgx.intel.com/capable In true",
+                            "feature.node.kubernetes.io/cpu-security.sgx.enabled In true",
+                            "alibabacloud.com/tee-hardware-category In intel-sgx1 intel-sgx2", "tee In sgx"));
+    EXPECT_THAT(terms(Platform::kSim, name),
+                ElementsAre("enclayer.io/sim In true & enclayer.io/sgx In true & enclayer.io/platform In sim"));
+  }
+}
+
+TEST(Manifests, plugin_and_helper_tolerate_the_same_taints) {
+  Settings settings;
+  settings.quote_helper = true;
+  const std::string plugin = text_of(pod_of(settings, "enclayer-device-plugin")["tolerations"]);
+  EXPECT_EQ(plugin, text_of(pod_of(settings, "enclayer-quote-helper")["tolerations"]));
+  for (const char* key : {"kubernetes.azure.com/sgx_epc_mem_in_MiB", "openenclave.io/sgx_epc_MiB",
+                          "alibabacloud.com/sgx_epc_MiB", "sgx.intel.com/epc", "kubernetes.azure.com/scalesetpriority"})
+    EXPECT_THAT(plugin, HasSubstr(std::string(key) + ", operator: Exists, effect: NoSchedule"));
+}
+
+TEST(Manifests, selectors_are_the_name_alone_and_pods_say_whose_they_are) {
+  for (const Settings& settings : combinations())
+    for (const Document& one : documents(settings)) {
+      if (one.kind != "DaemonSet") continue;
+      const YAML::Node spec = YAML::Load(one.text)["spec"];
+      EXPECT_EQ(spec["selector"]["matchLabels"].size(), 1U) << "it can never be changed: as little as possible";
+      EXPECT_EQ(spec["selector"]["matchLabels"]["app.kubernetes.io/name"].as<std::string>(), one.name);
+      const YAML::Node labels = spec["template"]["metadata"]["labels"];
+      EXPECT_EQ(labels["app.kubernetes.io/name"].as<std::string>(), one.name);
+      EXPECT_EQ(labels["app.kubernetes.io/managed-by"].as<std::string>(), "enclayer");
+      EXPECT_EQ(labels["app.kubernetes.io/component"].as<std::string>(), one.component);
+    }
+}
+
+TEST(Manifests, a_priority_class_of_ours_preempts_nobody) {
+  const YAML::Node priority = parsed(documents({}), "PriorityClass", "enclayer-node");
+  EXPECT_EQ(priority["preemptionPolicy"].as<std::string>(), "Never");
+  EXPECT_FALSE(priority["globalDefault"].as<bool>());
+}
+
+TEST(Manifests, the_plugin_leaves_before_its_successor_and_the_helper_after) {
+  Settings settings;
+  settings.quote_helper = true;
+  auto rolling = [&](const char* name) {
+    return parsed(documents(settings), "DaemonSet", name)["spec"]["updateStrategy"]["rollingUpdate"];
+  };
+  EXPECT_EQ(rolling("enclayer-device-plugin")["maxSurge"].as<int>(), 0);
+  EXPECT_EQ(rolling("enclayer-device-plugin")["maxUnavailable"].as<int>(), 1);
+  EXPECT_EQ(rolling("enclayer-quote-helper")["maxSurge"].as<int>(), 1);
+  EXPECT_EQ(rolling("enclayer-quote-helper")["maxUnavailable"].as<int>(), 0);
+}
+
+// ---- Rights: nothing that the documents do not list. ----
+
+struct Rights {
+  std::set<std::string> host_paths;  // "PATH" or "PATH read-only"
+  std::set<std::string> capabilities;
+};
+
+Rights rights_of(const YAML::Node& pod) {
+  Rights out;
+  std::map<std::string, bool> writable;
+  for (const char* kind : {"containers", "initContainers"})
+    for (const YAML::Node& container : pod[kind]) {
+      for (const YAML::Node& mount : container["volumeMounts"])
+        if (!mount["readOnly"].as<bool>(false)) writable[mount["name"].as<std::string>()] = true;
+      for (const YAML::Node& one : container["securityContext"]["capabilities"]["add"])
+        out.capabilities.insert(one.as<std::string>());
+    }
+  for (const YAML::Node& volume : pod["volumes"])
+    if (volume["hostPath"])
+      out.host_paths.insert(volume["hostPath"]["path"].as<std::string>() +
+                            (writable[volume["name"].as<std::string>()] ? "" : " read-only"));
+  return out;
+}
+
+TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_list) {
+  for (const Settings& settings : combinations()) {
+    SCOPED_TRACE(to_json(settings));
+    const Rights plugin = rights_of(pod_of(settings, "enclayer-device-plugin"));
+    EXPECT_THAT(plugin.host_paths,
+                UnorderedElementsAre("/var/lib/kubelet/device-plugins", "/dev read-only", "/var/run/aesmd read-only",
+                                     "/var/lib/kubelet/pod-resources read-only"));
+    EXPECT_THAT(plugin.capabilities, IsEmpty());
+    if (!settings.quote_helper) continue;
+    const Rights helper = rights_of(pod_of(settings, "enclayer-quote-helper"));
+    EXPECT_THAT(helper.host_paths, UnorderedElementsAre("/var/run/aesmd", "/var/lib/enclayer"));
+    EXPECT_THAT(helper.capabilities, UnorderedElementsAre("CHOWN", "SETUID", "SETGID"));
+  }
+  const std::string plugin_page =
+      base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/device-plugin.md", 1 << 20).value();
+  for (const char* path :
+       {"/var/lib/kubelet/device-plugins", "`/dev`", "/var/run/aesmd", "/var/lib/kubelet/pod-resources"})
+    EXPECT_THAT(plugin_page, HasSubstr(path));
+  const std::string helper_page =
+      base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/quote-helper.md", 1 << 20).value();
+  for (const char* word : {"/var/run/aesmd", "/var/lib/enclayer", "CHOWN, SETUID and SETGID"})
+    EXPECT_THAT(helper_page, HasSubstr(word));
+}
+
+TEST(ManifestRights, no_pod_of_ours_is_privileged_or_shares_what_belongs_to_the_host) {
+  for (const Settings& settings : combinations())
+    for (const Document& one : documents(settings)) {
+      if (one.kind != "DaemonSet") continue;
+      SCOPED_TRACE(one.name);
+      const YAML::Node pod = YAML::Load(one.text)["spec"]["template"]["spec"];
+      for (const char* shared : {"hostNetwork", "hostPID", "hostIPC"})
+        EXPECT_FALSE(pod[shared].as<bool>(false)) << shared;
+      EXPECT_EQ(pod["securityContext"]["seccompProfile"]["type"].as<std::string>(), "RuntimeDefault");
+      EXPECT_EQ(pod["priorityClassName"].as<std::string>(), "enclayer-node");
+      if (one.component != "detect") {
+        EXPECT_FALSE(pod["automountServiceAccountToken"].as<bool>(true));
+      }
+      for (const char* kind : {"containers", "initContainers"})
+        for (const YAML::Node& container : pod[kind]) {
+          const YAML::Node security = container["securityContext"];
+          EXPECT_FALSE(security["privileged"].as<bool>(false));
+          EXPECT_FALSE(security["allowPrivilegeEscalation"].as<bool>(true));
+          EXPECT_TRUE(security["readOnlyRootFilesystem"].as<bool>(false));
+          EXPECT_EQ(text_of(security["capabilities"]["drop"]), "[ALL]");
+          for (const YAML::Node& port : container["ports"]) EXPECT_FALSE(port["hostPort"]);
+          EXPECT_TRUE(container["resources"]["requests"]["cpu"]);
+          EXPECT_TRUE(container["resources"]["requests"]["memory"]);
+          EXPECT_TRUE(container["resources"]["limits"]["memory"]);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace enclayer::addon

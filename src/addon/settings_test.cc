@@ -1,0 +1,184 @@
+#include "addon/settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/version.h"
+
+namespace enclayer::addon {
+namespace {
+
+using testing::HasSubstr;
+
+Settings with(const std::function<void(Settings&)>& change) {
+  Settings settings;
+  change(settings);
+  return settings;
+}
+
+std::string refusal(const std::function<void(Settings&)>& change) {
+  auto checked = check(with(change));
+  if (checked) return "accepted";
+  EXPECT_EQ(checked.error().kind(), ErrorKind::kInvalidArgument);
+  return checked.error().message();
+}
+
+TEST(Settings, defaults_are_good_and_safe) {
+  const Settings settings;
+  EXPECT_TRUE(check(settings)) << check(settings).error().message();
+  EXPECT_EQ(settings.platform, Platform::kHardware);
+  EXPECT_FALSE(settings.quote_helper);
+  EXPECT_FALSE(settings.in_proc_attestation);
+  EXPECT_EQ(settings.name_space, "enclayer-system");
+  EXPECT_EQ(settings.image, "localhost/enclayer:" + std::string(base::kVersion));
+}
+
+TEST(Settings, a_refusal_names_flag_value_and_remedy) {
+  struct Case {
+    std::function<void(Settings&)> change;
+    std::vector<std::string> words;
+  };
+  const std::vector<Case> cases = {
+      {[](Settings& s) { s.name_space = "SGX"; }, {"--namespace SGX", "lower-case", "enclayer-system"}},
+      {[](Settings& s) { s.name_space = ""; }, {"--namespace ''"}},
+      {[](Settings& s) { s.name_space = "-sgx"; }, {"--namespace -sgx"}},
+      {[](Settings& s) { s.name_space = "sgx\nkind: x"; }, {"--namespace sgx?kind: x"}},
+      {[](Settings& s) { s.name_space = std::string(64, 'a'); }, {"--namespace", "64 characters", "at most 63"}},
+      {[](Settings& s) { s.name_space = "kube-system"; }, {"--namespace kube-system", "one of its own"}},
+      {[](Settings& s) { s.name_space = "default"; }, {"--namespace default", "one of its own"}},
+      {[](Settings& s) { s.image = ""; }, {"--image ''", "NAME:TAG"}},
+      {[](Settings& s) { s.image = "enclayer"; }, {"--image enclayer", "NAME:TAG"}},
+      {[](Settings& s) { s.image = "a/b:1 # x"; }, {"--image a/b:1 # x"}},
+      {[](Settings& s) { s.image = "localhost:5000/enclayer"; }, {"--image localhost:5000/enclayer"}},
+      {[](Settings& s) { s.image = "a@sha256:12"; }, {"--image a@sha256:12"}},
+      {[](Settings& s) { s.dcap_image = "x"; }, {"--dcap-image x"}},
+      {[](Settings& s) { s.image_pull_policy = "always"; },
+       {"--image-pull-policy always", "Always IfNotPresent Never"}},
+      {[](Settings& s) { s.image_pull_policy = "Always IfNotPresent"; }, {"--image-pull-policy"}},
+      {[](Settings& s) { s.pccs_url = "pccs.example"; }, {"--pccs-url pccs.example", "https://pccs.example:8081"}},
+      {[](Settings& s) { s.pccs_url = "https://a/\""; }, {"--pccs-url https://a/\""}},
+      {[](Settings& s) { s.pccs_url = "file:///etc/shadow"; }, {"--pccs-url file:///etc/shadow"}},
+      {[](Settings& s) {
+         s.pccs_url = "https://a";
+         s.qcnl_conf = "{}";
+       },
+       {"--pccs-url https://a", "--qcnl-conf"}},
+      {[](Settings& s) {
+         s.pccs_url = "https://a";
+         s.platform = Platform::kSim;
+       },
+       {"--pccs-url", "--platform hardware"}},
+      {[](Settings& s) {
+         s.qcnl_conf = "{}";
+         s.platform = Platform::kSim;
+       },
+       {"--qcnl-conf", "--platform hardware"}},
+      {[](Settings& s) { s.qcnl_conf = " \n"; }, {"--qcnl-conf", "blank"}},
+      {[](Settings& s) { s.qcnl_conf = std::string("{\0}", 3); }, {"--qcnl-conf", "byte 0"}},
+      {[](Settings& s) { s.qcnl_conf = "\xff"; }, {"--qcnl-conf", "UTF-8"}},
+      {[](Settings& s) { s.qcnl_conf = std::string(kMostQcnlConf + 1, 'x'); }, {"--qcnl-conf", "32768"}},
+      {[](Settings& s) { s.workers = 0; }, {"--workers 0", "1 to 16"}},
+      {[](Settings& s) { s.workers = 17; }, {"--workers 17", "1 to 16"}},
+      {[](Settings& s) { s.sim_epc = "8GB"; }, {"--sim-epc 8GB", "8Gi"}},
+      {[](Settings& s) { s.sim_epc = "512Ki"; }, {"--sim-epc 512Ki", "1Mi to 256Gi"}},
+      {[](Settings& s) { s.sim_epc = "257Gi"; }, {"--sim-epc 257Gi", "1Mi to 256Gi"}},
+      {[](Settings& s) {
+         s.image = "a/sgx:1";
+         s.quote_helper = true;
+       },
+       {"--image a/sgx:1", "--dcap-image"}},
+  };
+  for (const Case& one : cases)
+    for (const std::string& word : one.words) EXPECT_THAT(refusal(one.change), HasSubstr(word));
+}
+
+TEST(Settings, what_registries_namespaces_and_services_are_called_is_accepted) {
+  const std::string digest = "@sha256:" + std::string(64, 'a');
+  for (const std::string& image : {std::string("enclayer:1"), std::string("localhost:5000/x/enclayer:v1.2-rc_3"),
+                                   "reg.example/a/b/enclayer:1" + digest, "reg.example/enclayer" + digest})
+    EXPECT_TRUE(check(with([&](Settings& s) { s.image = image; }))) << image;
+  for (const char* url : {"http://pccs", "https://pccs.example:8081/sgx/certification/v4/", "https://[fd00::1]:8081/"})
+    EXPECT_TRUE(check(with([&](Settings& s) { s.pccs_url = url; }))) << url;
+  for (const char* name : {"a", "sgx-2", "0", "enclayer-system-2"})
+    EXPECT_TRUE(check(with([&](Settings& s) { s.name_space = name; }))) << name;
+  for (const char* epc : {"1Mi", "8Gi", "262144Mi", "1048576"})
+    EXPECT_TRUE(check(with([&](Settings& s) { s.sim_epc = epc; }))) << epc;
+}
+
+TEST(Settings, the_helper_s_image_stands_beside_the_other_unless_it_was_given) {
+  auto image = [](const std::string& given, const std::string& dcap, Platform platform = Platform::kHardware) {
+    return helper_image(with([&](Settings& s) { s.image = given, s.dcap_image = dcap, s.platform = platform; }));
+  };
+  EXPECT_EQ(image("r.example:5000/x/enclayer:1", ""), "r.example:5000/x/enclayer-dcap:1");
+  EXPECT_EQ(image("enclayer:1", ""), "enclayer-dcap:1");
+  EXPECT_EQ(image("r/enclayer:1", "mine:2"), "mine:2");
+  EXPECT_EQ(image("r/enclayer:1", "mine:2", Platform::kSim), "r/enclayer:1");
+  for (const char* unknown : {"r/sgx-enclayer:1", "r/sgx:1"}) EXPECT_EQ(image(unknown, ""), "") << unknown;
+  EXPECT_EQ(image("r/enclayer@sha256:" + std::string(64, 'a'), ""), "");
+}
+
+TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
+  EXPECT_EQ(to_json(Settings{}), "{}\n");
+  Settings all = with([](Settings& s) {
+    s.name_space = "sgx";
+    s.image = "r/enclayer:2";
+    s.dcap_image = "r/mine:2";
+    s.image_pull_policy = "Never";
+    s.quote_helper = s.in_proc_attestation = true;
+    s.qcnl_conf = "{\"pccs_url\": \"https://a\"} // \xc3\xa9\n";
+    s.workers = 16;
+    s.sim_epc = "1Gi";
+  });
+  Settings sim = with([](Settings& s) { s.platform = Platform::kSim, s.workers = 2; });
+  Settings pccs = with([](Settings& s) { s.pccs_url = "https://a/"; });
+  for (const Settings& settings : {all, sim, pccs}) {
+    auto read = parse_settings_json(to_json(settings));
+    ASSERT_TRUE(read) << read.error().message();
+    EXPECT_EQ(*read, settings) << to_json(settings);
+  }
+}
+
+TEST(SettingsJson, every_rule_is_a_key) {
+  for (const SettingRule& rule : setting_rules()) {
+    // A value of no type that any setting has: known keys complain about the type, unknown ones are named as such.
+    auto read = parse_settings_json("{\"" + std::string(rule.name) + "\": [1]}");
+    ASSERT_FALSE(read);
+    EXPECT_THAT(read.error().message(), HasSubstr("\"" + std::string(rule.name) + "\" that is no"));
+  }
+}
+
+TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
+  struct Case {
+    std::string json, word;
+  };
+  for (const auto& [json, word] : std::vector<Case>{
+           {"", "no JSON object"},
+           {"[]", "no JSON object"},
+           {"{", "no JSON object"},
+           {"{\"epcGoal\": 1}", "\"epcGoal\""},
+           {"{\"image\": 1}", "\"image\" that is no text"},
+           {"{\"platform\": \"tdx\"}", "\"platform\""},
+           {"{\"quoteHelper\": \"true\"}", "\"quoteHelper\" that is no true or false"},
+           {"{\"workers\": -1}", "\"workers\""},
+           {"{\"workers\": 4294967297}", "\"workers\""},
+           {"{\"workers\": 1.5}", "\"workers\""},
+           {"{\"image\": \"a:1\", \"image\": \"b:1\"}", "\"image\" twice"},
+           {"{\"image\": {\"a\": {\"b\": {}}}}", "\"image\" that is no text"},
+           {std::string(100'000, '['), "no JSON object"},
+           {std::string(kMostSettingsJson + 1, ' '), "262144"},
+       }) {
+    auto read = parse_settings_json(json);
+    ASSERT_FALSE(read) << json.substr(0, 80);
+    EXPECT_EQ(read.error().kind(), ErrorKind::kMalformed);
+    EXPECT_THAT(read.error().message(), HasSubstr(word));
+  }
+  EXPECT_EQ(parse_settings_json("{\"namespace\": \"SGX\"}").error().kind(), ErrorKind::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace enclayer::addon
