@@ -34,6 +34,7 @@ void add_epc_savings(CLI::App& app, int& exit_code);       // epc_savings.cc
 void add_inspect(CLI::App& app, int& exit_code);           // inspect.cc
 void add_policy(CLI::App& app, int& exit_code);            // policy.cc
 void add_quote(CLI::App& app, int& exit_code);             // quote.cc
+void add_render(CLI::App& app, int& exit_code);            // render.cc
 void add_sim(CLI::App& app, Time now, int& exit_code);     // sim.cc
 void add_verify(CLI::App& app, Time now, int& exit_code);  // verify.cc
 

@@ -66,6 +66,7 @@ int main(int argc, char** argv) {
   apps::add_inspect(app, exit_code);
   apps::add_policy(app, exit_code);
   apps::add_quote(app, exit_code);
+  apps::add_render(app, exit_code);
   apps::add_sim(app, now, exit_code);
   apps::add_verify(app, now, exit_code);
 

@@ -1,8 +1,8 @@
-# Writes OUT, a C++ source that holds the files FILES of FOLDER as text. Run at build time, so that a changed manifest is
-# a changed program.
-set(text "// Made from deploy/manifests.\n#include <array>\n\n#include \"addon/manifests.h\"\n\nnamespace enclayer::addon {\n\n")
+# Writes OUT, a C++ source where FUNCTION gives the files FILES of FOLDER as text. Run at build time, so that a changed
+# manifest is a changed program.
+set(text "// Made from ${FOLDER}.\n#include <array>\n\n#include \"addon/manifest_text.h\"\n\nnamespace enclayer::addon {\n\n")
 list(LENGTH FILES count)
-string(APPEND text "std::span<const ManifestFile> manifest_files() {\n  static constexpr std::array<ManifestFile, ${count}> kFiles = {{\n")
+string(APPEND text "std::span<const ManifestFile> ${FUNCTION}() {\n  static constexpr std::array<ManifestFile, ${count}> kFiles = {{\n")
 foreach(file ${FILES})
   file(READ ${FOLDER}/${file} content)
   string(APPEND text "      {\"${file}\", R\"manifest(${content})manifest\"},\n")

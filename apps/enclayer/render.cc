@@ -1,0 +1,95 @@
+// enclayer render: the add-on's manifests with the user's settings, for GitOps. Needs no cluster.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "addon/chart.h"
+#include "addon/manifests.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "cli_support.h"
+#include "commands.h"
+#include "settings_flags.h"
+
+namespace enclayer::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  SettingsFlags settings;
+  fs::path output_dir, chart;
+};
+
+Result<> write(const fs::path& path, const std::string& text) {
+  std::error_code failed;
+  fs::create_directories(path.parent_path(), failed);
+  if (failed) return base::errno_error(failed.value(), "making folder " + path.parent_path().string());
+  return base::write_file_atomic(path, base::as_bytes(text), 0644);
+}
+
+// A file for each of deploy/manifests, without its folder, and the list of them that `kubectl apply -k` wants.
+Result<> write_folder(const fs::path& folder, const std::vector<addon::Document>& documents) {
+  std::vector<std::string> order;  // of the first object in each
+  std::map<std::string, std::string> files;
+  for (const addon::Document& document : documents) {
+    const std::string name = fs::path(document.file).filename();
+    if (!files.contains(name)) order.push_back(name);
+    std::string& text = files[name];
+    text += (text.empty() ? "" : "---\n") + document.text;
+  }
+  std::string list = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n";
+  for (const std::string& name : order) list += "  - " + name + "\n";
+  for (const auto& [name, text] : files) ENCLAYER_CHECK(write(folder / name, text));
+  return write(folder / "kustomization.yaml", list);
+}
+
+Result<int> render_command(const Options& options) {
+  ENCLAYER_TRY(const addon::Settings settings, changed({}, options.settings));
+  if (!options.chart.empty()) {
+    ENCLAYER_TRY(const auto files, addon::chart());
+    for (const addon::ChartFile& file : files) ENCLAYER_CHECK(write(options.chart / file.path, file.text));
+    return 0;
+  }
+  ENCLAYER_TRY(const auto documents, addon::render(settings));
+  if (!options.output_dir.empty()) {
+    ENCLAYER_CHECK(write_folder(options.output_dir, documents));
+    return 0;
+  }
+  const std::string yaml = addon::to_yaml(documents);
+  if (std::fwrite(yaml.data(), 1, yaml.size(), stdout) != yaml.size() || std::fflush(stdout) != 0)
+    return Error(ErrorKind::kIo, "writing the manifests to standard output failed");
+  return 0;
+}
+
+}  // namespace
+
+void add_render(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("render", "The add-on's manifests, for GitOps: what `enable` would apply. Asks no cluster");
+  add_settings_flags(*command, options->settings);
+  CLI::Option* folder =
+      command->add_option("--output-dir", options->output_dir, "Write a file for each part, and a kustomization.yaml")
+          ->option_text("DIR [standard output]");
+  command->add_option("--chart", options->chart, "Write the Helm chart instead; settings are its values")
+      ->option_text("DIR")
+      ->excludes(folder);
+  command->footer(
+      "The same settings always give the same text, objects in the order in which they have to be applied.\n"
+      "Exit codes: 0 written; 1 misuse, or a setting that makes no sense; 3 a file cannot be read or written.\n"
+      "Examples:\n"
+      "  enclayer render --enable-sgxquotehelper --image registry.example/enclayer:0.1.0 > enclayer.yaml\n"
+      "  enclayer render --platform sim --output-dir enclayer && kubectl apply -k enclayer");
+  command->callback([options, &exit_code] {
+    auto done = render_command(*options);
+    exit_code = done ? *done : fail("enclayer render", done.error());
+  });
+}
+
+}  // namespace enclayer::apps

@@ -1,0 +1,12 @@
+{{/* The quote helper's image: see dcapImage in values.yaml. */}}
+{{- define "enclayer.helperImage" -}}
+{{- if eq .Values.platform "sim" -}}
+{{ .Values.image }}
+{{- else if .Values.dcapImage -}}
+{{ .Values.dcapImage }}
+{{- else if regexMatch "(^|/)enclayer:[^:/@]+$" .Values.image -}}
+{{ regexReplaceAll "enclayer:([^:/@]+)$" .Values.image "enclayer-dcap:${1}" }}
+{{- else -}}
+{{- fail (printf "image %s is not named REPOSITORY/enclayer:TAG, so the name of the quote helper's image cannot be derived from it: set dcapImage" .Values.image) -}}
+{{- end -}}
+{{- end -}}
