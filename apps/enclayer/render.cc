@@ -49,22 +49,22 @@ Result<> write_folder(const fs::path& folder, const std::vector<addon::Document>
   return write(folder / "kustomization.yaml", list);
 }
 
-Result<int> render_command(const Options& options) {
+Result<> render_command(const Options& options) {
   ENCLAYER_TRY(const addon::Settings settings, changed({}, options.settings));
   if (!options.chart.empty()) {
     ENCLAYER_TRY(const auto files, addon::chart());
     for (const addon::ChartFile& file : files) ENCLAYER_CHECK(write(options.chart / file.path, file.text));
-    return 0;
+    return {};
   }
   ENCLAYER_TRY(const auto documents, addon::render(settings));
   if (!options.output_dir.empty()) {
     ENCLAYER_CHECK(write_folder(options.output_dir, documents));
-    return 0;
+    return {};
   }
   const std::string yaml = addon::to_yaml(documents);
   if (std::fwrite(yaml.data(), 1, yaml.size(), stdout) != yaml.size() || std::fflush(stdout) != 0)
     return Error(ErrorKind::kIo, "writing the manifests to standard output failed");
-  return 0;
+  return {};
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ void add_render(CLI::App& app, int& exit_code) {
       "  enclayer render --platform sim --output-dir enclayer && kubectl apply -k enclayer");
   command->callback([options, &exit_code] {
     auto done = render_command(*options);
-    exit_code = done ? *done : fail("enclayer render", done.error());
+    exit_code = done ? 0 : fail("enclayer render", done.error());
   });
 }
 

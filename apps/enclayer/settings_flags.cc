@@ -78,7 +78,7 @@ Result<addon::Settings> changed(addon::Settings settings, const SettingsFlags& f
   take(flags.workers, settings.workers);
   if (flags.platform) {
     if (*flags.platform != "hardware" && *flags.platform != "sim")
-      return Error(ErrorKind::kInvalidArgument, "--platform " + *flags.platform + ": is none of: hardware sim");
+      return Error(ErrorKind::kInvalidArgument, "--platform " + *flags.platform + " is none of: hardware sim");
     settings.platform = *flags.platform == "sim" ? addon::Platform::kSim : addon::Platform::kHardware;
   }
   if (flags.qcnl_conf) {

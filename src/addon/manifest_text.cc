@@ -68,6 +68,17 @@ bool stands_alone(std::string_view text, std::size_t at, std::size_t end) {
   return !is_word(text[end]);
 }
 
+// Whether nothing else is in the YAML scalar at [at, end): "key: HERE", "- HERE", "key: [other, HERE]".
+bool is_whole_scalar(std::string_view text, std::size_t at, std::size_t end) {
+  std::string_view before = trimmed(text.substr(0, at)), after = trimmed(text.substr(end));
+  if (before.find_first_of("\"'") != before.npos) return false;
+  if ((before.ends_with('[') || before.ends_with(',')) && (after.starts_with(']') || after.starts_with(',')))
+    return true;
+  if (before.starts_with("- ")) before.remove_prefix(2);
+  bool key_or_item = before == "-" || (before.ends_with(':') && before.find(' ') == before.npos);
+  return key_or_item && after.empty();
+}
+
 // What goes wrong in one file, told with its line.
 struct Reader {
   const ManifestFile& file;
@@ -110,10 +121,7 @@ struct Reader {
     for (std::size_t at = line.text.find(sought); at != line.text.npos; at = line.text.find(sought, at + 1)) {
       std::size_t end = at + sought.size();
       if (!stands_alone(line.text, at, end)) continue;
-      std::string_view before = trimmed(std::string_view(line.text).substr(0, at));
-      if (before.starts_with("- ")) before.remove_prefix(2);
-      bool key_or_item = before == "-" || (before.ends_with(':') && before.find(' ') == before.npos);
-      bool whole = key_or_item && end == line.text.size();
+      bool whole = is_whole_scalar(line.text, at, end);
       line.places.push_back({at, sought.size(), &value, whole});
       ++found;
     }

@@ -64,6 +64,10 @@ TEST(ManifestLanguage, a_text_that_yaml_would_take_for_something_else_gets_quote
     other.name_space = name;
     EXPECT_EQ(rendered("a: enclayer-system  # set: namespace\n", other), "a: \"" + std::string(name) + "\"\n");
     EXPECT_EQ(rendered("- enclayer-system  # set: namespace\n", other), "- \"" + std::string(name) + "\"\n");
+    EXPECT_EQ(rendered("a: [b, enclayer-system]  # set: namespace\n", other),
+              "a: [b, \"" + std::string(name) + "\"]\n");
+    EXPECT_EQ(rendered("a: \"b, enclayer-system, c\"  # set: namespace\n", other),
+              "a: \"b, " + std::string(name) + ", c\"\n");
     EXPECT_EQ(rendered("- --x=enclayer-system  # set: namespace\n", other), "- --x=" + std::string(name) + "\n");
   }
 }

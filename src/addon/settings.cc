@@ -79,34 +79,34 @@ bool is_one_of(std::string_view words, std::string_view word) {
          (" " + std::string(words) + " ").find(" " + std::string(word) + " ") != std::string::npos;
 }
 
-Error refused(const SettingRule& rule, const std::string& value, const std::string& remedy) {
+Error refused(const SettingRule& rule, const std::string& value, const std::string& what_and_remedy) {
   return {ErrorKind::kInvalidArgument,
-          std::string(rule.flag) + " " + (value.empty() ? "''" : base::printable(value, 200)) + ": " + remedy};
+          std::string(rule.flag) + " " + (value.empty() ? "''" : base::printable(value, 200)) + what_and_remedy};
 }
 
 std::string remedy_of(std::string_view name) {
   if (name == "namespace")
-    return "is no namespace: write 1 to 63 lower-case letters, digits and '-', as in enclayer-system";
+    return " is no namespace: write 1 to 63 lower-case letters, digits and '-', as in enclayer-system";
   if (name == "image" || name == "dcapImage")
-    return "is no image reference: write REPOSITORY/NAME:TAG or REPOSITORY/NAME@sha256:DIGEST, as in "
+    return " is no image reference: write REPOSITORY/NAME:TAG or REPOSITORY/NAME@sha256:DIGEST, as in "
            "registry.example/enclayer:" +
            std::string(base::kVersion);
   if (name == "pccsUrl")
-    return "is no address of a certificate service: write http:// or https://, a host, a port and a path, as in "
+    return " is no address of a certificate service: write http:// or https://, a host, a port and a path, as in "
            "https://pccs.example:8081/sgx/certification/v4/";
-  return "is no amount of memory: write digits and Ki, Mi, Gi, Ti, as in 8Gi";
+  return " is no amount of memory: write digits and Ki, Mi, Gi, Ti, as in 8Gi";
 }
 
 Result<> check_text(const SettingRule& rule, const std::string& value) {
   if (value.empty() && rule.may_be_empty) return {};
   if (rule.kind == Kind::kWord) {
     if (is_one_of(rule.words, value)) return {};
-    return refused(rule, value, "is none of: " + std::string(rule.words));
+    return refused(rule, value, " is none of: " + std::string(rule.words));
   }
   if (value.size() > rule.most)
     return refused(
         rule, value.substr(0, 40) + "...",
-        "has " + std::to_string(value.size()) + " characters, at most " + std::to_string(rule.most) + " are possible");
+        " has " + std::to_string(value.size()) + " characters, at most " + std::to_string(rule.most) + " are possible");
   // The length is bounded above: std::regex recurses.
   if (!rule.pattern.empty() && !std::regex_match(value, std::regex(rule.pattern.begin(), rule.pattern.end())))
     return refused(rule, value, remedy_of(rule.name));
@@ -138,15 +138,17 @@ std::string dcap_neighbour(const std::string& image) {
 
 Result<> check_qcnl_conf(const Settings& settings) {
   if (settings.qcnl_conf.empty()) return {};
-  const SettingRule& rule = rule_of("qcnlConf");
+  auto no = [](const char* why) {
+    return Error(ErrorKind::kInvalidArgument, std::string("--qcnl-conf: the file is no ") + why);
+  };
   if (settings.qcnl_conf.find('\0') != std::string::npos ||
       settings.qcnl_conf.find_first_not_of(" \t\r\n") == std::string::npos)
-    return refused(rule, "", "the file is no configuration: it is blank or has a byte 0 in it");
+    return no("configuration: it is blank or has a byte 0 in it");
   // A ConfigMap's data, and our own JSON, are UTF-8.
   try {
     static_cast<void>(Json(settings.qcnl_conf).dump());
   } catch (const Json::exception&) {
-    return refused(rule, "", "the file is no text in UTF-8");
+    return no("text in UTF-8");
   }
   return {};
 }
@@ -156,7 +158,7 @@ Result<> check_namespace(const Settings& settings) {
   if (name == "default" || name.starts_with("kube-"))
     return refused(
         rule_of("namespace"), name,
-        "is Kubernetes' own. The add-on labels its namespace, and removes it when it is disabled: give it one "
+        " is Kubernetes' own. The add-on labels its namespace, and removes it when it is disabled: give it one "
         "of its own, as enclayer-system");
   return {};
 }
@@ -166,7 +168,7 @@ Result<> check_sim_epc(const Settings& settings) {
   auto bytes = base::parse_quantity(settings.sim_epc);
   if (!bytes) return refused(rule, settings.sim_epc, remedy_of("simEpc"));
   if (*bytes < kMib || *bytes > kMostSimEpc)
-    return refused(rule, settings.sim_epc, "a simulated node has 1Mi to 256Gi");
+    return refused(rule, settings.sim_epc, ": a simulated node has 1Mi to 256Gi");
   return {};
 }
 
@@ -206,7 +208,7 @@ Result<> check(const Settings& settings) {
     if (const std::string* text = text_of(settings, rule.name)) ENCLAYER_CHECK(check_text(rule, *text));
   if (settings.workers < 1 || settings.workers > kMostWorkers)
     return refused(rule_of("workers"), std::to_string(settings.workers),
-                   "a quote helper has 1 to " + std::to_string(kMostWorkers) + " workers");
+                   ": a quote helper has 1 to " + std::to_string(kMostWorkers) + " workers");
   ENCLAYER_CHECK(check_namespace(settings));
   ENCLAYER_CHECK(check_qcnl_conf(settings));
   ENCLAYER_CHECK(check_sim_epc(settings));

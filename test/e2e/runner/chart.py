@@ -1,0 +1,102 @@
+"""The Helm chart with real helm: that it says what `enclayer render` says, whatever the settings."""
+
+import json
+
+from .steps import Failure, check, say
+
+NAMESPACE = "sgx"
+MUTATING = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+CONFIGURATION = '{\n  "pccs_url": "https://<pccs>/&", // {{ comment }}\n\t"retry_times": 2\n}\n'
+
+# The chart's values, and the same as flags of `enclayer render`. FILE stands for a file with CONFIGURATION in it.
+SETTINGS = [
+    ({}, []),
+    ({"quoteHelper": True}, ["--enable-sgxquotehelper"]),
+    ({"inProcAttestation": True}, ["--in-proc-attestation"]),
+    ({"platform": "sim"}, ["--platform", "sim"]),
+    (
+        {"platform": "sim", "quoteHelper": True, "inProcAttestation": True, "simEpc": "2Gi", "workers": 3},
+        ["--platform", "sim", "--enable-sgxquotehelper", "--in-proc-attestation", "--sim-epc", "2Gi", "--workers", "3"],
+    ),
+    (
+        {"quoteHelper": True, "image": "registry.example:5000/x/enclayer:v2", "imagePullPolicy": "Always", "workers": 16,
+         "pccsUrl": "https://[fd00::1]:8081/sgx/certification/v4/"},
+        ["--enable-sgxquotehelper", "--image", "registry.example:5000/x/enclayer:v2", "--image-pull-policy", "Always",
+         "--workers", "16", "--pccs-url", "https://[fd00::1]:8081/sgx/certification/v4/"],
+    ),
+    (
+        {"quoteHelper": True, "dcapImage": f"mine/x@sha256:{'a' * 64}", "qcnlConf": CONFIGURATION},
+        ["--enable-sgxquotehelper", "--dcap-image", f"mine/x@sha256:{'a' * 64}", "--qcnl-conf", "FILE"],
+    ),
+]
+
+# What the chart refuses, and a word of why.
+REFUSED = [
+    ({"colour": "blue"}, "colour"),
+    ({"workers": 17}, "workers"),
+    ({"workers": "2"}, "workers"),
+    ({"platform": "tdx"}, "platform"),
+    ({"image": "no-tag"}, "image"),
+    ({"pccsUrl": "ftp://pccs.example/"}, "pccsUrl"),
+    ({"pccsUrl": "https://pccs.example/", "qcnlConf": "{}"}, "set one"),
+    ({"platform": "sim", "pccsUrl": "https://pccs.example/"}, "for platform hardware"),
+    ({"quoteHelper": True, "image": "mine/sgx:1"}, "set dcapImage"),
+]
+
+
+class Chart:
+    """`chart` is the chart's folder; `cluster` has helm, kubectl and our own command."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.folder = cluster.work / "chart"
+        self.values = cluster.work / "values.json"
+
+    def listed(self):
+        return [
+            ("helm lint finds nothing wrong with the chart", self.lint),
+            (f"helm template and enclayer render say the same for {len(SETTINGS)} settings", self.compare),
+            (f"the chart refuses {len(REFUSED)} sets of values that make no sense", self.refuse),
+        ]
+
+    def lint(self):
+        self.cluster.enclayer("render", "--chart", self.folder)
+        say(self.cluster.helm("lint", self.folder, "--strict").splitlines()[-1])
+
+    def template(self, values, **options):
+        self.values.write_text(json.dumps(values))
+        return self.cluster.helm("template", "enclayer", self.folder, "-n", NAMESPACE, "-f", self.values, "--api-versions", MUTATING,
+                                 **options)
+
+    def compare(self):
+        file = self.cluster.work / "qcnl.conf"
+        file.write_text(CONFIGURATION)
+        for values, flags in SETTINGS:
+            flags = [file if flag == "FILE" else flag for flag in flags]
+            ours = self.objects(self.cluster.enclayer("render", "--namespace", NAMESPACE, *flags))
+            # The release's namespace is Helm's business.
+            ours = {key: value for key, value in ours.items() if key[0] != "Namespace"}
+            helms = self.objects(self.template(values))
+            check(ours.keys() == helms.keys(), f"{values}: render has {sorted(ours)}, helm {sorted(helms)}")
+            for key, value in ours.items():
+                check(value == helms[key], f"{values}, {key}:\nrender: {json.dumps(value)}\nhelm:   {json.dumps(helms[key])}")
+        say(f"{len(helms)} objects in the last of them")
+
+    def refuse(self):
+        for values, word in REFUSED:
+            said = self.template(values, expect=1)
+            check(word in said, f"{values} is refused without '{word}': {said}")
+
+    def objects(self, yaml):
+        """What kubectl, which asks nobody to change anything, reads in the YAML."""
+        text = self.cluster.plane.kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", "-", stdin=yaml)
+        found = {}
+        while text := text.lstrip():
+            one, end = json.JSONDecoder().raw_decode(text)
+            text = text[end:]
+            for item in one.get("items", [one]):
+                key = (item["kind"], item["metadata"]["name"])
+                if key in found:
+                    raise Failure(f"{key} is there twice")
+                found[key] = item
+        return found

@@ -1,0 +1,124 @@
+// `enclayer render`, the real binary: manifests and chart on standard output and in folders, without a cluster.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "fake/process.h"
+#include "fake/temp_folder.h"
+
+namespace enclayer {
+namespace {
+
+namespace fs = std::filesystem;
+using fake::Finished;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+Finished render(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {ENCLAYER_BIN_DIR "/enclayer", "render"});
+  return fake::run(arguments);
+}
+
+std::string text(const fs::path& path) {
+  auto read = base::read_text(path, 1 << 20);
+  EXPECT_TRUE(read) << read.error().message();
+  return read ? *read : "";
+}
+
+std::set<std::string> files_in(const fs::path& folder) {
+  std::set<std::string> out;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file()) out.insert(fs::relative(entry.path(), folder));
+  return out;
+}
+
+TEST(RenderCommand, manifests_for_the_default_settings_go_to_standard_output) {
+  const Finished done = render({});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(done.err, "");
+  EXPECT_THAT(done.out, StartsWith("---\napiVersion: v1\nkind: Namespace\n"));
+  EXPECT_THAT(done.out, HasSubstr("\n  name: enclayer-device-plugin\n"));
+  EXPECT_THAT(done.out, Not(HasSubstr("\n  name: enclayer-quote-helper\n"))) << "nobody asked for it";
+  EXPECT_EQ(render({}).out, done.out) << "the same settings, the same text";
+}
+
+TEST(RenderCommand, every_flag_reaches_the_manifests) {
+  const Finished done = render({"--enable-sgxquotehelper", "--in-proc-attestation", "--namespace", "sgx", "--image",
+                                "r.example/enclayer:7", "--dcap-image", "r.example/mine:8", "--image-pull-policy",
+                                "Never", "--pccs-url", "https://pccs.example/", "--workers", "2"});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  for (const char* word : {"name: enclayer-quote-helper\n", "--provision-limit=110\n", "namespace: sgx\n",
+                           "image: r.example/enclayer:7\n", "image: r.example/mine:8\n", "imagePullPolicy: Never\n",
+                           "--pccs-url=https://pccs.example/\"\n", "--workers=2\n", "sgx_epc_mem_in_MiB: 10\n"})
+    EXPECT_THAT(done.out, HasSubstr(word));
+  const Finished sim = render({"--platform", "sim", "--sim-epc", "3Gi"});
+  EXPECT_THAT(sim.out, HasSubstr("--sim-epc=3Gi\n"));
+}
+
+TEST(RenderCommand, a_configuration_of_the_provider_becomes_a_config_map) {
+  fake::TempFolder folder;
+  std::ofstream(folder.path() / "qcnl.conf") << "{\n  \"use_secure_cert\": false\n}\n";
+  const Finished done = render({"--enable-sgxquotehelper", "--qcnl-conf", folder.path() / "qcnl.conf"});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("sgx_default_qcnl.conf: \"{\\n  \\\"use_secure_cert\\\": false\\n}\\n\"\n"));
+}
+
+TEST(RenderCommand, a_folder_gets_a_file_for_each_part_and_a_kustomization_that_lists_them) {
+  fake::TempFolder folder;
+  const fs::path out = folder.path() / "new" / "enclayer";
+  const Finished done = render({"--enable-sgxquotehelper", "--output-dir", out});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(done.out, "");
+  std::set<std::string> names = files_in(out);
+  EXPECT_TRUE(names.contains("device-plugin.yaml"));
+  EXPECT_TRUE(names.contains("quote-helper.yaml"));
+  const std::string list = text(out / "kustomization.yaml");
+  names.erase("kustomization.yaml");
+  for (const std::string& name : names) EXPECT_THAT(list, HasSubstr("  - " + name + "\n"));
+  EXPECT_EQ(static_cast<std::size_t>(std::count(list.begin(), list.end(), '\n')), names.size() + 3) << "nothing else";
+}
+
+TEST(RenderCommand, the_chart_in_the_repository_is_what_it_writes) {
+  fake::TempFolder folder;
+  const Finished done = render({"--chart", folder.path() / "chart"});
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  const fs::path ours = fs::path(ENCLAYER_SOURCE_DIR) / "deploy" / "chart";
+  EXPECT_EQ(files_in(folder.path() / "chart"), files_in(ours));
+  for (const std::string& name : files_in(ours)) EXPECT_EQ(text(folder.path() / "chart" / name), text(ours / name));
+}
+
+TEST(RenderCommand, what_makes_no_sense_is_refused_with_flag_value_and_remedy) {
+  struct Case {
+    std::vector<std::string> flags;
+    int exit_code;
+    std::string word;
+  };
+  for (const auto& [flags, exit_code, word] : std::vector<Case>{
+           {{"--namespace", "SGX"}, 1, "--namespace SGX is no namespace"},
+           {{"--platform", "tdx"}, 1, "--platform tdx"},
+           {{"--image", "enclayer"}, 1, "--image enclayer"},
+           {{"--workers", "0"}, 1, "--workers 0"},
+           {{"--workers", "many"}, 1, "--workers"},
+           {{"--pccs-url", "https://a/", "--qcnl-conf", "x"}, 1, "--qcnl-conf"},
+           {{"--qcnl-conf", "/nowhere/qcnl.conf"}, 3, "/nowhere/qcnl.conf"},
+           {{"--output-dir", "/proc/enclayer"}, 3, "/proc/enclayer"},
+           {{"--disable-sgxquotehelper"}, 1, "--disable-sgxquotehelper"},
+           {{"--output-dir", "a", "--chart", "b"}, 1, "--chart"},
+       }) {
+    const Finished done = render(flags);
+    EXPECT_EQ(done.exit_code, exit_code) << word << ": " << done.err;
+    EXPECT_EQ(done.out, "");
+    EXPECT_THAT(done.err, HasSubstr(word));
+  }
+}
+
+}  // namespace
+}  // namespace enclayer
