@@ -10,6 +10,7 @@
 
 #include "addon/chart.h"
 #include "addon/manifests.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "cli_support.h"
