@@ -21,9 +21,11 @@ if(ENCLAYER_SANITIZE)
     target_compile_options(enclayer_flags INTERFACE -Wno-tsan)  # Boost.Asio has fences that the sanitizer does not see
   endif()
 elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  # The same bytes wherever the tree lies (docs/decisions/images.md): neither __FILE__ nor debug information names its path.
+  add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_BINARY_DIR}=build)
   # A test's own code is compiled once and run for milliseconds; what it tests is optimised as for users.
   set(is_test $<BOOL:$<TARGET_PROPERTY:ENCLAYER_IS_TEST>>)
-  target_compile_options(enclayer_flags INTERFACE "$<IF:${is_test},-O0,-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
+  target_compile_options(enclayer_flags INTERFACE "$<IF:${is_test},-O0,-g1;-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
   target_link_options(enclayer_flags INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
 endif()
 
