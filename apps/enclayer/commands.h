@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "enclayer/error.h"
@@ -29,6 +30,7 @@ struct PodEnvironment {
 void add_autoscaler_hints(CLI::App& app, int& exit_code);  // autoscaler_hints.cc
 // `cache_home`: where programs of this user keep what can be fetched again; empty: nowhere.
 void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_home, int& exit_code);  // collateral.cc
+void add_completion(CLI::App& app, int& exit_code);                                                     // completion.cc
 void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code);                              // detect.cc
 void add_epc_savings(CLI::App& app, int& exit_code);       // epc_savings.cc
 void add_inspect(CLI::App& app, int& exit_code);           // inspect.cc
@@ -37,6 +39,10 @@ void add_quote(CLI::App& app, int& exit_code);             // quote.cc
 void add_render(CLI::App& app, int& exit_code);            // render.cc
 void add_sim(CLI::App& app, Time now, int& exit_code);     // sim.cc
 void add_verify(CLI::App& app, Time now, int& exit_code);  // verify.cc
+
+// Where the command line is a shell's question for completion, answers it from `app`, complete with its subcommands,
+// and gives the exit code.
+std::optional<int> answer_completion(const CLI::App& app, int argc, const char* const* argv);  // completion.cc
 
 // The policy in a file; errors name the path.
 Result<Policy> read_policy(const std::string& path);  // policy.cc

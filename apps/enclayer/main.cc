@@ -61,6 +61,7 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   apps::add_autoscaler_hints(app, exit_code);
   apps::add_collateral(app, now, cache_home(), exit_code);
+  apps::add_completion(app, exit_code);
   apps::add_detect(app, {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")}, exit_code);
   apps::add_epc_savings(app, exit_code);
   apps::add_inspect(app, exit_code);
@@ -70,6 +71,7 @@ int main(int argc, char** argv) {
   apps::add_sim(app, now, exit_code);
   apps::add_verify(app, now, exit_code);
 
+  if (auto answered = apps::answer_completion(app, argc, argv)) return *answered;
   if (auto outcome = apps::parse(app, argc, argv); !outcome.go_on) return outcome.exit_code;
   return exit_code;
 }
