@@ -1,14 +1,36 @@
 # Thin on purpose: the presets in CMakePresets.json and the scripts in tools/ do the work.
 .DEFAULT_GOAL := help
-.PHONY: help build demo test e2e lint format sanitize fuzz bench clean
+.PHONY: help build image image-dcap install uninstall demo test e2e lint format sanitize fuzz bench clean
 JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 build: ## Build the release binaries into build/release/bin
 	@tools/packages build
 	@tools/build release
+
+install: ## Put enclayer, kubectl-enclayer and shell completion into PREFIX (default /usr/local); DESTDIR is honoured
+	@tools/packages build
+	@tools/build release enclayer
+	@tools/install install $(PREFIX)
+
+uninstall: ## Remove from PREFIX what make install put there
+	@tools/install uninstall $(PREFIX)
+
+image: ## Container image with everything but Intel's libraries, as an OCI archive in build/image
+	@tools/packages build
+	@tools/packages image
+	@tools/build release $$(tools/image enclayer --programs)
+	@tools/image enclayer
+
+image-dcap: ## Container image for SGX hardware, with Intel's packages out of the folder DCAP_DEBS
+	@test -n "$(DCAP_DEBS)" || { echo "make image-dcap DCAP_DEBS=DIR: which folder has Intel's packages? (docs/images.md)" >&2; exit 1; }
+	@tools/packages build
+	@tools/packages image
+	@tools/build release $$(tools/image enclayer-dcap --programs)
+	@tools/image enclayer-dcap --debs "$(DCAP_DEBS)"
 
 demo: ## Build, then watch a simulated SGX node hand out EPC and answer a quote request (about a second)
 	@tools/packages build
@@ -17,6 +39,8 @@ demo: ## Build, then watch a simulated SGX node hand out EPC and answer a quote 
 
 test: ## Build and run every test that needs no cluster
 	@tools/packages build
+	@tools/packages image
+	@tools/packages shells
 	@tools/build release
 	@ctest --preset release -j $(JOBS)
 
