@@ -243,7 +243,7 @@ Result<Template> parse_manifest(const ManifestFile& file) {
       continue;
     }
     bool commented_out = raw.starts_with("#+");
-    if (commented_out != (block_holds && !*block_holds) && !bare.empty())
+    if (commented_out != !block_holds.value_or(true) && !bare.empty())
       return reader.wrong(commented_out ? "'#+' is for blocks that do not hold by default"
                                         : "this block does not hold by default: its lines begin with '#+'");
     std::string uncommented = commented_out ? "  " + std::string(raw.substr(2)) : std::string(raw);
