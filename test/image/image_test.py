@@ -17,7 +17,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["ENCLAYER_BUILD_DIR"])
-PROGRAMS = ("enclayer", "enclayer-device-plugin", "enclayer-quote-helper")
+PROGRAMS = ("enclayer", "enclayer-detect", "enclayer-device-plugin", "enclayer-quote-helper")
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
 # Intel's packages: what the stand-in has under Intel's names, and a few bytes instead of the rest.
@@ -191,7 +191,7 @@ class EnclayerImage(unittest.TestCase):
         sbom = json.loads(inside)
         packages = {package["SPDXID"]: package for package in sbom["packages"]}
         named = {package["name"]: package["versionInfo"] for package in sbom["packages"]}
-        for package in ("libc6", "libssl3", "libgrpc++-dev"):  # in the image, needed by it, linked into it
+        for package in ("libc6", "libssl3", "libgrpc++-dev", "libc6-dev"):  # needed and in the image; linked into its programs
             version = subprocess.check_output(["dpkg-query", "-W", "-f", "${Version}", f"{package}"], text=True)
             self.assertEqual(named[package], version)
         self.assertEqual(named["enclayer"], self.version)
