@@ -7,7 +7,6 @@
 #include <cctype>
 #include <iterator>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/hex.h"
 
@@ -207,8 +206,8 @@ Result<Template> parse_manifest(const ManifestFile& file) {
   const Settings defaults;
   Template out;
   Reader reader{file};
-  std::optional<bool> block_holds;  // by default; nullopt: outside of a block
-  bool in_head = true;              // only comments so far
+  enum class Block { kNone, kHolds, kFails } block = Block::kNone;  // where this line stands; holds by default?
+  bool in_head = true;                                              // only comments so far
   for (std::string_view rest = file.text; !rest.empty();) {
     auto end = rest.find('\n');
     std::string_view raw = rest.substr(0, end);
@@ -223,7 +222,7 @@ Result<Template> parse_manifest(const ManifestFile& file) {
     }
     if (!bare.empty() && !bare.starts_with('#')) in_head = false;
     if (bare.starts_with(kWhen)) {
-      if (block_holds) return reader.wrong("blocks do not nest: '# end' is missing above");
+      if (block != Block::kNone) return reader.wrong("blocks do not nest: '# end' is missing above");
       Line line{Line::Kind::kWhen, {}, {}, {}};
       ENCLAYER_TRY(line.when, reader.conditions(bare.substr(kWhen.size())));
       // Within a file that is not there by default, its own conditions count as true.
@@ -232,25 +231,25 @@ Result<Template> parse_manifest(const ManifestFile& file) {
         if (one.setting == "quoteHelper") assumed.quote_helper = !one.negated;
         if (one.setting == "inProcAttestation") assumed.in_proc_attestation = !one.negated;
       }
-      block_holds = hold(line.when, assumed);
+      block = hold(line.when, assumed) ? Block::kHolds : Block::kFails;
       out.lines.push_back(std::move(line));
       continue;
     }
     if (bare == kEnd) {
-      if (!block_holds) return reader.wrong("'# end' without '# when:'");
-      block_holds.reset();
+      if (block == Block::kNone) return reader.wrong("'# end' without '# when:'");
+      block = Block::kNone;
       out.lines.push_back({Line::Kind::kEnd, {}, {}, {}});
       continue;
     }
     bool commented_out = raw.starts_with("#+");
-    if (commented_out != !block_holds.value_or(true) && !bare.empty())
+    if (commented_out != (block == Block::kFails) && !bare.empty())
       return reader.wrong(commented_out ? "'#+' is for blocks that do not hold by default"
                                         : "this block does not hold by default: its lines begin with '#+'");
     std::string uncommented = commented_out ? "  " + std::string(raw.substr(2)) : std::string(raw);
     ENCLAYER_TRY(Line line, reader.text_line(uncommented));
     out.lines.push_back(std::move(line));
   }
-  if (block_holds) return reader.wrong("'# end' is missing");
+  if (block != Block::kNone) return reader.wrong("'# end' is missing");
   return out;
 }
 
