@@ -229,12 +229,12 @@ class EnclayerImage(unittest.TestCase):
         build = self.folder / "mixed"
         (build / "bin").mkdir(parents=True)
         shutil.copy(BUILD / "bin/enclayer", build / "bin")
-        plugin = build / "bin/enclayer-device-plugin"
-        plugin.write_text("#!/bin/sh\necho enclayer-device-plugin 9.9.9\n")
-        plugin.chmod(0o755)
+        other = build / "bin/enclayer-detect"
+        other.write_text("#!/bin/sh\necho enclayer-detect 9.9.9\n")
+        other.chmod(0o755)
         said = image("enclayer", self.folder / "none", build=build)
         self.assertEqual(said.returncode, 1)
-        self.assertIn("says 'enclayer-device-plugin 9.9.9'", said.stderr)
+        self.assertIn("says 'enclayer-detect 9.9.9'", said.stderr)
 
 
 class DcapImage(unittest.TestCase):
