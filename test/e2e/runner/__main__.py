@@ -115,13 +115,13 @@ def build_node(steps, logs):
     with steps.step("Debian's containerd and runc"):
         builds.debian_packages(log)
         say(builds.versions())
-    with steps.step(f"the kubelet of Kubernetes {builds.kubernetes_version()}, from source"):
-        kubelet = builds.kubelet(log).get("compiling; 5 to 10 minutes on two cores when nothing is cached")
+    with steps.step(f"Kubernetes {builds.kubernetes_version()}, all of it in one program, from source"):
+        kubernetes = builds.kubernetes(log).get("compiling; 10 to 15 minutes on two cores when nothing is cached")
     with steps.step("the pods' program, the pod-resources client, the API server's judgement of pods"):
         programs = builds.pod_programs(log).get("compiling")
     with steps.step("the Python package dcap-qvl"):
         dcap_qvl = builds.dcap_qvl(log).get("installing")
-    return {"kubelet": kubelet / "kubelet", "programs": programs, "dcap_qvl": dcap_qvl}
+    return {"kubelet": kubernetes / "kubelet", "programs": programs, "dcap_qvl": dcap_qvl}
 
 
 def inside(work):

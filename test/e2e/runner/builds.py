@@ -43,27 +43,63 @@ def versions():
     return "\n".join(line for line in text.splitlines() if line.startswith(("containerd ", "runc ")))
 
 
+def module_version(module, package):
+    """As pinned in MODULE/go.mod."""
+    return re.search(rf"^\s*{re.escape(package)} (v[0-9.]+)", (E2E / module / "go.mod").read_text(), re.MULTILINE).group(1)
+
+
 def kubernetes_version():
-    return re.search(r"k8s\.io/kubernetes (v[0-9.]+)", (E2E / "k8s/go.mod").read_text()).group(1)
+    return module_version("k8s", "k8s.io/kubernetes")
 
 
-def kubelet(log):
+def go_artefact(name, module, packages, variables, log, more_sources=(), links=()):
+    """Programs of a module of ours. `packages`: program -> package; `variables` are set at link time, mostly versions, without
+    which a program calls itself unknown; `links` are further names of the first program."""
+    flags = "-s -w " + " ".join(f"-X {variable}={value}" for variable, value in variables.items())
+
+    def build(into):
+        for program, package in packages.items():
+            build_command(["go", "build", "-trimpath", "-ldflags", flags, "-o", into / program, package], cwd=E2E / module, log=log, env=GO)
+        for link in links:
+            (into / link).symlink_to(next(iter(packages)))
+
+    sources = [E2E / module / "go.mod", E2E / module / "go.sum", *more_sources]
+    return Artefact(name, sources, [flags, packages, links, output(["go", "env", "GOVERSION"])], build)
+
+
+def kubernetes(log):
+    """All of Kubernetes in one program, `kube`, linked once; and a link to it under each name that it answers to."""
     version = kubernetes_version()
     _, minor, _ = version.split(".")
-    # Without these the kubelet calls itself v0.0.0-master.
     stamp = {
         "gitVersion": version, "gitMajor": "1", "gitMinor": minor, "gitCommit": "unknown", "gitTreeState": "clean",
         "buildDate": "2026-01-01T00:00:00Z",
     }
-    flags = "-s -w " + " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in stamp.items())
+    variables = {f"k8s.io/{package}.{name}": value for package in ("component-base/version", "client-go/pkg/version")
+                 for name, value in stamp.items()}
+    names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"]
+    return go_artefact("kubernetes", "k8s", {"kube": "./kube"}, variables, log, [E2E / "k8s/kube/main.go"], names)
 
-    def build(into):
-        build_command(
-            ["go", "build", "-trimpath", "-ldflags", flags, "-o", into, "k8s.io/kubernetes/cmd/kubelet"], cwd=E2E / "k8s", log=log, env=GO
-        )
 
-    sources = [E2E / "k8s/go.mod", E2E / "k8s/go.sum"]
-    return Artefact("kubelet", sources, [flags, output(["go", "env", "GOVERSION"])], build)
+def etcd(log):
+    return go_artefact("etcd", "etcd", {"etcd": "go.etcd.io/etcd/server/v3"}, {"go.etcd.io/etcd/api/v3/version.GitSHA": "unknown"}, log)
+
+
+def containerd(log):
+    ours = "github.com/containerd/containerd/v2"
+    packages = {name: f"{ours}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
+    return go_artefact(
+        "containerd", "containerd", packages, {f"{ours}/version.Version": module_version("containerd", ours), f"{ours}/version.Package": ours}, log
+    )
+
+
+def clients(log):
+    """kwok and helm: one module, because they share most of what is compiled."""
+    variables = {
+        "sigs.k8s.io/kwok/pkg/consts.Version": module_version("clients", "sigs.k8s.io/kwok"),
+        "helm.sh/helm/v4/internal/version.version": module_version("clients", "helm.sh/helm/v4"),
+    }
+    return go_artefact("clients", "clients", {"kwok": "sigs.k8s.io/kwok/cmd/kwok", "helm": "helm.sh/helm/v4/cmd/helm"}, variables, log)
 
 
 def pod_programs(log):

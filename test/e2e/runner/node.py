@@ -29,7 +29,10 @@ END
 
 
 class Containerd:
-    def __init__(self, work, logs):
+    """Debian's, with pods that have no network. `programs` is the folder of another containerd with its shim and ctr."""
+
+    def __init__(self, work, logs, programs=None):
+        self.programs = programs
         self.folder = work / "containerd"
         self.socket = self.folder / "containerd.sock"
         self.daemon = Daemon("containerd", logs / "containerd.log")
@@ -39,7 +42,8 @@ class Containerd:
         config = self.folder / "config.toml"
         config.write_text(self.config())
         self.write_network()
-        self.daemon.start(["containerd", "--config", config], env={**os.environ, "PATH": PATH})
+        path = f"{self.programs}:{PATH}" if self.programs else PATH
+        self.daemon.start([self.program("containerd"), "--config", config], env={**os.environ, "PATH": path})
         wait_for("containerd serves its CRI plugin", self.serves_cri, 30)
 
     def write_network(self):
@@ -52,6 +56,9 @@ class Containerd:
             (programs / name).chmod(0o755)
         (networks / "nothing.conf").write_text(json.dumps({"cniVersion": "0.4.0", "name": "nothing", "type": "nothing"}))
 
+    def program(self, name):
+        return self.programs / name if self.programs else name
+
     def serves_cri(self):
         return any(line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in self.ctr("plugins", "ls").splitlines())
 
@@ -59,7 +66,7 @@ class Containerd:
         self.ctr("--namespace", "k8s.io", "images", "import", tar_file)
 
     def ctr(self, *arguments):
-        return output(["ctr", "--address", self.socket, *arguments])
+        return output([self.program("ctr"), "--address", self.socket, *arguments])
 
     def config(self):
         # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc cannot lower a score and every pod would fail.
@@ -110,10 +117,13 @@ class Kubelet:
         config = self.folder / "config.json"
         config.write_text(json.dumps(self.config(), indent=2))
         self.daemon.start(
-            [self.program, "--config", config, "--root-dir", KUBELET_DIR, "--hostname-override", NODE, "--node-ip", "127.0.0.1",
-             "--cert-dir", self.folder / "certificates", "--v", "2"],
+            [self.program, "--config", config, "--root-dir", KUBELET_DIR, "--hostname-override", NODE, "--cert-dir",
+             self.folder / "certificates", "--v", "2", *self.arguments()],
             env={**os.environ, "PATH": PATH},
         )
+
+    def arguments(self):
+        return ["--node-ip", "127.0.0.1"]
 
     def config(self):
         return {

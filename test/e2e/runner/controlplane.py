@@ -1,0 +1,187 @@
+"""A Kubernetes control plane in plain processes: etcd, kube-apiserver, and on demand kube-controller-manager, kube-scheduler and
+kwok, which plays any number of nodes."""
+
+import json
+import os
+import urllib.parse
+
+from .certificates import Authority
+from .node import free_port
+from .process import Daemon, output, wait_for
+from .steps import Failure
+
+SERVICE_NETWORK = "10.96.0.0/16"
+SERVICE_ADDRESS = "10.96.0.1"  # what pods find in KUBERNETES_SERVICE_HOST
+FAKE = "kwok.x-k8s.io/node"  # the annotation of nodes that kwok plays
+
+
+class ControlPlane:
+    """`programs` is the folder of kube, etcd and kwok. The API server listens on `bind`:`port`; without a port it takes one that is
+    free. Clients of this machine reach it at 127.0.0.1."""
+
+    def __init__(self, programs, work, logs, *, bind="127.0.0.1", port=None, apiserver_arguments=()):
+        self.programs = programs
+        self.folder = work / "control-plane"
+        self.bind = bind
+        self.port = port
+        self.apiserver_arguments = apiserver_arguments
+        self.etcd = Daemon("etcd", logs / "etcd.log")
+        self.apiserver = Daemon("kube-apiserver", logs / "kube-apiserver.log")
+        self.controllers = Daemon("kube-controller-manager", logs / "kube-controller-manager.log")
+        self.scheduler = Daemon("kube-scheduler", logs / "kube-scheduler.log")
+        self.kwok = Daemon("kwok", logs / "kwok.log")
+
+    @property
+    def server(self):
+        return f"https://127.0.0.1:{self.port}"
+
+    # --- starting
+
+    def start(self):
+        """etcd and the API server, until it says that it is ready."""
+        self.folder.mkdir()
+        self.authority = Authority(self.folder / "certificates")
+        self.authority.issue(
+            "apiserver", "kube-apiserver",
+            addresses=["IP:127.0.0.1", f"IP:{SERVICE_ADDRESS}", "DNS:localhost", "DNS:kubernetes", "DNS:kubernetes.default",
+                       "DNS:kubernetes.default.svc", "DNS:kubernetes.default.svc.cluster.local"],
+        )
+        self.authority.issue("apiserver-to-kubelet", "kube-apiserver-kubelet-client", "system:masters")
+        self.authority.issue("aggregator", "aggregator")
+        self.authority.issue("admin", "admin", "system:masters")
+        self.authority.issue("controllers", "system:kube-controller-manager")
+        self.authority.issue("scheduler", "system:kube-scheduler")
+        self.start_etcd()
+        self.start_apiserver()
+
+    def start_etcd(self):
+        # On sockets in its folder: no port that somebody else could take. What it advertises must be an address all the same;
+        # with one member nobody ever dials it.
+        self.etcd_url = f"unix://{self.folder}/etcd.sock"
+        nowhere = "http://localhost:1"
+        self.etcd.start(
+            [self.programs / "etcd", "--data-dir", self.folder / "etcd", "--listen-client-urls", self.etcd_url, "--advertise-client-urls",
+             nowhere, "--listen-peer-urls", f"unix://{self.folder}/etcd-peers.sock", "--initial-advertise-peer-urls", nowhere,
+             "--initial-cluster", f"default={nowhere}", "--unsafe-no-fsync", "--log-level", "warn"],
+            cwd=self.folder,
+        )
+
+    def start_apiserver(self):
+        """Also after it was stopped. A port that the kernel found free may be taken a moment later: then another one is tried."""
+        picked = self.port is None
+        for attempt in range(5):
+            if picked and attempt < 4 and (attempt or self.port is None):
+                self.port = free_port()
+            self.apiserver.start([self.programs / "kube-apiserver", *self.apiserver_flags()])
+            self.kubeconfig = self.authority.kubeconfig("admin", self.server)
+            try:
+                wait_for("the API server is ready", lambda: self.kubectl("get", "--raw", "/readyz") == "ok", 120, pause=0.3)
+                return
+            except Failure:
+                if not picked or self.apiserver.process.poll() is None or "address already in use" not in self.apiserver.tail():
+                    raise
+                Daemon.running.remove(self.apiserver)
+        raise Failure("no free port for the API server in five attempts")
+
+    def apiserver_flags(self):
+        made = self.authority
+        return [
+            "--etcd-servers", self.etcd_url, "--bind-address", self.bind, "--secure-port", self.port,
+            # Nobody reads the endpoints of the service `kubernetes`: pods reach the service address itself.
+            "--endpoint-reconciler-type", "none", "--advertise-address", "192.0.2.1",
+            "--tls-cert-file", made.certificate("apiserver"), "--tls-private-key-file", made.key("apiserver"),
+            "--client-ca-file", made.certificate("ca"),
+            "--kubelet-client-certificate", made.certificate("apiserver-to-kubelet"),
+            "--kubelet-client-key", made.key("apiserver-to-kubelet"),
+            "--requestheader-client-ca-file", made.certificate("ca"), "--requestheader-allowed-names", "aggregator",
+            "--requestheader-username-headers", "X-Remote-User", "--requestheader-group-headers", "X-Remote-Group",
+            "--requestheader-extra-headers-prefix", "X-Remote-Extra-",
+            "--proxy-client-cert-file", made.certificate("aggregator"), "--proxy-client-key-file", made.key("aggregator"),
+            "--service-account-issuer", "https://kubernetes.default.svc.cluster.local",
+            "--service-account-key-file", made.certificate("service-accounts"),
+            "--service-account-signing-key-file", made.key("service-accounts"),
+            "--service-cluster-ip-range", SERVICE_NETWORK,
+            "--authorization-mode", "Node,RBAC", "--enable-admission-plugins", "NodeRestriction",
+            "--allow-privileged=true", "--v", "1", *self.apiserver_arguments,
+        ]
+
+    def start_controllers(self):
+        kubeconfig = self.authority.kubeconfig("controllers", self.server)
+        self.controllers.start(
+            [self.programs / "kube-controller-manager", "--kubeconfig", kubeconfig, "--secure-port", "0", "--use-service-account-credentials",
+             "--service-account-private-key-file", self.authority.key("service-accounts"),
+             "--root-ca-file", self.authority.certificate("ca"),
+             "--cluster-signing-cert-file", self.authority.certificate("ca"), "--cluster-signing-key-file", self.authority.key("ca"),
+             "--leader-elect=false",
+             # Nodes that kwok plays renew their leases rarely: a thousand of them must not keep two cores busy.
+             "--node-monitor-grace-period", "40m", "--concurrent-gc-syncs", "5", "--kube-api-qps", "200", "--kube-api-burst", "400"]
+        )
+        # Until then no pod can be made: each needs the account `default` of its namespace.
+        wait_for("the account of the default namespace", lambda: self.kubectl("get", "serviceaccount", "default"), 60, pause=0.3)
+
+    def start_scheduler(self):
+        kubeconfig = self.authority.kubeconfig("scheduler", self.server)
+        config = self.folder / "scheduler.json"
+        config.write_text(json.dumps({
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            "clientConnection": {"kubeconfig": str(kubeconfig), "qps": 1000, "burst": 2000},
+            "leaderElection": {"leaderElect": False},
+        }))
+        self.scheduler.start([self.programs / "kube-scheduler", "--config", config, "--secure-port", "0"])
+
+    def start_kwok(self):
+        self.kwok.start(
+            [self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--manage-all-nodes=false",
+             "--manage-nodes-with-annotation-selector", f"{FAKE}=fake", "--node-lease-duration-seconds", "1200",
+             "--cidr", "10.97.0.0/16", "--server-address", f"127.0.0.1:{free_port()}"],
+            # It keeps a configuration in the user's home otherwise.
+            env={**os.environ, "HOME": str(self.folder), "KWOK_WORKDIR": str(self.folder / "kwok")},
+        )
+
+    def make_nodes(self, nodes):
+        """Nodes from `fake_node`, until kwok has made the last of them Ready."""
+        for begin in range(0, len(nodes), 250):
+            self.kubectl("create", "-f", "-", stdin=json.dumps(listed(nodes[begin : begin + 250])))
+        wait_for(f"{len(nodes)} nodes are ready", lambda: self.kubectl(
+            "wait", "--for=condition=Ready", "--timeout=1s", "node", *(node["metadata"]["name"] for node in nodes[-3:])), 120)
+
+    # --- asking
+
+    def kubectl(self, *arguments, **options):
+        """stdout of kubectl as the administrator; `options` as in `output`."""
+        return output([self.programs / "kubectl", "--kubeconfig", self.kubeconfig, *arguments], **options)
+
+    def get(self, *arguments):
+        """Parsed JSON of `kubectl get`."""
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def apply(self, *objects):
+        """Creates or changes objects given as Python data."""
+        return self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(listed(objects)))
+
+    def raw(self, path, **query):
+        return self.kubectl("get", "--raw", path + ("?" + urllib.parse.urlencode(query) if query else ""))
+
+
+def listed(objects):
+    return {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+
+
+def fake_node(name, *, labels=None, epc=None, resource="kubernetes.azure.com/sgx_epc_mem_in_MiB", taints=(), capacity=None):
+    """A node that kwok keeps Ready: 32 CPUs, 128 GiB, room for 110 pods, and `epc` of `resource`."""
+    counts = {"cpu": "32", "memory": "128Gi", "pods": "110", "ephemeral-storage": "100Gi", **(capacity or {})}
+    if epc is not None:
+        counts[resource] = str(epc)
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "annotations": {FAKE: "fake"},
+            "labels": {"type": "kwok", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+                       **(labels or {})},
+        },
+        "spec": {"taints": list(taints)} if taints else {},
+        "status": {"capacity": counts, "allocatable": counts},
+    }
