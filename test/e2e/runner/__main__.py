@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import builds, cache, cases, footprint, isolation
+from .clusterscenario import ClusterScenario
 from .process import wait_for
 from .scenario import Scenario
 from .steps import Failure, Steps, say
@@ -28,6 +29,9 @@ def main():
     parser.add_argument(
         "--updates", action="store_true", help="only the updates of the quote helper under load: no kubelet, no containers"
     )
+    parser.add_argument("--cluster", action="store_true", help="the add-on on a real control plane, instead of the daemons on a kubelet alone")
+    parser.add_argument("--demo", action="store_true", help="the add-on's story on a real control plane, for a person to watch")
+    parser.add_argument("--suite", action="append", default=[], help="with --cluster: only these suites")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.check_tools:
@@ -36,12 +40,13 @@ def main():
         return inside(options.inside)
     if options.cases:
         return only_cases(options.bin.resolve())
-    return outside(options.bin.resolve(), options.updates)
+    what = next((name for name in ("updates", "cluster", "demo") if getattr(options, name)), "node")
+    return outside(options.bin.resolve(), what, options.suite)
 
 
-def outside(product, only_updates):
+def outside(product, what, suites):
     isolation.on_terminate_exit()
-    missing = [name for name in (BINARIES[-1:] if only_updates else BINARIES) if not (product / name).is_file()]
+    missing = [name for name in (BINARIES[-1:] if what == "updates" else BINARIES) if not (product / name).is_file()]
     if missing:
         print(f"test/e2e/run: not in {product}: {', '.join(missing)}. Run 'make build' first.", file=sys.stderr)
         return 1
@@ -51,22 +56,22 @@ def outside(product, only_updates):
         logs.mkdir()
         work = Path(tempfile.mkdtemp(prefix="enclayer-e2e-"))
         begin = time.monotonic()
-        if not only_updates:
+        if what != "updates":
             isolation.remove_cgroups()  # a run that was killed could not do it
         before = footprint.take(work)
         steps = Steps(logs / "steps.json")
         code = 1
         try:
             with isolation.work_folder(work):
-                paths = {"product": product, "logs": logs, **build_client(steps, logs)}
-                if not only_updates:
-                    paths |= build_node(steps, logs)
+                paths = {"product": product, "logs": logs, **build(what, steps, logs)}
+                if what == "node":
                     compare_cases(steps, paths["product"], paths["dcap_qvl"])
-                (work / "paths.json").write_text(json.dumps({name: str(path) for name, path in paths.items()}))
+                task = {"what": what, "suites": suites, "paths": {name: str(path) for name, path in paths.items()}}
+                (work / "task.json").write_text(json.dumps(task))
                 with ExitStack() as made:
-                    if not only_updates:
+                    if what != "updates":
                         made.enter_context(isolation.cgroup_root())
-                        made.enter_context(isolation.kubelet_dir())
+                        made.enter_context(isolation.mount_points())
                     code = isolation.run_inside(["--inside", str(work)])
         except Failure as why:
             print(f"\n{why}", file=sys.stderr)
@@ -104,37 +109,69 @@ def compare_cases(steps, product, dcap_qvl):
             cases.compare(product / "enclayer", dcap_qvl, Path(folder))
 
 
+def build(what, steps, logs):
+    """Where everything is that `what` needs."""
+    if what == "updates":
+        return build_client(steps, logs)
+    if what == "node":
+        return build_client(steps, logs) | build_node(steps, logs)
+    return build_cluster(steps, logs)
+
+
 def build_client(steps, logs):
     with steps.step("the Rust crate aesm-client"):
         aesm_client = builds.aesm_client(logs / "build.log").get("compiling; about a minute")
     return {"aesm_client": aesm_client / "e2e-aesm-client"}
 
 
+def build_kubernetes(steps, log):
+    with steps.step(f"Kubernetes {builds.KUBERNETES_VERSION}, all of it in one program, from source"):
+        kubernetes = builds.kubernetes(log).get("compiling; 6 to 15 minutes on two cores when nothing is cached")
+    with steps.step("the pods' program, the pod-resources client, the API server's judgement of pods"):
+        programs = builds.pod_programs(log).get("compiling")
+    return {"kubernetes": kubernetes, "programs": programs}
+
+
 def build_node(steps, logs):
     log = logs / "build.log"
     with steps.step("Debian's containerd and runc"):
-        builds.debian_packages(log)
+        builds.debian_packages(["containerd", "runc"], log)
         say(builds.versions())
-    with steps.step(f"Kubernetes {builds.kubernetes_version()}, all of it in one program, from source"):
-        kubernetes = builds.kubernetes(log).get("compiling; 10 to 15 minutes on two cores when nothing is cached")
-    with steps.step("the pods' program, the pod-resources client, the API server's judgement of pods"):
-        programs = builds.pod_programs(log).get("compiling")
+    made = build_kubernetes(steps, log)
     with steps.step("the Python package dcap-qvl"):
         dcap_qvl = builds.dcap_qvl(log).get("installing")
-    return {"kubelet": kubernetes / "kubelet", "programs": programs, "dcap_qvl": dcap_qvl}
+    return {**made, "dcap_qvl": dcap_qvl}
+
+
+def build_cluster(steps, logs):
+    log = logs / "build.log"
+    with steps.step("Debian's runc, network plugins, openssl and iproute2"):
+        builds.debian_packages(["runc", "containernetworking-plugins", "openssl", "iproute2"], log)
+    made = build_kubernetes(steps, log)
+    for artefact, title, note in [
+        (builds.etcd(log), f"etcd {builds.ETCD_VERSION}", "compiling; 2 minutes"),
+        (builds.containerd(log), f"containerd {builds.CONTAINERD_VERSION}", "compiling; 3 minutes"),
+        (builds.clients(log), f"kwok {builds.KWOK_VERSION} and helm {builds.HELM_VERSION}", "compiling; 5 minutes"),
+    ]:
+        with steps.step(f"{title}, from source"):
+            made[artefact.name] = artefact.get(note)
+    return made
 
 
 def inside(work):
-    paths = {name: Path(path) for name, path in json.loads((work / "paths.json").read_text()).items()}
+    task = json.loads((work / "task.json").read_text())
+    paths = {name: Path(path) for name, path in task["paths"].items()}
     logs, steps = paths["logs"], Steps(paths["logs"] / "steps.json")
-    if "kubelet" in paths:
+    if task["what"] != "updates":
         isolation.private_places(work)
     isolation.first_process()
     try:
-        if "kubelet" in paths:
+        if task["what"] == "updates":
+            Update(work, logs, paths).run(steps)
+        elif task["what"] == "node":
             Scenario(steps, work, logs, paths).run()
         else:
-            Update(work, logs, paths).run(steps)
+            ClusterScenario(steps, work, logs, paths).run(task["what"], task["suites"])
     except Failure as why:
         print(f"\n{why}", file=sys.stderr)
         return 1

@@ -11,18 +11,25 @@ from .steps import Failure, say
 
 E2E = Path(__file__).resolve().parent.parent
 GO = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off", "CGO_ENABLED": "0"}
-PACKAGES = {"containerd": ["containerd", "ctr", "containerd-shim-runc-v2"], "runc": ["runc"]}
+# A package, and what it brings.
+PACKAGES = {
+    "containerd": ["containerd", "ctr", "containerd-shim-runc-v2"],
+    "runc": ["runc"],
+    "containernetworking-plugins": ["/usr/lib/cni/bridge", "/usr/lib/cni/host-local", "/usr/lib/cni/loopback"],
+    "openssl": ["openssl"],
+    "iproute2": ["ip"],
+}
 
 
-def debian_packages(log):
-    """containerd and runc. Whether the package starts a daemon is left to policy-rc.d, which says no meanwhile."""
-    wanted = [package for package, programs in PACKAGES.items() if not all(map(shutil.which, programs))]
+def debian_packages(packages, log):
+    """Installs those that are missing. Whether a package starts a daemon is left to policy-rc.d, which says no meanwhile."""
+    wanted = [package for package in packages if not all(map(shutil.which, PACKAGES[package]))]
     if not wanted:
-        say("containerd and runc are there")
+        say(f"{', '.join(packages)}: there")
         return
     if not shutil.which("apt-get"):
         raise Failure(f"missing, and no apt-get to install them with: {', '.join(wanted)}")
-    say(f"installing Debian's {' and '.join(wanted)} (no daemon is started)")
+    say(f"installing Debian's {', '.join(wanted)} (no daemon is started)")
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
     if ours:
@@ -45,11 +52,14 @@ def versions():
 
 def module_version(module, package):
     """As pinned in MODULE/go.mod."""
-    return re.search(rf"^\s*{re.escape(package)} (v[0-9.]+)", (E2E / module / "go.mod").read_text(), re.MULTILINE).group(1)
+    return re.search(rf"^(?:require)?\s*{re.escape(package)} (v[0-9.]+)", (E2E / module / "go.mod").read_text(), re.MULTILINE).group(1)
 
 
-def kubernetes_version():
-    return module_version("k8s", "k8s.io/kubernetes")
+KUBERNETES_VERSION = module_version("k8s", "k8s.io/kubernetes")
+ETCD_VERSION = module_version("etcd", "go.etcd.io/etcd/server/v3")
+CONTAINERD_VERSION = module_version("containerd", "github.com/containerd/containerd/v2")
+KWOK_VERSION = module_version("clients", "sigs.k8s.io/kwok")
+HELM_VERSION = module_version("clients", "helm.sh/helm/v4")
 
 
 def go_artefact(name, module, packages, variables, log, more_sources=(), links=()):
@@ -69,10 +79,9 @@ def go_artefact(name, module, packages, variables, log, more_sources=(), links=(
 
 def kubernetes(log):
     """All of Kubernetes in one program, `kube`, linked once; and a link to it under each name that it answers to."""
-    version = kubernetes_version()
-    _, minor, _ = version.split(".")
+    _, minor, _ = KUBERNETES_VERSION.split(".")
     stamp = {
-        "gitVersion": version, "gitMajor": "1", "gitMinor": minor, "gitCommit": "unknown", "gitTreeState": "clean",
+        "gitVersion": KUBERNETES_VERSION, "gitMajor": "1", "gitMinor": minor, "gitCommit": "unknown", "gitTreeState": "clean",
         "buildDate": "2026-01-01T00:00:00Z",
     }
     variables = {f"k8s.io/{package}.{name}": value for package in ("component-base/version", "client-go/pkg/version")
@@ -89,15 +98,15 @@ def containerd(log):
     ours = "github.com/containerd/containerd/v2"
     packages = {name: f"{ours}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")}
     return go_artefact(
-        "containerd", "containerd", packages, {f"{ours}/version.Version": module_version("containerd", ours), f"{ours}/version.Package": ours}, log
+        "containerd", "containerd", packages, {f"{ours}/version.Version": CONTAINERD_VERSION, f"{ours}/version.Package": ours}, log
     )
 
 
 def clients(log):
     """kwok and helm: one module, because they share most of what is compiled."""
     variables = {
-        "sigs.k8s.io/kwok/pkg/consts.Version": module_version("clients", "sigs.k8s.io/kwok"),
-        "helm.sh/helm/v4/internal/version.version": module_version("clients", "helm.sh/helm/v4"),
+        "sigs.k8s.io/kwok/pkg/consts.Version": KWOK_VERSION,
+        "helm.sh/helm/v4/internal/version.version": HELM_VERSION,
     }
     return go_artefact("clients", "clients", {"kwok": "sigs.k8s.io/kwok/cmd/kwok", "helm": "helm.sh/helm/v4/cmd/helm"}, variables, log)
 

@@ -5,6 +5,7 @@ import json
 import os
 import urllib.parse
 
+from .builds import E2E
 from .certificates import Authority
 from .node import free_port
 from .process import Daemon, output, wait_for
@@ -12,6 +13,7 @@ from .steps import Failure
 
 SERVICE_NETWORK = "10.96.0.0/16"
 SERVICE_ADDRESS = "10.96.0.1"  # what pods find in KUBERNETES_SERVICE_HOST
+STAGES = E2E / "clients/stages.yaml"
 FAKE = "kwok.x-k8s.io/node"  # the annotation of nodes that kwok plays
 
 
@@ -132,7 +134,7 @@ class ControlPlane:
 
     def start_kwok(self):
         self.kwok.start(
-            [self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--manage-all-nodes=false",
+            [self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--config", STAGES, "--manage-all-nodes=false",
              "--manage-nodes-with-annotation-selector", f"{FAKE}=fake", "--node-lease-duration-seconds", "1200",
              "--cidr", "10.97.0.0/16", "--server-address", f"127.0.0.1:{free_port()}"],
             # It keeps a configuration in the user's home otherwise.

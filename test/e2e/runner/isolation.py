@@ -22,6 +22,7 @@ from .steps import Failure
 
 CGROUP = "enclayer-e2e"
 KUBELET_DIR = Path("/var/lib/kubelet")  # the kubelet's socket for device plugins is there whatever its --root-dir
+CNI_DIR = Path("/var/lib/cni")  # containerd remembers there what it told the network plugins
 
 # What a kubelet sets at its start; none of it belongs to a namespace.
 SYSCTLS = [
@@ -62,7 +63,7 @@ def first_process():
 def private_places(work):
     """The paths that kubelet and containerd insist on are, in here, folders of the run's own."""
     mount("-t", "tmpfs", "tmpfs", "/run")
-    for place in (KUBELET_DIR, Path("/var/log")):
+    for place in (KUBELET_DIR, CNI_DIR, Path("/var/log")):
         ours = work / place.name
         ours.mkdir()
         mount("--bind", ours, place)
@@ -87,15 +88,16 @@ def loopback_up():
 
 
 @contextmanager
-def kubelet_dir():
-    """The mount point for the run's own /var/lib/kubelet. One that was there before is neither seen nor changed."""
-    ours = not KUBELET_DIR.exists()
-    KUBELET_DIR.mkdir(parents=True, exist_ok=True)
+def mount_points():
+    """For the run's own /var/lib/kubelet and /var/lib/cni. One that was there before is neither seen nor changed."""
+    ours = [place for place in (KUBELET_DIR, CNI_DIR) if not place.exists()]
+    for place in ours:
+        place.mkdir(parents=True)
     try:
         yield
     finally:
-        if ours:
-            KUBELET_DIR.rmdir()
+        for place in ours:
+            place.rmdir()
 
 
 def cgroup_hierarchies():

@@ -86,7 +86,7 @@ class Scenario:
 
     def start_kubelet(self):
         self.testbed.start_kubelet()
-        say(output([self.paths["kubelet"], "--version"]))
+        say(output([self.paths["kubernetes"] / "kubelet", "--version"]))
 
     def start_helper(self):
         self.testbed.aesm_folder.mkdir()

@@ -29,7 +29,7 @@ class Testbed:
         self.work = work
         self.paths = paths
         self.containerd = Containerd(work, logs)
-        self.kubelet = Kubelet(paths["kubelet"], self.program("podresources"), self.containerd, work, logs)
+        self.kubelet = Kubelet(paths["kubernetes"] / "kubelet", self.program("podresources"), self.containerd, work, logs)
         self.plugin = Daemon("enclayer-device-plugin", logs / "enclayer-device-plugin.log")
         self.helper = Daemon("enclayer-quote-helper", logs / "enclayer-quote-helper.log")
         self.helper_state = work / "helper-state"

@@ -3,13 +3,20 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // On a tmpfs that every container has and every user may write to: a quote needs no volume.
@@ -40,8 +47,13 @@ func main() {
 		report(result{Devices: open(os.Args[2:])})
 	case len(os.Args) > 3 && os.Args[1] == "attest":
 		report(attest(os.Args[2], os.Args[3:]))
+	case len(os.Args) > 2 && os.Args[1] == "api":
+		if err := askAPI(os.Args[2], os.Args[3:]); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
 	default:
-		fmt.Fprintln(os.Stderr, "usage: workload pause | open DEVICE... | attest REPORT_DATA DEVICE...")
+		fmt.Fprintln(os.Stderr, "usage: workload pause | open DEVICE... | attest REPORT_DATA DEVICE... | api PATH [BODY]")
 		os.Exit(1)
 	}
 	untilTold()
@@ -65,6 +77,40 @@ func attest(reportData string, paths []string) result {
 		seen.QuoteOutput += err.Error()
 	}
 	return seen
+}
+
+// askAPI prints what the API server answers to the pod's own account: to a GET, or to a POST when there is a body.
+func askAPI(path string, body []string) error {
+	const account = "/var/run/secrets/kubernetes.io/serviceaccount/"
+	token, err := os.ReadFile(account + "token")
+	if err != nil {
+		return err
+	}
+	authority, err := os.ReadFile(account + "ca.crt")
+	if err != nil {
+		return err
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(authority)
+	method := http.MethodGet
+	if len(body) > 0 {
+		method = http.MethodPost
+	}
+	server := net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+	request, err := http.NewRequest(method, "https://"+server+path, strings.NewReader(strings.Join(body, "")))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+string(token))
+	request.Header.Set("Content-Type", "application/json")
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(os.Stdout, answer.Body)
+	return err
 }
 
 func open(paths []string) []device {

@@ -1,0 +1,207 @@
+"""A cluster with one real node, and what the suites ask of it."""
+
+import json
+import os
+import time
+
+from . import image
+from .clusternode import ClusterContainerd, ClusterKubelet, addresses
+from .controlplane import ControlPlane
+from .node import NODE, PAUSE_IMAGE, pod_manifest
+from .process import output, wait_for
+from .steps import Failure, check, say
+from .testbed import EPC, WORKLOAD_IMAGE
+
+PROGRAMS = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper", "enclayer-detect"]  # in the add-on's image, if there
+API_PORT = 443  # what pods find in KUBERNETES_SERVICE_PORT
+
+
+class Cluster:
+    """`paths` names what was built: product and programs (folders), kubernetes, etcd, containerd and clients (folders)."""
+
+    def __init__(self, work, logs, paths):
+        self.work = work
+        self.paths = paths
+        self.programs = gathered(work / "bin", [paths[name] for name in ("kubernetes", "etcd", "containerd", "clients")])
+        self.image = f"localhost/enclayer:{self.version()}"
+        self.plane = ControlPlane(self.programs, work, logs, bind="0.0.0.0", port=API_PORT)
+        self.containerd = ClusterContainerd(work, logs, self.programs)
+        self.kubelet = ClusterKubelet(self.plane, paths["programs"] / "podresources", self.containerd, work, logs)
+
+    def product(self, name):
+        return self.paths["product"] / name
+
+    def version(self):
+        return output([self.product("enclayer"), "--version"]).split()[-1]
+
+    def environment(self):
+        """For the product's own commands: kubectl on the PATH, as a user has it."""
+        return {
+            "PATH": f"{self.programs}:{os.environ['PATH']}", "KUBECONFIG": str(self.plane.kubeconfig), "HOME": str(self.work),
+            "LC_ALL": "C.UTF-8",
+        }
+
+    def enclayer(self, *arguments, expect=0, timeout=300):
+        """stdout of the CLI."""
+        return output([self.product("enclayer"), *arguments], expect=expect, env=self.environment(), timeout=timeout)
+
+    def helm(self, *arguments, **options):
+        return output([self.programs / "helm", *arguments], env=self.environment(), **options)
+
+    # --- starting
+
+    def start_plane(self):
+        addresses()
+        self.plane.start()
+        self.plane.start_controllers()
+        self.plane.start_scheduler()
+        say(self.plane.kubectl("version").splitlines()[-1])
+
+    def start_node(self):
+        self.containerd.start()
+        say(output([self.programs / "containerd", "--version"]))
+        self.load_image(PAUSE_IMAGE, {"/workload": self.paths["programs"] / "workload"}, ["/workload", "pause"])
+        self.kubelet.start()
+        self.wait_for_node()
+
+    def load_images(self):
+        """The add-on's, and that of the pods' program, which has enclayer beside it to ask for quotes."""
+        programs = [program for name in PROGRAMS if (program := self.product(name)).exists()]
+        files = {f"/usr/bin/{program.name}": program for program in programs}
+        for program in programs:
+            files |= image.with_libraries(program)
+        self.load_image(self.image, files, ["/usr/bin/enclayer"])
+        enclayer = self.product("enclayer")
+        files = {"/workload": self.paths["programs"] / "workload", "/enclayer": enclayer, **image.with_libraries(enclayer)}
+        self.load_image(WORKLOAD_IMAGE, files, ["/workload"])
+
+    def load_image(self, name, files, entrypoint):
+        tar = self.work / "image.tar"
+        image.write(tar, name, files, entrypoint)
+        self.containerd.load(tar)
+        say(f"image {name}: {tar.stat().st_size / 2**20:.1f} MiB")
+        tar.unlink()
+
+    # --- nodes
+
+    def node(self, name=NODE):
+        return self.plane.get("node", name)
+
+    def wait_for_node(self, seconds=120):
+        def ready():
+            conditions = {condition["type"]: condition for condition in self.node()["status"]["conditions"]}
+            check(conditions["Ready"]["status"] == "True", conditions["Ready"]["message"])
+            return True
+
+        wait_for("the node is Ready", ready, seconds, pause=0.2)
+
+    def wait_for_allocatable(self, resource, count, seconds=60):
+        def probe():
+            found = int(self.node()["status"]["allocatable"].get(resource, 0))
+            check(found == count, f"{found} allocatable")
+            return True
+
+        wait_for(f"{count} allocatable {resource} in the node's status", probe, seconds, pause=0.2)
+
+    def label_node(self, *labels):
+        self.plane.kubectl("label", "node", NODE, "--overwrite", *labels)
+
+    # --- pods
+
+    def pod(self, name, namespace="default"):
+        """None when there is none."""
+        found = self.plane.get("pods", "--namespace", namespace, "--field-selector", f"metadata.name={name}")["items"]
+        return found[0] if found else None
+
+    def wait_for_pod(self, name, good, seconds=60, namespace="default"):
+        last = None
+
+        def probe():
+            nonlocal last
+            last = self.pod(name, namespace)
+            return last and good(last)
+
+        try:
+            wait_for(f"pod {namespace}/{name}", probe, seconds, pause=0.1)
+        except Failure as why:
+            raise Failure(f"{why}\n  {self.why_not(name, namespace)}") from None
+        return last
+
+    def why_not(self, name, namespace):
+        """Its phase, conditions and events, for a person."""
+        pod = self.pod(name, namespace)
+        if pod is None:
+            return "there is no such pod"
+        events = self.plane.get("events", "--namespace", namespace, "--field-selector", f"involvedObject.name={name}")["items"]
+        lines = [json.dumps(pod["status"])[:3000], *(f"{event['reason']}: {event['message']}" for event in events)]
+        return "\n  ".join(lines)
+
+    def start_pod(self, name, arguments, namespace="default", **options):
+        manifest = pod_manifest(name, WORKLOAD_IMAGE, arguments, **options)
+        manifest["metadata"]["namespace"] = namespace
+        self.plane.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+
+    def run_workload(self, name, arguments, namespace="default", seconds=90, **options):
+        """Starts a pod of the workload image and gives what it reports, and the seconds from its creation to that."""
+        begin = time.monotonic()
+        self.start_pod(name, arguments, namespace, **options)
+        self.wait_for_pod(name, running, seconds, namespace)
+        report = wait_for(f"pod {name} reports what it saw", lambda: self.plane.kubectl("logs", "--namespace", namespace, name), 30, pause=0.2)
+        return json.loads(report), time.monotonic() - begin
+
+    def remove_pods(self, *names, namespace="default"):
+        self.plane.kubectl("delete", "pod", "--namespace", namespace, "--wait", "--grace-period=1", *names, timeout=120)
+
+    def wait_for_daemon_set(self, name, namespace, seconds=120):
+        def probe():
+            status = self.plane.get("daemonset", name, "--namespace", namespace)
+            wanted, ready = status["status"].get("desiredNumberScheduled", 0), status["status"].get("numberReady", 0)
+            seen = status["status"].get("observedGeneration") == status["metadata"]["generation"]
+            check(seen and wanted > 0 and ready == wanted == status["status"].get("updatedNumberScheduled"), f"{ready} of {wanted} ready")
+            return True
+
+        try:
+            wait_for(f"DaemonSet {namespace}/{name}", probe, seconds, pause=0.2)
+        except Failure as why:
+            pods = self.plane.kubectl("describe", "pods", "--namespace", namespace)
+            raise Failure(f"{why}\n{pods[-3000:]}") from None
+
+    def sizes(self, pod):
+        """Of a pod: `status_json`, `pod_protobuf` (what etcd keeps), `devices` named in its status."""
+        return json.loads(output([self.paths["programs"] / "podsize"], stdin=json.dumps(pod)))
+
+    def call_api(self, name, path, post=None, **options):
+        """What the API server answers to a pod, asked at the service address with the pod's own token."""
+        self.start_pod(name, ["api", path, *([json.dumps(post)] if post else [])], **options)
+        self.wait_for_pod(name, lambda pod: pod["status"]["phase"] in ("Running", "Succeeded", "Failed"))
+        answer = wait_for(f"pod {name} reports an answer", lambda: self.plane.kubectl("logs", name), 30, pause=0.2)
+        self.remove_pods(name)
+        return answer
+
+    def forget_devices(self):
+        """The kubelet as one that has never seen a device plugin; so is its node."""
+        self.kubelet.daemon.stop()
+        self.kubelet.checkpoint.unlink(missing_ok=True)
+        self.kubelet.start()
+        self.wait_for_node()
+
+
+def gathered(folder, places):
+    """One folder with all programs, as a PATH has them."""
+    folder.mkdir()
+    for place in places:
+        for program in place.iterdir():
+            (folder / program.name).symlink_to(program)
+    return folder
+
+
+def running(pod):
+    return pod["status"]["phase"] == "Running" and all(status["ready"] for status in pod["status"].get("containerStatuses", [{"ready": False}]))
+
+
+def condition(pod, kind):
+    return next((one for one in pod["status"].get("conditions", []) if one["type"] == kind), {})
+
+
+def epc_of(node):
+    return int(node["status"]["allocatable"].get(EPC, 0))

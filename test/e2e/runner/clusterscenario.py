@@ -1,0 +1,44 @@
+"""What happens on the cluster, suite by suite, each of numbered steps. A suite leaves the cluster as it found it: one real node,
+ready, with nothing of ours on it."""
+
+from .basics import Basics
+from .cluster import Cluster
+from .process import Daemon
+from .scale import Scale
+from .steps import Failure
+
+SUITES = {"basics": Basics, "scale": Scale}
+DEMO = ["basics"]
+
+
+class ClusterScenario:
+    def __init__(self, steps, work, logs, paths):
+        self.steps = steps
+        self.cluster = Cluster(work, logs, paths)
+
+    def run(self, what, wanted):
+        unknown = [name for name in wanted if name not in SUITES]
+        if unknown:
+            raise Failure(f"no such suite: {', '.join(unknown)}; there are {', '.join(SUITES)}")
+        names = DEMO if what == "demo" else [name for name in SUITES if not wanted or name in wanted]
+        try:
+            for title, act in self.start():
+                self.step(title, act)
+            for name in names:
+                for title, act in SUITES[name](self.cluster).listed():
+                    self.step(f"{name}: {title}", act)
+        except BaseException:
+            for daemon in Daemon.running:
+                print(daemon.tail(), flush=True)
+            raise
+
+    def step(self, title, act):
+        with self.steps.step(title):
+            act()
+
+    def start(self):
+        return [
+            ("etcd, kube-apiserver, kube-controller-manager and kube-scheduler", self.cluster.start_plane),
+            ("a node: containerd and a kubelet that registers itself", self.cluster.start_node),
+            ("the images", self.cluster.load_images),
+        ]

@@ -1,0 +1,139 @@
+"""A large cluster: one real node beside 1,000 that kwok plays, 700 of them with EPC, and 5,000 pods."""
+
+import time
+from collections import Counter
+
+from .cluster import condition, epc_of
+from .controlplane import fake_node
+from .process import wait_for
+from .steps import check, say
+from .testbed import EPC
+
+SGX_NODES = 700
+PLAIN_NODES = 300
+NODE_MIB = 8192
+# Two of the first and one of the second fill a node to its last MiB; three of the first do not fit, by one MiB.
+TWICE_MIB = 2731
+ONCE_MIB = NODE_MIB - 2 * TWICE_MIB
+PODS = 5000
+NAMESPACE = "scale"
+
+
+class Scale:
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.plane = cluster.plane
+
+    def listed(self):
+        return [
+            (f"{SGX_NODES} nodes with {NODE_MIB} MiB of EPC and {PLAIN_NODES} without", self.make_nodes),
+            (f"{2 * SGX_NODES} pods with {TWICE_MIB} MiB: exactly two on each", self.fill_twice),
+            (f"{SGX_NODES} pods with {ONCE_MIB} MiB fill every node to the last MiB", self.fill_up),
+            ("a pod with 1 MiB more is Pending, with the reason, until some EPC is free", self.one_more),
+            (f"pods without EPC, to make {PODS:,}: none of them is kept waiting", self.make_others),
+            ("everything is removed", self.remove),
+        ]
+
+    def make_nodes(self):
+        self.plane.start_kwok()
+        begin = time.monotonic()
+        self.nodes = {f"sgx-{index:04}" for index in range(SGX_NODES)}
+        self.plane.make_nodes(
+            [fake_node(name, epc=NODE_MIB, labels={"enclayer.io/sgx": "true", "enclayer.io/sim": "true"}) for name in sorted(self.nodes)]
+            + [fake_node(f"plain-{index:04}") for index in range(PLAIN_NODES)]
+        )
+        say(f"ready after {time.monotonic() - begin:.0f} s")
+        self.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        wait_for("the namespace's account", lambda: self.plane.kubectl("get", "serviceaccount", "default", "-n", NAMESPACE), 30, pause=0.2)
+
+    def fill_twice(self):
+        self.run_replicas("twice", 2 * SGX_NODES, {EPC: TWICE_MIB})
+        self.check_nodes(2 * TWICE_MIB)
+
+    def fill_up(self):
+        self.run_replicas("once", SGX_NODES, {EPC: ONCE_MIB})
+        self.check_nodes(NODE_MIB)
+
+    def one_more(self):
+        self.plane.apply(replicas("more", 1, {EPC: 1}))
+        pod = wait_for("the scheduler has tried", lambda: self.unschedulable("more"), 60, pause=0.2)
+        say(condition(pod, "PodScheduled")["message"])
+        check(f"Insufficient {EPC}" in condition(pod, "PodScheduled")["message"], "the reason does not name the resource")
+        self.plane.kubectl("scale", "replicaset", "once", "-n", NAMESPACE, f"--replicas={SGX_NODES - 1}")
+        self.wait_for_running("more", 1)
+        pods = self.pods()
+        held = {name: mib for name, mib in per_node(pods).items() if mib != NODE_MIB}
+        check(list(held.values()) == [2 * TWICE_MIB + 1], f"expected one node with {2 * TWICE_MIB + 1} MiB held, got {held}")
+        say("one of the others was removed: it runs in its place")
+
+    def make_others(self):
+        self.run_replicas("plain", PODS - 3 * SGX_NODES, {})
+        pods = self.pods()
+        check(len(pods) == PODS, f"there are {len(pods)} pods")
+        say(f"{len(pods):,} pods on {len({pod['spec']['nodeName'] for pod in pods})} nodes")
+
+    def remove(self):
+        self.plane.kubectl("delete", "namespace", NAMESPACE, "--wait", timeout=300)
+        self.plane.kubectl("delete", "nodes", "-l", "type=kwok", "--wait=false", timeout=300)
+        wait_for("the nodes are gone", lambda: not self.plane.get("nodes", "-l", "type=kwok")["items"], 60, pause=0.5)
+        self.plane.kwok.stop()
+
+    # --- what the steps are made of
+
+    def run_replicas(self, name, count, limits):
+        begin = time.monotonic()
+        self.plane.apply(replicas(name, count, limits))
+        self.wait_for_running(name, count)
+        seconds = time.monotonic() - begin
+        say(f"{count:,} pods running after {seconds:.0f} s, {count / seconds:.0f} a second")
+
+    def wait_for_running(self, name, count):
+        def probe():
+            ready = self.plane.get("replicaset", name, "-n", NAMESPACE)["status"].get("readyReplicas", 0)
+            check(ready == count, f"{ready} of {count} are running")
+            return True
+
+        wait_for(f"{count} pods of {name}", probe, 300, pause=1)
+
+    def unschedulable(self, name):
+        for pod in self.plane.get("pods", "-n", NAMESPACE, "-l", f"app={name}")["items"]:
+            if condition(pod, "PodScheduled").get("reason") == "Unschedulable":
+                return pod
+        return None
+
+    def pods(self):
+        return self.plane.get("pods", "-n", NAMESPACE)["items"]
+
+    def check_nodes(self, expected):
+        """Each SGX node holds that much, and no other holds any."""
+        held = per_node(self.pods())
+        wrong = {name: mib for name, mib in held.items() if mib != expected}
+        check(held.keys() == self.nodes and not wrong, f"expected {expected} MiB on each of {len(self.nodes)} nodes; {len(held)} hold some, wrong: {wrong}")
+        offered = Counter(epc_of(node) for node in self.plane.get("nodes", "-l", "type=kwok")["items"])
+        say(f"{expected} of {NODE_MIB} MiB held on each of {len(held)} nodes; nodes by what they offer: {dict(offered)}")
+
+
+def per_node(pods):
+    held = Counter()
+    for pod in pods:
+        for container in pod["spec"]["containers"]:
+            amount = container.get("resources", {}).get("limits", {}).get(EPC)
+            if amount:
+                held[pod["spec"].get("nodeName", "none")] += int(amount)
+    return held
+
+
+def replicas(name, count, limits):
+    container = {"name": "main", "image": "localhost/none:1", "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {
+        resource: str(amount) for resource, amount in limits.items()}}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "replicas": count,
+            "selector": {"matchLabels": {"app": name}},
+            # The real node would take some, and has no such image.
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container], "nodeSelector": {"type": "kwok"}}},
+        },
+    }
