@@ -10,7 +10,7 @@ from .controlplane import ControlPlane
 from .node import NODE, PAUSE_IMAGE, pod_manifest
 from .process import output, wait_for
 from .steps import Failure, check, say
-from .testbed import EPC, WORKLOAD_IMAGE
+from .testbed import EPC, WORKLOAD_IMAGE, ended
 
 PROGRAMS = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper", "enclayer-detect"]  # in the add-on's image, if there
 API_PORT = 443  # what pods find in KUBERNETES_SERVICE_PORT
@@ -146,8 +146,10 @@ class Cluster:
         begin = time.monotonic()
         self.start_pod(name, arguments, namespace, **options)
         self.wait_for_pod(name, running, seconds, namespace)
-        report = wait_for(f"pod {name} reports what it saw", lambda: self.plane.kubectl("logs", "--namespace", namespace, name), 30, pause=0.2)
-        return json.loads(report), time.monotonic() - begin
+        report = wait_for(
+            f"pod {name} reports what it saw", lambda: json.loads(self.plane.kubectl("logs", "--namespace", namespace, name)), 30, pause=0.2
+        )
+        return report, time.monotonic() - begin
 
     def remove_pods(self, *names, namespace="default"):
         self.plane.kubectl("delete", "pod", "--namespace", namespace, "--wait", "--grace-period=1", *names, timeout=120)
@@ -173,8 +175,8 @@ class Cluster:
     def call_api(self, name, path, post=None, **options):
         """What the API server answers to a pod, asked at the service address with the pod's own token."""
         self.start_pod(name, ["api", path, *([json.dumps(post)] if post else [])], **options)
-        self.wait_for_pod(name, lambda pod: pod["status"]["phase"] in ("Running", "Succeeded", "Failed"))
-        answer = wait_for(f"pod {name} reports an answer", lambda: self.plane.kubectl("logs", name), 30, pause=0.2)
+        self.wait_for_pod(name, ended)
+        answer = self.plane.kubectl("logs", name)
         self.remove_pods(name)
         return answer
 

@@ -29,7 +29,7 @@ class ClusterScenario:
                     self.step(f"{name}: {title}", act)
         except BaseException:
             for daemon in Daemon.running:
-                print(daemon.tail(), flush=True)
+                print(daemon.tail(10), flush=True)
             raise
 
     def step(self, title, act):

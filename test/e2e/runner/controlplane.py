@@ -104,6 +104,7 @@ class ControlPlane:
             "--service-account-signing-key-file", made.key("service-accounts"),
             "--service-cluster-ip-range", SERVICE_NETWORK,
             "--authorization-mode", "Node,RBAC", "--enable-admission-plugins", "NodeRestriction",
+            "--kubelet-preferred-address-types", "InternalIP",  # nobody resolves the name
             "--allow-privileged=true", "--v", "1", *self.apiserver_arguments,
         ]
 

@@ -52,6 +52,7 @@ func main() {
 			fmt.Println(err)
 			os.Exit(1)
 		}
+		return
 	default:
 		fmt.Fprintln(os.Stderr, "usage: workload pause | open DEVICE... | attest REPORT_DATA DEVICE... | api PATH [BODY]")
 		os.Exit(1)
