@@ -111,6 +111,8 @@ class Basics:
         return sizes
 
     def remove(self):
+        # In this order: a DaemonSet in a namespace that is going away makes a pod that can neither start nor, for minutes, end.
+        self.plane.kubectl("delete", "daemonset", "--all", "-n", NAMESPACE, "--cascade=foreground", "--wait", timeout=120)
         self.plane.kubectl("delete", "namespace", NAMESPACE, "--wait", timeout=120)
         self.cluster.forget_devices()
 
