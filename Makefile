@@ -1,11 +1,11 @@
 # Thin on purpose: the presets in CMakePresets.json and the scripts in tools/ do the work.
 .DEFAULT_GOAL := help
-.PHONY: help build image image-dcap install uninstall demo test e2e lint format sanitize fuzz bench clean
+.PHONY: help build image image-dcap install uninstall demo test e2e e2e-cluster demo-cluster lint format sanitize fuzz bench clean
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 build: ## Build the release binaries into build/release/bin
 	@tools/packages build
@@ -49,6 +49,18 @@ e2e: ## Real kubelet, real clients, real verifier (root; needs Go >= 1.26, cargo
 	@tools/packages build
 	@tools/build release
 	@test/e2e/run
+
+e2e-cluster: ## The add-on on a real control plane, with a real node and a thousand that are played (root; needs Go >= 1.26)
+	@test/e2e/run --cluster --check-tools
+	@tools/packages build
+	@tools/build release
+	@test/e2e/run --cluster
+
+demo-cluster: ## Watch the add-on's whole story on a real control plane (root; needs Go >= 1.26)
+	@test/e2e/run --demo --check-tools
+	@tools/packages build
+	@tools/build release
+	@test/e2e/run --demo
 
 lint: ## clang-format, clang-tidy and shellcheck over everything
 	@tools/packages build

@@ -135,7 +135,7 @@ def build_kubernetes(steps, log):
 def build_node(steps, logs):
     log = logs / "build.log"
     with steps.step("Debian's containerd and runc"):
-        builds.debian_packages(["containerd", "runc"], log)
+        builds.debian_packages(log)
         say(builds.versions())
     made = build_kubernetes(steps, log)
     with steps.step("the Python package dcap-qvl"):
@@ -146,7 +146,7 @@ def build_node(steps, logs):
 def build_cluster(steps, logs):
     log = logs / "build.log"
     with steps.step("Debian's runc, network plugins, openssl and iproute2"):
-        builds.debian_packages(["runc", "containernetworking-plugins", "openssl", "iproute2"], log)
+        builds.cluster_packages(log)
     made = build_kubernetes(steps, log)
     for artefact, title, note in [
         (builds.etcd(log), f"etcd {builds.ETCD_VERSION}", "compiling; 2 minutes"),

@@ -11,25 +11,18 @@ from .steps import Failure, say
 
 E2E = Path(__file__).resolve().parent.parent
 GO = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off", "CGO_ENABLED": "0"}
-# A package, and what it brings.
-PACKAGES = {
-    "containerd": ["containerd", "ctr", "containerd-shim-runc-v2"],
-    "runc": ["runc"],
-    "containernetworking-plugins": ["/usr/lib/cni/bridge", "/usr/lib/cni/host-local", "/usr/lib/cni/loopback"],
-    "openssl": ["openssl"],
-    "iproute2": ["ip"],
-}
+PACKAGES = {"containerd": ["containerd", "ctr", "containerd-shim-runc-v2"], "runc": ["runc"]}
 
 
-def debian_packages(packages, log):
-    """Installs those that are missing. Whether a package starts a daemon is left to policy-rc.d, which says no meanwhile."""
-    wanted = [package for package in packages if not all(map(shutil.which, PACKAGES[package]))]
+def debian_packages(log):
+    """containerd and runc. Whether the package starts a daemon is left to policy-rc.d, which says no meanwhile."""
+    wanted = [package for package, programs in PACKAGES.items() if not all(map(shutil.which, programs))]
     if not wanted:
-        say(f"{', '.join(packages)}: there")
+        say("containerd and runc are there")
         return
     if not shutil.which("apt-get"):
         raise Failure(f"missing, and no apt-get to install them with: {', '.join(wanted)}")
-    say(f"installing Debian's {', '.join(wanted)} (no daemon is started)")
+    say(f"installing Debian's {' and '.join(wanted)} (no daemon is started)")
     policy = Path("/usr/sbin/policy-rc.d")
     ours = not policy.exists()
     if ours:
@@ -43,6 +36,11 @@ def debian_packages(packages, log):
     finally:
         if ours:
             policy.unlink()
+
+
+def cluster_packages(log):
+    """What the cluster's node needs from Debian."""
+    build_command([E2E.parent.parent / "tools/packages", "cluster"], cwd="/", log=log)
 
 
 def versions():

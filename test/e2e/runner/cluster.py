@@ -85,7 +85,7 @@ class Cluster:
     # --- nodes
 
     def node(self, name=NODE):
-        return self.plane.get("node", name)
+        return self.plane.read(f"/api/v1/nodes/{name}")
 
     def wait_for_node(self, seconds=120):
         def ready():
@@ -110,7 +110,7 @@ class Cluster:
 
     def pod(self, name, namespace="default"):
         """None when there is none."""
-        found = self.plane.get("pods", "--namespace", namespace, "--field-selector", f"metadata.name={name}")["items"]
+        found = self.plane.read(f"/api/v1/namespaces/{namespace}/pods", fieldSelector=f"metadata.name={name}")["items"]
         return found[0] if found else None
 
     def wait_for_pod(self, name, good, seconds=60, namespace="default"):
@@ -147,16 +147,20 @@ class Cluster:
         self.start_pod(name, arguments, namespace, **options)
         self.wait_for_pod(name, running, seconds, namespace)
         report = wait_for(
-            f"pod {name} reports what it saw", lambda: json.loads(self.plane.kubectl("logs", "--namespace", namespace, name)), 30, pause=0.2
+            f"pod {name} reports what it saw", lambda: json.loads(self.log(name, namespace)), 30, pause=0.2
         )
         return report, time.monotonic() - begin
+
+    def log(self, name, namespace="default", container=None):
+        """By way of the kubelet, as `kubectl logs` has it."""
+        return self.plane.raw(f"/api/v1/namespaces/{namespace}/pods/{name}/log", **({"container": container} if container else {}))
 
     def remove_pods(self, *names, namespace="default"):
         self.plane.kubectl("delete", "pod", "--namespace", namespace, "--wait", "--grace-period=1", *names, timeout=120)
 
     def wait_for_daemon_set(self, name, namespace, seconds=120):
         def probe():
-            status = self.plane.get("daemonset", name, "--namespace", namespace)
+            status = self.plane.read(f"/apis/apps/v1/namespaces/{namespace}/daemonsets/{name}")
             wanted, ready = status["status"].get("desiredNumberScheduled", 0), status["status"].get("numberReady", 0)
             seen = status["status"].get("observedGeneration") == status["metadata"]["generation"]
             check(seen and wanted > 0 and ready == wanted == status["status"].get("updatedNumberScheduled"), f"{ready} of {wanted} ready")
@@ -176,7 +180,7 @@ class Cluster:
         """What the API server answers to a pod, asked at the service address with the pod's own token."""
         self.start_pod(name, ["api", path, *([json.dumps(post)] if post else [])], **options)
         self.wait_for_pod(name, ended)
-        answer = self.plane.kubectl("logs", name)
+        answer = self.log(name)
         self.remove_pods(name)
         return answer
 

@@ -17,6 +17,7 @@ TWICE_MIB = 2731
 ONCE_MIB = NODE_MIB - 2 * TWICE_MIB
 PODS = 5000
 NAMESPACE = "scale"
+PODS_PATH = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
 
 class Scale:
@@ -44,7 +45,7 @@ class Scale:
         )
         say(f"ready after {time.monotonic() - begin:.0f} s")
         self.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-        wait_for("the namespace's account", lambda: self.plane.kubectl("get", "serviceaccount", "default", "-n", NAMESPACE), 30, pause=0.2)
+        wait_for("the namespace's account", lambda: self.plane.read(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"), 30, pause=0.2)
 
     def fill_twice(self):
         self.run_replicas("twice", 2 * SGX_NODES, {EPC: TWICE_MIB})
@@ -75,7 +76,7 @@ class Scale:
     def remove(self):
         self.plane.kubectl("delete", "namespace", NAMESPACE, "--wait", timeout=300)
         self.plane.kubectl("delete", "nodes", "-l", "type=kwok", "--wait=false", timeout=300)
-        wait_for("the nodes are gone", lambda: not self.plane.get("nodes", "-l", "type=kwok")["items"], 60, pause=0.5)
+        wait_for("the nodes are gone", lambda: not self.fake_nodes(), 60, pause=0.5)
         self.plane.kwok.stop()
 
     # --- what the steps are made of
@@ -89,27 +90,30 @@ class Scale:
 
     def wait_for_running(self, name, count):
         def probe():
-            ready = self.plane.get("replicaset", name, "-n", NAMESPACE)["status"].get("readyReplicas", 0)
+            ready = self.plane.read(f"/apis/apps/v1/namespaces/{NAMESPACE}/replicasets/{name}")["status"].get("readyReplicas", 0)
             check(ready == count, f"{ready} of {count} are running")
             return True
 
         wait_for(f"{count} pods of {name}", probe, 300, pause=1)
 
     def unschedulable(self, name):
-        for pod in self.plane.get("pods", "-n", NAMESPACE, "-l", f"app={name}")["items"]:
+        for pod in self.plane.read(PODS_PATH, labelSelector=f"app={name}")["items"]:
             if condition(pod, "PodScheduled").get("reason") == "Unschedulable":
                 return pod
         return None
 
+    def fake_nodes(self):
+        return self.plane.read("/api/v1/nodes", labelSelector="type=kwok")["items"]
+
     def pods(self):
-        return self.plane.get("pods", "-n", NAMESPACE)["items"]
+        return self.plane.read(PODS_PATH)["items"]
 
     def check_nodes(self, expected):
         """Each SGX node holds that much, and no other holds any."""
         held = per_node(self.pods())
         wrong = {name: mib for name, mib in held.items() if mib != expected}
         check(held.keys() == self.nodes and not wrong, f"expected {expected} MiB on each of {len(self.nodes)} nodes; {len(held)} hold some, wrong: {wrong}")
-        offered = Counter(epc_of(node) for node in self.plane.get("nodes", "-l", "type=kwok")["items"])
+        offered = Counter(epc_of(node) for node in self.fake_nodes())
         say(f"{expected} of {NODE_MIB} MiB held on each of {len(held)} nodes; nodes by what they offer: {dict(offered)}")
 
 
