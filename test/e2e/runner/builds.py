@@ -58,6 +58,7 @@ ETCD_VERSION = module_version("etcd", "go.etcd.io/etcd/server/v3")
 CONTAINERD_VERSION = module_version("containerd", "github.com/containerd/containerd/v2")
 KWOK_VERSION = module_version("clients", "sigs.k8s.io/kwok")
 HELM_VERSION = module_version("clients", "helm.sh/helm/v4")
+METRICS_VERSION = module_version("clients", "sigs.k8s.io/metrics-server")
 
 
 def go_artefact(name, module, packages, variables, log, more_sources=(), links=()):
@@ -101,12 +102,12 @@ def containerd(log):
 
 
 def clients(log):
-    """kwok and helm: one module, because they share most of what is compiled."""
-    variables = {
-        "sigs.k8s.io/kwok/pkg/consts.Version": KWOK_VERSION,
-        "helm.sh/helm/v4/internal/version.version": HELM_VERSION,
+    """kwok, helm and metrics-server: one module, because they share most of what is compiled."""
+    variables = {"sigs.k8s.io/kwok/pkg/consts.Version": KWOK_VERSION, "helm.sh/helm/v4/internal/version.version": HELM_VERSION}
+    packages = {
+        "kwok": "sigs.k8s.io/kwok/cmd/kwok", "helm": "helm.sh/helm/v4/cmd/helm", "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
     }
-    return go_artefact("clients", "clients", {"kwok": "sigs.k8s.io/kwok/cmd/kwok", "helm": "helm.sh/helm/v4/cmd/helm"}, variables, log)
+    return go_artefact("clients", "clients", packages, variables, log)
 
 
 def pod_programs(log):

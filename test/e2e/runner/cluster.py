@@ -66,14 +66,18 @@ class Cluster:
 
     def load_images(self):
         """The add-on's, and that of the pods' program, which has enclayer beside it to ask for quotes."""
+        self.load_image(self.image, self.image_files(), ["/usr/bin/enclayer"])
+        enclayer = self.product("enclayer")
+        files = {"/workload": self.paths["programs"] / "workload", "/enclayer": enclayer, **image.with_libraries(enclayer)}
+        self.load_image(WORKLOAD_IMAGE, files, ["/workload"])
+
+    def image_files(self):
+        """What is in the add-on's image."""
         programs = [program for name in PROGRAMS if (program := self.product(name)).exists()]
         files = {f"/usr/bin/{program.name}": program for program in programs}
         for program in programs:
             files |= image.with_libraries(program)
-        self.load_image(self.image, files, ["/usr/bin/enclayer"])
-        enclayer = self.product("enclayer")
-        files = {"/workload": self.paths["programs"] / "workload", "/enclayer": enclayer, **image.with_libraries(enclayer)}
-        self.load_image(WORKLOAD_IMAGE, files, ["/workload"])
+        return files
 
     def load_image(self, name, files, entrypoint):
         tar = self.work / "image.tar"

@@ -1,14 +1,15 @@
 """What happens on the cluster, suite by suite, each of numbered steps. A suite leaves the cluster as it found it: one real node,
 ready, with nothing of ours on it."""
 
+from .addon import Addon
 from .basics import Basics
 from .cluster import Cluster
 from .process import Daemon
 from .scale import Scale
 from .steps import Failure
 
-SUITES = {"basics": Basics, "scale": Scale}
-DEMO = ["basics"]
+SUITES = {"basics": Basics, "addon": Addon, "scale": Scale}
+DEMO = ["addon"]
 
 
 class ClusterScenario:

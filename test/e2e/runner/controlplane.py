@@ -6,6 +6,8 @@ import os
 import ssl
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 from .builds import E2E
 from .certificates import Authority
@@ -139,23 +141,24 @@ class ControlPlane:
         self.kwok.start(
             [self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--config", STAGES, "--manage-all-nodes=false",
              "--manage-nodes-with-annotation-selector", f"{FAKE}=fake", "--node-lease-duration-seconds", "1200",
-             "--cidr", "10.97.0.0/16", "--server-address", f"127.0.0.1:{free_port()}"],
+             "--cidr", "10.97.0.0/16", "--server-address", f"127.0.0.1:{free_port()}", "--v", "WARN"],
             # It keeps a configuration in the user's home otherwise.
             env={**os.environ, "HOME": str(self.folder), "KWOK_WORKDIR": str(self.folder / "kwok")},
         )
 
     def make_nodes(self, nodes):
         """Nodes from `fake_node`, until kwok has made the last of them Ready."""
-        for begin in range(0, len(nodes), 250):
-            self.kubectl("create", "-f", "-", stdin=json.dumps(listed(nodes[begin : begin + 250])))
+        with ThreadPoolExecutor(4) as threads:
+            for _ in threads.map(lambda node: self.raw("/api/v1/nodes", post=node), nodes):
+                pass
         wait_for(f"{len(nodes)} nodes are ready", lambda: all(
-            self.read(f"/api/v1/nodes/{node['metadata']['name']}")["status"].get("conditions") for node in nodes[-3:]), 120, pause=0.3)
+            self.read(f"/api/v1/nodes/{node['metadata']['name']}")["status"].get("conditions") for node in nodes[-10:]), 120, pause=0.3)
 
     # --- asking
 
     def kubectl(self, *arguments, **options):
         """stdout of kubectl as the administrator; `options` as in `output`."""
-        return output([self.programs / "kubectl", "--kubeconfig", self.kubeconfig, *arguments], **options)
+        return output([self.programs / "kubectl", "--kubeconfig", self.kubeconfig, *arguments], **{"timeout": 180, **options})
 
     def get(self, *arguments):
         """Parsed JSON of `kubectl get`."""
@@ -165,12 +168,20 @@ class ControlPlane:
         """Creates or changes objects given as Python data."""
         return self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(listed(objects)))
 
-    def raw(self, path, **query):
-        """What the API server answers to a GET, without the cost of a kubectl: for what is asked again and again."""
-        trusted = ssl.create_default_context(cafile=self.authority.certificate("ca"))
-        trusted.load_cert_chain(self.authority.certificate("admin"), self.authority.key("admin"))
-        url = self.server + path + ("?" + urllib.parse.urlencode(query) if query else "")
-        with urllib.request.urlopen(url, timeout=60, context=trusted) as reply:
+    @cached_property
+    def trusted(self):
+        context = ssl.create_default_context(cafile=self.authority.certificate("ca"))
+        context.load_cert_chain(self.authority.certificate("admin"), self.authority.key("admin"))
+        return context
+
+    def raw(self, path, post=None, **query):
+        """What the API server answers to a GET, or to a POST of `post`, without the cost of a kubectl: for what is done again and
+        again."""
+        request = urllib.request.Request(
+            self.server + path + ("?" + urllib.parse.urlencode(query) if query else ""),
+            data=None if post is None else json.dumps(post).encode(), headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60, context=self.trusted) as reply:
             return reply.read().decode()
 
     def read(self, path, **query):

@@ -26,7 +26,7 @@ def write(tar_file, name, files, entrypoint):
     config = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Entrypoint": entrypoint, "Env": ["PATH=/"]},
+        "config": {"Entrypoint": entrypoint, "Env": ["PATH=/usr/bin:/"]},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
     manifest = {

@@ -47,6 +47,8 @@ func main() {
 		report(result{Devices: open(os.Args[2:])})
 	case len(os.Args) > 3 && os.Args[1] == "attest":
 		report(attest(os.Args[2], os.Args[3:]))
+	case len(os.Args) == 2 && os.Args[1] == "quotes":
+		askForQuotes()
 	case len(os.Args) > 2 && os.Args[1] == "api":
 		if err := askAPI(os.Args[2], os.Args[3:]); err != nil {
 			fmt.Println(err)
@@ -54,7 +56,7 @@ func main() {
 		}
 		return
 	default:
-		fmt.Fprintln(os.Stderr, "usage: workload pause | open DEVICE... | attest REPORT_DATA DEVICE... | api PATH [BODY]")
+		fmt.Fprintln(os.Stderr, "usage: workload pause | open DEVICE... | attest REPORT_DATA DEVICE... | quotes | api PATH [BODY]")
 		os.Exit(1)
 	}
 	untilTold()
@@ -78,6 +80,20 @@ func attest(reportData string, paths []string) result {
 		seen.QuoteOutput += err.Error()
 	}
 	return seen
+}
+
+// askForQuotes asks for one after the other until it is ended, and prints a line for each: what it got and how long that took.
+func askForQuotes() {
+	for {
+		begin := time.Now()
+		output, err := exec.Command("/enclayer", "quote", "--socket", "/var/run/aesmd/aesm.socket", "--out", quoteFile).CombinedOutput()
+		took := time.Since(begin).Round(time.Millisecond)
+		if err != nil {
+			fmt.Printf("failed after %s: %s: %s\n", took, err, strings.TrimSpace(string(output)))
+		} else {
+			fmt.Printf("quote after %s\n", took)
+		}
+	}
 }
 
 // askAPI prints what the API server answers to the pod's own account: to a GET, or to a POST when there is a body.

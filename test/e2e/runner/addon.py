@@ -1,0 +1,228 @@
+"""The add-on's life, as its users have it: `enclayer enable`, pods with EPC, quotes, `update`, `show`, `disable`. One node is real and
+labelled for the simulation; the others are played by kwok and ordinary."""
+
+import json
+import re
+import time
+
+from .builds import E2E
+from .cluster import condition, ended, running
+from .controlplane import fake_node
+from .node import NODE
+from .process import output, wait_for
+from .steps import Failure, check, say
+from .testbed import ENCLAVE_DEVICES, EPC, QUOTE
+
+SAMPLES = E2E.parent.parent / "samples"
+NAMESPACE = "enclayer-system"
+OURS = "app.kubernetes.io/part-of=enclayer"
+NODE_MIB = 8192  # the default of --sim-epc
+HELPER_MIB = 5
+ORDINARY_NODES = 20
+HELLO, NGINX = "registry.example/sgx-hello:1", "registry.example/gsc-nginx:1"
+KINDS = ("namespaces,priorityclasses,clusterroles,clusterrolebindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings,"
+         "validatingadmissionpolicies,validatingadmissionpolicybindings")
+
+
+class Addon:
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.plane = cluster.plane
+
+    def listed(self):
+        return [
+            (f"the images of samples/, and {ORDINARY_NODES} ordinary nodes", self.prepare),
+            ("enclayer show: nothing is switched on", self.show_nothing),
+            ("enclayer enable --platform sim: the labelled node offers its EPC, the others are left alone", self.enable),
+            ("the same again changes nothing", self.enable_again),
+            ("samples/hello-world: 10 MiB, with its device", self.hello_world),
+            ("a pod that asks for more than any node has stays Pending, with the reason", self.ask_for_too_much),
+            ("enclayer update --enable-sgxquotehelper: the helper's own pod got its EPC from the plugin", self.enable_helper),
+            ("samples/out-of-process: a quote, and it verifies; also in a namespace that enforces `restricted`", self.attest),
+            ("every other YAML of samples/", self.apply_samples),
+            ("update under load: to another image and back, no quote fails, pods with EPC run on", self.update_under_load),
+            ("an image whose self-test fails: update stops, everything is as before", self.fail_the_self_test),
+            ("enclayer show", self.show),
+            ("enclayer disable refuses while pods hold EPC, and names them", self.refuse_to_disable),
+            ("enclayer disable: nothing is left", self.disable),
+        ]
+
+    def prepare(self):
+        hello = self.cluster.work / "hello"
+        output(["cc", "-static", "-O2", "-o", hello, SAMPLES / "hello-world/hello.c"])
+        self.cluster.load_image(HELLO, {"/hello": hello}, ["/hello"])
+        self.cluster.load_image(NGINX, {"/hello": hello}, ["/hello", "--stay"])  # stands for the user's own
+        self.plane.start_kwok()
+        self.plane.make_nodes([fake_node(f"plain-{index:02}") for index in range(ORDINARY_NODES)])
+        self.cluster.label_node("enclayer.io/sim=true")
+
+    def show_nothing(self):
+        say(self.cluster.enclayer("show"))
+
+    def enable(self):
+        say(self.cluster.enclayer("enable", "--platform", "sim", "--image", self.cluster.image))
+        self.cluster.wait_for_allocatable(EPC, NODE_MIB)
+        self.check_where_our_pods_are()
+
+    def enable_again(self):
+        before = self.generations()
+        say(self.cluster.enclayer("enable", "--platform", "sim", "--image", self.cluster.image))
+        check(self.generations() == before, "objects have changed")
+
+    def hello_world(self):
+        say(self.run_job("hello-world/job.yaml", "sgx-hello"))
+
+    def ask_for_too_much(self):
+        self.cluster.start_pod("greedy", ["pause"], limits={EPC: NODE_MIB + 1})
+        pod = self.cluster.wait_for_pod("greedy", lambda pod: condition(pod, "PodScheduled").get("status") == "False")
+        say(f"{pod['status']['phase']}: {condition(pod, 'PodScheduled')['message']}")
+        check(f"Insufficient {EPC}" in condition(pod, "PodScheduled")["message"], "the reason does not name the resource")
+        self.cluster.remove_pods("greedy")
+
+    def enable_helper(self):
+        say(self.cluster.enclayer("update", "--enable-sgxquotehelper"))
+        self.cluster.wait_for_allocatable(QUOTE, 110)
+        helper = self.our_pod("quote-helper")
+        held = self.cluster.kubelet.resources()["pods"][helper["metadata"]["name"]].get(EPC, [])
+        check(len(held) == HELPER_MIB, f"the helper's pod holds {held}")
+        say(f"{helper['metadata']['name']} holds {len(held)} devices of {EPC}")
+        self.check_where_our_pods_are()
+
+    def attest(self):
+        self.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": "strict", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+        for namespace in ("default", "strict"):
+            self.give_collateral(namespace)
+            log = self.run_job("out-of-process/job.yaml", "attest-out-of-process", namespace, container="verifier")
+            say(f"{namespace}: {log}")
+            check("trusted" in log and "untrusted" not in log, "the quote was not trusted")
+
+    def apply_samples(self):
+        self.run_job("out-of-process/job-aks.yaml", "attest-as-on-aks")
+        say("out-of-process/job-aks.yaml: a quote")
+        say("in-process/job.yaml: " + self.run_job("in-process/job.yaml", "attest-in-process", "attest-in-process"))
+        self.plane.kubectl("delete", "namespace", "attest-in-process", "--wait", timeout=120)
+        for file, name in (("enclave-aware/deployment.yaml", "enclave-aware"), ("confidential-container/deployment.yaml", "nginx-gramine")):
+            self.plane.kubectl("apply", "-f", SAMPLES / file)
+            self.plane.kubectl("rollout", "status", f"deployment/{name}", "--timeout=90s")
+            say(f"{file}: every replica runs")
+        self.plane.kubectl("apply", "-f", SAMPLES / "autoscaling/hpa.yaml")
+        self.plane.kubectl("apply", "--dry-run=server", "-f", SAMPLES / "attest/pod.yaml")
+
+    def update_under_load(self):
+        limits = {EPC: 10, QUOTE: 1}
+        self.cluster.start_pod("asker", ["quotes"], limits=limits)
+        self.cluster.wait_for_pod("asker", running)
+        holders = self.containers()
+        other = self.cluster.image + "-other"
+        self.cluster.load_image(other, self.cluster.image_files(), ["/usr/bin/enclayer"])
+        for reference in (other, self.cluster.image):
+            begin = time.monotonic()
+            say(self.cluster.enclayer("update", "--image", reference))
+            say(f"{reference}: {time.monotonic() - begin:.0f} s")
+        lines = self.cluster.log("asker").splitlines()
+        failed = [line for line in lines if not line.startswith("quote ")]
+        check(lines and not failed, f"{len(failed)} of {len(lines)} requests failed, the first: {failed[:1]}")
+        slowest = max(milliseconds(line) for line in lines)
+        check(self.containers() == holders, "a pod with EPC was started again")
+        say(f"{len(lines)} quotes, none failed, the slowest took {slowest} ms; {len(holders)} pods with EPC kept their containers")
+        self.cluster.remove_pods("asker")
+
+    def fail_the_self_test(self):
+        broken = self.cluster.image + "-broken"
+        # In place of the helper a program that knows none of its flags.
+        files = self.cluster.image_files() | {"/usr/bin/enclayer-quote-helper": self.cluster.paths["programs"] / "workload"}
+        self.cluster.load_image(broken, files, ["/usr/bin/enclayer"])
+        before = self.images()
+        try:
+            said = self.cluster.enclayer("update", "--image", broken)
+        except Failure as why:
+            say(str(why).splitlines()[-1])
+        else:
+            raise Failure(f"it went through:\n{said}")
+        check(self.images() == before, f"images were {before}, now {self.images()}")
+        seen, _ = self.cluster.run_workload("after-failure", ["attest", "00" * 64, *ENCLAVE_DEVICES], limits={EPC: 10, QUOTE: 1})
+        check(seen["quote_exit"] == 0, seen["quote_output"])
+        self.cluster.remove_pods("after-failure")
+
+    def show(self):
+        say(self.cluster.enclayer("show"))
+        told = json.loads(self.cluster.enclayer("show", "--output", "json"))
+        check([node["name"] for node in told["nodes"]] == [NODE] and told["nodes_without_sgx"] == ORDINARY_NODES, f"show says {told['nodes']}")
+
+    def refuse_to_disable(self):
+        self.cluster.start_pod("holder", ["pause"], limits={EPC: 10})
+        self.cluster.wait_for_pod("holder", running)
+        refused = self.cluster.enclayer("disable", expect=5)
+        say(refused)
+        check("default/holder" in refused, "the pod is not named")
+        self.cluster.remove_pods("holder")
+
+    def disable(self):
+        self.plane.kubectl("delete", "-n", "default", "deployments,jobs,horizontalpodautoscalers,configmaps", "--all", "--wait", timeout=120)
+        self.plane.kubectl("delete", "namespace", "strict", "--wait", timeout=120)
+        wait_for("no pod holds EPC", lambda: not self.plane.read("/api/v1/namespaces/default/pods")["items"], 60, pause=0.3)
+        say(self.cluster.enclayer("disable"))
+        left = self.plane.kubectl("get", KINDS, "-l", OURS, "-o", "name")
+        check(not left, f"these are left: {left}")
+        labels = [label for label in self.cluster.node()["metadata"]["labels"] if label.startswith("enclayer.io/")]
+        check(labels == ["enclayer.io/sim"], f"the node has {labels}")
+        self.cluster.wait_for_allocatable(EPC, 0)
+        self.plane.kubectl("label", "node", NODE, "enclayer.io/sim-")
+        self.plane.kubectl("delete", "nodes", "-l", "type=kwok", timeout=120)
+        self.plane.kwok.stop()
+        self.cluster.forget_devices()
+
+    # --- what the steps are made of
+
+    def our_pods(self):
+        return self.plane.read(f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
+
+    def our_pod(self, component):
+        found = [pod for pod in self.our_pods() if pod["metadata"]["labels"].get("app.kubernetes.io/component") == component]
+        check(len(found) == 1, f"{len(found)} pods of {component}")
+        return found[0]
+
+    def check_where_our_pods_are(self):
+        """detect looks at every node; everything else is on SGX nodes only."""
+        elsewhere = [pod["metadata"]["name"] for pod in self.our_pods()
+                     if pod["spec"].get("nodeName") != NODE and pod["metadata"]["labels"].get("app.kubernetes.io/component") != "detect"]
+        check(not elsewhere, f"on nodes without SGX: {elsewhere}")
+
+    def generations(self):
+        sets = self.plane.read(f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets")["items"]
+        return {one["metadata"]["name"]: one["metadata"]["generation"] for one in sets}
+
+    def images(self):
+        sets = self.plane.read(f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets")["items"]
+        return {one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["image"] for one in sets}
+
+    def containers(self):
+        """Of the pods in `default` that run."""
+        pods = self.plane.read("/api/v1/namespaces/default/pods")["items"]
+        return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["containerID"] for pod in pods if running(pod)}
+
+    def give_collateral(self, namespace):
+        """As samples/out-of-process/README.md says."""
+        files = {}
+        for option, name in (("--out", "collateral.json"), ("--root-ca-out", "root.pem")):
+            files[name] = self.plane.kubectl(
+                "exec", "-n", NAMESPACE, "ds/enclayer-quote-helper", "--", "enclayer", "sim", "export", option, "-"
+            )
+        self.plane.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "quote-collateral", "namespace": namespace}, "data": files})
+
+    def run_job(self, file, name, namespace="default", container=None):
+        """A Job of samples/, until it has succeeded; its log. It is removed again."""
+        self.plane.kubectl("apply", "-n", namespace, "-f", SAMPLES / file)
+        pod = wait_for(f"a pod of {name}", lambda: self.plane.read(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"job-name={name}")["items"], 60)[0]
+        pod = self.cluster.wait_for_pod(pod["metadata"]["name"], ended, 90, namespace)
+        log = self.cluster.log(pod["metadata"]["name"], namespace, container).strip()
+        check(pod["status"]["phase"] == "Succeeded", f"{file}: {pod['status']['phase']}: {log}")
+        self.plane.kubectl("delete", "job", "-n", namespace, name, "--wait")
+        return log
+
+
+def milliseconds(line):
+    """`quote after 1.203s`, `quote after 34ms`."""
+    amount, unit = re.search(r"after ([0-9.]+)(ms|s)", line).groups()
+    return round(float(amount) * (1 if unit == "ms" else 1000))
