@@ -11,7 +11,7 @@ from .controlplane import fake_node
 from .node import NODE
 from .process import output, wait_for
 from .steps import Failure, check, say
-from .testbed import ENCLAVE_DEVICES, EPC, QUOTE
+from .testbed import ENCLAVE_DEVICES, EPC, QUOTE, WORKLOAD_IMAGE
 
 SAMPLES = E2E.parent.parent / "samples"
 NAMESPACE = "enclayer-system"
@@ -40,6 +40,7 @@ class Addon:
             ("enclayer update --enable-sgxquotehelper: the helper's own pod got its EPC from the plugin", self.enable_helper),
             ("samples/out-of-process: a quote, and it verifies; also in a namespace that enforces `restricted`", self.attest),
             ("every other YAML of samples/", self.apply_samples),
+            ("samples/autoscaling: busy pods with EPC get more of them, by CPU", self.autoscale),
             ("update under load: to another image and back, no quote fails, pods with EPC run on", self.update_under_load),
             ("an image whose self-test fails: update stops, everything is as before", self.fail_the_self_test),
             ("enclayer show", self.show),
@@ -106,8 +107,26 @@ class Addon:
             self.plane.kubectl("apply", "-f", SAMPLES / file)
             self.plane.kubectl("rollout", "status", f"deployment/{name}", "--timeout=90s")
             say(f"{file}: every replica runs")
-        self.plane.kubectl("apply", "-f", SAMPLES / "autoscaling/hpa.yaml")
         self.plane.kubectl("apply", "--dry-run=server", "-f", SAMPLES / "attest/pod.yaml")
+
+    def autoscale(self):
+        """The sample's autoscaler, on a Deployment of the name that it expects, whose pods are busy."""
+        self.plane.start_metrics()
+        self.plane.kubectl("delete", "deployment", "enclave-aware", "--wait")
+        self.plane.apply(busy_deployment())
+        begin = time.monotonic()
+        self.plane.kubectl("apply", "-f", SAMPLES / "autoscaling/hpa.yaml")
+
+        def grown():
+            ready = self.plane.read("/apis/apps/v1/namespaces/default/deployments/enclave-aware")["status"].get("readyReplicas", 0)
+            check(ready > 1, f"{ready} ready; {self.plane.kubectl('get', 'hpa', '--no-headers').strip()}")
+            return ready
+
+        ready = wait_for("more pods", grown, 180, pause=1)
+        say(f"{ready} pods with EPC after {time.monotonic() - begin:.0f} s; {self.plane.kubectl('get', 'hpa', '--no-headers').strip()}")
+        self.plane.kubectl("delete", "-f", SAMPLES / "autoscaling/hpa.yaml")
+        self.plane.kubectl("delete", "deployment", "enclave-aware", "--wait")
+        self.plane.stop_metrics()
 
     def update_under_load(self):
         limits = {EPC: 10, QUOTE: 1}
@@ -220,6 +239,23 @@ class Addon:
         check(pod["status"]["phase"] == "Succeeded", f"{file}: {pod['status']['phase']}: {log}")
         self.plane.kubectl("delete", "job", "-n", namespace, name, "--wait")
         return log
+
+
+def busy_deployment():
+    container = {
+        "name": "main", "image": WORKLOAD_IMAGE, "args": ["quotes"], "resources": {"requests": {"cpu": "10m"}, "limits": {EPC: "10", QUOTE: "1"}},
+    }
+    labels = {"app": "enclave-aware"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "enclave-aware", "namespace": "default"},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container], "terminationGracePeriodSeconds": 1}},
+        },
+    }
 
 
 def milliseconds(line):

@@ -36,6 +36,7 @@ class ControlPlane:
         self.controllers = Daemon("kube-controller-manager", logs / "kube-controller-manager.log")
         self.scheduler = Daemon("kube-scheduler", logs / "kube-scheduler.log")
         self.kwok = Daemon("kwok", logs / "kwok.log")
+        self.metrics = Daemon("metrics-server", logs / "metrics-server.log")
 
     @property
     def server(self):
@@ -119,7 +120,7 @@ class ControlPlane:
              "--service-account-private-key-file", self.authority.key("service-accounts"),
              "--root-ca-file", self.authority.certificate("ca"),
              "--cluster-signing-cert-file", self.authority.certificate("ca"), "--cluster-signing-key-file", self.authority.key("ca"),
-             "--leader-elect=false",
+             "--leader-elect=false", "--horizontal-pod-autoscaler-sync-period", "3s", "--horizontal-pod-autoscaler-cpu-initialization-period", "5s",
              # Nodes that kwok plays renew their leases rarely: a thousand of them must not keep two cores busy.
              "--node-monitor-grace-period", "40m", "--concurrent-gc-syncs", "5", "--kube-api-qps", "200", "--kube-api-burst", "400"]
         )
@@ -145,6 +146,29 @@ class ControlPlane:
             # It keeps a configuration in the user's home otherwise.
             env={**os.environ, "HOME": str(self.folder), "KWOK_WORKDIR": str(self.folder / "kwok")},
         )
+
+    def start_metrics(self):
+        """metrics-server, for `kubectl top` and for autoscaling by CPU, until it knows a node."""
+        port = free_port()
+        self.metrics.start(
+            [self.programs / "metrics-server", "--kubeconfig", self.kubeconfig, "--authentication-kubeconfig", self.kubeconfig,
+             "--authorization-kubeconfig", self.kubeconfig, "--cert-dir", self.folder / "metrics", "--secure-port", port,
+             "--kubelet-insecure-tls", "--kubelet-preferred-address-types", "InternalIP", "--metric-resolution", "10s"]
+        )
+        name = {"name": "metrics-server", "namespace": "kube-system"}
+        self.apply(
+            # By name: a service of this kind needs nobody who translates addresses.
+            {"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": {"type": "ExternalName", "externalName": "localhost"}},
+            {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1beta1.metrics.k8s.io"},
+             "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "service": {**name, "port": port}, "insecureSkipTLSVerify": True,
+                      "groupPriorityMinimum": 100, "versionPriority": 100}},
+        )
+        wait_for("metrics of the node", lambda: self.read("/apis/metrics.k8s.io/v1beta1/nodes")["items"], 90, pause=0.5)
+
+    def stop_metrics(self):
+        self.kubectl("delete", "apiservice", "v1beta1.metrics.k8s.io")
+        self.kubectl("delete", "service", "metrics-server", "-n", "kube-system")
+        self.metrics.stop()
 
     def make_nodes(self, nodes):
         """Nodes from `fake_node`, until kwok has made the last of them Ready."""

@@ -1,5 +1,6 @@
 """A large cluster: one real node beside 1,000 that kwok plays, 700 of them with EPC, and 5,000 pods."""
 
+import json
 import time
 from collections import Counter
 
@@ -16,6 +17,7 @@ NODE_MIB = 8192
 TWICE_MIB = 2731
 ONCE_MIB = NODE_MIB - 2 * TWICE_MIB
 PODS = 5000
+SHOW_SECONDS = 3
 NAMESPACE = "scale"
 PODS_PATH = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
@@ -31,7 +33,7 @@ class Scale:
             (f"{2 * SGX_NODES} pods with {TWICE_MIB} MiB: exactly two on each", self.fill_twice),
             (f"{SGX_NODES} pods with {ONCE_MIB} MiB fill every node to the last MiB", self.fill_up),
             ("a pod with 1 MiB more is Pending, with the reason, until some EPC is free", self.one_more),
-            (f"pods without EPC, to make {PODS:,}: none of them is kept waiting", self.make_others),
+            (f"pods without EPC, to make {PODS:,} in all: none of them is kept waiting", self.make_others),
             ("everything is removed", self.remove),
         ]
 
@@ -68,13 +70,13 @@ class Scale:
         say("one of the others was removed: it runs in its place")
 
     def make_others(self):
-        self.run_replicas("plain", PODS - 3 * SGX_NODES, {})
-        pods = self.pods()
+        self.run_replicas("plain", PODS - len(self.all_pods()), {})
+        pods = self.all_pods()
         check(len(pods) == PODS, f"there are {len(pods)} pods")
         say(f"{len(pods):,} pods on {len({pod['spec']['nodeName'] for pod in pods})} nodes")
 
     def remove(self):
-        self.plane.kubectl("delete", "namespace", NAMESPACE, "--wait", timeout=300)
+        self.plane.kubectl("delete", "namespace", NAMESPACE, "--wait", "--ignore-not-found", timeout=300)
         self.plane.kubectl("delete", "nodes", "-l", "type=kwok", "--wait=false", timeout=300)
         wait_for("the nodes are gone", lambda: not self.fake_nodes(), 60, pause=0.5)
         self.plane.kwok.stop()
@@ -108,6 +110,9 @@ class Scale:
     def pods(self):
         return self.plane.read(PODS_PATH)["items"]
 
+    def all_pods(self):
+        return self.plane.read("/api/v1/pods")["items"]
+
     def check_nodes(self, expected):
         """Each SGX node holds that much, and no other holds any."""
         held = per_node(self.pods())
@@ -115,6 +120,43 @@ class Scale:
         check(held.keys() == self.nodes and not wrong, f"expected {expected} MiB on each of {len(self.nodes)} nodes; {len(held)} hold some, wrong: {wrong}")
         offered = Counter(epc_of(node) for node in self.fake_nodes())
         say(f"{expected} of {NODE_MIB} MiB held on each of {len(held)} nodes; nodes by what they offer: {dict(offered)}")
+
+
+class AddonAtScale(Scale):
+    """The same with the add-on switched on: its daemons have a pod on every node, and `show` looks at all of it."""
+
+    def listed(self):
+        *steps, last = super().listed()
+        return [
+            *steps[:1],
+            (f"enclayer enable: on {SGX_NODES} nodes", self.enable),
+            *steps[1:],
+            (f"enclayer show tells of {SGX_NODES + PLAIN_NODES:,} nodes and {PODS:,} pods within {SHOW_SECONDS} s", self.show),
+            ("enclayer disable", self.disable),
+            last,
+        ]
+
+    def enable(self):
+        begin = time.monotonic()
+        lines = self.cluster.enclayer("enable", "--platform", "sim", "--image", self.cluster.image).splitlines()
+        say(f"{time.monotonic() - begin:.0f} s, {len(lines)} lines, the last: {lines[-1]}")
+
+    def show(self):
+        seconds = []
+        for _ in range(3):
+            begin = time.monotonic()
+            told = json.loads(self.cluster.enclayer("show", "--output", "json"))
+            seconds.append(time.monotonic() - begin)
+        free = {node["epc_mib"]["free"] for node in told["nodes"] if node["name"] in self.nodes}
+        check(free <= {0, ONCE_MIB - 1}, f"free are {free} MiB; all but one node are full, and that has {ONCE_MIB - 1}")
+        say(", ".join(f"{each:.2f} s" for each in seconds))
+        check(min(seconds) <= SHOW_SECONDS, f"the fastest of {len(seconds)} took {min(seconds):.2f} s")
+
+    def disable(self):
+        self.plane.kubectl("delete", "namespace", NAMESPACE, "--wait", timeout=300)
+        begin = time.monotonic()
+        say(self.cluster.enclayer("disable").splitlines()[-1])
+        say(f"{time.monotonic() - begin:.0f} s")
 
 
 def per_node(pods):
