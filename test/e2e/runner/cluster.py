@@ -17,10 +17,12 @@ API_PORT = 443  # what pods find in KUBERNETES_SERVICE_PORT
 
 
 class Cluster:
-    """`paths` names what was built: product and programs (folders), kubernetes, etcd, containerd and clients (folders)."""
+    """`paths` names what was built: product and programs (folders), kubernetes, etcd, containerd and clients (folders). `busy`: the
+    machine has other work, so that short times say nothing."""
 
-    def __init__(self, work, logs, paths):
+    def __init__(self, work, logs, paths, busy=False):
         self.work = work
+        self.busy = busy
         self.paths = paths
         self.programs = gathered(work / "bin", [paths[name] for name in ("kubernetes", "etcd", "containerd", "clients")])
         self.image = f"localhost/enclayer:{self.version()}"

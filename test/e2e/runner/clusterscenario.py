@@ -1,22 +1,33 @@
 """What happens on the cluster, suite by suite, each of numbered steps. A suite leaves the cluster as it found it: one real node,
 ready, with nothing of ours on it."""
 
+from policies.suite import Suite as Policies
+
 from .addon import Addon
 from .basics import Basics
+from .builds import E2E
+from .chart import Chart
 from .cluster import Cluster
 from .process import Daemon
 from .scale import AddonAtScale, Scale
 from .steps import Failure
 
-SUITES = {"basics": Basics, "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale}
-BY_DEFAULT = ["basics", "scale"]  # the others wait for `enclayer enable`; addon-at-scale is scale with it
+MANIFESTS = E2E.parent.parent / "deploy/manifests"
+
+
+def policies(cluster):
+    return Policies(cluster.plane.kubeconfig, MANIFESTS, cluster.programs / "kubectl", cluster.busy)
+
+
+SUITES = {"basics": Basics, "policies": policies, "chart": Chart, "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale}
+BY_DEFAULT = ["basics", "policies", "chart", "scale"]  # the others wait for `enclayer enable`; addon-at-scale is scale with it
 DEMO = ["addon"]
 
 
 class ClusterScenario:
-    def __init__(self, steps, work, logs, paths):
+    def __init__(self, steps, work, logs, paths, busy):
         self.steps = steps
-        self.cluster = Cluster(work, logs, paths)
+        self.cluster = Cluster(work, logs, paths, busy)
 
     def run(self, what, wanted):
         unknown = [name for name in wanted if name not in SUITES]

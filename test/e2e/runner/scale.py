@@ -18,6 +18,7 @@ TWICE_MIB = 2731
 ONCE_MIB = NODE_MIB - 2 * TWICE_MIB
 PODS = 5000
 SHOW_SECONDS = 3
+SGX_LABELS = {"enclayer.io/sgx": "true", "enclayer.io/sim": "true", "enclayer.io/platform": "sim"}  # as enclayer-detect would
 NAMESPACE = "scale"
 PODS_PATH = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
@@ -42,7 +43,7 @@ class Scale:
         begin = time.monotonic()
         self.nodes = {f"sgx-{index:04}" for index in range(SGX_NODES)}
         self.plane.make_nodes(
-            [fake_node(name, epc=NODE_MIB, labels={"enclayer.io/sgx": "true", "enclayer.io/sim": "true"}) for name in sorted(self.nodes)]
+            [fake_node(name, epc=NODE_MIB, labels=SGX_LABELS) for name in sorted(self.nodes)]
             + [fake_node(f"plain-{index:04}") for index in range(PLAIN_NODES)]
         )
         say(f"ready after {time.monotonic() - begin:.0f} s")
