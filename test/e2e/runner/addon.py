@@ -82,6 +82,9 @@ class Addon:
 
     def enable_helper(self):
         say(self.cluster.enclayer("update", "--enable-sgxquotehelper"))
+        self.check_helper()
+
+    def check_helper(self):
         self.cluster.wait_for_allocatable(QUOTE, 110)
         helper = self.our_pod("quote-helper")
         held = self.cluster.kubelet.resources()["pods"][helper["metadata"]["name"]].get(EPC, [])
@@ -95,8 +98,8 @@ class Addon:
         for namespace in ("default", "strict"):
             self.give_collateral(namespace)
             log = self.run_job("out-of-process/job.yaml", "attest-out-of-process", namespace, container="verifier")
-            say(f"{namespace}: {log}")
-            check("trusted" in log and "untrusted" not in log, "the quote was not trusted")
+            say(f"{namespace}: {log.splitlines()[0]}")
+            check(log.startswith("TRUSTED"), f"the quote was not trusted:\n{log}")
 
     def apply_samples(self):
         self.run_job("out-of-process/job-aks.yaml", "attest-as-on-aks")
@@ -178,21 +181,31 @@ class Addon:
         self.cluster.remove_pods("holder")
 
     def disable(self):
+        self.clear()
+        say(self.cluster.enclayer("disable"))
+        self.check_nothing_left()
+        labels = [label for label in self.cluster.node()["metadata"]["labels"] if label.startswith("enclayer.io/")]
+        check(labels == ["enclayer.io/sim"], f"the node has {labels}")
+        self.cluster.label_node("enclayer.io/sim-")
+        self.leave()
+
+    # --- what the steps are made of
+
+    def clear(self):
+        """Nothing of the samples holds EPC any more."""
         self.plane.kubectl("delete", "-n", "default", "deployments,jobs,horizontalpodautoscalers,configmaps", "--all", "--wait", timeout=120)
         self.plane.kubectl("delete", "namespace", "strict", "--wait", timeout=120)
         wait_for("no pod holds EPC", lambda: not self.plane.read("/api/v1/namespaces/default/pods")["items"], 60, pause=0.3)
-        say(self.cluster.enclayer("disable"))
+
+    def check_nothing_left(self):
         left = self.plane.kubectl("get", KINDS, "-l", OURS, "-o", "name")
         check(not left, f"these are left: {left}")
-        labels = [label for label in self.cluster.node()["metadata"]["labels"] if label.startswith("enclayer.io/")]
-        check(labels == ["enclayer.io/sim"], f"the node has {labels}")
         self.cluster.wait_for_allocatable(EPC, 0)
-        self.plane.kubectl("label", "node", NODE, "enclayer.io/sim-")
+
+    def leave(self):
         self.plane.kubectl("delete", "nodes", "-l", "type=kwok", timeout=120)
         self.plane.kwok.stop()
         self.cluster.forget_devices()
-
-    # --- what the steps are made of
 
     def our_pods(self):
         return self.plane.read(f"/api/v1/namespaces/{NAMESPACE}/pods")["items"]
@@ -239,6 +252,48 @@ class Addon:
         check(pod["status"]["phase"] == "Succeeded", f"{file}: {pod['status']['phase']}: {log}")
         self.plane.kubectl("delete", "job", "-n", namespace, name, "--wait")
         return log
+
+
+class Rendered(Addon):
+    """The same without `enclayer enable`: what `enclayer render` prints, applied by kubectl, as a GitOps tool would."""
+
+    def listed(self):
+        return [
+            (f"the images of samples/, and {ORDINARY_NODES} ordinary nodes", self.prepare),
+            ("enclayer render --platform sim | kubectl apply: the labelled node offers its EPC, the others are left alone", self.apply),
+            ("samples/hello-world: 10 MiB, with its device", self.hello_world),
+            ("a pod that asks for more than any node has stays Pending, with the reason", self.ask_for_too_much),
+            ("the same with --enable-sgxquotehelper: the helper's own pod got its EPC from the plugin", self.apply_helper),
+            ("samples/out-of-process: a quote, and it verifies; also in a namespace that enforces `restricted`", self.attest),
+            ("every other YAML of samples/", self.apply_samples),
+            ("samples/autoscaling: busy pods with EPC get more of them, by CPU", self.autoscale),
+            ("kubectl delete: nothing is left but the node's labels", self.delete),
+        ]
+
+    def render(self, *more):
+        self.manifests = self.cluster.enclayer("render", "--platform", "sim", "--image", self.cluster.image, *more)
+        self.plane.kubectl("apply", "--server-side", "-f", "-", stdin=self.manifests)
+
+    def apply(self):
+        self.render()
+        begin = time.monotonic()
+        self.cluster.wait_for_allocatable(EPC, NODE_MIB)
+        say(f"{time.monotonic() - begin:.1f} s to {NODE_MIB} MiB in the node's status")
+        labels = self.cluster.node()["metadata"]["labels"]
+        say(", ".join(f"{key}={value}" for key, value in sorted(labels.items()) if key.startswith("enclayer.io/")))
+        self.check_where_our_pods_are()
+
+    def apply_helper(self):
+        self.render("--enable-sgxquotehelper")
+        self.cluster.wait_for_daemon_set("enclayer-quote-helper", NAMESPACE)
+        self.check_helper()
+
+    def delete(self):
+        self.clear()
+        self.plane.kubectl("delete", "-f", "-", "--wait", stdin=self.manifests, timeout=180)
+        self.check_nothing_left()
+        self.plane.kubectl("label", "node", NODE, *(f"{key}-" for key in self.cluster.node()["metadata"]["labels"] if key.startswith("enclayer.io/")))
+        self.leave()
 
 
 def busy_deployment():
