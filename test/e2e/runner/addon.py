@@ -104,6 +104,7 @@ class Addon:
     def apply_samples(self):
         self.run_job("out-of-process/job-aks.yaml", "attest-as-on-aks")
         say("out-of-process/job-aks.yaml: a quote")
+        self.allow_in_process()
         say("in-process/job.yaml: " + self.run_job("in-process/job.yaml", "attest-in-process", "attest-in-process"))
         self.plane.kubectl("delete", "namespace", "attest-in-process", "--wait", timeout=120)
         for file, name in (("enclave-aware/deployment.yaml", "enclave-aware"), ("confidential-container/deployment.yaml", "nginx-gramine")):
@@ -111,6 +112,9 @@ class Addon:
             self.plane.kubectl("rollout", "status", f"deployment/{name}", "--timeout=90s")
             say(f"{file}: every replica runs")
         self.plane.kubectl("apply", "--dry-run=server", "-f", SAMPLES / "attest/pod.yaml")
+
+    def allow_in_process(self):
+        say(self.cluster.enclayer("update", "--in-proc-attestation"))
 
     def autoscale(self):
         """The sample's autoscaler, on a Deployment of the name that it expects, whose pods are busy."""
@@ -287,6 +291,9 @@ class Rendered(Addon):
         self.render("--enable-sgxquotehelper")
         self.cluster.wait_for_daemon_set("enclayer-quote-helper", NAMESPACE)
         self.check_helper()
+
+    def allow_in_process(self):
+        self.render("--enable-sgxquotehelper", "--in-proc-attestation")
 
     def delete(self):
         self.clear()
