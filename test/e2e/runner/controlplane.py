@@ -153,7 +153,7 @@ class ControlPlane:
         self.metrics.start(
             [self.programs / "metrics-server", "--kubeconfig", self.kubeconfig, "--authentication-kubeconfig", self.kubeconfig,
              "--authorization-kubeconfig", self.kubeconfig, "--cert-dir", self.folder / "metrics", "--secure-port", port,
-             "--kubelet-insecure-tls", "--kubelet-preferred-address-types", "InternalIP", "--metric-resolution", "10s",
+             "--kubelet-insecure-tls", "--kubelet-use-node-status-port", "--kubelet-preferred-address-types", "InternalIP", "--metric-resolution", "10s",
              "--kubelet-request-timeout", "9s"]
         )
         name = {"name": "metrics-server", "namespace": "kube-system"}
