@@ -1,0 +1,392 @@
+#include "addon/cluster.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "addon/install.h"
+#include "addon/names.h"
+#include "addon/removal.h"
+#include "addon/rollout.h"
+#include "addon/self_test.h"
+#include "addon/state.h"
+
+namespace enclayer::addon {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+std::string list(const std::string& items) {
+  return R"({"kind":"List","metadata":{"resourceVersion":"7"},"items":[)" + items + "]}";
+}
+
+Cluster with_nodes(const std::string& items) {
+  Cluster cluster;
+  EXPECT_TRUE(read_nodes(list(items), cluster));
+  return cluster;
+}
+
+std::string node(const std::string& name, const std::string& labels, const std::string& allocatable,
+                 const std::string& ready = "True") {
+  return R"({"metadata":{"name":")" + name + R"(","labels":{)" + labels + R"(},"managedFields":[{"manager":"kubelet"}]},
+    "status":{"capacity":{)" +
+         allocatable + R"(},"allocatable":{)" + allocatable + R"(},
+    "conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":")" +
+         ready +
+         R"(","reason":"KubeletNotReady","message":"runtime is down"}],"nodeInfo":{"kubeletVersion":"v1.36.3"}}})";
+}
+
+constexpr char kSgx[] = R"("enclayer.io/sgx":"true")";
+constexpr char kEpc10[] = R"("kubernetes.azure.com/sgx_epc_mem_in_MiB":"10")";
+
+TEST(Quantity, is_read_as_kubernetes_writes_it) {
+  EXPECT_EQ(quantity("10"), 10);
+  EXPECT_EQ(quantity("10Mi"), 10 << 20);
+  EXPECT_EQ(quantity("8Gi"), std::int64_t{8} << 30);
+  EXPECT_EQ(quantity("10k"), 10'000);
+  EXPECT_EQ(quantity("5e3"), 5'000);
+  EXPECT_EQ(quantity("1500m"), 2) << "fractions are rounded up";
+  EXPECT_EQ(quantity("2E"), 2'000'000'000'000'000'000);
+  for (const char* bad : {"", "Mi", "10X", "10 Mi", "99999999999999999999Ei", "nan", "1Mi2"})
+    EXPECT_EQ(quantity(bad), std::nullopt) << bad;
+}
+
+TEST(Nodes, have_their_sgx_resources_labels_and_readiness) {
+  Cluster cluster = with_nodes(node("a", std::string(kSgx) + R"(,"zone":"x","tee":"sgx")",
+                                    std::string(kEpc10) + R"(,"cpu":"4","sgx.intel.com/epc":"10Mi")") +
+                               "," + node("b", "", "", "False"));
+  ASSERT_EQ(cluster.nodes.size(), 2U);
+  const Node& a = cluster.nodes[0];
+  EXPECT_TRUE(a.ready);
+  EXPECT_EQ(a.allocatable, (Resources{{std::string(kEpcResource), 10}, {"sgx.intel.com/epc", 10 << 20}}));
+  EXPECT_EQ(a.labels.size(), 2U) << "labels that mean nothing to us are not kept";
+  EXPECT_FALSE(cluster.nodes[1].ready);
+  EXPECT_EQ(cluster.nodes[1].why_not_ready, "KubeletNotReady: runtime is down");
+}
+
+TEST(Lists, that_are_none_are_malformed) {
+  Cluster cluster;
+  for (const char* bad : {"", "null", "{}", "[]", R"({"items":[)", R"({"items":[{"metadata":)", "Error"}) {
+    auto read = read_nodes(bad, cluster);
+    ASSERT_FALSE(read) << bad;
+    EXPECT_EQ(read.error().kind(), ErrorKind::kMalformed);
+  }
+  EXPECT_TRUE(read_nodes(R"({"items":[]})", cluster));
+  EXPECT_TRUE(read_nodes(R"({"items":[{},{"metadata":7,"status":{"conditions":{}}}]})", cluster));
+}
+
+std::string pod(const std::string& spec, const std::string& status = R"({"phase":"Running"})",
+                const std::string& labels = "") {
+  return R"({"metadata":{"name":"p","namespace":"n","labels":{)" + labels + R"(}},"spec":)" + spec + R"(,"status":)" +
+         status + "}";
+}
+
+Pod one_pod(const std::string& text) {
+  Cluster cluster;
+  EXPECT_TRUE(read_pods(list(text), cluster));
+  EXPECT_EQ(cluster.pods.size(), 1U);
+  return cluster.pods.empty() ? Pod() : cluster.pods.front();
+}
+
+std::string container(int epc, const std::string& more = "") {
+  return R"({"name":"c","image":"i")" + more +
+         R"(,"resources":{"limits":{"kubernetes.azure.com/sgx_epc_mem_in_MiB":")" + std::to_string(epc) + R"("}}})";
+}
+
+TEST(Pods, that_name_no_sgx_are_not_kept) {
+  Cluster cluster;
+  ASSERT_TRUE(read_pods(list(pod(R"({"containers":[{"name":"c","resources":{"limits":{"cpu":"1"}}}]})")), cluster));
+  EXPECT_THAT(cluster.pods, IsEmpty());
+}
+
+TEST(Pods, count_epc_as_the_scheduler_does) {
+  auto epc = [](const std::string& spec) { return one_pod(pod(spec)).requests.find(kEpcResource)->second; };
+  EXPECT_EQ(epc(R"({"containers":[)" + container(3) + "," + container(4) + "]}"), 7);
+  EXPECT_EQ(epc(R"({"initContainers":[)" + container(9) + R"(],"containers":[)" + container(4) + "]}"), 9)
+      << "they take turns";
+  EXPECT_EQ(epc(R"({"initContainers":[)" + container(9, R"(,"restartPolicy":"Always")") + R"(],"containers":[)" +
+                container(4) + "]}"),
+            13)
+      << "one that restarts stays";
+}
+
+TEST(Pods, that_are_not_ready_say_why) {
+  std::string spec = R"({"nodeName":"a","containers":[)" + container(1) + "]}";
+  EXPECT_EQ(
+      one_pod(
+          pod(spec,
+              R"({"phase":"Pending","containerStatuses":[{"name":"c","ready":false,"state":{"waiting":{"reason":"ErrImagePull","message":"no such image"}}}]})"))
+          .why_not,
+      "ErrImagePull: no such image");
+  EXPECT_EQ(
+      one_pod(
+          pod(spec,
+              R"({"phase":"Pending","conditions":[{"type":"PodScheduled","status":"False","reason":"Unschedulable","message":"0/1 nodes"}]})"))
+          .why_not,
+      "Unschedulable: 0/1 nodes");
+  EXPECT_EQ(one_pod(pod(spec, R"({"phase":"Failed","reason":"UnexpectedAdmissionError","message":"x"})")).why_not,
+            "UnexpectedAdmissionError: x");
+  EXPECT_EQ(
+      one_pod(
+          pod(spec,
+              R"({"phase":"Running","containerStatuses":[{"name":"c","ready":false,"state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"exitCode":4,"message":"no SGX"}}}]})"))
+          .why_not,
+      "CrashLoopBackOff (it ended with 4: no SGX)");
+  EXPECT_EQ(one_pod(pod(spec, R"({"phase":"Running","conditions":[{"type":"Ready","status":"True"}]})")).why_not, "");
+}
+
+TEST(Pods, of_a_daemon_set_name_their_node_before_they_are_on_it) {
+  Pod found = one_pod(pod(R"({"containers":[)" + container(1) +
+                          R"(],"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":
+    {"nodeSelectorTerms":[{"matchFields":[{"key":"metadata.name","operator":"In","values":["a"]}]}]}}}})"));
+  EXPECT_EQ(found.node, "");
+  EXPECT_EQ(found.meant_for, "a");
+  EXPECT_FALSE(found.holds_epc());
+}
+
+TEST(Quotas, that_name_foreign_epc_are_found) {
+  Cluster cluster;
+  ASSERT_TRUE(read_quotas(
+      list(
+          R"({"metadata":{"name":"q","namespace":"team"},"spec":{"hard":{"requests.sgx.intel.com/epc":"1Gi","cpu":"4"}}},
+    {"metadata":{"name":"r","namespace":"team"},"spec":{"hard":{"requests.kubernetes.azure.com/sgx_epc_mem_in_MiB":"64"}}})"),
+      "ResourceQuota", cluster));
+  ASSERT_TRUE(read_quotas(
+      list(
+          R"({"metadata":{"name":"l","namespace":"team"},"spec":{"limits":[{"type":"Container","max":{"alibabacloud.com/sgx_epc_MiB":"5"}}]}})"),
+      "LimitRange", cluster));
+  EXPECT_THAT(cluster.foreign_quotas, ElementsAre("ResourceQuota team/q: requests.sgx.intel.com/epc",
+                                                  "LimitRange team/l: alibabacloud.com/sgx_epc_MiB"));
+}
+
+TEST(InTheWay, are_other_plugins_rules_and_nodes_that_advertise_epc) {
+  Cluster cluster = with_nodes(node("a", "", R"("sgx.intel.com/epc":"10Mi")") + "," + node("b", "", kEpc10) + "," +
+                               node("c", kSgx, kEpc10) + "," + node("gone", "", R"("sgx.intel.com/epc":"0")"));
+  auto found = in_the_way(cluster);
+  ASSERT_EQ(found.size(), 2U) << "c has our label: what it offers is ours; a zero is what a kubelet keeps";
+  EXPECT_THAT(found[0], HasSubstr("node b advertises kubernetes.azure.com/sgx_epc_mem_in_MiB"));
+  EXPECT_THAT(found[1], HasSubstr("node a advertises sgx.intel.com/epc"));
+
+  Cluster others;
+  ASSERT_TRUE(read_daemon_sets(
+      list(
+          R"({"metadata":{"name":"sgx-plugin","namespace":"kube-system"},"spec":{"template":{"spec":{"containers":[{"image":"mcr.microsoft.com/aks/acc/sgx-plugin:1.1"}]}}}},
+    {"metadata":{"name":"x","namespace":"y"},"spec":{"template":{"spec":{"containers":[{"image":"intel/intel-sgx-plugin:0.36.0@sha256:12"}]}}}},
+    {"metadata":{"name":"sgx-quote-helper","namespace":"kube-system"},"spec":{"template":{"spec":{"containers":[{"image":"i"}]}}}},
+    {"metadata":{"name":"enclayer-device-plugin","namespace":"e","labels":{"app.kubernetes.io/managed-by":"enclayer"}},"spec":{}},
+    {"metadata":{"name":"not-an-sgx-plugin-at-all","namespace":"e"},"spec":{}})"),
+      others));
+  ASSERT_TRUE(read_rules(
+      list(
+          R"({"metadata":{"name":"intel-sgx"},"spec":{"rules":[{"extendedResources":{"sgx.intel.com/epc":"@cpu.security.sgx.epc"}}]}},
+    {"metadata":{"name":"harmless"},"spec":{"rules":[{"labels":{"sgx":"true"}}]}})"),
+      others));
+  EXPECT_THAT(in_the_way(others),
+              ElementsAre(HasSubstr("kube-system/sgx-plugin"), HasSubstr("DaemonSet y/x"), HasSubstr("intel-sgx")));
+  Settings with_helper;
+  with_helper.quote_helper = true;
+  EXPECT_THAT(worth_knowing(others, with_helper), ElementsAre(HasSubstr("kube-system/sgx-quote-helper")));
+}
+
+TEST(Remembering, fails_where_there_are_two) {
+  Cluster cluster;
+  cluster.stored = {{"one", "0.1.0", "{}", ""}, {"two", "0.1.0", "{}", ""}};
+  auto two = remembered(cluster);
+  ASSERT_FALSE(two);
+  EXPECT_EQ(two.error().kind(), ErrorKind::kConflict);
+  EXPECT_THAT(two.error().message(), HasSubstr("one, two"));
+  cluster.stored.pop_back();
+  auto one = remembered(cluster);
+  ASSERT_TRUE(one);
+  EXPECT_EQ((*one)->settings.name_space, "one");
+  EXPECT_EQ(previous_settings(**one).error().kind(), ErrorKind::kNotFound);
+  cluster.stored.clear();
+  EXPECT_EQ(remembered(cluster).value(), std::nullopt);
+}
+
+TEST(Plan, keeps_the_way_back_and_leaves_out_what_the_cluster_does_not_know) {
+  Cluster cluster;
+  cluster.has_validating = true;
+  cluster.version = "v1.34.0";
+  Settings settings;
+  auto text_of = [](const Plan& plan) {
+    for (const Document& document : plan.documents)
+      if (document.name == kSettingsMap) return document.text;
+    return std::string();
+  };
+  auto first = plan(cluster, settings, std::nullopt);
+  ASSERT_TRUE(first) << first.error().message();
+  EXPECT_THAT(text_of(*first), Not(HasSubstr("previous.json")));
+  EXPECT_EQ(first->documents[1].name, kSettingsMap) << "right after the namespace";
+  EXPECT_THAT(first->left_out, ElementsAre(HasSubstr("no MutatingAdmissionPolicy")));
+  for (const Document& document : first->documents)
+    EXPECT_FALSE(document.kind.starts_with("Mutating")) << document.name;
+
+  Remembered before{settings.name_space, "0.0.9", settings, ""};
+  auto upgraded = plan(cluster, settings, before);
+  ASSERT_TRUE(upgraded);
+  EXPECT_THAT(text_of(*upgraded), HasSubstr("localhost/enclayer:0.0.9"))
+      << "the way back to an older version names its image";
+}
+
+TEST(Objects, are_the_same_when_only_what_the_api_server_counts_differs) {
+  auto a = read_objects(
+      R"({"kind":"DaemonSet","metadata":{"name":"x","resourceVersion":"1","generation":1},"spec":{"a":1},"status":{"n":1}})");
+  auto b = read_objects(
+      R"({"kind":"List","items":[{"kind":"DaemonSet","metadata":{"name":"x","resourceVersion":"2","generation":1},"spec":{"a":1}}]})");
+  auto c = read_objects(R"({"kind":"DaemonSet","metadata":{"name":"x"},"spec":{"a":2}})");
+  EXPECT_TRUE(compare(*a, *b).none());
+  EXPECT_THAT(compare(*a, *c).changed, ElementsAre("DaemonSet x"));
+  EXPECT_THAT(compare({}, *a).created, ElementsAre("DaemonSet x"));
+  EXPECT_THAT(read_objects(" \n").value(), IsEmpty());
+  EXPECT_FALSE(read_objects("nonsense"));
+}
+
+TEST(Plural, is_formed_as_the_api_server_does) {
+  EXPECT_EQ(plural("DaemonSet"), "daemonsets");
+  EXPECT_EQ(plural("PriorityClass"), "priorityclasses");
+  EXPECT_EQ(plural("ValidatingAdmissionPolicy"), "validatingadmissionpolicies");
+  EXPECT_EQ(plural("MutatingAdmissionPolicyBinding"), "mutatingadmissionpolicybindings");
+}
+
+// Two SGX nodes with a quote helper each, of the version before.
+Cluster rolling() {
+  Cluster cluster;
+  for (const char* name : {"a", "b"}) {
+    Node node;
+    node.name = name;
+    node.ready = true;
+    node.labels = {{"enclayer.io/sgx", "true"}};
+    node.capacity = node.allocatable = {{std::string(kEpcResource), 10}, {std::string(kQuoteResource), 110}};
+    cluster.nodes.push_back(node);
+    for (std::string_view app : {kHelper, kPlugin}) {
+      Pod pod;
+      pod.name = std::string(app) + "-" + name;
+      pod.name_space = "e";
+      pod.node = pod.meant_for = name;
+      pod.app = app;
+      pod.ours = pod.ready = true;
+      pod.phase = "Running";
+      pod.revision = app == kHelper ? "old" : "new";
+      if (app == kHelper) pod.requests = {{std::string(kEpcResource), 5}};
+      cluster.pods.push_back(pod);
+    }
+  }
+  for (std::string_view name : {kHelper, kPlugin, kDetect}) {
+    DaemonSet set;
+    set.name = name;
+    set.name_space = "e";
+    set.ours = true;
+    set.wanted = name == kDetect ? 0 : 2;
+    set.ready = set.updated = set.available = set.wanted;
+    if (name == kHelper) set.requests = {{std::string(kEpcResource), 5}};
+    cluster.daemon_sets.push_back(set);
+    cluster.newest_revision[std::string(name)] = "new";
+  }
+  return cluster;
+}
+
+TEST(Rollout, names_what_every_node_waits_for) {
+  Cluster cluster = rolling();
+  EXPECT_THAT(told(pending(cluster)),
+              ElementsAre("enclayer-quote-helper on 2 nodes (a, b): still has the version before; its turn comes"));
+  cluster.nodes[0].ready = false;
+  cluster.nodes[0].why_not_ready = "KubeletNotReady";
+  cluster.daemon_sets[1].wanted = 3;
+  EXPECT_THAT(told(pending(cluster)),
+              ElementsAre("enclayer-device-plugin: 1 of its pods are not made yet",
+                          "enclayer-quote-helper on b: still has the version before; its turn comes",
+                          "enclayer-quote-helper on a: the node is not ready: KubeletNotReady"));
+}
+
+TEST(Rollout, names_nodes_without_room_for_two_helpers) {
+  Cluster cluster = rolling();
+  EXPECT_THAT(no_room_for_two(cluster), IsEmpty()) << "5 of 10 are free";
+  Pod user;
+  user.node = "b";
+  user.phase = "Running";
+  user.requests = {{std::string(kEpcResource), 3}};
+  cluster.pods.push_back(user);
+  auto short_of = no_room_for_two(cluster);
+  ASSERT_EQ(short_of.size(), 1U);
+  EXPECT_EQ(short_of[0].text(),
+            "b: 2 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a second quote helper needs 5");
+}
+
+TEST(State, shows_each_node_with_its_reason_and_warns) {
+  Cluster cluster = rolling();
+  cluster.version = "v1.36.3";
+  cluster.has_mutating = cluster.has_validating = true;
+  cluster.stored = {{"e", "0.1.0", "{}", ""}};
+  cluster.policies = {{"ValidatingAdmissionPolicy", "enclayer-requests", "0.0.9"}};
+  cluster.nodes[1].allocatable[std::string(kEpcResource)] = 0;
+  Node plain;
+  plain.name = "plain";
+  cluster.nodes.push_back(plain);
+  Settings settings;
+  settings.quote_helper = true;
+  Remembered before{"e", "0.1.0", settings, ""};
+  State now = state(cluster, &before, "0.2.0");
+  EXPECT_TRUE(now.on);
+  EXPECT_EQ(now.other_nodes, 1U);
+  ASSERT_EQ(now.nodes.size(), 2U);
+  EXPECT_EQ(now.nodes[0].name, "b") << "what is wrong comes first";
+  EXPECT_THAT(now.nodes[0].reason, HasSubstr("offers no EPC"));
+  EXPECT_EQ(now.nodes[1].epc_requested, 5);
+  EXPECT_EQ(now.nodes[1].plugin, "ready");
+  EXPECT_TRUE(now.nodes[1].quotes);
+  EXPECT_THAT(now.warnings, Contains(HasSubstr("this is enclayer 0.2.0, the add-on was written by 0.1.0")));
+  EXPECT_THAT(now.warnings, Contains(HasSubstr("policies of version 0.0.9")));
+
+  cluster.daemon_sets.erase(cluster.daemon_sets.begin());
+  EXPECT_THAT(state(cluster, &before, "0.1.0").warnings, Contains(HasSubstr("half applied")));
+  EXPECT_FALSE(state(Cluster(), nullptr, "0.1.0").on);
+}
+
+TEST(Removal, finds_who_holds_epc_and_what_detect_wrote) {
+  Cluster cluster = rolling();
+  EXPECT_THAT(holders(cluster), IsEmpty()) << "our own helpers do not count";
+  Pod user;
+  user.name = "job";
+  user.name_space = "team";
+  user.node = "a";
+  user.phase = "Running";
+  user.requests = {{std::string(kEpcResource), 3}};
+  cluster.pods.push_back(user);
+  ASSERT_EQ(holders(cluster).size(), 1U);
+  EXPECT_EQ(holders(cluster)[0]->full_name(), "team/job");
+  cluster.pods.back().phase = "Succeeded";
+  EXPECT_THAT(holders(cluster), IsEmpty());
+
+  cluster.nodes[0].labels = {{"enclayer.io/sgx", "true"}, {"enclayer.io/sim", "true"}, {"tee", "sgx"}};
+  cluster.nodes[1].labels = {{"enclayer.io/sim", "true"}};
+  Marks found = marks(cluster);
+  EXPECT_THAT(found.nodes, ElementsAre("a"));
+  EXPECT_THAT(found.labels, ElementsAre("enclayer.io/sgx"));
+}
+
+constexpr char kSet[] =
+    R"({"kind":"DaemonSet","metadata":{"name":"enclayer-quote-helper","namespace":"e"},"spec":{"template":{"metadata":{"labels":{"app.kubernetes.io/name":"enclayer-quote-helper"}},
+  "spec":{"nodeSelector":{"x":"y"},"containers":[{"name":"quote-helper","image":"i","args":["--platform=sim"],"readinessProbe":{},"ports":[{}],"resources":{"limits":{"memory":"1Mi"}}}]}}}})";
+
+TEST(SelfTest, is_the_helper_pod_on_one_node_that_no_daemon_set_takes_for_its_own) {
+  auto text = self_test_pod(kSet, "node-a");
+  ASSERT_TRUE(text) << text.error().message();
+  EXPECT_THAT(*text, HasSubstr(R"("args":["--platform=sim","--self-test"])"));
+  EXPECT_THAT(*text, HasSubstr(R"("kubernetes.azure.com/sgx_epc_mem_in_MiB":"5")"));
+  EXPECT_THAT(*text, HasSubstr(R"("values":["node-a"])"));
+  EXPECT_THAT(*text, HasSubstr(R"("app.kubernetes.io/name":"enclayer-self-test")"));
+  EXPECT_THAT(*text, HasSubstr(R"("restartPolicy":"Never")"));
+  EXPECT_THAT(*text, Not(HasSubstr("readinessProbe")));
+  EXPECT_FALSE(self_test_pod(R"({"spec":{}})", "node-a"));
+  EXPECT_FALSE(other_pods(kSet, kSet).value());
+  std::string other = kSet;
+  other.replace(other.find(R"("image":"i")"), 11, R"("image":"j")");
+  EXPECT_TRUE(other_pods(kSet, other).value());
+}
+
+}  // namespace
+}  // namespace enclayer::addon

@@ -1,0 +1,92 @@
+// Switching the add-on on and changing it: what is checked before anything is touched, and how objects get into the
+// cluster. One way for both: objects are applied by the API server (server-side apply) with one field manager, so that
+// applying them once more changes nothing, and a run that was cut off is finished by the next.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "addon/cluster.h"
+#include "addon/kubectl.h"
+#include "addon/manifests.h"
+#include "addon/settings.h"
+#include "enclayer/error.h"
+
+namespace enclayer::addon {
+
+// Gets one line of progress, without its end.
+using Say = std::function<void(const std::string&)>;
+
+// What the cluster remembers of the user's choices.
+struct Remembered {
+  std::string name_space, version;
+  Settings settings;
+  std::string previous_json;  // the settings before those; empty: there were none
+};
+
+// nullopt: the add-on was never switched on here. Images that the user did not name are this version's. kConflict:
+// there are two, in two namespaces, which are named. kMalformed: the ConfigMap holds no settings.
+Result<std::optional<Remembered>> remembered(const Cluster& cluster);
+
+// The settings of `previous_json`, for a way back.
+Result<Settings> previous_settings(const Remembered& now);
+
+// The objects for these settings, in the order of application, with the ConfigMap that remembers them.
+struct Plan {
+  std::vector<Document> documents;
+  std::vector<std::string> left_out;  // one sentence for each kind of object that this cluster does not know
+};
+Result<Plan> plan(const Cluster& cluster, const Settings& settings, const std::optional<Remembered>& before);
+
+// Why the add-on must not be switched on: another plugin, an NFD rule or the AKS add-on offers EPC already. One
+// sentence each; many nodes with the same are one sentence.
+std::vector<std::string> in_the_way(const Cluster& cluster);
+
+// What the user should know and what stops nobody: quotas for names that no longer count, somebody else at the socket.
+std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& settings);
+
+// Rights on the objects and on what look() reads, asked for as `kubectl auth can-i` does, all at once.
+// kPermissionDenied names each verb and resource that is missing.
+Result<> check_rights(const Kubectl& kubectl, std::span<const Document> documents, std::string_view name_space);
+
+// What of this is in the cluster already.
+Result<std::vector<Object>> live(const Kubectl& kubectl, std::span<const Document> documents);
+
+// Names that are taken by objects that are not ours.
+std::vector<std::string> taken(std::span<const Object> live);
+
+// Objects of ours that are no longer wanted. Empty `documents`: all objects of ours.
+Result<std::vector<Object>> leftovers(const Kubectl& kubectl, const Cluster& cluster,
+                                      std::span<const Document> documents);
+
+struct Changes {
+  std::vector<std::string> created, changed, deleted;  // titles
+  int unchanged = 0;
+  bool none() const { return created.empty() && changed.empty() && deleted.empty(); }
+};
+
+// What there was and what there is, or would be.
+Changes compare(std::span<const Object> before, std::span<const Object> after);
+
+// The objects as they then are, in the order of the documents. `force`: fields that another manager holds become ours
+// too; kConflict names them otherwise. `dry`: the API server says what it would do, and does nothing; a document in a
+// namespace that is not there is kNotFound then.
+struct ApplyMode {
+  bool force = false, dry = false;
+};
+Result<std::vector<Object>> apply(const Kubectl& kubectl, std::span<const Document> documents, ApplyMode mode);
+
+// Deletes them, in this order, and waits until they are gone where `wait`.
+Result<> remove(const Kubectl& kubectl, std::span<const Object> objects, bool wait, std::chrono::seconds timeout);
+
+// What apply() would change, as `kubectl diff` prints it; empty: nothing. Needs the namespace.
+Result<std::string> diff(const Kubectl& kubectl, std::span<const Document> documents, bool force);
+
+// "daemonsets" of "DaemonSet", as the API server forms it.
+std::string plural(std::string_view kind);
+
+}  // namespace enclayer::addon

@@ -1,0 +1,37 @@
+// Names that manifests, cluster and command line agree on.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace enclayer::addon {
+
+inline constexpr std::string_view kFieldManager = "enclayer";
+
+// Labels of every object of ours.
+inline constexpr std::string_view kManagedBy = "app.kubernetes.io/managed-by", kOurs = "enclayer";
+inline constexpr std::string_view kComponent = "app.kubernetes.io/component";
+// Annotation: the version of the enclayer that wrote the object.
+inline constexpr std::string_view kVersionAnnotation = "enclayer.io/version";
+
+// The ConfigMap that remembers what the user chose, and its keys.
+inline constexpr std::string_view kSettingsMap = "enclayer-addon";
+inline constexpr std::string_view kSettingsKey = "settings.json", kPreviousKey = "previous.json";
+
+inline constexpr std::string_view kDetect = "enclayer-detect", kPlugin = "enclayer-device-plugin",
+                                  kHelper = "enclayer-quote-helper";
+
+// Node labels: those that `enclayer detect` writes begin with kOurPrefix, and so does the user's kSimLabel.
+inline constexpr std::string_view kOurPrefix = "enclayer.io/";
+inline constexpr std::string_view kSgxLabel = "enclayer.io/sgx", kSimLabel = "enclayer.io/sim";
+
+// EPC in MiB: the resource that our plugin offers and that the admission policies translate the others to.
+inline constexpr std::string_view kEpcResource = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
+inline constexpr std::string_view kQuoteResource = "enclayer.io/quote";
+inline constexpr std::string_view kProvisionResource = "sgx.intel.com/provision";
+
+// EPC under the names of others (specs: sgx.intel.com/epc counts bytes, the next two MiB, the last one containers).
+inline constexpr std::array<std::string_view, 4> kForeignEpc = {"sgx.intel.com/epc", "alibabacloud.com/sgx_epc_MiB",
+                                                                "openenclave.io/sgx_epc_MiB", "sgx.k8s.io/sgx"};
+
+}  // namespace enclayer::addon

@@ -1,0 +1,35 @@
+// Switching the add-on off, without leaving anything.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "addon/cluster.h"
+#include "addon/install.h"
+#include "addon/rollout.h"
+#include "enclayer/error.h"
+
+namespace enclayer::addon {
+
+// Pods of users that have EPC and would lose nothing now, but their device at their next start.
+std::vector<const Pod*> holders(const Cluster& cluster);
+
+// The labels and annotations that `enclayer detect` wrote, by node; not the user's enclayer.io/sim.
+struct Marks {
+  std::vector<std::string> nodes, labels, annotations;
+};
+Marks marks(const Cluster& cluster);
+
+struct Removed {
+  std::vector<std::string> objects;  // titles, in the order in which they went
+  std::size_t nodes_unlabelled = 0;
+  std::string namespace_kept;  // why; empty: it is gone, or was never there
+};
+
+// Policies first, so that nothing refuses pods while the rest goes; then DaemonSets, node labels, the rest, the
+// namespace unless others have objects in it. Waits until all of it is gone. `force`: pods of ours on nodes that do not
+// report are taken off the API server's list. kTimedOut names what does not go; running it again goes on from there.
+Result<Removed> remove_all(const Kubectl& kubectl, const Cluster& cluster, bool force, const Patience& patience,
+                           const Say& say);
+
+}  // namespace enclayer::addon

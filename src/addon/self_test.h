@@ -1,0 +1,25 @@
+// Trying a new quote helper before the old ones are replaced: its --self-test, as a pod beside them on one SGX node.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "addon/cluster.h"
+#include "addon/install.h"
+#include "addon/rollout.h"
+#include "enclayer/error.h"
+
+namespace enclayer::addon {
+
+// Whether the two DaemonSets, as JSON, would run different pods.
+Result<bool> other_pods(std::string_view daemon_set, std::string_view other);
+
+// The pod, as JSON: that of the DaemonSet with --self-test, without probes, on that node, asking for EPC of one worker.
+Result<std::string> self_test_pod(std::string_view daemon_set, const std::string& node);
+
+// Runs it on a node that has a quote helper and room for the pod, and removes it again. What it printed goes to `say`
+// when it fails. kUnavailable: the new helper does not work here, or cannot start, or no node has room for it.
+Result<> self_test(const Kubectl& kubectl, const Cluster& cluster, std::string_view daemon_set,
+                   const Patience& patience, const Say& say);
+
+}  // namespace enclayer::addon

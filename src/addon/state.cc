@@ -1,0 +1,201 @@
+#include "addon/state.h"
+
+#include <algorithm>
+#include <set>
+
+#include "addon/names.h"
+#include "addon/rollout.h"
+
+namespace enclayer::addon {
+namespace {
+
+// Labels by which others, and we, mark nodes with SGX.
+bool is_marked(const Node& node) {
+  auto is = [&](std::string_view key, std::initializer_list<std::string_view> values) {
+    auto found = node.labels.find(key);
+    return found != node.labels.end() && std::find(values.begin(), values.end(), found->second) != values.end();
+  };
+  return is(kSgxLabel, {"true"}) || is("intel.feature.node.kubernetes.io/sgx", {"true"}) ||
+         is("sgx.intel.com/capable", {"true"}) || is("feature.node.kubernetes.io/cpu-security.sgx.enabled", {"true"}) ||
+         is("alibabacloud.com/tee-hardware-category", {"intel-sgx1", "intel-sgx2"}) || is("tee", {"sgx"});
+}
+
+std::int64_t amount(const Resources& resources, std::string_view name) {
+  auto found = resources.find(name);
+  return found == resources.end() ? 0 : found->second;
+}
+
+std::string label(const Node& node, std::string_view key) {
+  auto found = node.labels.find(key);
+  return found == node.labels.end() ? "" : found->second;
+}
+
+const Pod* pod_on(const std::map<std::string, std::vector<const Pod*>>& pods, const std::string& node,
+                  std::string_view app) {
+  auto found = pods.find(node);
+  if (found == pods.end()) return nullptr;
+  const Pod* best = nullptr;
+  for (const Pod* pod : found->second)
+    if (pod->app == app && (best == nullptr || (pod->ready && !best->ready))) best = pod;
+  return best;
+}
+
+std::string word(const Pod* pod, bool wanted) {
+  if (pod != nullptr) return pod->ready ? "ready" : "not ready";
+  return wanted ? "missing" : "off";
+}
+
+}  // namespace
+
+std::vector<PartState> parts(const Cluster& cluster, const Remembered* before) {
+  std::vector<PartState> out = {
+      {"device-plugin", "EPC and enclave devices as resources that pods ask for"},
+      {"detect", "labels the nodes that have SGX"},
+      {"quote-helper", "answers pods' quote requests, one a node (--enable-sgxquotehelper)"},
+      {"admission", "policies: other vendors' names are translated, mistakes refused"},
+      {"in-proc-attestation", "pods may ask for the provisioning device (--in-proc-attestation)"}};
+  for (PartState& part : out)
+    if (const DaemonSet* set = cluster.ours("enclayer-" + part.name)) {
+      part.on = true;
+      part.image = set->images.empty() ? "" : set->images.back();
+      part.version = set->version;
+      part.ready = set->ready;
+      part.wanted = set->wanted;
+    }
+  for (const Policy& policy : cluster.policies) {
+    out[3].on = true;
+    out[3].version = policy.version;
+  }
+  out[4].on = before != nullptr && before->settings.in_proc_attestation;
+  return out;
+}
+
+State state(const Cluster& cluster, const Remembered* before, std::string_view cli_version) {
+  State out;
+  out.cluster_version = cluster.version;
+  out.name_space = cluster.name_space();
+  out.on = !out.name_space.empty();
+  out.addon_version = before != nullptr ? before->version : "";
+  out.parts = parts(cluster, before);
+  out.policies = cluster.policies;
+  std::sort(out.policies.begin(), out.policies.end(),
+            [](const Policy& a, const Policy& b) { return std::tie(a.kind, a.name) < std::tie(b.kind, b.name); });
+
+  const DaemonSet* plugin_set = cluster.ours(kPlugin);
+  const DaemonSet* helper_set = cluster.ours(kHelper);
+  bool sim = before != nullptr && before->settings.platform == Platform::kSim;
+  std::map<std::string, std::vector<const Pod*>> ours;
+  std::map<std::string, std::int64_t> requested;
+  for (const Pod& pod : cluster.pods) {
+    if (pod.ours && !pod.meant_for.empty()) ours[pod.meant_for].push_back(&pod);
+    if (pod.holds_epc()) requested[pod.node] += amount(pod.requests, kEpcResource);
+  }
+  std::vector<std::string> overcommitted;
+  for (const Node& node : cluster.nodes) {
+    const Pod* plugin = pod_on(ours, node.name, kPlugin);
+    const Pod* helper = pod_on(ours, node.name, kHelper);
+    bool user_sim = label(node, kSimLabel) == "true";
+    std::int64_t total = amount(node.capacity, kEpcResource);
+    bool marked = is_marked(node);
+    if (!marked && total == 0 && plugin == nullptr && helper == nullptr && !(sim && user_sim)) {
+      ++out.other_nodes;
+      continue;
+    }
+    NodeState one;
+    one.name = node.name;
+    one.platform = label(node, "enclayer.io/platform");
+    one.driver = label(node, "enclayer.io/sgx-driver");
+    one.epc_total = total;
+    one.epc_allocatable = amount(node.allocatable, kEpcResource);
+    one.epc_requested = requested[node.name];
+    // With a simulation only nodes that the user named take part.
+    bool takes_part = sim ? user_sim && marked : marked;
+    one.plugin = word(plugin, plugin_set != nullptr && takes_part);
+    one.helper = word(helper, helper_set != nullptr && takes_part);
+    one.quotes = amount(node.allocatable, kQuoteResource) > 0;
+    if (!node.ready)
+      one.reason = "the node is not ready: " + node.why_not_ready;
+    else if (plugin != nullptr && !plugin->ready)
+      one.reason = "device plugin: " + plugin->why_not;
+    else if (one.plugin == "missing")
+      one.reason = "the node is marked as an SGX node, but has no device plugin; `kubectl describe ds -n " +
+                   out.name_space + " " + std::string(kPlugin) + "` may tell why";
+    else if (plugin != nullptr && one.epc_allocatable == 0)
+      one.reason = "the device plugin is ready, but the node offers no EPC; its log tells: kubectl logs -n " +
+                   plugin->name_space + " " + plugin->name;
+    else if (helper != nullptr && !helper->ready)
+      one.reason = "quote helper: " + helper->why_not;
+    else if (one.helper == "missing")
+      one.reason = "there is no quote helper on it";
+    else if (helper != nullptr && !one.quotes)
+      one.reason = "the quote helper is ready, but the plugin does not offer " + std::string(kQuoteResource) + " (yet)";
+    else if (sim && user_sim && !marked)
+      one.reason = "you labelled it " + std::string(kSimLabel) + ", but detect has not marked it yet";
+    if (one.epc_requested > one.epc_allocatable && node.ready && plugin != nullptr) overcommitted.push_back(node.name);
+    out.nodes.push_back(std::move(one));
+  }
+  std::sort(out.nodes.begin(), out.nodes.end(), [](const NodeState& a, const NodeState& b) {
+    return std::tuple(a.reason.empty(), a.name) < std::tuple(b.reason.empty(), b.name);
+  });
+
+  auto warn = [&](std::string text) { out.warnings.push_back(std::move(text)); };
+  for (const std::string& text : cluster.not_seen) warn("not everything is known: " + text);
+  if (!out.on) {
+    for (std::string& text : in_the_way(cluster)) warn(std::move(text));
+    return out;
+  }
+  std::set<std::string> places;
+  for (const DaemonSet& set : cluster.daemon_sets)
+    if (set.ours) places.insert(set.name_space);
+  for (const Stored& stored : cluster.stored) places.insert(stored.name_space);
+  if (places.size() > 1) {
+    std::string names;
+    for (const std::string& place : places) names += (names.empty() ? "" : ", ") + place;
+    warn("there are enclayers in more than one namespace: " + names);
+  }
+  if (before == nullptr && cluster.stored.empty())
+    warn("it was not switched on with `enclayer enable` (Helm? GitOps?): there is no ConfigMap " +
+         std::string(kSettingsMap) + ", so `enclayer update` has nothing to start from");
+  if (before != nullptr && before->version != cli_version)
+    warn("this is enclayer " + std::string(cli_version) + ", the add-on was written by " +
+         (before->version.empty() ? "an unknown version" : before->version) + "; `enclayer update` brings it to " +
+         std::string(cli_version));
+  std::set<std::string> policy_versions;
+  for (const Policy& policy : cluster.policies)
+    if (before != nullptr && policy.version != before->version)
+      policy_versions.insert(policy.version.empty() ? "none" : policy.version);
+  for (const std::string& version : policy_versions)
+    warn("there are admission policies of version " + version + ", the add-on has " + before->version +
+         "; `enclayer update` repairs that");
+  if (before != nullptr) {
+    if (plugin_set == nullptr || cluster.ours(kDetect) == nullptr ||
+        before->settings.quote_helper != (helper_set != nullptr))
+      warn("the add-on is half applied: not every DaemonSet is as the settings say; `enclayer update` repairs that");
+  }
+  if (!cluster.has_mutating)
+    warn("this cluster has no MutatingAdmissionPolicy (Kubernetes 1.36): other vendors' names are not translated");
+  if (!cluster.has_validating)
+    warn("this cluster has no ValidatingAdmissionPolicy (Kubernetes 1.30): mistakes in pods are not refused");
+  for (const Foreign& foreign : foreign_daemon_sets(cluster))
+    warn(foreign.what + (foreign.serves_quotes ? " answers quote requests too"
+                                               : " is another SGX device plugin: EPC is counted twice where both run"));
+  for (const Pending& one : pending(cluster))
+    if (one.node.empty()) warn(one.part + ": " + one.why);
+  std::set<std::string> told_images;
+  for (const Pod& pod : cluster.pods)
+    if (pod.ours)
+      if (const DaemonSet* set = cluster.ours(pod.app);
+          set != nullptr && pod.images != set->images && told_images.insert(pod.app).second)
+        warn("not every pod of " + pod.app + " runs the newest image yet (" + pod.images.back() + " on " + pod.node +
+             ")");
+  if (!overcommitted.empty())
+    warn("pods hold more EPC than there is on " + overcommitted.front() +
+         (overcommitted.size() > 1 ? " and " + std::to_string(overcommitted.size() - 1) + " more nodes" : ""));
+  if (plugin_set != nullptr && out.nodes.empty())
+    warn(sim ? "no node takes part in the simulation: kubectl label node NODE enclayer.io/sim=true"
+             : "no node has usable SGX; `kubectl logs -n " + out.name_space + " ds/" + std::string(kDetect) +
+                   "` tells why");
+  return out;
+}
+
+}  // namespace enclayer::addon
