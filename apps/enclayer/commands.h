@@ -18,6 +18,8 @@ class App;
 
 namespace enclayer::apps {
 
+struct Surroundings;  // addon_commands.h
+
 // The most that is read of a file with a quote, in bytes; real ones have about 5 KB.
 inline constexpr std::size_t kMaxQuoteFile = 1 << 20;
 
@@ -32,13 +34,19 @@ void add_autoscaler_hints(CLI::App& app, int& exit_code);  // autoscaler_hints.c
 void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_home, int& exit_code);  // collateral.cc
 void add_completion(CLI::App& app, int& exit_code);                                                     // completion.cc
 void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code);                              // detect.cc
-void add_epc_savings(CLI::App& app, int& exit_code);       // epc_savings.cc
-void add_inspect(CLI::App& app, int& exit_code);           // inspect.cc
-void add_policy(CLI::App& app, int& exit_code);            // policy.cc
-void add_quote(CLI::App& app, int& exit_code);             // quote.cc
-void add_render(CLI::App& app, int& exit_code);            // render.cc
-void add_sim(CLI::App& app, Time now, int& exit_code);     // sim.cc
-void add_verify(CLI::App& app, Time now, int& exit_code);  // verify.cc
+// They keep a reference to `around`.
+void add_disable(CLI::App& app, const Surroundings& around, int& exit_code);  // disable.cc
+void add_enable(CLI::App& app, const Surroundings& around, int& exit_code);   // enable.cc
+void add_list(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
+void add_show(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
+void add_update(CLI::App& app, const Surroundings& around, int& exit_code);   // update.cc
+void add_epc_savings(CLI::App& app, int& exit_code);                          // epc_savings.cc
+void add_inspect(CLI::App& app, int& exit_code);                              // inspect.cc
+void add_policy(CLI::App& app, int& exit_code);                               // policy.cc
+void add_quote(CLI::App& app, int& exit_code);                                // quote.cc
+void add_render(CLI::App& app, int& exit_code);                               // render.cc
+void add_sim(CLI::App& app, Time now, int& exit_code);                        // sim.cc
+void add_verify(CLI::App& app, Time now, int& exit_code);                     // verify.cc
 
 // Where the command line is a shell's question for completion, answers it from `app`, complete with its subcommands,
 // and gives the exit code.

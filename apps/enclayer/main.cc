@@ -1,9 +1,10 @@
-// enclayer: quotes and their verification, from the command line.
+// enclayer: the add-on's life in a cluster, quotes and their verification, from the command line.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 
+#include "addon_commands.h"
 #include "cli_support.h"
 #include "commands.h"
 
@@ -22,15 +23,28 @@ std::string variable(const char* name) {
   return value != nullptr ? value : "";
 }
 
+// kubectl runs programs called kubectl-<name> as `kubectl <name>`: help says what was typed.
+std::string program_name(const char* argument) {
+  std::string name = std::filesystem::path(argument == nullptr ? "" : argument).filename();
+  return name == "kubectl-enclayer" ? "kubectl enclayer" : "enclayer";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   using namespace enclayer;
-  CLI::App app("enclayer gets SGX attestation quotes, looks into them and verifies them, offline.", "enclayer");
+  const apps::Surroundings around{program_name(argc > 0 ? argv[0] : nullptr), variable("PATH")};
+  CLI::App app(
+      "enclayer is the SGX layer of Kubernetes: it switches EPC and quotes on in a cluster, gets SGX attestation\n"
+      "quotes, looks into them and verifies them, offline.",
+      around.program);
   apps::add_common(app);
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"
+      "  SGX for the pods of a cluster, and how it stands there:\n"
+      "    enclayer enable --enable-sgxquotehelper\n"
+      "    enclayer show\n"
       "  What does this quote say?\n"
       "    enclayer inspect --quote quote.bin\n"
       "  Can it be trusted, today, by Intel's root?\n"
@@ -54,7 +68,8 @@ int main(int argc, char** argv) {
       "  Does my own verifier notice a revoked platform?\n"
       "    enclayer sim case pck-revoked --out-dir revoked\n\n"
       "Exit codes: 0 done, or trusted; 1 the command line is wrong; 2 not trusted, or what was read is malformed;\n"
-      "  3 a file cannot be read; 4 a service that is needed does not answer.\n"
+      "  3 a file cannot be read, or a right is missing; 4 a service that is needed does not answer; 5 somebody else "
+      "holds it.\n"
       "Each command explains itself: enclayer verify --help");
 
   Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
@@ -63,12 +78,17 @@ int main(int argc, char** argv) {
   apps::add_collateral(app, now, cache_home(), exit_code);
   apps::add_completion(app, exit_code);
   apps::add_detect(app, {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")}, exit_code);
+  apps::add_disable(app, around, exit_code);
+  apps::add_enable(app, around, exit_code);
   apps::add_epc_savings(app, exit_code);
   apps::add_inspect(app, exit_code);
+  apps::add_list(app, around, exit_code);
   apps::add_policy(app, exit_code);
   apps::add_quote(app, exit_code);
   apps::add_render(app, exit_code);
+  apps::add_show(app, around, exit_code);
   apps::add_sim(app, now, exit_code);
+  apps::add_update(app, around, exit_code);
   apps::add_verify(app, now, exit_code);
 
   if (auto answered = apps::answer_completion(app, argc, argv)) return *answered;

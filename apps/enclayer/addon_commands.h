@@ -1,0 +1,52 @@
+// What `enable`, `update`, `show`, `list` and `disable` do alike.
+#pragma once
+
+#include <string>
+
+#include "addon/install.h"
+#include "addon/kubectl.h"
+#include "addon/rollout.h"
+#include "addon/settings.h"
+#include "enclayer/error.h"
+
+namespace CLI {
+class App;
+}
+
+namespace enclayer::apps {
+
+// What main() knows and the commands need.
+struct Surroundings {
+  std::string program;      // "enclayer", or "kubectl enclayer" when kubectl found us
+  std::string search_path;  // PATH
+};
+
+struct ClusterFlags {
+  std::string kubectl = "kubectl", context, kubeconfig;
+};
+// --kubectl, --context, --kubeconfig.
+void add_cluster_flags(CLI::App& command, ClusterFlags& flags);
+Result<addon::Kubectl> connect(const ClusterFlags& flags, const std::string& search_path);
+
+// --output text|json, --timeout SECONDS.
+void add_output_flag(CLI::App& command, std::string& output, const char* first_choice = "text");
+void add_timeout_flag(CLI::App& command, addon::Patience& patience);
+
+// "10,240": thousands for people.
+std::string grouped(std::int64_t number);
+
+// What a user may say to both `enable` and `update`.
+struct ChangeFlags {
+  ClusterFlags cluster;
+  bool adopt = false, dry_run = false, no_wait = false, allow_gap = false, no_self_test = false, rollback = false;
+  addon::Patience patience;
+  std::string output = "text";
+};
+void add_change_flags(CLI::App& command, ChangeFlags& flags);
+
+// Brings the cluster to what `wanted` makes of the settings that it has; `enable`: also where it has none.
+// Gives the exit code.
+using Wanted = std::function<Result<addon::Settings>(addon::Settings)>;
+int change(const ChangeFlags& flags, const Surroundings& around, const Wanted& wanted, bool enable);
+
+}  // namespace enclayer::apps

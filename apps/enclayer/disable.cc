@@ -1,0 +1,118 @@
+// enclayer disable: switch the add-on off and leave nothing.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "addon/names.h"
+#include "addon/removal.h"
+#include "addon_commands.h"
+#include "cli_support.h"
+#include "commands.h"
+
+namespace enclayer::apps {
+namespace {
+
+using namespace addon;
+using nlohmann::ordered_json;
+
+struct DisableFlags {
+  ClusterFlags cluster;
+  bool force = false, dry_run = false;
+  Patience patience;
+  std::string output = "text";
+};
+
+constexpr std::size_t kMostNamed = 20;
+
+Result<> disable(const DisableFlags& flags, const Surroundings& around) {
+  auto say = [&](const std::string& line) {
+    std::FILE* to = flags.output == "json" ? stderr : stdout;
+    std::fprintf(to, "%s\n", line.c_str());
+    std::fflush(to);
+  };
+  ENCLAYER_TRY(Kubectl kubectl, connect(flags.cluster, around.search_path));
+  ENCLAYER_TRY(Cluster cluster, look(kubectl, Look::kAll));
+  auto pods = holders(cluster);
+  ordered_json held = ordered_json::array();
+  std::string list;
+  for (std::size_t i = 0; i < pods.size(); ++i) {
+    std::int64_t mib = pods[i]->requests.find(kEpcResource)->second;
+    held.push_back({{"pod", pods[i]->full_name()}, {"node", pods[i]->node}, {"epc_mib", mib}});
+    if (i < kMostNamed)
+      list += "\n  " + pods[i]->full_name() + " on " + pods[i]->node + ": " + grouped(mib) + " MiB";
+    else if (i == kMostNamed)
+      list += "\n  and " + std::to_string(pods.size() - kMostNamed) + " more";
+  }
+  if (flags.dry_run) {
+    ENCLAYER_TRY(auto objects, leftovers(kubectl, cluster, {}));
+    if (flags.output == "json") {
+      std::vector<std::string> titles;
+      for (const Object& object : objects) titles.push_back(object.title());
+      std::printf("%s\n",
+                  ordered_json{{"dry_run", true}, {"would_remove", titles}, {"pods_with_epc", held}}.dump(2).c_str());
+      return {};
+    }
+    if (objects.empty()) say("there is nothing of enclayer here");
+    for (const Object& object : objects) say("- " + object.title());
+    if (!pods.empty()) say("pods that hold EPC, so --force would be needed:" + list);
+    return {};
+  }
+  bool something = !cluster.name_space().empty();
+  if (!pods.empty() && !flags.force && something)
+    return Error(ErrorKind::kConflict,
+                 std::to_string(pods.size()) + (pods.size() == 1 ? " pod holds" : " pods hold") +
+                     " EPC; nothing was changed:" + list +
+                     "\nThey would run on, but could not start again. Remove them first, or say --force");
+  ENCLAYER_TRY(Removed removed, remove_all(kubectl, cluster, flags.force, flags.patience, say));
+  bool nothing = removed.objects.empty() && removed.nodes_unlabelled == 0;
+  if (flags.output == "json") {
+    ordered_json out = {{"removed", removed.objects},
+                        {"nodes_unlabelled", removed.nodes_unlabelled},
+                        {"namespace_kept", removed.namespace_kept},
+                        {"pods_with_epc", held}};
+    std::printf("%s\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+    return {};
+  }
+  if (nothing) {
+    say("enclayer is not switched on here; there was nothing to remove");
+    return {};
+  }
+  if (!removed.namespace_kept.empty()) say(removed.namespace_kept);
+  say("enclayer is off: " + std::to_string(removed.objects.size()) + " objects removed, labels of " +
+      std::to_string(removed.nodes_unlabelled) + (removed.nodes_unlabelled == 1 ? " node" : " nodes") + " removed" +
+      (pods.empty() ? "" : "; these pods still hold EPC:" + list));
+  say("Nodes keep a line \"" + std::string(kEpcResource) + ": 0\" until their kubelet restarts.");
+  return {};
+}
+
+}  // namespace
+
+void add_disable(CLI::App& app, const Surroundings& around, int& exit_code) {
+  auto flags = std::make_shared<DisableFlags>();
+  CLI::App* command = app.add_subcommand("disable", "Switch the add-on off and leave nothing");
+  command->add_flag("--force", flags->force,
+                    "Although pods hold EPC; and do not wait for pods on nodes that do not report");
+  command->add_flag("--dry-run", flags->dry_run, "Show what would be removed, and remove nothing");
+  add_timeout_flag(*command, flags->patience);
+  add_output_flag(*command, flags->output);
+  add_cluster_flags(*command, flags->cluster);
+  command->footer(
+      "Refuses while pods hold EPC, and names them. Removes the admission policies first, then the DaemonSets, the "
+      "labels\n"
+      "that enclayer gave nodes (not your enclayer.io/sim), everything else and the namespace, unless others use it.\n"
+      "What remains is a line of zero capacity on each node, which its kubelet drops when it restarts.\n"
+      "Exit codes: 0 off (or was off); 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server\n"
+      "  does not answer, or not everything went in time: run it again; 5 pods hold EPC.\n"
+      "Examples:\n"
+      "  What would go, and who holds EPC?\n"
+      "    enclayer disable --dry-run\n"
+      "  Off:\n"
+      "    enclayer disable");
+  command->callback([flags, &around, &exit_code] {
+    auto done = disable(*flags, around);
+    exit_code = done ? 0 : fail(around.program + " disable", done.error());
+  });
+}
+
+}  // namespace enclayer::apps

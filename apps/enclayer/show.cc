@@ -1,0 +1,232 @@
+// enclayer show and enclayer list: how the add-on stands, and what there is to switch on.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "addon/names.h"
+#include "addon/state.h"
+#include "addon_commands.h"
+#include "base/version.h"
+#include "cli_support.h"
+#include "commands.h"
+
+namespace enclayer::apps {
+namespace {
+
+using namespace addon;
+using nlohmann::ordered_json;
+
+struct ShowFlags {
+  ClusterFlags cluster;
+  std::string output = "table";
+};
+
+void print(const ordered_json& json) {
+  std::printf("%s\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+}
+
+// Columns as wide as their longest cell; the last one is not padded.
+void print_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      std::string gap(widths[i] - row[i].size(), ' ');
+      line += (i > 0 ? "  " : "") + (right[i] ? gap + row[i] : row[i] + gap);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+std::string dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+ordered_json settings_json(const Settings& settings) {
+  return {{"namespace", settings.name_space},
+          {"image", settings.image},
+          {"quoteHelperImage", helper_image(settings)},
+          {"imagePullPolicy", settings.image_pull_policy},
+          {"platform", to_string(settings.platform)},
+          {"quoteHelper", settings.quote_helper},
+          {"inProcAttestation", settings.in_proc_attestation},
+          {"pccsUrl", settings.pccs_url},
+          {"qcnlConf", settings.qcnl_conf},
+          {"workers", settings.workers},
+          {"simEpc", settings.sim_epc}};
+}
+
+ordered_json parts_json(const std::vector<PartState>& parts) {
+  ordered_json out = ordered_json::array();
+  for (const PartState& part : parts)
+    out.push_back({{"name", part.name},
+                   {"on", part.on},
+                   {"image", part.image},
+                   {"version", part.version},
+                   {"ready", part.ready},
+                   {"wanted", part.wanted}});
+  return out;
+}
+
+void print_json(const State& state, const Remembered* before) {
+  ordered_json policies = ordered_json::array(), nodes = ordered_json::array();
+  for (const addon::Policy& policy : state.policies)
+    policies.push_back({{"kind", policy.kind}, {"name", policy.name}, {"version", policy.version}});
+  for (const NodeState& node : state.nodes)
+    nodes.push_back({{"name", node.name},
+                     {"platform", node.platform},
+                     {"driver", node.driver},
+                     {"epc_mib",
+                      {{"total", node.epc_total},
+                       {"allocatable", node.epc_allocatable},
+                       {"requested", node.epc_requested},
+                       {"free", node.epc_allocatable - node.epc_requested}}},
+                     {"plugin", node.plugin},
+                     {"quote_helper", node.helper},
+                     {"quotes", node.quotes},
+                     {"reason", node.reason}});
+  print({{"on", state.on},
+         {"namespace", state.name_space},
+         {"versions", {{"cli", base::kVersion}, {"addon", state.addon_version}, {"cluster", state.cluster_version}}},
+         {"settings", before != nullptr ? settings_json(before->settings) : ordered_json()},
+         {"parts", parts_json(state.parts)},
+         {"policies", policies},
+         {"nodes", nodes},
+         {"nodes_without_sgx", state.other_nodes},
+         {"warnings", state.warnings}});
+}
+
+void print_parts(const std::vector<PartState>& parts) {
+  std::vector<std::vector<std::string>> rows = {{"PART", "STATE", "NODES", "IMAGE"}};
+  for (const PartState& part : parts)
+    rows.push_back({part.name, part.on ? "on" : "off",
+                    part.image.empty() ? "-" : std::to_string(part.ready) + "/" + std::to_string(part.wanted),
+                    dash(part.image)});
+  print_table(rows, {false, false, false, false});
+}
+
+void print_text(const State& state, const Remembered* before, const std::string& program) {
+  if (!state.on) {
+    std::printf("enclayer is not switched on here (cluster %s). `%s enable` does that.\n",
+                state.cluster_version.c_str(), program.c_str());
+  } else {
+    std::string platform = before != nullptr ? ", platform " + std::string(to_string(before->settings.platform)) : "";
+    std::printf("enclayer is on: namespace %s%s\n", state.name_space.c_str(), platform.c_str());
+    std::printf("versions: enclayer %s, add-on %s, cluster %s\n\n", base::kVersion, dash(state.addon_version).c_str(),
+                dash(state.cluster_version).c_str());
+    print_parts(state.parts);
+    std::printf("\n");
+    if (!state.policies.empty()) {
+      std::vector<std::vector<std::string>> rows = {{"POLICY", "KIND", "VERSION"}};
+      for (const addon::Policy& policy : state.policies)
+        rows.push_back({policy.name, policy.kind, dash(policy.version)});
+      print_table(rows, {false, false, false});
+      std::printf("\n");
+    }
+  }
+  if (!state.nodes.empty()) {
+    std::vector<std::vector<std::string>> rows = {
+        {"NODE", "PLATFORM", "DRIVER", "EPC MiB", "REQUESTED", "FREE", "PLUGIN", "QUOTE HELPER", "QUOTES", "REASON"}};
+    for (const NodeState& node : state.nodes)
+      rows.push_back({node.name, dash(node.platform), dash(node.driver), grouped(node.epc_allocatable),
+                      grouped(node.epc_requested), grouped(node.epc_allocatable - node.epc_requested), node.plugin,
+                      node.helper, node.quotes ? "yes" : "no", node.reason});
+    print_table(rows, {false, false, false, true, true, true, false, false, false, false});
+  }
+  if (state.other_nodes > 0)
+    std::printf("%s%zu %s without SGX%s\n", state.nodes.empty() ? "" : "and ", state.other_nodes,
+                state.other_nodes == 1 ? "node" : "nodes", state.on ? ", left alone" : "");
+  for (const std::string& warning : state.warnings) std::printf("\nwarning: %s\n", warning.c_str());
+}
+
+// What the cluster remembers; where that cannot be read, why goes among the warnings.
+struct Known {
+  Cluster cluster;
+  std::optional<Remembered> before;
+  std::string trouble;
+};
+
+Result<Known> known(const ShowFlags& flags, const Surroundings& around) {
+  ENCLAYER_TRY(Kubectl kubectl, connect(flags.cluster, around.search_path));
+  Known out;
+  ENCLAYER_TRY(out.cluster, look(kubectl, Look::kState));
+  if (auto before = remembered(out.cluster))
+    out.before = std::move(*before);
+  else
+    out.trouble = before.error().message();
+  return out;
+}
+
+Result<> show(const ShowFlags& flags, const Surroundings& around) {
+  ENCLAYER_TRY(Known all, known(flags, around));
+  const Remembered* before = all.before ? &*all.before : nullptr;
+  State now = state(all.cluster, before, base::kVersion);
+  if (!all.trouble.empty()) now.warnings.insert(now.warnings.begin(), all.trouble);
+  flags.output == "json" ? print_json(now, before) : print_text(now, before, around.program);
+  return {};
+}
+
+Result<> list(const ShowFlags& flags, const Surroundings& around) {
+  ENCLAYER_TRY(Known all, known(flags, around));
+  auto there = parts(all.cluster, all.before ? &*all.before : nullptr);
+  if (flags.output == "json") {
+    ordered_json out = ordered_json::array();
+    for (const PartState& part : there)
+      out.push_back({{"name", part.name}, {"on", part.on}, {"meaning", part.meaning}});
+    print(out);
+    return {};
+  }
+  std::vector<std::vector<std::string>> rows = {{"PART", "STATE", "WHAT IT DOES"}};
+  for (const PartState& part : there) rows.push_back({part.name, part.on ? "on" : "off", part.meaning});
+  print_table(rows, {false, false, false});
+  return {};
+}
+
+}  // namespace
+
+void add_show(CLI::App& app, const Surroundings& around, int& exit_code) {
+  auto flags = std::make_shared<ShowFlags>();
+  CLI::App* command = app.add_subcommand("show", "How does the add-on stand? What is on, which versions, node by node");
+  add_output_flag(*command, flags->output, "table");
+  add_cluster_flags(*command, flags->cluster);
+  command->footer(
+      "Nodes with something wrong come first, with the reason. EPC is in MiB: what pods can have on a node, what they\n"
+      "have asked for, and what is left. QUOTES: whether pods can have enclayer.io/quote there.\n"
+      "Exit codes: 0 shown, on or off; 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server\n"
+      "  does not answer.\n"
+      "Examples:\n"
+      "  For people:\n"
+      "    enclayer show\n"
+      "  Which nodes are not as they should be?\n"
+      "    enclayer show --output json | jq -r '.nodes[] | select(.reason != \"\") | \"\\(.name): \\(.reason)\"'\n"
+      "  How much EPC is free in the whole cluster?\n"
+      "    enclayer show --output json | jq '[.nodes[].epc_mib.free] | add'");
+  command->callback([flags, &around, &exit_code] {
+    auto done = show(*flags, around);
+    exit_code = done ? 0 : fail(around.program + " show", done.error());
+  });
+}
+
+void add_list(CLI::App& app, const Surroundings& around, int& exit_code) {
+  auto flags = std::make_shared<ShowFlags>();
+  CLI::App* command = app.add_subcommand("list", "The parts of the add-on, and which are on");
+  add_output_flag(*command, flags->output, "table");
+  add_cluster_flags(*command, flags->cluster);
+  command->footer(
+      "Exit codes: 0 listed; 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server does not\n"
+      "  answer.\n"
+      "Examples:\n"
+      "    enclayer list\n"
+      "    enclayer list --output json | jq -r '.[] | select(.on) | .name'");
+  command->callback([flags, &around, &exit_code] {
+    auto done = list(*flags, around);
+    exit_code = done ? 0 : fail(around.program + " list", done.error());
+  });
+}
+
+}  // namespace enclayer::apps
