@@ -1,0 +1,386 @@
+// `enclayer enable`, `update`, `show`, `list` and `disable`, the real binary, with a stand-in of kubectl and a cluster.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "fake/process.h"
+#include "fake/temp_folder.h"
+
+namespace enclayer {
+namespace {
+
+using fake::Finished;
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using namespace std::chrono_literals;
+
+json node(const std::string& name, bool sgx) {
+  json labels = {{"kubernetes.io/os", "linux"}};
+  if (sgx) labels.update({{"enclayer.io/sgx", "true"}, {"enclayer.io/epc-mib", "1024"}, {"enclayer.io/sim", "true"}});
+  return {{"apiVersion", "v1"},
+          {"kind", "Node"},
+          {"metadata", {{"name", name}, {"labels", labels}}},
+          {"status",
+           {{"capacity", json::object()},
+            {"allocatable", json::object()},
+            {"conditions", {{{"type", "Ready"}, {"status", "True"}}}}}}};
+}
+
+json user_pod(int epc) {
+  return {{"apiVersion", "v1"},
+          {"kind", "Pod"},
+          {"metadata", {{"name", "job"}, {"namespace", "team"}}},
+          {"spec",
+           {{"nodeName", "node-a"},
+            {"containers",
+             {{{"name", "c"},
+               {"resources", {{"limits", {{"kubernetes.azure.com/sgx_epc_mem_in_MiB", std::to_string(epc)}}}}}}}}}},
+          {"status", {{"phase", "Running"}}}};
+}
+
+class AddonCommands : public testing::Test {
+ protected:
+  AddonCommands() {
+    state_ = {{"objects", {node("node-a", true), node("node-b", true), node("plain", false)}}};
+    write();
+  }
+
+  // The cluster as it is now; a change of it.
+  json state() const { return json::parse(std::ifstream(folder_.path() / "cluster.json")); }
+  void change(const std::function<void(json&)>& how) {
+    state_ = state();
+    how(state_);
+    write();
+  }
+
+  Finished run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), ENCLAYER_BIN_DIR "/enclayer");
+    arguments.insert(arguments.end(), {"--kubectl", ENCLAYER_FAKE_KUBECTL});
+    return fake::run(arguments, 60s, {{"FAKE_CLUSTER", folder_.path()}});
+  }
+  Finished enable(std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"enable", "--platform", "sim"});
+    return run(more);
+  }
+
+  const json* object(const json& in, const std::string& kind, const std::string& name) const {
+    for (const json& one : in["objects"])
+      if (one["kind"] == kind && one["metadata"]["name"] == name) return &one;
+    return nullptr;
+  }
+  bool has(const std::string& kind, const std::string& name) const {
+    json now = state();
+    return object(now, kind, name) != nullptr;
+  }
+  std::string calls() const {
+    std::ifstream in(folder_.path() / "calls.log");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  void write() const { folder_.write("cluster.json", state_.dump()); }
+
+  fake::TempFolder folder_;
+  json state_;
+};
+
+TEST_F(AddonCommands, enable_twice_changes_something_once_and_disable_leaves_nothing) {
+  Finished first = enable();
+  ASSERT_EQ(first.exit_code, 0) << first.out << first.err;
+  EXPECT_THAT(first.out, AllOf(HasSubstr("made    DaemonSet enclayer-system/enclayer-device-plugin"),
+                               HasSubstr("quote helper off"), HasSubstr("2 nodes offer 2,048 MiB of EPC")));
+  EXPECT_TRUE(has("ConfigMap", "enclayer-addon"));
+  EXPECT_FALSE(has("DaemonSet", "enclayer-quote-helper")) << "off until asked for";
+
+  json before = state()["objects"];
+  Finished second = run({"enable"});
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_THAT(second.out, AllOf(HasSubstr("nothing to change"), HasSubstr("platform sim")))
+      << "what is not given stays";
+  EXPECT_EQ(state()["objects"], before);
+
+  Finished off = run({"disable"});
+  ASSERT_EQ(off.exit_code, 0) << off.out << off.err;
+  json left = json::array();
+  for (const json& one : state()["objects"])
+    if (one["kind"] != "Node") left.push_back(one["kind"]);
+  EXPECT_EQ(left, json::array());
+  json now = state();
+  EXPECT_EQ((*object(now, "Node", "node-a"))["metadata"]["labels"],
+            (json{{"kubernetes.io/os", "linux"}, {"enclayer.io/sim", "true"}}))
+      << "labels of detect go, the user's stays";
+  EXPECT_THAT(run({"disable"}).out, HasSubstr("nothing to remove"));
+}
+
+TEST_F(AddonCommands, nothing_is_left_out_of_sight_where_kubectl_cannot_work) {
+  Finished none = fake::run({ENCLAYER_BIN_DIR "/enclayer", "show"}, 60s, {{"PATH", "/nowhere"}});
+  EXPECT_EQ(none.exit_code, 3);
+  EXPECT_THAT(none.err, HasSubstr("there is no kubectl in PATH"));
+
+  Finished no_cluster = fake::run({ENCLAYER_BIN_DIR "/enclayer", "enable", "--kubectl", ENCLAYER_FAKE_KUBECTL});
+  EXPECT_EQ(no_cluster.exit_code, 4);
+  EXPECT_THAT(no_cluster.err, HasSubstr("kubectl knows no cluster"));
+
+  Finished context = run({"show", "--context", "prod"});
+  EXPECT_EQ(context.exit_code, 1);
+  EXPECT_THAT(context.err, HasSubstr("there is no context \"prod\""));
+}
+
+TEST_F(AddonCommands, missing_rights_are_all_named_and_nothing_is_touched) {
+  change([](json& cluster) { cluster["denied"] = {"create daemonsets", "patch namespaces"}; });
+  Finished denied = enable();
+  EXPECT_EQ(denied.exit_code, 3);
+  EXPECT_THAT(denied.err, AllOf(HasSubstr("daemonsets in namespace enclayer-system: create"),
+                                HasSubstr("namespaces: patch"), HasSubstr("nothing was changed")));
+  EXPECT_THAT(calls(), Not(HasSubstr("apply")));
+
+  change([](json& cluster) {
+    cluster["faults"] = {
+        {{"match", "/api/v1/nodes"},
+         {"err",
+          R"(Error from server (Forbidden): nodes is forbidden: User "bob" cannot list resource "nodes" in API group "" at the cluster scope)"}}};
+  });
+  Finished blind = run({"show"});
+  EXPECT_EQ(blind.exit_code, 3);
+  EXPECT_THAT(blind.err, HasSubstr("user \"bob\" has no right to list nodes in the whole cluster"));
+}
+
+TEST_F(AddonCommands, an_api_server_that_goes_half_way_is_told_and_the_next_run_repairs) {
+  change([](json& cluster) {
+    json gone = {
+        {"match", "apply --server-side"}, {"skip", 0}, {"times", 1}, {"err", "Unable to connect to the server: EOF"}};
+    cluster["faults"] = {gone};
+    // What came through before it went.
+    cluster["objects"].push_back(
+        {{"apiVersion", "v1"},
+         {"kind", "Namespace"},
+         {"metadata", {{"name", "enclayer-system"}, {"labels", {{"app.kubernetes.io/managed-by", "enclayer"}}}}}});
+  });
+  Finished cut = enable({"--no-wait"});
+  EXPECT_EQ(cut.exit_code, 4);
+  EXPECT_THAT(cut.err, HasSubstr("the API server does not answer"));
+  Finished again = enable();
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_TRUE(has("DaemonSet", "enclayer-device-plugin"));
+
+  change([](json& cluster) {
+    cluster["faults"] = {
+        {{"match", "controllerrevisions"}, {"times", 1}, {"err", "Unable to connect to the server: EOF"}}};
+  });
+  Finished away = run({"enable"});
+  EXPECT_EQ(away.exit_code, 0) << "while waiting it is asked again: " << away.err;
+  EXPECT_THAT(away.out, HasSubstr("the API server does not answer; trying again"));
+}
+
+TEST_F(AddonCommands, an_older_cluster_gets_what_it_knows_and_is_told_what_it_lacks) {
+  change([](json& cluster) {
+    cluster["version"] = "v1.34.1";
+    cluster["unknown_kinds"] = {"MutatingAdmissionPolicy"};
+  });
+  Finished older = enable();
+  EXPECT_EQ(older.exit_code, 0) << older.err;
+  EXPECT_THAT(older.err, HasSubstr("This cluster (v1.34.1) has no MutatingAdmissionPolicy"));
+  EXPECT_TRUE(has("DaemonSet", "enclayer-device-plugin"));
+}
+
+TEST_F(AddonCommands, nodes_that_are_not_ready_are_named_with_their_reason) {
+  change([](json& cluster) {
+    cluster["not_ready"] = {{"enclayer-device-plugin", {{"node-b", {"ErrImagePull", "no such image"}}}}};
+  });
+  Finished late = enable({"--timeout", "2"});
+  EXPECT_EQ(late.exit_code, 4);
+  EXPECT_THAT(late.err, AllOf(HasSubstr("not everything is ready after 2 s"),
+                              HasSubstr("enclayer-device-plugin on node-b: ErrImagePull: no such image")));
+
+  Finished shown = run({"show", "--output", "json"});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  json out = json::parse(shown.out);
+  EXPECT_EQ(out["on"], true);
+  EXPECT_EQ(out["nodes"][0]["name"], "node-b") << "what is wrong comes first";
+  EXPECT_EQ(out["nodes"][0]["reason"], "device plugin: ErrImagePull: no such image");
+  EXPECT_EQ(out["nodes_without_sgx"], 1);
+
+  change([](json& cluster) {
+    for (json& one : cluster["objects"])
+      if (one["metadata"]["name"] == "node-b")
+        one["status"]["conditions"][0] = {
+            {"type", "Ready"}, {"status", "False"}, {"reason", "KubeletNotReady"}, {"message", "runtime is down"}};
+  });
+  Finished down = run({"enable"});
+  EXPECT_EQ(down.exit_code, 0) << "a node that is down is not waited for: " << down.err;
+  EXPECT_THAT(
+      down.out,
+      HasSubstr(
+          "not waited for: enclayer-device-plugin on node-b: the node is not ready: KubeletNotReady: runtime is down"));
+}
+
+TEST_F(AddonCommands, names_of_others_are_never_overwritten_unless_told_to) {
+  change([](json& cluster) {
+    cluster["objects"].push_back({{"apiVersion", "scheduling.k8s.io/v1"},
+                                  {"kind", "PriorityClass"},
+                                  {"metadata", {{"name", "enclayer-node"}}},
+                                  {"value", 7}});
+  });
+  Finished taken = enable();
+  EXPECT_EQ(taken.exit_code, 5);
+  EXPECT_THAT(taken.err,
+              AllOf(HasSubstr("PriorityClass enclayer-node"), HasSubstr("--adopt"), HasSubstr("nothing was changed")));
+  EXPECT_THAT(calls(), Not(HasSubstr("apply")));
+  EXPECT_EQ(enable({"--adopt"}).exit_code, 0);
+  EXPECT_THAT(calls(), HasSubstr("--force-conflicts"));
+}
+
+TEST_F(AddonCommands, fields_that_somebody_else_set_are_named_before_anything_changes) {
+  ASSERT_EQ(enable().exit_code, 0);
+  change([](json& cluster) {
+    for (json& one : cluster["objects"])
+      if (one["metadata"]["name"] == "enclayer-device-plugin" && one["kind"] == "DaemonSet")
+        one["managed_elsewhere"] = true;
+  });
+  Finished conflict = run({"update", "--image", "registry.example/enclayer:2"});
+  EXPECT_EQ(conflict.exit_code, 5);
+  EXPECT_THAT(conflict.err, AllOf(HasSubstr("conflict with \"kubectl-edit\""), HasSubstr("Nothing was changed")));
+}
+
+TEST_F(AddonCommands, a_second_enclayer_is_refused) {
+  ASSERT_EQ(enable().exit_code, 0);
+  Finished second = run({"enable", "--namespace", "other"});
+  EXPECT_EQ(second.exit_code, 5);
+  EXPECT_THAT(second.err,
+              HasSubstr("there is an enclayer in namespace enclayer-system already; a second one in other"));
+
+  change([](json& cluster) {
+    for (json& one : cluster["objects"])
+      if (one["kind"] == "ConfigMap" && one["metadata"]["name"] == "enclayer-addon") {
+        one["metadata"]["namespace"] = "other";
+        break;
+      }
+  });
+  Finished two = run({"update"});
+  EXPECT_EQ(two.exit_code, 5);
+  EXPECT_THAT(two.err, HasSubstr("two enclayers"));
+}
+
+TEST_F(AddonCommands, another_plugin_stops_it) {
+  change([](json& cluster) { cluster["objects"][2]["status"]["allocatable"] = {{"sgx.intel.com/epc", "8Gi"}}; });
+  Finished foreign = enable();
+  EXPECT_EQ(foreign.exit_code, 5);
+  EXPECT_THAT(foreign.err, HasSubstr("node plain advertises sgx.intel.com/epc already"));
+  EXPECT_THAT(calls(), Not(HasSubstr("apply")));
+}
+
+TEST_F(AddonCommands, dry_run_shows_and_changes_nothing) {
+  json before = state()["objects"];
+  Finished first = enable({"--dry-run"});
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("+ DaemonSet enclayer-system/enclayer-device-plugin"));
+  EXPECT_EQ(state()["objects"], before);
+  ASSERT_EQ(enable().exit_code, 0);
+  EXPECT_EQ(run({"update", "--dry-run"}).out, "nothing would change\n");
+  Finished changed = run({"update", "--enable-sgxquotehelper", "--dry-run"});
+  EXPECT_THAT(changed.out, HasSubstr("diff DaemonSet/enclayer-quote-helper"));
+  EXPECT_FALSE(has("DaemonSet", "enclayer-quote-helper"));
+}
+
+TEST_F(AddonCommands, update_changes_only_what_is_given_and_goes_back) {
+  EXPECT_EQ(run({"update"}).exit_code, 3) << "not switched on";
+  ASSERT_EQ(enable().exit_code, 0);
+  EXPECT_EQ(run({"update", "--rollback"}).exit_code, 3) << "no way back yet";
+  Finished on = run({"update", "--enable-sgxquotehelper"});
+  ASSERT_EQ(on.exit_code, 0) << on.err;
+  EXPECT_THAT(on.out, AllOf(HasSubstr("quote helper on"), HasSubstr("platform sim"), Not(HasSubstr("trying the new"))));
+  EXPECT_TRUE(has("DaemonSet", "enclayer-quote-helper"));
+  Finished back = run({"update", "--rollback"});
+  ASSERT_EQ(back.exit_code, 0) << back.err;
+  EXPECT_THAT(back.out, HasSubstr("removed DaemonSet enclayer-system/enclayer-quote-helper"));
+  EXPECT_FALSE(has("DaemonSet", "enclayer-quote-helper")) << "what is no longer wanted goes";
+}
+
+TEST_F(AddonCommands, a_new_helper_is_tried_first_and_nothing_changes_when_it_fails) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change([](json& cluster) { cluster["self_test"] = {{"phase", "Failed"}, {"log", "init: failed, no enclave\n"}}; });
+  json before = state()["objects"];
+  Finished failed = run({"update", "--image", "registry.example/enclayer:2"});
+  EXPECT_EQ(failed.exit_code, 4);
+  EXPECT_THAT(failed.out, HasSubstr("init: failed, no enclave"));
+  EXPECT_THAT(failed.err, AllOf(HasSubstr("self-test on node-"), HasSubstr("Nothing was changed")));
+  EXPECT_EQ(state()["objects"], before) << "the pod of the test is gone, too";
+
+  change([](json& cluster) { cluster.erase("self_test"); });
+  Finished passed = run({"update", "--image", "registry.example/enclayer:2"});
+  ASSERT_EQ(passed.exit_code, 0) << passed.err;
+  EXPECT_THAT(passed.out, HasSubstr("the new quote helper works on node-"));
+  EXPECT_EQ(state()["objects"].size(), before.size());
+}
+
+TEST_F(AddonCommands, a_node_without_room_for_two_helpers_is_named_and_rolled_with_a_gap_on_request) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change([](json& cluster) {
+    cluster["objects"].push_back(user_pod(1017));
+    cluster["keeps_old"] = {"node-a"};
+  });
+  Finished waits = run({"update", "--image", "registry.example/enclayer:2", "--timeout", "2"});
+  EXPECT_EQ(waits.exit_code, 4);
+  EXPECT_THAT(waits.out, HasSubstr("no room for two: node-a: 2 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are "
+                                   "free, a second quote helper needs 5"));
+  Finished gap = run({"update", "--allow-gap", "--timeout", "10"});
+  EXPECT_EQ(gap.exit_code, 0) << gap.err;
+  EXPECT_THAT(gap.out, HasSubstr("replacing the quote helper on 1 node with a gap"));
+  json now = state();
+  EXPECT_EQ((*object(now, "DaemonSet", "enclayer-quote-helper"))["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"],
+            1)
+      << "the next roll has no gap again";
+}
+
+TEST_F(AddonCommands, disable_refuses_while_pods_hold_epc) {
+  ASSERT_EQ(enable().exit_code, 0);
+  change([](json& cluster) { cluster["objects"].push_back(user_pod(10)); });
+  Finished refused = run({"disable"});
+  EXPECT_EQ(refused.exit_code, 5);
+  EXPECT_THAT(refused.err,
+              AllOf(HasSubstr("1 pod holds EPC"), HasSubstr("team/job on node-a: 10 MiB"), HasSubstr("--force")));
+  EXPECT_TRUE(has("DaemonSet", "enclayer-device-plugin"));
+  EXPECT_EQ(run({"disable", "--force"}).exit_code, 0);
+  EXPECT_FALSE(has("DaemonSet", "enclayer-device-plugin"));
+}
+
+TEST_F(AddonCommands, a_namespace_that_others_use_stays) {
+  ASSERT_EQ(enable().exit_code, 0);
+  change([](json& cluster) {
+    cluster["objects"].push_back(
+        {{"apiVersion", "v1"}, {"kind", "Secret"}, {"metadata", {{"name", "mine"}, {"namespace", "enclayer-system"}}}});
+  });
+  Finished off = run({"disable"});
+  EXPECT_EQ(off.exit_code, 0) << off.err;
+  EXPECT_THAT(off.out, HasSubstr("namespace enclayer-system stays: it holds what is not ours (Secret mine)"));
+  EXPECT_TRUE(has("Namespace", "enclayer-system"));
+}
+
+TEST_F(AddonCommands, show_and_list_say_what_is_on_for_people) {
+  EXPECT_THAT(run({"show"}).out,
+              HasSubstr("enclayer is not switched on here (cluster v1.36.3). `enclayer enable` does that."));
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  Finished shown = run({"show"});
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("enclayer is on: namespace enclayer-system, platform sim"),
+                               HasSubstr("and 1 node without SGX, left alone")));
+  EXPECT_THAT(shown.out, testing::ContainsRegex("quote-helper +on +2/2 +localhost/enclayer"));
+  EXPECT_THAT(run({"list"}).out, testing::ContainsRegex("in-proc-attestation +off"));
+  Finished listed = run({"list", "--output", "json"});
+  EXPECT_EQ(json::parse(listed.out)[0]["name"], "device-plugin");
+}
+
+TEST_F(AddonCommands, kubectl_enclayer_says_its_name_in_help) {
+  fake::TempFolder bin;
+  std::filesystem::create_symlink(ENCLAYER_BIN_DIR "/enclayer", bin.path() / "kubectl-enclayer");
+  Finished help = fake::run({bin.path() / "kubectl-enclayer", "show", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("kubectl enclayer show"));
+}
+
+}  // namespace
+}  // namespace enclayer
