@@ -142,7 +142,9 @@ Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name
   std::map<std::string, int> counts;                      // part -> nodes that have it, as said last
   std::map<std::string, steady_clock::time_point> since;  // a reason -> when it was seen first
   std::set<std::string> said, short_said;
-  std::optional<steady_clock::time_point> found_since;  // the detector is everywhere
+  // Since when the detector is everywhere; max(): it is not. (g++ 12 takes an optional point in time for uninitialized.)
+  constexpr auto kNot = steady_clock::time_point::max();
+  auto found_since = kNot;
   bool gap_made = false, away = false;
   while (true) {
     auto now = steady_clock::now();
@@ -178,14 +180,14 @@ Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name
     const DaemonSet* plugin = cluster->ours(kPlugin);
     if (up_to_date) {
       // The detector labels nodes, and only then the others land on them.
-      if (!found_since) found_since = now;
-      bool settled = plugin == nullptr || plugin->wanted > 0 || now - *found_since >= patience.settle;
+      if (found_since == kNot) found_since = now;
+      bool settled = plugin == nullptr || plugin->wanted > 0 || now - found_since >= patience.settle;
       if (settled) {
         for (const std::string& line : told(all)) say("not waited for: " + line);
         return std::move(*cluster);
       }
     } else {
-      found_since.reset();
+      found_since = kNot;
     }
 
     auto shortages = no_room_for_two(*cluster);
