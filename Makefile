@@ -50,13 +50,13 @@ e2e: ## Real kubelet, real clients, real verifier (root; needs Go >= 1.26, cargo
 	@tools/build release
 	@test/e2e/run
 
-e2e-cluster: ## The add-on on a real control plane, with a real node and a thousand that are played (root; needs Go >= 1.26)
+e2e-cluster: ## The add-on on a real control plane, with a real node and a thousand that are played (root; needs Go >= 1.26.4)
 	@test/e2e/run --cluster --check-tools
 	@tools/packages build
 	@tools/build release
 	@test/e2e/run --cluster
 
-demo-cluster: ## Watch the add-on's whole story on a real control plane (root; needs Go >= 1.26)
+demo-cluster: ## Watch the add-on's whole story on a real control plane (root; needs Go >= 1.26.4)
 	@test/e2e/run --demo --check-tools
 	@tools/packages build
 	@tools/build release

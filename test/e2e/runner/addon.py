@@ -13,7 +13,7 @@ from .process import output, wait_for
 from .steps import Failure, check, say
 from .testbed import ENCLAVE_DEVICES, EPC, QUOTE, WORKLOAD_IMAGE
 
-SAMPLES = E2E.parent.parent / "samples"
+SAMPLES, CHART = E2E.parent.parent / "samples", E2E.parent.parent / "deploy/chart"
 NAMESPACE = "enclayer-system"
 OURS = "app.kubernetes.io/part-of=enclayer"
 NODE_MIB = 8192  # the default of --sim-epc
@@ -41,7 +41,7 @@ class Addon:
             ("samples/out-of-process: a quote, and it verifies; also in a namespace that enforces `restricted`", self.attest),
             ("every other YAML of samples/", self.apply_samples),
             ("samples/autoscaling: busy pods with EPC get more of them, by CPU", self.autoscale),
-            ("update under load: to another image and back, no quote fails, pods with EPC run on", self.update_under_load),
+            ("update under load: from the manifests before these, to another image, and back: no quote fails, pods with EPC run on", self.update_under_load),
             ("an image whose self-test fails: update stops, everything is as before", self.fail_the_self_test),
             ("enclayer show", self.show),
             ("enclayer disable refuses while pods hold EPC, and names them", self.refuse_to_disable),
@@ -142,10 +142,12 @@ class Addon:
         holders = self.containers()
         other = self.cluster.image + "-other"
         self.cluster.load_image(other, self.cluster.image_files(), ["/usr/bin/enclayer"])
-        for reference in (other, self.cluster.image):
+        self.go_back_to_the_manifests_before()
+        for change, images in [([], {self.cluster.image}), (["--image", other], {other}), (["--rollback"], {self.cluster.image})]:
             begin = time.monotonic()
-            say(self.cluster.enclayer("update", "--image", reference))
-            say(f"{reference}: {time.monotonic() - begin:.0f} s")
+            say(self.cluster.enclayer("update", *change))
+            check(set(self.images().values()) == images, f"images are {self.images()}")
+            say(f"update {' '.join(change)}: {time.monotonic() - begin:.0f} s")
         lines = self.cluster.log("asker").splitlines()
         failed = [line for line in lines if not line.startswith("quote ")]
         check(lines and not failed, f"{len(failed)} of {len(lines)} requests failed, the first: {failed[:1]}")
@@ -153,6 +155,14 @@ class Addon:
         check(self.containers() == holders, "a pod with EPC was started again")
         say(f"{len(lines)} quotes, none failed, the slowest took {slowest} ms; {len(holders)} pods with EPC kept their containers")
         self.cluster.remove_pods("asker")
+
+    def go_back_to_the_manifests_before(self):
+        """What an earlier enclayer would have left; by its field manager."""
+        self.plane.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=enclayer", "-f", E2E / "previous.yaml")
+        for name in self.images():
+            self.cluster.wait_for_daemon_set(name, NAMESPACE)
+        arguments = self.our_pod("device-plugin")["spec"]["containers"][0]["args"]
+        check(not any(argument.startswith("--enclave-limit") for argument in arguments), f"these are today's: {arguments}")
 
     def fail_the_self_test(self):
         broken = self.cluster.image + "-broken"
@@ -205,6 +215,10 @@ class Addon:
         left = self.plane.kubectl("get", KINDS, "-l", OURS, "-o", "name")
         check(not left, f"these are left: {left}")
         self.cluster.wait_for_allocatable(EPC, 0)
+
+    def unlabel(self):
+        ours = [key for key in self.cluster.node()["metadata"]["labels"] if key.startswith("enclayer.io/")]
+        self.cluster.label_node(*(f"{key}-" for key in ours))
 
     def leave(self):
         self.plane.kubectl("delete", "nodes", "-l", "type=kwok", timeout=120)
@@ -266,11 +280,7 @@ class Rendered(Addon):
             (f"the images of samples/, and {ORDINARY_NODES} ordinary nodes", self.prepare),
             ("enclayer render --platform sim | kubectl apply: the labelled node offers its EPC, the others are left alone", self.apply),
             ("samples/hello-world: 10 MiB, with its device", self.hello_world),
-            ("a pod that asks for more than any node has stays Pending, with the reason", self.ask_for_too_much),
             ("the same with --enable-sgxquotehelper: the helper's own pod got its EPC from the plugin", self.apply_helper),
-            ("samples/out-of-process: a quote, and it verifies; also in a namespace that enforces `restricted`", self.attest),
-            ("every other YAML of samples/", self.apply_samples),
-            ("samples/autoscaling: busy pods with EPC get more of them, by CPU", self.autoscale),
             ("kubectl delete: nothing is left but the node's labels", self.delete),
         ]
 
@@ -292,15 +302,66 @@ class Rendered(Addon):
         self.cluster.wait_for_daemon_set("enclayer-quote-helper", NAMESPACE)
         self.check_helper()
 
-    def allow_in_process(self):
-        self.render("--enable-sgxquotehelper", "--in-proc-attestation")
-
     def delete(self):
-        self.clear()
         self.plane.kubectl("delete", "-f", "-", "--wait", stdin=self.manifests, timeout=180)
         self.check_nothing_left()
-        self.plane.kubectl("label", "node", NODE, *(f"{key}-" for key in self.cluster.node()["metadata"]["labels"] if key.startswith("enclayer.io/")))
+        self.unlabel()
         self.leave()
+
+
+class Helm(Addon):
+    """The same by helm, with the chart."""
+
+    def listed(self):
+        return [
+            (f"the images of samples/, and {ORDINARY_NODES} ordinary nodes", self.prepare),
+            ("helm install: the labelled node offers its EPC, the others are left alone", self.install),
+            ("samples/hello-world: 10 MiB, with its device", self.hello_world),
+            ("helm upgrade --set quoteHelper=true: the helper's own pod got its EPC from the plugin", self.upgrade),
+            ("helm rollback: no helper, and the EPC stays", self.rollback),
+            ("helm uninstall: nothing is left but the namespace and the node's labels", self.uninstall),
+        ]
+
+    def helm(self, *arguments):
+        say(self.cluster.helm(*arguments, "--namespace", NAMESPACE, timeout=180).splitlines()[0])
+
+    def install(self):
+        self.helm("install", "enclayer", CHART, "--create-namespace", "--wait", "--set", "platform=sim", "--set", f"image={self.cluster.image}")
+        self.cluster.wait_for_allocatable(EPC, NODE_MIB)
+        self.check_where_our_pods_are()
+
+    def upgrade(self):
+        self.helm("upgrade", "enclayer", CHART, "--wait", "--reuse-values", "--set", "quoteHelper=true")
+        self.cluster.wait_for_daemon_set("enclayer-quote-helper", NAMESPACE)
+        self.check_helper()
+
+    def rollback(self):
+        self.helm("rollback", "enclayer", "1", "--wait")
+        self.cluster.wait_for_allocatable(QUOTE, 0)
+        check(sorted(self.images()) == ["enclayer-detect", "enclayer-device-plugin"], f"there are {sorted(self.images())}")
+        self.cluster.wait_for_allocatable(EPC, NODE_MIB)
+
+    def uninstall(self):
+        self.helm("uninstall", "enclayer", "--wait")
+        self.check_nothing_left()
+        self.plane.kubectl("delete", "namespace", NAMESPACE, "--wait", timeout=180)
+        self.unlabel()
+        self.leave()
+
+
+class Demo(Addon):
+    """The story, for a person to watch; it ends with the add-on on, as `enclayer show` tells it."""
+
+    def listed(self):
+        return [
+            (f"the images of samples/, and {ORDINARY_NODES} ordinary nodes", self.prepare),
+            ("enclayer enable --platform sim", self.enable),
+            ("samples/hello-world: 10 MiB, with its device", self.hello_world),
+            ("a pod that asks for more than any node has stays Pending, with the reason", self.ask_for_too_much),
+            ("enclayer update --enable-sgxquotehelper", self.enable_helper),
+            ("samples/out-of-process: a quote, and it verifies; also in a namespace that enforces `restricted`", self.attest),
+            ("enclayer show", self.show),
+        ]
 
 
 def busy_deployment():

@@ -5,6 +5,7 @@ import os
 import time
 
 from . import image
+from .builds import E2E
 from .clusternode import ClusterContainerd, ClusterKubelet, addresses
 from .controlplane import ControlPlane
 from .node import NODE, PAUSE_IMAGE, pod_manifest
@@ -13,6 +14,7 @@ from .steps import Failure, check, say
 from .testbed import EPC, WORKLOAD_IMAGE, ended
 
 PROGRAMS = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper", "enclayer-detect"]  # in the add-on's image, if there
+TOOLS = E2E.parent.parent / "tools"
 API_PORT = 443  # what pods find in KUBERNETES_SERVICE_PORT
 
 
@@ -67,8 +69,11 @@ class Cluster:
         self.wait_for_node()
 
     def load_images(self):
-        """The add-on's, and that of the pods' program, which has enclayer beside it to ask for quotes."""
-        self.load_image(self.image, self.image_files(), ["/usr/bin/enclayer"])
+        """The add-on's, as `make image` makes it, and that of the pods' program, which has enclayer beside it to ask for quotes."""
+        say(output([TOOLS / "image", "enclayer", "--build", self.paths["product"].parent, "--out", self.work]).strip())
+        tar = self.work / f"enclayer-{self.version()}.oci.tar"
+        self.containerd.load(tar)
+        tar.unlink()
         enclayer = self.product("enclayer")
         files = {"/workload": self.paths["programs"] / "workload", "/enclayer": enclayer, **image.with_libraries(enclayer)}
         self.load_image(WORKLOAD_IMAGE, files, ["/workload"])

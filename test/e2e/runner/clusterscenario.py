@@ -3,7 +3,7 @@ ready, with nothing of ours on it."""
 
 from policies.suite import Suite as Policies
 
-from .addon import Addon, Rendered
+from .addon import Addon, Demo, Helm, Rendered
 from .basics import Basics
 from .builds import E2E
 from .chart import Chart
@@ -19,9 +19,12 @@ def policies(cluster):
     return Policies(cluster.plane.kubeconfig, MANIFESTS, cluster.programs / "kubectl", cluster.busy)
 
 
-SUITES = {"basics": Basics, "policies": policies, "chart": Chart, "rendered": Rendered, "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale}
-BY_DEFAULT = ["basics", "policies", "chart", "rendered", "scale"]  # the others wait for `enclayer enable`; addon-at-scale is scale with it
-DEMO = ["addon"]
+SUITES = {
+    "basics": Basics, "policies": policies, "chart": Chart, "helm": Helm, "rendered": Rendered, "addon": Addon, "scale": Scale,
+    "addon-at-scale": AddonAtScale, "demo": Demo,
+}
+BY_DEFAULT = ["basics", "policies", "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
+DEMO = ["demo"]
 
 
 class ClusterScenario:
