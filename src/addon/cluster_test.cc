@@ -314,6 +314,8 @@ TEST(Rollout, names_nodes_without_room_for_two_helpers) {
   ASSERT_EQ(short_of.size(), 1U);
   EXPECT_EQ(short_of[0].text(),
             "b: 2 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a second quote helper needs 5");
+  cluster.nodes[1].allocatable[std::string(kEpcResource)] = 0;
+  EXPECT_THAT(no_room_for_two(cluster), IsEmpty()) << "its plugin is being replaced: nothing is offered for a moment";
 }
 
 TEST(State, shows_each_node_with_its_reason_and_warns) {

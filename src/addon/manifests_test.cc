@@ -14,6 +14,7 @@
 
 #include "addon/manifest_text.h"
 #include "base/file.h"
+#include "base/version.h"
 
 namespace enclayer::addon {
 namespace {
@@ -359,6 +360,20 @@ TEST(Manifests, selectors_are_the_name_alone_and_pods_say_whose_they_are) {
       EXPECT_EQ(labels["app.kubernetes.io/managed-by"].as<std::string>(), "enclayer");
       EXPECT_EQ(labels["app.kubernetes.io/component"].as<std::string>(), one.component);
     }
+}
+
+TEST(Manifests, policies_and_images_are_of_this_version) {
+  int policies = 0;
+  const auto all = render(Settings()).value();
+  for (const Document& document : all) {
+    if (!document.kind.ends_with("AdmissionPolicy")) continue;
+    policies++;
+    EXPECT_EQ(YAML::Load(document.text)["metadata"]["annotations"]["enclayer.io/version"].as<std::string>(""),
+              base::kVersion)
+        << document.name;
+  }
+  EXPECT_EQ(policies, 6);
+  EXPECT_TRUE(Settings().image.ends_with(":" + std::string(base::kVersion))) << Settings().image;
 }
 
 TEST(Manifests, a_priority_class_of_ours_preempts_nobody) {

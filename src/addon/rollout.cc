@@ -127,11 +127,15 @@ std::vector<Shortage> no_room_for_two(const Cluster& cluster) {
     bool one_is_left = on.old != nullptr && !on.old->node.empty();
     bool both = one_is_left && on.newest != nullptr && !on.newest->node.empty();
     if (node == nullptr || !node->ready || !one_is_left || both || on.done) continue;
-    for (const auto& [resource, needed] : helper->requests)
+    for (const auto& [resource, needed] : helper->requests) {
+      // None at all: the plugin there is being replaced as well, or is what has to be mended.
+      if (auto offered = node->allocatable.find(resource); offered == node->allocatable.end() || offered->second == 0)
+        break;
       if (std::int64_t free = free_on(cluster, *node, resource); free < needed) {
         out.push_back({name, resource, free, needed});
         break;
       }
+    }
   }
   return out;
 }
@@ -142,7 +146,8 @@ Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name
   std::map<std::string, int> counts;                      // part -> nodes that have it, as said last
   std::map<std::string, steady_clock::time_point> since;  // a reason -> when it was seen first
   std::set<std::string> said, short_said;
-  // Since when the detector is everywhere; max(): it is not. (g++ 12 takes an optional point in time for uninitialized.)
+  // Since when the detector is everywhere; max(): it is not. (g++ 12 takes an optional point in time for
+  // uninitialized.)
   constexpr auto kNot = steady_clock::time_point::max();
   auto found_since = kNot;
   bool gap_made = false, away = false;
