@@ -1,6 +1,7 @@
 // What `enable`, `update`, `show`, `list` and `disable` do alike.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "addon/install.h"
@@ -17,8 +18,9 @@ namespace enclayer::apps {
 
 // What main() knows and the commands need.
 struct Surroundings {
-  std::string program;      // "enclayer", or "kubectl enclayer" when kubectl found us
-  std::string search_path;  // PATH
+  std::string program;                    // "enclayer", or "kubectl enclayer" when kubectl found us
+  std::string search_path;                // PATH
+  std::filesystem::path cache_home = {};  // as for add_collateral()
 };
 
 struct ClusterFlags {

@@ -33,7 +33,7 @@ std::string program_name(const char* argument) {
 
 int main(int argc, char** argv) {
   using namespace enclayer;
-  const apps::Surroundings around{program_name(argc > 0 ? argv[0] : nullptr), variable("PATH")};
+  const apps::Surroundings around{program_name(argc > 0 ? argv[0] : nullptr), variable("PATH"), cache_home()};
   CLI::App app(
       "enclayer is the SGX layer of Kubernetes: it switches EPC and quotes on in a cluster, gets SGX attestation\n"
       "quotes, looks into them and verifies them, offline.",

@@ -5,11 +5,14 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "addon/helper_facts.h"
 #include "addon/names.h"
 #include "addon/state.h"
 #include "addon_commands.h"
+#include "base/hex.h"
 #include "base/version.h"
 #include "cli_support.h"
+#include "collateral/cache.h"
 #include "commands.h"
 
 namespace enclayer::apps {
@@ -73,7 +76,24 @@ ordered_json parts_json(const std::vector<PartState>& parts) {
   return out;
 }
 
-void print_json(const State& state, const Remembered* before) {
+ordered_json helpers_json(const std::vector<HelperFacts>& helpers) {
+  ordered_json out = ordered_json::array();
+  auto number = [](std::optional<int> svn) { return svn ? ordered_json(*svn) : ordered_json(); };
+  auto text = [](const std::string& some) { return some.empty() ? ordered_json() : ordered_json(some); };
+  for (const HelperFacts& one : helpers)
+    out.push_back({{"image", one.image},
+                   {"node", one.node},
+                   {"version", text(one.version)},
+                   {"dcap_version", text(one.libraries)},
+                   {"qe_isvsvn", number(one.qe_svn)},
+                   {"pce_isvsvn", number(one.pce_svn)},
+                   {"fmspc", text(one.fmspc)},
+                   {"tcb_status", text(one.tcb_status)},
+                   {"tcb_unknown", text(one.tcb_unknown)}});
+  return out;
+}
+
+void print_json(const State& state, const Remembered* before, const std::vector<HelperFacts>& helpers) {
   ordered_json policies = ordered_json::array(), nodes = ordered_json::array();
   for (const addon::Policy& policy : state.policies)
     policies.push_back({{"kind", policy.kind}, {"name", policy.name}, {"version", policy.version}});
@@ -96,6 +116,7 @@ void print_json(const State& state, const Remembered* before) {
          {"settings", before != nullptr ? settings_json(before->settings) : ordered_json()},
          {"parts", parts_json(state.parts)},
          {"policies", policies},
+         {"quote_helpers", helpers_json(helpers)},
          {"nodes", nodes},
          {"nodes_without_sgx", state.other_nodes},
          {"warnings", state.warnings}});
@@ -110,7 +131,18 @@ void print_parts(const std::vector<PartState>& parts) {
   print_table(rows, {false, false, false, false});
 }
 
-void print_text(const State& state, const Remembered* before, const std::string& program) {
+void print_helpers(const std::vector<HelperFacts>& helpers) {
+  std::vector<std::vector<std::string>> rows = {{"QUOTES BY", "ASKED ON", "DCAP", "QE", "PCE", "FMSPC", "TCB"}};
+  auto number = [](std::optional<int> svn) { return svn ? std::to_string(*svn) : "-"; };
+  for (const HelperFacts& one : helpers)
+    rows.push_back({one.image, one.node, dash(one.libraries), number(one.qe_svn), number(one.pce_svn), dash(one.fmspc),
+                    one.tcb_status.empty() ? "unknown" : one.tcb_status});
+  print_table(rows, {false, false, false, true, true, false, false});
+  std::printf("\n");
+}
+
+void print_text(const State& state, const Remembered* before, const std::vector<HelperFacts>& helpers,
+                const std::string& program) {
   if (!state.on) {
     std::printf("enclayer is not switched on here (cluster %s). `%s enable` does that.\n",
                 state.cluster_version.c_str(), program.c_str());
@@ -129,6 +161,7 @@ void print_text(const State& state, const Remembered* before, const std::string&
       std::printf("\n");
     }
   }
+  if (!helpers.empty()) print_helpers(helpers);
   if (!state.nodes.empty()) {
     std::vector<std::vector<std::string>> rows = {
         {"NODE", "PLATFORM", "DRIVER", "EPC MiB", "REQUESTED", "FREE", "PLUGIN", "QUOTE HELPER", "QUOTES", "REASON"}};
@@ -146,6 +179,7 @@ void print_text(const State& state, const Remembered* before, const std::string&
 
 // What the cluster remembers; where that cannot be read, why goes among the warnings.
 struct Known {
+  Kubectl kubectl;
   Cluster cluster;
   std::optional<Remembered> before;
   std::string trouble;
@@ -153,8 +187,8 @@ struct Known {
 
 Result<Known> known(const ShowFlags& flags, const Surroundings& around) {
   ENCLAYER_TRY(Kubectl kubectl, connect(flags.cluster, around.search_path));
-  Known out;
-  ENCLAYER_TRY(out.cluster, look(kubectl, Look::kState));
+  Known out{std::move(kubectl), {}, {}, {}};
+  ENCLAYER_TRY(out.cluster, look(out.kubectl, Look::kState));
   if (auto before = remembered(out.cluster))
     out.before = std::move(*before);
   else
@@ -162,12 +196,32 @@ Result<Known> known(const ShowFlags& flags, const Surroundings& around) {
   return out;
 }
 
+// By the collateral that `enclayer collateral fetch` has left on this machine; empty where there is none.
+NeededSvns needed_for(const std::string& fmspc, const std::filesystem::path& cache_home) {
+  if (fmspc.empty() || cache_home.empty()) return {};
+  auto listed = collateral::Cache(cache_home / "enclayer" / "collateral").list();
+  if (!listed) return {};
+  NeededSvns newest;
+  Time fetched{};
+  for (const auto& one : *listed) {
+    if (!one.entry || base::to_hex(one.entry->contents.platform.fmspc) != fmspc || one.entry->fetched < fetched)
+      continue;
+    fetched = one.entry->fetched;
+    newest = needed_svns(one.entry->collateral.tcb_info, one.entry->collateral.qe_identity);
+  }
+  return newest;
+}
+
 Result<> show(const ShowFlags& flags, const Surroundings& around) {
   ENCLAYER_TRY(Known all, known(flags, around));
   const Remembered* before = all.before ? &*all.before : nullptr;
   State now = state(all.cluster, before, base::kVersion);
   if (!all.trouble.empty()) now.warnings.insert(now.warnings.begin(), all.trouble);
-  flags.output == "json" ? print_json(now, before) : print_text(now, before, around.program);
+  auto helpers = ask_helpers(all.kubectl, all.cluster);
+  for (const HelperFacts& helper : helpers)
+    for (std::string& warning : warnings_of(helper, needed_for(helper.fmspc, around.cache_home)))
+      now.warnings.push_back(std::move(warning));
+  flags.output == "json" ? print_json(now, before, helpers) : print_text(now, before, helpers, around.program);
   return {};
 }
 

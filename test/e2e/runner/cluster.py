@@ -199,6 +199,10 @@ class Cluster:
         """The kubelet as one that has never seen a device plugin; so is its node."""
         self.kubelet.daemon.stop()
         self.kubelet.checkpoint.unlink(missing_ok=True)
+        # A kubelet without its checkpoint would take the capacity that is still told for somebody else's, and offer it.
+        ours = [name for name in self.node()["status"]["capacity"] if "/" in name and not name.startswith("hugepages-")]
+        patch = [{"op": "remove", "path": f"/status/{list_}/{name.replace('/', '~1')}"} for name in ours for list_ in ("capacity", "allocatable")]
+        self.plane.kubectl("patch", "node", NODE, "--subresource=status", "--type=json", "-p", json.dumps(patch))
         self.kubelet.start()
         self.wait_for_node()
 
