@@ -123,7 +123,8 @@ Result<> self_test(const Kubectl& kubectl, const Cluster& cluster, std::string_v
       bool image = found.why_not.find("Image") != std::string::npos;
       if (image && !no_image) no_image = now;
       if (image && now - *no_image >= patience.settle) failure = "it cannot start: " + found.why_not;
-      if (now >= deadline) failure = "it was not done in time: " + found.why_not;
+      if (now >= deadline)
+        failure = "it was not done in time" + (found.why_not.empty() ? ", and still runs" : " (" + found.why_not + ")");
     } else if (now >= deadline) {
       failure = "it was not done in time";
     }

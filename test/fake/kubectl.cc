@@ -10,6 +10,7 @@
 //                                         calls whose arguments contain `match` fail so, after `skip` that do not
 //    "not_ready": {"enclayer-detect": {"node-a": ["ErrImagePull", "no such image"]}},
 //    "self_test": {"phase": "Failed", "log": "..."},
+//    "facts": {...},                      what every quote helper says with --facts
 //    "keeps_old": ["node-a"]}             its quote helper is not replaced while two would run side by side
 //
 // DaemonSets have their pods at once: enclayer-detect on every node, the others where enclayer.io/sgx is "true"; a
@@ -226,6 +227,10 @@ class Command {
     if (verb == "diff") return diff();
     if (verb == "delete") return remove();
     if (verb == "label" || verb == "annotate") return label();
+    if (verb == "exec") {
+      std::cout << cluster_.state().value("facts", json::object());
+      return 0;
+    }
     if (verb == "logs") {
       std::cout << cluster_.state().value("/self_test/log"_json_pointer, "");
       return 0;

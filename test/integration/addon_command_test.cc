@@ -374,6 +374,13 @@ TEST_F(AddonCommands, show_and_list_say_what_is_on_for_people) {
   EXPECT_EQ(json::parse(listed.out)[0]["name"], "device-plugin");
 }
 
+TEST_F(AddonCommands, show_warns_of_a_tcb_that_is_out_of_date) {
+  change([](json& cluster) { cluster["facts"] = {{"version", "0.1.0"}, {"tcb", {{"status", "OutOfDate"}}}}; });
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  EXPECT_THAT(run({"show"}).out, HasSubstr("warning: quotes of node-a reach TCB status OutOfDate only"));
+  EXPECT_EQ(json::parse(run({"show", "--output", "json"}).out)["quote_helpers"][0]["tcb_status"], "OutOfDate");
+}
+
 TEST_F(AddonCommands, kubectl_enclayer_says_its_name_in_help) {
   fake::TempFolder bin;
   std::filesystem::create_symlink(ENCLAYER_BIN_DIR "/enclayer", bin.path() / "kubectl-enclayer");
