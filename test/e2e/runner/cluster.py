@@ -19,12 +19,12 @@ API_PORT = 443  # what pods find in KUBERNETES_SERVICE_PORT
 
 
 class Cluster:
-    """`paths` names what was built: product and programs (folders), kubernetes, etcd, containerd and clients (folders). `busy`: the
-    machine has other work, so that short times say nothing."""
+    """`paths` names what was built: product and programs (folders), kubernetes, etcd, containerd and clients (folders). `judge_times`:
+    goals for times have to be met, on a machine that has no other work."""
 
-    def __init__(self, work, logs, paths, busy=False):
+    def __init__(self, work, logs, paths, judge_times=False):
         self.work = work
-        self.busy = busy
+        self.judge_times = judge_times
         self.paths = paths
         self.programs = gathered(work / "bin", [paths[name] for name in ("kubernetes", "etcd", "containerd", "clients")])
         self.image = f"localhost/enclayer:{self.version()}"

@@ -16,7 +16,7 @@ MANIFESTS = E2E.parent.parent / "deploy/manifests"
 
 
 def policies(cluster):
-    return Policies(cluster.plane.kubeconfig, MANIFESTS, cluster.programs / "kubectl", cluster.busy)
+    return Policies(cluster.plane.kubeconfig, MANIFESTS, cluster.programs / "kubectl", not cluster.judge_times)
 
 
 SUITES = {
@@ -28,9 +28,9 @@ DEMO = ["demo"]
 
 
 class ClusterScenario:
-    def __init__(self, steps, work, logs, paths, busy):
+    def __init__(self, steps, work, logs, paths, judge_times):
         self.steps = steps
-        self.cluster = Cluster(work, logs, paths, busy)
+        self.cluster = Cluster(work, logs, paths, judge_times)
 
     def run(self, what, wanted):
         unknown = [name for name in wanted if name not in SUITES]

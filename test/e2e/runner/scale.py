@@ -151,7 +151,7 @@ class AddonAtScale(Scale):
         free = {node["epc_mib"]["free"] for node in told["nodes"] if node["name"] in self.nodes}
         check(free <= {0, ONCE_MIB - 1}, f"free are {free} MiB; all but one node are full, and that has {ONCE_MIB - 1}")
         say(", ".join(f"{each:.2f} s" for each in seconds))
-        check(min(seconds) <= SHOW_SECONDS, f"the fastest of {len(seconds)} took {min(seconds):.2f} s")
+        check(not self.cluster.judge_times or min(seconds) <= SHOW_SECONDS, f"the fastest of {len(seconds)} took {min(seconds):.2f} s")
 
     def disable(self):
         self.plane.kubectl("delete", "namespace", NAMESPACE, "--wait", timeout=300)
