@@ -51,17 +51,9 @@ void print_table(const std::vector<std::vector<std::string>>& rows, const std::v
 std::string dash(const std::string& text) { return text.empty() ? "-" : text; }
 
 ordered_json settings_json(const Settings& settings) {
-  return {{"namespace", settings.name_space},
-          {"image", settings.image},
-          {"quoteHelperImage", helper_image(settings)},
-          {"imagePullPolicy", settings.image_pull_policy},
-          {"platform", to_string(settings.platform)},
-          {"quoteHelper", settings.quote_helper},
-          {"inProcAttestation", settings.in_proc_attestation},
-          {"pccsUrl", settings.pccs_url},
-          {"qcnlConf", settings.qcnl_conf},
-          {"workers", settings.workers},
-          {"simEpc", settings.sim_epc}};
+  ordered_json out = ordered_json::parse(to_json(settings, Told::kAll));
+  out["quoteHelperImage"] = helper_image(settings);
+  return out;
 }
 
 ordered_json parts_json(const std::vector<PartState>& parts) {

@@ -89,19 +89,7 @@ std::string template_in_chart(const Template& manifest) {
 
 // In the order of the rules, each with what is to know about it.
 std::string values_yaml() {
-  const Json defaults = [] {
-    const Settings settings;
-    return Json{{"image", settings.image},
-                {"dcapImage", settings.dcap_image},
-                {"imagePullPolicy", settings.image_pull_policy},
-                {"platform", to_string(settings.platform)},
-                {"quoteHelper", settings.quote_helper},
-                {"inProcAttestation", settings.in_proc_attestation},
-                {"pccsUrl", settings.pccs_url},
-                {"qcnlConf", settings.qcnl_conf},
-                {"workers", settings.workers},
-                {"simEpc", settings.sim_epc}};
-  }();
+  const Json defaults = Json::parse(to_json(Settings(), Told::kAll));
   std::string out(kGenerated);
   for (const SettingRule& rule : setting_rules()) {
     if (rule.name == "namespace") continue;  // the release's

@@ -215,11 +215,11 @@ Result<> check(const Settings& settings) {
   return check_together(settings);
 }
 
-std::string to_json(const Settings& settings) {
+std::string to_json(const Settings& settings, Told told) {
   const Settings defaults;
   Json out = Json::object();
   auto add = [&](const SettingRule& rule, const auto& value, const auto& by_default) {
-    if (value != by_default) out[std::string(rule.name)] = value;
+    if (told == Told::kAll || value != by_default) out[std::string(rule.name)] = value;
   };
   for (const SettingRule& rule : kRules) {
     if (const std::string* text = text_of(settings, rule.name)) add(rule, *text, *text_of(defaults, rule.name));

@@ -65,9 +65,10 @@ std::span<const SettingRule> setting_rules();  // in the order of the struct
 // kInvalidArgument: the message names the flag, the value and the remedy.
 Result<> check(const Settings& settings);
 
-// One object with the settings that are not as by default; ends with a newline. So who never chose an image gets that
-// of the version that updates the add-on.
-std::string to_json(const Settings& settings);
+// One object with the settings that are not as by default, or with all; ends with a newline. What is remembered are the
+// former: who never chose an image gets that of the version that updates the add-on.
+enum class Told { kChosen, kAll };
+std::string to_json(const Settings& settings, Told told = Told::kChosen);
 
 // What to_json() wrote, by this version or another: what is missing has its default. kMalformed: no object, longer than
 // kMostSettingsJson, a key twice, a value of another type, or a key that this version does not know (it is named: a

@@ -43,6 +43,7 @@ class Addon:
             ("samples/autoscaling: busy pods with EPC get more of them, by CPU", self.autoscale),
             ("update under load: from the manifests before these, to another image, and back: no quote fails, pods with EPC run on", self.update_under_load),
             ("an image whose self-test fails: update stops, everything is as before", self.fail_the_self_test),
+            ("a node without EPC for two helpers: update names it and waits; --allow-gap replaces its helper with a gap", self.update_without_room),
             ("enclayer show", self.show),
             ("enclayer disable refuses while pods hold EPC, and names them", self.refuse_to_disable),
             ("enclayer disable: nothing is left", self.disable),
@@ -180,6 +181,22 @@ class Addon:
         seen, _ = self.cluster.run_workload("after-failure", ["attest", "00" * 64, *ENCLAVE_DEVICES], limits={EPC: 10, QUOTE: 1})
         check(seen["quote_exit"] == 0, seen["quote_output"])
         self.cluster.remove_pods("after-failure")
+
+    def update_without_room(self):
+        other = self.cluster.image + "-other"
+        free = json.loads(self.cluster.enclayer("show", "--output", "json"))["nodes"][0]["epc_mib"]["free"]
+        self.cluster.start_pod("filler", ["pause"], limits={EPC: free - HELPER_MIB + 1})
+        self.cluster.wait_for_pod("filler", running)
+        # Nor is there room for a self-test.
+        waited = self.cluster.enclayer("update", "--image", other, "--no-self-test", "--timeout", "25", expect=4)
+        say(waited)
+        check(f"no room for two: {NODE}" in waited, "the node is not named")
+        helper = self.our_pod("quote-helper")
+        check(running(helper) and helper["spec"]["containers"][0]["image"] == self.cluster.image, "the helper before does not serve any more")
+        say(self.cluster.enclayer("update", "--no-self-test", "--allow-gap"))
+        check(self.our_pod("quote-helper")["spec"]["containers"][0]["image"] == other, "the helper is the one before")
+        self.cluster.remove_pods("filler")
+        say(self.cluster.enclayer("update", "--image", self.cluster.image))
 
     def show(self):
         say(self.cluster.enclayer("show"))
