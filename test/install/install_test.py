@@ -48,7 +48,7 @@ class Install(Folder):
         self.assertEqual(said.returncode, 0, said.stderr)
         self.assertEqual(files_in(self.prefix), INSTALLED)
         version = subprocess.check_output([self.prefix / "bin/enclayer", "--version"], text=True)
-        self.assertEqual(subprocess.check_output([self.prefix / "bin/kubectl-enclayer", "--version"], text=True), version)
+        self.assertEqual(subprocess.check_output([self.prefix / "bin/kubectl-enclayer", "--version"], text=True), "kubectl " + version)
         self.assertFalse(os.path.isabs(os.readlink(self.prefix / "bin/kubectl-enclayer")))
 
     def test_uninstall_removes_what_was_installed_and_leaves_the_rest(self):
