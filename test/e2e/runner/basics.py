@@ -121,6 +121,7 @@ def device_plugin(image, mib):
                         "image": image,
                         "command": ["/usr/bin/enclayer-device-plugin"],
                         "args": ["--platform=sim", f"--sim-epc={mib}Mi", "--log-format=json"],
+                        "securityContext": {"runAsUser": 0},  # the kubelet's folder is root's
                         "volumeMounts": [{"name": "sockets", "mountPath": "/var/lib/kubelet/device-plugins"}],
                     }],
                     "volumes": [{"name": "sockets", "hostPath": {"path": "/var/lib/kubelet/device-plugins", "type": "Directory"}}],
