@@ -191,10 +191,9 @@ class Addon:
         waited = self.cluster.enclayer("update", "--image", other, "--no-self-test", "--timeout", "25", expect=4)
         say(waited)
         check(f"no room for two: {NODE}" in waited, "the node is not named")
-        helper = self.our_pod("quote-helper")
-        check(running(helper) and helper["spec"]["containers"][0]["image"] == self.cluster.image, "the helper before does not serve any more")
+        check(self.serving() == [self.cluster.image], f"there should be the helper before, there are {self.serving()}")
         say(self.cluster.enclayer("update", "--no-self-test", "--allow-gap"))
-        check(self.our_pod("quote-helper")["spec"]["containers"][0]["image"] == other, "the helper is the one before")
+        check(self.serving() == [other], f"there should be the new helper, there are {self.serving()}")
         self.cluster.remove_pods("filler")
         say(self.cluster.enclayer("update", "--image", self.cluster.image))
 
@@ -249,6 +248,11 @@ class Addon:
         found = [pod for pod in self.our_pods() if pod["metadata"]["labels"].get("app.kubernetes.io/component") == component]
         check(len(found) == 1, f"{len(found)} pods of {component}")
         return found[0]
+
+    def serving(self):
+        """The images of quote helpers that run, and stay."""
+        return [pod["spec"]["containers"][0]["image"] for pod in self.our_pods()
+                if pod["metadata"]["labels"].get("app.kubernetes.io/component") == "quote-helper" and running(pod) and "deletionTimestamp" not in pod["metadata"]]
 
     def check_where_our_pods_are(self):
         """detect looks at every node; everything else is on SGX nodes only."""
