@@ -532,4 +532,11 @@ Result<Cluster> look(const Kubectl& kubectl, Look what, std::string_view name_sp
   return cluster;
 }
 
+std::string in_words(const std::vector<std::string>& names) {
+  std::string out;
+  for (std::size_t i = 0; i < std::min(names.size(), kMostNamed); ++i) out += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > kMostNamed) out += " and " + std::to_string(names.size() - kMostNamed) + " more";
+  return out;
+}
+
 }  // namespace enclayer::addon

@@ -134,4 +134,8 @@ struct Object {
 // Of a List or of one object; of nothing, none.
 Result<std::vector<Object>> read_objects(std::string_view json);
 
+// "a, b": at most kMostNamed of them, and how many more there are.
+inline constexpr std::size_t kMostNamed = 5;
+std::string in_words(const std::vector<std::string>& names);
+
 }  // namespace enclayer::addon

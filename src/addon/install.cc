@@ -13,15 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMostNamed = 5;  // nodes in one sentence
-
-std::string in_words(const std::vector<std::string>& names) {
-  std::string out;
-  for (std::size_t i = 0; i < std::min(names.size(), kMostNamed); ++i) out += (i > 0 ? ", " : "") + names[i];
-  if (names.size() > kMostNamed) out += " and " + std::to_string(names.size() - kMostNamed) + " more";
-  return out;
-}
-
 std::string group_of(std::string_view api_version) {
   std::size_t slash = api_version.find('/');
   return slash == std::string_view::npos ? "" : std::string(api_version.substr(0, slash));

@@ -13,14 +13,6 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::string_view kParts[] = {kDetect, kPlugin, kHelper};
-constexpr std::size_t kMostNamed = 5;
-
-std::string in_words(const std::vector<std::string>& names) {
-  std::string out;
-  for (std::size_t i = 0; i < std::min(names.size(), kMostNamed); ++i) out += (i > 0 ? ", " : "") + names[i];
-  if (names.size() > kMostNamed) out += " and " + std::to_string(names.size() - kMostNamed) + " more";
-  return out;
-}
 
 // What is known of one node's pods of one DaemonSet.
 struct OnNode {
