@@ -44,7 +44,7 @@ test: ## Build and run every test that needs no cluster
 	@tools/build release
 	@ctest --preset release -j $(JOBS)
 
-e2e: ## Real kubelet, real clients, real verifier (root; needs Go >= 1.26, cargo and pip)
+e2e: ## Real kubelet, real clients, real verifier (root; needs Go >= 1.26.4, cargo and pip)
 	@test/e2e/run --check-tools
 	@tools/packages build
 	@tools/build release

@@ -33,10 +33,8 @@ constexpr Enclave kEnclaves[] = {
     // 68 stack, 36 heap, 4 of its thread: Intel's configuration. 523 for the code: it has the same cryptography.
     {"QE3", 634, "estimated", "stack, heap and thread as Intel configures them, code as large as the PCE's"},
 };
-// The ID enclave is loaded for a moment when a key is made. Estimated; it is not counted, only asked for.
+// The ID enclave is loaded for a moment when a key is made. Estimated; it is not counted. The kernel makes room for it.
 constexpr int kIdEnclaveMib = 2;
-// Our rule: what the quote helper asks for beside its enclaves, so that the ID enclave has room.
-constexpr int kHelperSpareMib = 5;
 
 constexpr int kMostContainers = 100'000, kMostWorkers = 64;
 constexpr double kLeastCopyMib = 0.1, kMostCopyMib = 1024;
@@ -69,7 +67,7 @@ Cost in_use(const Options& options, int containers) {
 
 Cost to_ask_for(const Options& options, int containers) {
   double copy = copy_mib(options);
-  return {containers * std::ceil(copy), std::ceil(options.workers * copy) + kHelperSpareMib};
+  return {containers * std::ceil(copy), options.workers * std::ceil(copy)};
 }
 
 void print_text(const Options& options) {
@@ -93,8 +91,8 @@ void print_text(const Options& options) {
   }
   std::printf(
       "Not counted: an ID enclave of about %d MiB (estimated), there for a moment when a key is made.\n"
-      "To ask for: whole MiB, beside what the application needs itself; for the helper %d MiB more, for that moment.\n",
-      kIdEnclaveMib, kHelperSpareMib);
+      "To ask for: whole MiB, beside what the application needs itself; for the helper, what the add-on asks for it.\n",
+      kIdEnclaveMib);
 }
 
 using Json = nlohmann::ordered_json;

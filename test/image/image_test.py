@@ -1,7 +1,7 @@
 """tools/image on the release build and, for Intel's packages, on ones made of the stand-in libraries.
 
 Needs ENCLAYER_BUILD_DIR (what was built) and runs nothing as root: the programs of an image are started by its own dynamic
-linker with its own libraries. test/image/in_containerd starts them in containers.
+linker with its own libraries. `make e2e-cluster` starts them in pods.
 """
 
 import hashlib
@@ -15,56 +15,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from standin_packages import INTEL, LIBRARIES, make_deb, make_debs
+
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["ENCLAYER_BUILD_DIR"])
 PROGRAMS = ("enclayer", "enclayer-detect", "enclayer-device-plugin", "enclayer-quote-helper")
-LIBRARIES = "usr/lib/x86_64-linux-gnu"
-
-# Intel's packages: what the stand-in has under Intel's names, and a few bytes instead of the rest.
-INTEL = {
-    "libsgx-dcap-ql": (["libsgx_dcap_ql.so.1"], "libsgx-qe3-logic (>= 1.0), libsgx-pce-logic (>= 1.0), libc6 (>= 2.14)"),
-    "libsgx-qe3-logic": (["libsgx_qe3_logic.so"], "libsgx-urts, libsgx-ae-qe3, libsgx-ae-id-enclave"),
-    "libsgx-pce-logic": (["libsgx_pce_logic.so.1"], "libsgx-ae-pce"),
-    "libsgx-urts": (["libsgx_urts.so.2"], "libsgx-enclave-common (>= 2.0)"),
-    "libsgx-enclave-common": (["libsgx_enclave_common.so.1"], ""),
-    "libsgx-ae-qe3": (["libsgx_qe3.signed.so.1"], ""),
-    "libsgx-ae-pce": (["libsgx_pce.signed.so.1"], ""),
-    "libsgx-ae-id-enclave": (["libsgx_id_enclave.signed.so.1"], ""),
-    "libsgx-dcap-default-qpl": (["libdcap_quoteprov.so.1"], "libcurl4 | libcurl4t64, libsgx-tee-extra"),
-    "libsgx-tee-extra": (["libsgx_tee_extra.so.1"], ""),  # only because something depends on it
-    "libsgx-quote-ex": (["libsgx_quote_ex.so.1"], "adduser"),  # in the folder, and needed by nobody
-}
-
-
-def make_deb(folder, name, version="1.22", libraries=None, depends=None, architecture="amd64"):
-    known = INTEL.get(name, ([], ""))
-    tree = folder / "tree"
-    shutil.rmtree(tree, ignore_errors=True)
-    (tree / LIBRARIES).mkdir(parents=True)
-    (tree / "DEBIAN").mkdir()
-    for library in known[0] if libraries is None else libraries:
-        standin = BUILD / "standin/full" / Path(library).name
-        if Path(library).is_absolute():
-            shutil.copy(library, tree / LIBRARIES)
-        elif standin.exists():
-            shutil.copy(standin, tree / LIBRARIES)
-        else:
-            (tree / LIBRARIES / library).write_text(f"instead of {library}")
-    depends = known[1] if depends is None else depends
-    (tree / "DEBIAN/control").write_text(
-        f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: nobody <nobody@example.com>\n"
-        + (f"Depends: {depends}\n" if depends else "")
-        + "Description: stand-in\n"
-    )
-    deb = folder / f"{name}_{version}_{architecture}.deb"
-    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, deb], check=True, capture_output=True)
-    shutil.rmtree(tree)
-    return deb
-
-
-def make_debs(folder):
-    for name in INTEL:
-        make_deb(folder, name)
 
 
 def image(recipe, out, *more, build=BUILD, umask=0o022, **environment):
@@ -244,7 +199,7 @@ class DcapImage(unittest.TestCase):
         self.folder = Path(temporary.name)
         self.debs = self.folder / "debs"
         self.debs.mkdir()
-        make_debs(self.debs)
+        make_debs(BUILD, self.debs)
 
     def build(self, recipe="enclayer-dcap"):
         return image(recipe, self.folder / "out", "--debs", self.debs)
@@ -295,28 +250,28 @@ class DcapImage(unittest.TestCase):
         self.assertIn("  libsgx-tee-extra: libsgx-dcap-default-qpl depends on it", self.fails())
 
     def test_azures_provider_does_as_well_but_not_both(self):
-        make_deb(self.debs, "az-dcap-client", libraries=["libdcap_quoteprov.so.1"])
+        make_deb(BUILD, self.debs, "az-dcap-client", libraries=["libdcap_quoteprov.so.1"])
         self.assertIn("libsgx-dcap-default-qpl and az-dcap-client, which bring the same library", self.fails())
         (self.debs / "libsgx-dcap-default-qpl_1.22_amd64.deb").unlink()
         said = self.build()
         self.assertEqual(said.returncode, 0, said.stderr)
 
     def test_two_versions_of_a_package_are_refused(self):
-        make_deb(self.debs, "libsgx-urts", version="2.26")
+        make_deb(BUILD, self.debs, "libsgx-urts", version="2.26")
         self.assertIn("has libsgx-urts twice, libsgx-urts_1.22_amd64.deb and libsgx-urts_2.26_amd64.deb", self.fails())
 
     def test_packages_for_another_machine_are_refused(self):
-        make_deb(self.debs, "libsgx-urts", architecture="arm64")
+        make_deb(BUILD, self.debs, "libsgx-urts", architecture="arm64")
         self.assertIn("libsgx-urts_1.22_arm64.deb is for arm64, not amd64", self.fails())
 
     def test_a_library_that_debian_does_not_have_is_named(self):
         library = self.library("libsgx_urts.so.2", needs="libelsewhere.so.9")
-        make_deb(self.debs, "libsgx-urts", libraries=[str(library)])
+        make_deb(BUILD, self.debs, "libsgx-urts", libraries=[str(library)])
         self.assertIn("libelsewhere.so.9, which libsgx_urts.so.2 of package libsgx-urts needs, is neither in", self.fails())
 
     def test_packages_built_for_a_newer_distribution_are_refused(self):
         library = self.library("libsgx_urts.so.2", glibc="GLIBC_9.99")
-        make_deb(self.debs, "libsgx-urts", libraries=[str(library)])
+        make_deb(BUILD, self.debs, "libsgx-urts", libraries=[str(library)])
         said = self.fails()
         self.assertIn("libsgx_urts.so.2 of package libsgx-urts needs GLIBC_9.99 of libc.so.6", said)
         self.assertIn("built for another distribution", said)

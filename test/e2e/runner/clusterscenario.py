@@ -8,6 +8,7 @@ from .basics import Basics
 from .builds import E2E
 from .chart import Chart
 from .cluster import Cluster
+from .images import Images
 from .process import Daemon
 from .scale import AddonAtScale, Scale
 from .steps import Failure
@@ -20,10 +21,10 @@ def policies(cluster):
 
 
 SUITES = {
-    "basics": Basics, "policies": policies, "chart": Chart, "helm": Helm, "rendered": Rendered, "addon": Addon, "scale": Scale,
+    "basics": Basics, "images": Images, "policies": policies, "chart": Chart, "helm": Helm, "rendered": Rendered, "addon": Addon, "scale": Scale,
     "addon-at-scale": AddonAtScale, "demo": Demo,
 }
-BY_DEFAULT = ["basics", "policies", "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
+BY_DEFAULT = ["basics", "images", "policies", "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
 DEMO = ["demo"]
 
 
