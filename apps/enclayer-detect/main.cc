@@ -38,26 +38,24 @@ struct Flags : apps::DetectFlags {
 };
 
 constexpr auto kDescription =
-    "Looks for SGX on this node, again and again, and keeps the node's labels in step with what can be used:\n"
-    "    enclayer.io/sgx=true enclayer.io/epc-mib=8192 enclayer.io/sgx-driver=in-kernel enclayer.io/platform=hardware\n"
-    "They are removed when the device cannot be used any more. 'enclayer detect' shows what is seen.\n";
+    R"(Looks for SGX on this node, again and again, and keeps the node's labels in step with what can be used:
+    enclayer.io/sgx=true enclayer.io/epc-mib=8192 enclayer.io/sgx-driver=in-kernel enclayer.io/platform=hardware
+They are removed when the device cannot be used any more. 'enclayer detect' shows what is seen.
+)";
 
-constexpr auto kFooter =
-    "\nIt runs the program `enclayer` in its own folder whenever there is something to compare: at the start, when "
-    "what "
-    "is\n"
-    "seen has changed, at every tenth look, and when it is stopped in a simulation.\n"
-    "\nExamples:\n"
-    "  enclayer-detect --label-node $(NODE_NAME) --dev-root /host/dev\n"
-    "      in a DaemonSet that mounts the host's /dev there, read-only (deploy/manifests/detect.yaml)\n"
-    "  enclayer-detect --label-node $(NODE_NAME) --platform sim --sim-epc 4Gi\n"
-    "      on nodes that their owner labelled enclayer.io/sim=true\n"
-    "\nExit codes: 0 stopped by SIGTERM or SIGINT; otherwise the node could not be labelled at the start: 1 misuse, 2 "
-    "the "
-    "API\n"
-    "server's answer cannot be read, 3 a file is missing, 4 the API server does not do what it is asked, 5 the labels "
-    "do\n"
-    "not keep still. Later failures are logged, and tried again at the next look.";
+constexpr auto kFooter = R"(
+It runs the program `enclayer` in its own folder whenever there is something to compare: at the start, when what is
+seen has changed, at every tenth look, and when it is stopped in a simulation.
+
+Examples:
+  enclayer-detect --label-node $(NODE_NAME) --dev-root /host/dev
+      in a DaemonSet that mounts the host's /dev there, read-only (deploy/manifests/detect.yaml)
+  enclayer-detect --label-node $(NODE_NAME) --platform sim --sim-epc 4Gi
+      on nodes that their owner labelled enclayer.io/sim=true
+
+Exit codes: 0 stopped by SIGTERM or SIGINT; otherwise the node could not be labelled at the start: 1 misuse, 2 the API
+server's answer cannot be read, 3 a file is missing, 4 the API server does not do what it is asked, 5 the labels do
+not keep still. Later failures are logged, and tried again at the next look.)";
 
 void add_flags(CLI::App& app, Flags& flags) {
   apps::add_common(app);

@@ -42,28 +42,27 @@ struct Flags {
   std::filesystem::path proc_root = "/proc", kernel_log;
 };
 
-constexpr auto kDescription =
-    "Offers the EPC of an SGX node to pods, one device per MiB, through the kubelet.\n"
-    "A pod that asks for it gets /dev/sgx_enclave and /dev/sgx/enclave:\n"
-    "    resources: {limits: {kubernetes.azure.com/sgx_epc_mem_in_MiB: 10}}\n"
-    "While the quote helper answers, a pod that asks for enclayer.io/quote: 1 gets its socket and SGX_AESM_ADDR=1.\n";
+constexpr auto kDescription = R"(Offers the EPC of an SGX node to pods, one device per MiB, through the kubelet.
+A pod that asks for it gets /dev/sgx_enclave and /dev/sgx/enclave:
+    resources: {limits: {kubernetes.azure.com/sgx_epc_mem_in_MiB: 10}}
+While the quote helper answers, a pod that asks for enclayer.io/quote: 1 gets its socket and SGX_AESM_ADDR=1.
+)";
 
-constexpr auto kFooter =
-    "\nExamples:\n"
-    "  enclayer-device-plugin\n"
-    "      on an SGX node\n"
-    "  enclayer-device-plugin --dev-root /host/dev\n"
-    "      in a DaemonSet that mounts the host's /dev there, read-only, and /var/lib/kubelet/device-plugins\n"
-    "  enclayer-device-plugin --max-epc 64Gi --provision-limit 1\n"
-    "      offers at most 64 GiB, and the provisioning device to one container at a time\n"
-    "  enclayer-device-plugin --platform sim --sim-epc 4Gi\n"
-    "      on any node, for a try: 4,096 MiB of EPC that is none\n"
-    "  enclayer-device-plugin --metrics-listen 127.0.0.1:9110 --log-format json\n"
-    "\nExit codes: 0 stopped by SIGTERM or SIGINT; 1 misuse; 3 a file or right is missing that a flag needs; 4 no SGX "
-    "here\n"
-    "(the message names the missing link), or more EPC than can be listed; 5 the metrics port is taken, or another "
-    "plugin\n"
-    "serves the resource on this node.";
+constexpr auto kFooter = R"(
+Examples:
+  enclayer-device-plugin
+      on an SGX node
+  enclayer-device-plugin --dev-root /host/dev
+      in a DaemonSet that mounts the host's /dev there, read-only, and /var/lib/kubelet/device-plugins
+  enclayer-device-plugin --max-epc 64Gi --provision-limit 1
+      offers at most 64 GiB, and the provisioning device to one container at a time
+  enclayer-device-plugin --platform sim --sim-epc 4Gi
+      on any node, for a try: 4,096 MiB of EPC that is none
+  enclayer-device-plugin --metrics-listen 127.0.0.1:9110 --log-format json
+
+Exit codes: 0 stopped by SIGTERM or SIGINT; 1 misuse; 3 a file or right is missing that a flag needs; 4 no SGX here
+(the message names the missing link), or more EPC than can be listed; 5 the metrics port is taken, or another plugin
+serves the resource on this node.)";
 
 // Everything that libraries would otherwise take from the environment is a flag.
 void add_flags(CLI::App& app, Flags& flags) {

@@ -83,29 +83,29 @@ struct Flags {
 };
 
 constexpr auto kDescription =
-    "Answers the attestation requests of a node's pods: the AESM protocol of Intel's aesmd, on a unix socket.\n"
-    "A pod opts in with SGX_AESM_ADDR=1 and a mount of the socket's folder; Intel's, Gramine's and Fortanix's clients\n"
-    "work unchanged.\n";
+    R"(Answers the attestation requests of a node's pods: the AESM protocol of Intel's aesmd, on a unix socket.
+A pod opts in with SGX_AESM_ADDR=1 and a mount of the socket's folder; Intel's, Gramine's and Fortanix's clients
+work unchanged.
+)";
 
-constexpr auto kFooter =
-    "\nExamples:\n"
-    "  enclayer-quote-helper --platform sim\n"
-    "      on any node: simulated quotes, which verify only for who trusts the simulation's own root\n"
-    "  enclayer-quote-helper --platform sim --socket /tmp/sim/aesm.socket --state-dir /tmp/sim/state\n"
-    "      for a try without root; then: enclayer quote --socket /tmp/sim/aesm.socket --out quote.bin\n"
-    "  enclayer-quote-helper --self-test --pccs-url https://pccs.example:8081/sgx/certification/v4/ --cache-dir /tmp\n"
-    "      on an SGX node: does what a quote takes, step by step, and says what is missing\n"
-    "  enclayer-quote-helper --identify-pods --max-quotes-per-pod 60 --require-epc\n"
-    "      on an SGX node, in the host's pid namespace: quotes for pods that hold EPC, 60 a minute each\n"
-    "\nA second instance with the same --state-dir takes the socket over without losing a request; the first one\n"
-    "finishes its work and ends, or with --instance waits. Anybody else's socket is left alone, unless --replace is "
-    "given; who replaces or\n"
-    "removes ours while we serve finds it put back. SIGHUP reads again what may have been changed.\n"
-    "\nExit codes: 0 stopped by SIGTERM or SIGINT, or succeeded by another instance; 1 misuse; 2 the state directory "
-    "is\n"
-    "damaged (it is left as it is); 3 a file or folder cannot be read or written; 4 no quotes can be had here; 5 "
-    "somebody\n"
-    "else answers at the socket.";
+constexpr auto kFooter = R"(
+Examples:
+  enclayer-quote-helper --platform sim
+      on any node: simulated quotes, which verify only for who trusts the simulation's own root
+  enclayer-quote-helper --platform sim --socket /tmp/sim/aesm.socket --state-dir /tmp/sim/state
+      for a try without root; then: enclayer quote --socket /tmp/sim/aesm.socket --out quote.bin
+  enclayer-quote-helper --self-test --pccs-url https://pccs.example:8081/sgx/certification/v4/ --cache-dir /tmp
+      on an SGX node: does what a quote takes, step by step, and says what is missing
+  enclayer-quote-helper --identify-pods --max-quotes-per-pod 60 --require-epc
+      on an SGX node, in the host's pid namespace: quotes for pods that hold EPC, 60 a minute each
+
+A second instance with the same --state-dir takes the socket over without losing a request; the first one
+finishes its work and ends, or with --instance waits. Anybody else's socket is left alone, unless --replace is given; who replaces or
+removes ours while we serve finds it put back. SIGHUP reads again what may have been changed.
+
+Exit codes: 0 stopped by SIGTERM or SIGINT, or succeeded by another instance; 1 misuse; 2 the state directory is
+damaged (it is left as it is); 3 a file or folder cannot be read or written; 4 no quotes can be had here; 5 somebody
+else answers at the socket.)";
 
 void add_flags(CLI::App& app, Flags& flags) {
   apps::add_common(app);

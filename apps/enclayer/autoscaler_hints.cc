@@ -224,17 +224,16 @@ void add_autoscaler_hints(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"text", "json"}))
       ->option_text("text|json [text]");
   command->footer(
-      "An autoscaler starts a node for a pod that is Pending when it knows that the pod would fit. Of a pool with "
-      "nodes\n"
-      "it knows the EPC; of one that is scaled to zero only what tags or annotations say. Nothing is looked up.\n"
-      "Exit codes: 0 printed; 1 misuse.\n"
-      "Examples:\n"
-      "  A pool of Azure's machines:\n"
-      "    enclayer autoscaler-hints --sku Standard_DC8s_v3 --cloud azure\n"
-      "  Machines of your own, through Cluster API:\n"
-      "    enclayer autoscaler-hints --epc 32Gi --cloud cluster-api\n"
-      "  The annotations as JSON:\n"
-      "    enclayer autoscaler-hints --epc 32Gi --output json | jq '.clouds[\"cluster-api\"].entries'");
+      R"(An autoscaler starts a node for a pod that is Pending when it knows that the pod would fit. Of a pool with nodes
+it knows the EPC; of one that is scaled to zero only what tags or annotations say. Nothing is looked up.
+Exit codes: 0 printed; 1 misuse.
+Examples:
+  A pool of Azure's machines:
+    enclayer autoscaler-hints --sku Standard_DC8s_v3 --cloud azure
+  Machines of your own, through Cluster API:
+    enclayer autoscaler-hints --epc 32Gi --cloud cluster-api
+  The annotations as JSON:
+    enclayer autoscaler-hints --epc 32Gi --output json | jq '.clouds["cluster-api"].entries')");
   command->callback([options, &exit_code] {
     if (options->epc.empty() && options->sku.empty()) {
       exit_code = fail("enclayer autoscaler-hints",

@@ -330,13 +330,13 @@ void add_fetch(CLI::App* group, const CacheOptions& default_cache, Time now, int
       ->needs(out)
       ->option_text("text|json [text]");
   command->footer(
-      "The cache is asked first. An entry is fresh for a day; then, and in the day before it expires, the service is "
-      "asked\n"
-      "again, and if it fails the entry is taken as long as it holds.\n\n"
-      "Exit codes: 0 done; 1 misuse; 2 the quote or what the service answered is malformed; 3 a file is not there, or\n"
-      "  the service does not know this platform; 4 the service does not answer, or not in time.\n"
-      "Example: enclayer collateral fetch --quote quote.bin --pccs https://pccs.example:8081 --out collateral.json\n"
-      "         enclayer verify --quote quote.bin --collateral collateral.json");
+      R"(The cache is asked first. An entry is fresh for a day; then, and in the day before it expires, the service is asked
+again, and if it fails the entry is taken as long as it holds.
+
+Exit codes: 0 done; 1 misuse; 2 the quote or what the service answered is malformed; 3 a file is not there, or
+  the service does not know this platform; 4 the service does not answer, or not in time.
+Example: enclayer collateral fetch --quote quote.bin --pccs https://pccs.example:8081 --out collateral.json
+         enclayer verify --quote quote.bin --collateral collateral.json)");
   command->callback([=, &exit_code] {
     if (*quote || *fmspc) {
       options->has_proxy = static_cast<bool>(*proxy);
@@ -361,15 +361,14 @@ void add_read(CLI::App* group, int& exit_code) {
       ->option_text("DIR (required)");
   command->add_option("--out", options->out, "Where the collateral goes, as JSON")
       ->option_text("FILE [standard output]");
-  command->footer(
-      "Exit codes: 0 done; 1 misuse; 2 a file is malformed; 3 a file cannot be read or written.\n"
-      "Example, with nothing but curl on the machine that has a network:\n"
-      "  PCS=https://api.trustedservices.intel.com/sgx/certification/v4; mkdir responses; cd responses\n"
-      "  curl -fsD pckcrl.headers -o pckcrl \"$PCS/pckcrl?ca=platform&encoding=der\"\n"
-      "  curl -fsD tcb.headers -o tcb \"$PCS/tcb?fmspc=00606a000000\"\n"
-      "  curl -fsD qe_identity.headers -o qe_identity \"$PCS/qe/identity\"\n"
-      "  curl -fso rootcacrl https://certificates.trustedservices.intel.com/IntelSGXRootCA.der\n"
-      "  enclayer collateral read --responses . --out ../collateral.json");
+  command->footer(R"(Exit codes: 0 done; 1 misuse; 2 a file is malformed; 3 a file cannot be read or written.
+Example, with nothing but curl on the machine that has a network:
+  PCS=https://api.trustedservices.intel.com/sgx/certification/v4; mkdir responses; cd responses
+  curl -fsD pckcrl.headers -o pckcrl "$PCS/pckcrl?ca=platform&encoding=der"
+  curl -fsD tcb.headers -o tcb "$PCS/tcb?fmspc=00606a000000"
+  curl -fsD qe_identity.headers -o qe_identity "$PCS/qe/identity"
+  curl -fso rootcacrl https://certificates.trustedservices.intel.com/IntelSGXRootCA.der
+  enclayer collateral read --responses . --out ../collateral.json)");
   command->callback([options, &exit_code] {
     auto done = read_folder(options->responses, options->out);
     exit_code = done ? 0 : fail("enclayer collateral read", done.error());
@@ -406,16 +405,15 @@ void add_collateral(CLI::App& app, Time now, const fs::path& cache_home, int& ex
   CLI::App* group = app.add_subcommand("collateral", "Fetch, keep and carry what verification needs beside a quote");
   group->require_subcommand(1);
   group->footer(
-      "Collateral is what Intel says of a kind of platform: CRLs, TCB Info, QE Identity and who signed them. It holds "
-      "for\n"
-      "about 30 days. `enclayer verify` reads it from a file and opens no connection; this command makes the file.\n"
-      "To carry it to a cluster without a network:\n"
-      "    enclayer collateral fetch --quote quote.bin --out /dev/null\n"
-      "    enclayer collateral export --out bundle\n"
-      "  and over there\n"
-      "    enclayer collateral import bundle\n"
-      "    enclayer collateral fetch --offline --quote quote.bin --out collateral.json\n"
-      "Each command explains itself: enclayer collateral fetch --help");
+      R"(Collateral is what Intel says of a kind of platform: CRLs, TCB Info, QE Identity and who signed them. It holds for
+about 30 days. `enclayer verify` reads it from a file and opens no connection; this command makes the file.
+To carry it to a cluster without a network:
+    enclayer collateral fetch --quote quote.bin --out /dev/null
+    enclayer collateral export --out bundle
+  and over there
+    enclayer collateral import bundle
+    enclayer collateral fetch --offline --quote quote.bin --out collateral.json
+Each command explains itself: enclayer collateral fetch --help)");
   add_fetch(group, default_cache, now, exit_code);
   add_read(group, exit_code);
 
@@ -430,11 +428,10 @@ void add_collateral(CLI::App& app, Time now, const fs::path& cache_home, int& ex
       [now](const Cache& cache, const CacheCommand& o) { return export_to(cache, o.file, o.output, now); });
   to->add_option("--out", export_options->file, "Where the bundle goes")->required()->option_text("FILE (required)");
   to->footer(
-      "Each line after the first is one entry: `tail -n +2 bundle | jq 'select(.fmspc == "
-      "\"00606a000000\").collateral'`\n"
-      "gives what `enclayer verify --collateral` reads.\n"
-      "Exit codes: 0 done; 1 misuse; 3 nothing is there, or the file cannot be written.\n"
-      "Example: enclayer collateral export --out bundle");
+      R"(Each line after the first is one entry: `tail -n +2 bundle | jq 'select(.fmspc == "00606a000000").collateral'`
+gives what `enclayer verify --collateral` reads.
+Exit codes: 0 done; 1 misuse; 3 nothing is there, or the file cannot be written.
+Example: enclayer collateral export --out bundle)");
 
   auto import_options = options();
   CLI::App* from = add_cache_command(
@@ -444,10 +441,9 @@ void add_collateral(CLI::App& app, Time now, const fs::path& cache_home, int& ex
       ->required()
       ->option_text(" ");
   from->footer(
-      "A newer entry that is there stays. What is imported is not trusted more than what is fetched: `enclayer verify` "
-      "judges.\n"
-      "Exit codes: 0 done; 1 misuse; 2 the file is damaged or no bundle, nothing was imported; 3 it cannot be read.\n"
-      "Example: enclayer collateral import bundle");
+      R"(A newer entry that is there stays. What is imported is not trusted more than what is fetched: `enclayer verify` judges.
+Exit codes: 0 done; 1 misuse; 2 the file is damaged or no bundle, nothing was imported; 3 it cannot be read.
+Example: enclayer collateral import bundle)");
 }
 
 }  // namespace enclayer::apps

@@ -186,11 +186,11 @@ void add_completion(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"bash", "zsh", "fish"}))
       ->option_text(" ");
   command->footer(
-      "`make install` puts these where the shells look. For this session alone, or from your shell's start-up file:\n"
-      "  source <(enclayer completion bash)\n"
-      "  source <(enclayer completion zsh)       after compinit\n"
-      "  enclayer completion fish | source\n"
-      "`kubectl enclayer` completes by kubectl's own completion, through kubectl_complete-enclayer beside enclayer.");
+      R"(`make install` puts these where the shells look. For this session alone, or from your shell's start-up file:
+  source <(enclayer completion bash)
+  source <(enclayer completion zsh)       after compinit
+  enclayer completion fish | source
+`kubectl enclayer` completes by kubectl's own completion, through kubectl_complete-enclayer beside enclayer.)");
   command->callback([shell, &exit_code] {
     const char* script = *shell == "bash" ? kBashCompletion : *shell == "zsh" ? kZshCompletion : kFishCompletion;
     exit_code = std::fputs(script, stdout) == EOF ? 3 : 0;

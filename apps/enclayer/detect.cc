@@ -127,12 +127,12 @@ void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code) {
       ->excludes("--label-node")
       ->option_text("table|json [table]");
   command->footer(
-      "With --label-node it prints nothing, gives the node its labels and ends; the daemon enclayer-detect does that\n"
-      "again whenever something has changed. docs/detect.md tells of both.\n"
-      "Exit codes: 0 SGX can be used, or the labels are as they should be; 1 misuse; 2 the API server's answer cannot\n"
-      "be read; 3 a file cannot be read; 4 SGX cannot be used, or the API server does not do what it is asked; 5 the\n"
-      "node's labels do not keep still.\n"
-      "Example: enclayer detect --output json");
+      R"(With --label-node it prints nothing, gives the node its labels and ends; the daemon enclayer-detect does that
+again whenever something has changed. docs/detect.md tells of both.
+Exit codes: 0 SGX can be used, or the labels are as they should be; 1 misuse; 2 the API server's answer cannot
+be read; 3 a file cannot be read; 4 SGX cannot be used, or the API server does not do what it is asked; 5 the
+node's labels do not keep still.
+Example: enclayer detect --output json)");
   command->callback([flags, pod, &exit_code] {
     log::setup(flags->log_level, flags->log_format);
     auto done = flags->node.empty() ? show(*flags) : label(*flags, pod);

@@ -98,17 +98,16 @@ void add_disable(CLI::App& app, const Surroundings& around, int& exit_code) {
   add_output_flag(*command, flags->output);
   add_cluster_flags(*command, flags->cluster);
   command->footer(
-      "Refuses while pods hold EPC, and names them. Removes the admission policies first, then the DaemonSets, the "
-      "labels\n"
-      "that enclayer gave nodes (not your enclayer.io/sim), everything else and the namespace, unless others use it.\n"
-      "What remains is a line of zero capacity on each node, which its kubelet drops when it restarts.\n"
-      "Exit codes: 0 off (or was off); 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server\n"
-      "  does not answer, or not everything went in time: run it again; 5 pods hold EPC.\n"
-      "Examples:\n"
-      "  What would go, and who holds EPC?\n"
-      "    enclayer disable --dry-run\n"
-      "  Off:\n"
-      "    enclayer disable");
+      R"(Refuses while pods hold EPC, and names them. Removes the admission policies first, then the DaemonSets, the labels
+that enclayer gave nodes (not your enclayer.io/sim), everything else and the namespace, unless others use it.
+What remains is a line of zero capacity on each node, which its kubelet drops when it restarts.
+Exit codes: 0 off (or was off); 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server
+  does not answer, or not everything went in time: run it again; 5 pods hold EPC.
+Examples:
+  What would go, and who holds EPC?
+    enclayer disable --dry-run
+  Off:
+    enclayer disable)");
   command->callback([flags, &around, &exit_code] {
     auto done = disable(*flags, around);
     exit_code = done ? 0 : fail(around.program + " disable", done.error());

@@ -172,16 +172,16 @@ void add_epc_savings(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"text", "json"}))
       ->option_text("text|json [text]");
   command->footer(
-      "In-process attestation loads Intel's Quoting Enclave (QE3) and Provisioning Certification Enclave (PCE) into\n"
-      "every process that attests. Out-of-process (SGX_AESM_ADDR) they are loaded once a node. The difference is EPC\n"
-      "that applications can have. docs/attestation-modes.md says what else speaks for which.\n"
-      "Nothing is looked up on this machine: the sizes are known, measured or estimated, and the output says which.\n"
-      "Exit codes: 0 calculated; 1 misuse.\n"
-      "Examples:\n"
-      "  A node with 20 containers that attest:\n"
-      "    enclayer epc-savings --containers 20\n"
-      "  As it grows, with two workers, for a program:\n"
-      "    enclayer epc-savings --containers 1,10,100 --workers 2 --output json | jq '.rows[].in_use_mib.saved'");
+      R"(In-process attestation loads Intel's Quoting Enclave (QE3) and Provisioning Certification Enclave (PCE) into
+every process that attests. Out-of-process (SGX_AESM_ADDR) they are loaded once a node. The difference is EPC
+that applications can have. docs/attestation-modes.md says what else speaks for which.
+Nothing is looked up on this machine: the sizes are known, measured or estimated, and the output says which.
+Exit codes: 0 calculated; 1 misuse.
+Examples:
+  A node with 20 containers that attest:
+    enclayer epc-savings --containers 20
+  As it grows, with two workers, for a program:
+    enclayer epc-savings --containers 1,10,100 --workers 2 --output json | jq '.rows[].in_use_mib.saved')");
   command->callback([options, &exit_code] {
     options->output == "json" ? print_json(*options) : print_text(*options);
     exit_code = 0;

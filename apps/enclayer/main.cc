@@ -40,37 +40,35 @@ int main(int argc, char** argv) {
       around.program);
   apps::add_common(app);
   app.require_subcommand(1);
-  app.footer(
-      "Examples:\n"
-      "  SGX for the pods of a cluster, and how it stands there:\n"
-      "    enclayer enable --enable-sgxquotehelper\n"
-      "    enclayer show\n"
-      "  What does this quote say?\n"
-      "    enclayer inspect --quote quote.bin\n"
-      "  Can it be trusted, today, by Intel's root?\n"
-      "    enclayer verify --quote quote.bin --collateral collateral.json\n"
-      "  Where does the collateral come from?\n"
-      "    enclayer collateral fetch --quote quote.bin --out collateral.json\n"
-      "  Is it my enclave, and good enough for me? (enclayer policy --help: what may stand in a policy)\n"
-      "    enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json\n"
-      "  Was it good on that day, if a platform that needs hardening is good enough?\n"
-      "    enclayer verify --quote quote.bin --collateral collateral.json --at 2025-06-25T00:00:00Z \\\n"
-      "      --accept-tcb SWHardeningNeeded\n"
-      "  A quote without SGX hardware, and all that its verification needs (enclayer-quote-helper --platform sim "
-      "runs):\n"
-      "    enclayer quote --out quote.bin\n"
-      "    enclayer sim export --out collateral.json --root-ca-out root.pem\n"
-      "    enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem\n"
-      "  Is this an SGX node, and what is missing if not?\n"
-      "    enclayer detect\n"
-      "  How much EPC does the quote helper save a node where 20 containers attest?\n"
-      "    enclayer epc-savings --containers 20\n"
-      "  Does my own verifier notice a revoked platform?\n"
-      "    enclayer sim case pck-revoked --out-dir revoked\n\n"
-      "Exit codes: 0 done, or trusted; 1 the command line is wrong; 2 not trusted, or what was read is malformed;\n"
-      "  3 a file cannot be read, or a right is missing; 4 a service that is needed does not answer; 5 somebody else "
-      "holds it.\n"
-      "Each command explains itself: enclayer verify --help");
+  app.footer(R"(Examples:
+  SGX for the pods of a cluster, and how it stands there:
+    enclayer enable --enable-sgxquotehelper
+    enclayer show
+  What does this quote say?
+    enclayer inspect --quote quote.bin
+  Can it be trusted, today, by Intel's root?
+    enclayer verify --quote quote.bin --collateral collateral.json
+  Where does the collateral come from?
+    enclayer collateral fetch --quote quote.bin --out collateral.json
+  Is it my enclave, and good enough for me? (enclayer policy --help: what may stand in a policy)
+    enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json
+  Was it good on that day, if a platform that needs hardening is good enough?
+    enclayer verify --quote quote.bin --collateral collateral.json --at 2025-06-25T00:00:00Z \
+      --accept-tcb SWHardeningNeeded
+  A quote without SGX hardware, and all that its verification needs (enclayer-quote-helper --platform sim runs):
+    enclayer quote --out quote.bin
+    enclayer sim export --out collateral.json --root-ca-out root.pem
+    enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem
+  Is this an SGX node, and what is missing if not?
+    enclayer detect
+  How much EPC does the quote helper save a node where 20 containers attest?
+    enclayer epc-savings --containers 20
+  Does my own verifier notice a revoked platform?
+    enclayer sim case pck-revoked --out-dir revoked
+
+Exit codes: 0 done, or trusted; 1 the command line is wrong; 2 not trusted, or what was read is malformed;
+  3 a file cannot be read, or a right is missing; 4 a service that is needed does not answer; 5 somebody else holds it.
+Each command explains itself: enclayer verify --help)");
 
   Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   int exit_code = 0;

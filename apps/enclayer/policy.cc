@@ -80,10 +80,9 @@ Result<Policy> read_policy(const std::string& path) {
 void add_policy(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("policy", "What does this policy file ask for, and what may stand in one?");
   command->require_subcommand(1);
-  command->footer(
-      "The smallest policy that is worth having names the enclave:\n"
-      "  {\"version\": 1, \"mr_enclave\": [\"64 hexadecimal digits\"]}\n"
-      "`enclayer verify --policy FILE` judges by it and reports everything that misses it.");
+  command->footer(R"(The smallest policy that is worth having names the enclave:
+  {"version": 1, "mr_enclave": ["64 hexadecimal digits"]}
+`enclayer verify --policy FILE` judges by it and reports everything that misses it.)");
 
   auto file = std::make_shared<std::string>();
   CLI::App* check = command->add_subcommand("check", "Reads a policy file and says what it accepts, defaults too");

@@ -148,10 +148,9 @@ void add_quote(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"text", "json"}))
       ->option_text("text|json [text]");
   command->footer(
-      "Exit codes: 0 the quote is written; 1 misuse; 2 the service speaks something else; 3 the file cannot be "
-      "written, or\n"
-      "the report was refused; 4 no service answers.\n"
-      "Example: enclayer quote --report-data 656e636c61796572 --out quote.bin");
+      R"(Exit codes: 0 the quote is written; 1 misuse; 2 the service speaks something else; 3 the file cannot be written, or
+the report was refused; 4 no service answers.
+Example: enclayer quote --report-data 656e636c61796572 --out quote.bin)");
   command->callback([options, &exit_code] { exit_code = quote_command(*options); });
 }
 

@@ -81,12 +81,11 @@ void add_render(CLI::App& app, int& exit_code) {
   command->add_option("--chart", options->chart, "Write the Helm chart instead; settings are its values")
       ->option_text("DIR")
       ->excludes(folder);
-  command->footer(
-      "The same settings always give the same text, objects in the order in which they have to be applied.\n"
-      "Exit codes: 0 written; 1 misuse, or a setting that makes no sense; 3 a file cannot be read or written.\n"
-      "Examples:\n"
-      "  enclayer render --enable-sgxquotehelper --image registry.example/enclayer:0.1.0 > enclayer.yaml\n"
-      "  enclayer render --platform sim --output-dir enclayer && kubectl apply -k enclayer");
+  command->footer(R"(The same settings always give the same text, objects in the order in which they have to be applied.
+Exit codes: 0 written; 1 misuse, or a setting that makes no sense; 3 a file cannot be read or written.
+Examples:
+  enclayer render --enable-sgxquotehelper --image registry.example/enclayer:0.1.0 > enclayer.yaml
+  enclayer render --platform sim --output-dir enclayer && kubectl apply -k enclayer)");
   command->callback([options, &exit_code] {
     auto done = render_command(*options);
     exit_code = done ? 0 : fail("enclayer render", done.error());

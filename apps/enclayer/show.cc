@@ -264,11 +264,11 @@ void add_list(CLI::App& app, const Surroundings& around, int& exit_code) {
   add_output_flag(*command, flags->output, "table");
   add_cluster_flags(*command, flags->cluster);
   command->footer(
-      "Exit codes: 0 listed; 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server does not\n"
-      "  answer.\n"
-      "Examples:\n"
-      "    enclayer list\n"
-      "    enclayer list --output json | jq -r '.[] | select(.on) | .name'");
+      R"(Exit codes: 0 listed; 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server does not
+  answer.
+Examples:
+    enclayer list
+    enclayer list --output json | jq -r '.[] | select(.on) | .name')");
   command->callback([flags, &around, &exit_code] {
     auto done = list(*flags, around);
     exit_code = done ? 0 : fail(around.program + " list", done.error());

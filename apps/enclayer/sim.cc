@@ -184,11 +184,10 @@ void add_case(CLI::App& sim, Time now, int& exit_code) {
   command->add_option("--output", options->output, "For people or for programs")
       ->check(CLI::IsMember({"text", "json"}))
       ->option_text("text|json [text]");
-  command->footer(
-      "Everything in it is SIMULATED and proves nothing. docs/sim-cases.md tells how to use it.\n"
-      "Exit codes: 0 done; 1 misuse; 3 a file cannot be written.\n"
-      "Example: enclayer sim case pck-revoked --out-dir /tmp/revoked\n"
-      "         cat /tmp/revoked/expected.json");
+  command->footer(R"(Everything in it is SIMULATED and proves nothing. docs/sim-cases.md tells how to use it.
+Exit codes: 0 done; 1 misuse; 3 a file cannot be written.
+Example: enclayer sim case pck-revoked --out-dir /tmp/revoked
+         cat /tmp/revoked/expected.json)");
   command->callback([options, name, out_dir, now, &exit_code] {
     if (options->list) return list_cases(*options);
     if (!options->all && name->count() == 0) throw CLI::ValidationError("name a case, or --all, or --list");
@@ -220,13 +219,11 @@ void add_sim(CLI::App& app, Time now, int& exit_code) {
       ->add_option("--root-ca-out", options->root_ca_out,
                    "Where the simulation's root certificate goes, as PEM; -: to standard output")
       ->option_text("FILE");
-  command->footer(
-      "Exit codes: 0 done; 1 misuse; 2 what was published is damaged; 3 a file cannot be read or written.\n"
-      "Example: enclayer sim export --out collateral.json --root-ca-out root.pem\n"
-      "         enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem\n"
-      "Of a helper in a cluster:\n"
-      "         kubectl -n enclayer-system exec ds/enclayer-quote-helper -- enclayer sim export --root-ca-out - > "
-      "root.pem");
+  command->footer(R"(Exit codes: 0 done; 1 misuse; 2 what was published is damaged; 3 a file cannot be read or written.
+Example: enclayer sim export --out collateral.json --root-ca-out root.pem
+         enclayer verify --quote quote.bin --collateral collateral.json --root-ca root.pem
+Of a helper in a cluster:
+         kubectl -n enclayer-system exec ds/enclayer-quote-helper -- enclayer sim export --root-ca-out - > root.pem)");
   command->callback([options, &exit_code] {
     if (options->out.empty() && options->root_ca_out.empty()) throw CLI::RequiredError("--out or --root-ca-out");
     if (options->out == "-" && options->root_ca_out == "-")

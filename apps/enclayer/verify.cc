@@ -199,12 +199,12 @@ void add_verify(CLI::App& app, Time now, int& exit_code) {
       ->check(CLI::IsMember({"text", "json"}))
       ->option_text("text|json [text]");
   command->footer(
-      "Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse, also a policy that "
-      "is\n  malformed or that a flag contradicts; 3 a file cannot be read.\n"
-      "Nothing is fetched here. `enclayer collateral fetch` gets collateral, and asks its cache first:\n"
-      "  enclayer verify --quote quote.bin --collateral <(enclayer collateral fetch --quote quote.bin)\n"
-      "Example: enclayer verify --quote quote.bin --collateral collateral.json --accept-tcb SWHardeningNeeded\n"
-      "         enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json");
+      R"(Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse, also a policy that is
+  malformed or that a flag contradicts; 3 a file cannot be read.
+Nothing is fetched here. `enclayer collateral fetch` gets collateral, and asks its cache first:
+  enclayer verify --quote quote.bin --collateral <(enclayer collateral fetch --quote quote.bin)
+Example: enclayer verify --quote quote.bin --collateral collateral.json --accept-tcb SWHardeningNeeded
+         enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json)");
   command->callback([options, now, &exit_code] {
     if (options->collateral.empty())
       throw CLI::RequiredError("--collateral is required; `enclayer collateral fetch --quote " + options->quote +

@@ -40,6 +40,17 @@ int count_done(const std::map<std::string, OnNode>& nodes) {
   return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [](const auto& one) { return one.second.done; }));
 }
 
+// A node has the newest plugin, and its kubelet has not told the API server of the EPC so far.
+bool awaits_epc(const Cluster& cluster) {
+  for (const auto& [name, on] : by_node(cluster, kPlugin)) {
+    const Node* node = cluster.node(name);
+    if (!on.done || node == nullptr || !node->ready) continue;
+    auto offered = node->allocatable.find(kEpcResource);
+    if (offered == node->allocatable.end() || offered->second == 0) return true;
+  }
+  return false;
+}
+
 std::string resource_unit(std::string_view resource) { return resource == kEpcResource ? " MiB" : ""; }
 
 }  // namespace
@@ -176,13 +187,16 @@ Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name
     for (const Pending& one : all) up_to_date &= one.node_is_down;
     const DaemonSet* plugin = cluster->ours(kPlugin);
     if (up_to_date) {
-      // The detector labels nodes, and only then the others land on them.
+      // The detector labels nodes, and only then the others land on them; what they offer shows later still.
       if (found_since == kNot) found_since = now;
-      bool settled = plugin == nullptr || plugin->wanted > 0 || now - found_since >= patience.settle;
-      if (settled) {
+      bool landed = plugin == nullptr || plugin->wanted > 0;
+      bool silent = plugin != nullptr && awaits_epc(*cluster);
+      auto enough = landed ? patience.status : patience.settle;
+      if ((landed && !silent) || now - found_since >= enough || now >= deadline) {
         for (const std::string& line : told(all)) say("not waited for: " + line);
         return std::move(*cluster);
       }
+      if (silent && said.insert("silent").second) say("waiting for the nodes to tell of their EPC");
     } else {
       found_since = kNot;
     }

@@ -45,9 +45,12 @@ struct Patience {
   std::chrono::milliseconds look_every{1000};
   // A reason is told when it holds for so long, and nodes are given so long to be found.
   std::chrono::milliseconds settle{5000};
+  // A kubelet tells the API server of new devices with its next status, every 10 s by default.
+  std::chrono::milliseconds status{12000};
 };
 
-// Waits until every node that takes part has the newest pods, ready; nodes that are down are named and not waited for.
+// Waits until every node that takes part has the newest pods, ready, and offers EPC (not longer than patience.status
+// for that: `show` says why one does not); nodes that are down are named and not waited for.
 // `gap` (may be empty) is called once, when only nodes without room for two quote helpers are left.
 // Gives the cluster as it then is. kTimedOut with what every node waits for; an API server that does not answer for a
 // while is waited for.

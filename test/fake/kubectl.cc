@@ -11,7 +11,8 @@
 //    "not_ready": {"enclayer-detect": {"node-a": ["ErrImagePull", "no such image"]}},
 //    "self_test": {"phase": "Failed", "log": "..."},
 //    "facts": {...},                      what every quote helper says with --facts
-//    "keeps_old": ["node-a"]}             its quote helper is not replaced while two would run side by side
+//    "keeps_old": ["node-a"],             its quote helper is not replaced while two would run side by side
+//    "late_epc": 2}                       so many more listings of nodes show no EPC yet
 //
 // DaemonSets have their pods at once: enclayer-detect on every node, the others where enclayer.io/sgx is "true"; a
 // plugin's node offers EPC. A pod's revision is its template.
@@ -140,7 +141,9 @@ class Cluster {
                              {"numberReady", ready},
                              {"numberAvailable", ready}};
     }
-    if (resource == "nodes" && has_plugin)
+    int late = state_.value("late_epc", 0);
+    if (resource == "nodes" && has_plugin && late > 0) state_["late_epc"] = late - 1;
+    if (resource == "nodes" && has_plugin && late == 0)
       for (json& node : out)
         if (takes_part(node))
           for (const char* list : {"capacity", "allocatable"})

@@ -219,6 +219,19 @@ TEST_F(AddonCommands, nodes_that_are_not_ready_are_named_with_their_reason) {
           "not waited for: enclayer-device-plugin on node-b: the node is not ready: KubeletNotReady: runtime is down"));
 }
 
+TEST_F(AddonCommands, nodes_are_given_time_to_tell_of_their_epc) {
+  change([](json& cluster) { cluster["late_epc"] = 2; });
+  Finished on = enable();
+  EXPECT_EQ(on.exit_code, 0) << on.err;
+  EXPECT_THAT(on.out, AllOf(HasSubstr("waiting for the nodes to tell of their EPC"),
+                            HasSubstr("2 nodes offer 2,048 MiB of EPC")));
+
+  change([](json& cluster) { cluster["late_epc"] = 1000; });
+  Finished never = run({"enable", "--timeout", "2"});
+  EXPECT_EQ(never.exit_code, 0) << "the add-on is there; why there is no EPC, show tells: " << never.err;
+  EXPECT_THAT(never.out, HasSubstr("no node offers EPC yet"));
+}
+
 TEST_F(AddonCommands, names_of_others_are_never_overwritten_unless_told_to) {
   change([](json& cluster) {
     cluster["objects"].push_back({{"apiVersion", "scheduling.k8s.io/v1"},
