@@ -389,6 +389,8 @@ Result<int> run(Flags flags, const sigset_t& signals) {
   ENCLAYER_TRY(auto claim, net::SocketClaim::take(flags.socket, flags.state_dir, flags.replace, flags.instance));
   ENCLAYER_TRY(auto server, net::FrameServer::start(claim.take_listener(), limits, responder, metrics));
   waits = claim.waits();
+  FactsFile facts(flags, claim.generation(), metrics);
+  facts.keep(quotes->facts(), !waits);  // who is told that we are ready may ask for them
   claimed = true;
   log::info(waits ? "waiting, a newer instance serves" : "serving",
             {{"socket", flags.socket.string()},
@@ -400,8 +402,6 @@ Result<int> run(Flags flags, const sigset_t& signals) {
   net::SocketGuard guard(
       claim, [&](base::UniqueFd listener) { server->serve_also(std::move(listener)); },
       flags.instance.empty() ? net::SocketGuard::Succeeded::kEnds : net::SocketGuard::Succeeded::kWaits, metrics);
-  FactsFile facts(flags, claim.generation(), metrics);
-  facts.keep(quotes->facts(), !waits);
   auto keep_socket = [&] {
     bool goes_on = guard.look(std::chrono::steady_clock::now());
     waits = guard.waits();

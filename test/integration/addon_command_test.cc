@@ -107,10 +107,10 @@ TEST_F(AddonCommands, enable_twice_changes_something_once_and_disable_leaves_not
   Finished off = run({"disable"});
   ASSERT_EQ(off.exit_code, 0) << off.out << off.err;
   json left = json::array();
-  for (const json& one : state()["objects"])
+  json now = state();
+  for (const json& one : now["objects"])
     if (one["kind"] != "Node") left.push_back(one["kind"]);
   EXPECT_EQ(left, json::array());
-  json now = state();
   EXPECT_EQ((*object(now, "Node", "node-a"))["metadata"]["labels"],
             (json{{"kubernetes.io/os", "linux"}, {"enclayer.io/sim", "true"}}))
       << "labels of detect go, the user's stays";
