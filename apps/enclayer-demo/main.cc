@@ -159,7 +159,7 @@ class Demo {
     for (const auto& mount : given.mounts)
       fact("mount  " + mount.container_path + " (" + mount.host_path + " on the node, " +
            (mount.read_only ? "read-only)" : "read-write)"));
-    for (const auto& [name, value] : given.envs) fact("env    " + name + "=" + value);
+    for (const auto& [name, value] : given.envs) fact(std::string("env    ").append(name).append("=").append(value));
     if (given.devices.empty()) return Error(ErrorKind::kInternal, "the plugin gave no device");
     return given;
   }
@@ -302,6 +302,7 @@ int main(int argc, char** argv) {
       return 125;
     }
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (std::string& word : command) arguments.push_back(word.data());
     arguments.push_back(nullptr);
     ::execv(arguments[0], arguments.data());

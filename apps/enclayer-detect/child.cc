@@ -29,6 +29,7 @@ std::optional<int> next_signal(const sigset_t& signals, steady_clock::time_point
 
 Result<pid_t> start(const std::vector<std::string>& argv) {
   std::vector<char*> arguments;
+  arguments.reserve(argv.size() + 1);
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   posix_spawnattr_t attributes;

@@ -188,7 +188,8 @@ Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
   if (flags.grants.cdi) ENCLAYER_CHECK(write_cdi_spec(flags.cdi_dir, devices));
 
   base::Metrics metrics;
-  metrics.gauge(metric::kEpcCapacityMib).set(static_cast<double>(node.epc_bytes / sgx::kMiB));
+  std::uint64_t epc_mib = node.epc_bytes / sgx::kMiB;
+  metrics.gauge(metric::kEpcCapacityMib).set(static_cast<double>(epc_mib));
   metrics.gauge(metric::kEpcMib).set(static_cast<double>(offers.front().plugin.devices.count()));
 
   const auto kubelet_dir = std::filesystem::absolute(flags.kubelet_dir);

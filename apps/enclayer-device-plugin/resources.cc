@@ -29,8 +29,8 @@ Result<kubelet::DeviceList> some(const char* flag, std::size_t limit) {
 }
 
 // A resource whose containers get these devices.
-Offer offer_of_devices(std::string resource, kubelet::DeviceList list, std::vector<Device> devices, bool simulated,
-                       const Grants& how) {
+Offer offer_of_devices(std::string resource, kubelet::DeviceList list, const std::vector<Device>& devices,
+                       bool simulated, const Grants& how) {
   auto why_not = [devices]() -> std::string {
     for (const Device& device : devices)
       if (std::string why = device.why_not(); !why.empty()) return why;

@@ -27,7 +27,7 @@ double seconds(std::chrono::steady_clock::duration duration) { return std::chron
 Responder::Responder(quoting::QuoteSource& source, Options options, base::Metrics& metrics)
     : source_(source),
       service_(source),
-      options_(std::move(options)),
+      options_(options),
       metrics_(metrics),
       errors_(metrics.counter(metric::kAesmErrors)),
       quotes_made_(metrics.counter(metric::kQuotes)),

@@ -78,6 +78,13 @@ struct Hints {
   std::string note;
 };
 
+// "a=1,b=2"
+std::string joined_labels(const Node& node) {
+  std::string out;
+  for (const auto& [key, value] : node.labels) out.append(out.empty() ? "" : ",").append(key).append("=").append(value);
+  return out;
+}
+
 // Cluster Autoscaler's AWS page, "Auto-discovery setup".
 Hints aws(const Node& node) {
   const std::string prefix = "k8s.io/cluster-autoscaler/node-template/";
@@ -91,7 +98,7 @@ Hints aws(const Node& node) {
 // for it. In labels "~2" stands for an underscore; in resources it stands for a slash as well, so a resource with an
 // underscore in its name has no tag.
 Hints azure(const Node& node) {
-  auto as_tag = [](std::string name) {
+  auto as_tag = [](const std::string& name) {
     std::string out;
     for (char c : name) out += c == '_' ? std::string("~2") : std::string(1, c == '/' ? '_' : c);
     return out;
@@ -112,8 +119,7 @@ Hints azure(const Node& node) {
 
 // Cluster Autoscaler, cloudprovider/gce/templates.go.
 Hints gcp(const Node& node) {
-  std::string labels;
-  for (const auto& [key, value] : node.labels) labels += (labels.empty() ? "" : ",") + key + "=" + value;
+  std::string labels = joined_labels(node);
   return {"gcp",
           "AUTOSCALER_ENV_VARS in the kube-env metadata of the instance template, after a ';'",
           {{"extended_resources", node.resource + "=" + std::to_string(node.mib)}, {"node_labels", labels}},
@@ -124,8 +130,7 @@ Hints gcp(const Node& node) {
 // Cluster Autoscaler's Cluster API page, "Scale from zero": "gpu" is whatever resource is named.
 Hints cluster_api(const Node& node) {
   const std::string prefix = "capacity.cluster-autoscaler.kubernetes.io/";
-  std::string labels;
-  for (const auto& [key, value] : node.labels) labels += (labels.empty() ? "" : ",") + key + "=" + value;
+  std::string labels = joined_labels(node);
   return {"cluster-api",
           "annotations of the MachineDeployment, beside those for cpu and memory",
           {{prefix + "gpu-type", node.resource},

@@ -36,8 +36,7 @@ std::vector<std::string> choices_in(const std::string& type_name) {
 
 // What help calls the value: FILE of "FILE [standard output]".
 std::string placeholder(const CLI::Option& option) {
-  std::string text = option.get_option_text();
-  std::istringstream in(text);
+  std::istringstream in(option.get_option_text());
   std::string first;
   in >> first;
   return first.empty() ? option.get_name(true) : first;

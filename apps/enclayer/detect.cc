@@ -74,7 +74,7 @@ void print_table(const Findings& found) {
   if (!found.simulated && found.nodes.empty()) row("device", "none");
   if (!found.driver.empty()) row("driver", found.driver);
   for (const std::string& note : found.notes) row("note", note);
-  for (const auto& [key, value] : detect::labels_of(found)) row("label", key + "=" + value);
+  for (const auto& [key, value] : detect::labels_of(found)) row("label", std::string(key).append("=").append(value));
   row("usable", found.usable() ? "yes" : "no: " + found.why_not);
 }
 

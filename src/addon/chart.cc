@@ -39,7 +39,7 @@ std::string written(const Place& place) {
   return out + " }}";
 }
 
-std::string line_in_chart(Line line) {
+std::string line_in_chart(const Line& line) {
   std::string out;
   std::size_t done = 0;
   for (const Place& place : line.places) {

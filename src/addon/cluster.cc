@@ -361,9 +361,9 @@ Result<> read_rules(std::string_view list, Cluster& into) {
       for (const auto& [name, value] : offered.items())
         if (name == kEpcResource || std::find(kForeignEpc.begin(), kForeignEpc.end(), name) != kForeignEpc.end()) {
           std::string name_space = text(object, "metadata", "namespace");
-          into.rules.push_back({"NFD rule (NodeFeatureRule) " + (name_space.empty() ? "" : name_space + "/") +
-                                    text(object, "metadata", "name") + ", which advertises " + name,
-                                false});
+          std::string title = name_space.empty() ? "" : name_space + "/";
+          title += text(object, "metadata", "name");
+          into.rules.push_back({"NFD rule (NodeFeatureRule) " + title + ", which advertises " + name, false});
         }
     }
   });
@@ -509,6 +509,7 @@ Result<Cluster> look(const Kubectl& kubectl, Look what, std::string_view name_sp
   }
 
   std::vector<Call> calls;
+  calls.reserve(questions.size());
   for (const Question& question : questions)
     calls.push_back({.arguments = {"get", "--raw", question.path}, .doing = question.doing, .max_output = kMaxList});
   auto answers = kubectl.run(calls);

@@ -25,7 +25,7 @@ struct HelperFacts {
 };
 
 // One JSON object. kMalformed: it is none, or longer than kMostHelperFacts bytes.
-inline constexpr std::size_t kMostHelperFacts = 64 * 1024;
+inline constexpr std::size_t kMostHelperFacts = std::size_t{64} * 1024;
 Result<HelperFacts> parse_helper_facts(std::string_view json);
 
 // At most this many helpers are asked, all at once, each for a few seconds.

@@ -192,13 +192,11 @@ Result<> check_rights(const Kubectl& kubectl, std::span<const Document> document
                        {"spec", {{"resourceAttributes", std::move(attributes)}}}});
   }
   json list = {{"apiVersion", "v1"}, {"kind", "List"}, {"items", std::move(reviews)}};
-  ENCLAYER_TRY(
-      Answer answer,
-      kubectl.run({.arguments = {"create", "--validate=false", "-f", "-", "-o",
-                                 R"(jsonpath={.spec.resourceAttributes.verb} {.spec.resourceAttributes.resource} )"
-                                 R"({.spec.resourceAttributes.namespace} {.status.allowed}{"\n"})"},
-                   .doing = "ask for your rights",
-                   .input = list.dump()}));
+  constexpr char kLine[] = R"(jsonpath={.spec.resourceAttributes.verb} {.spec.resourceAttributes.resource} )"
+                           R"({.spec.resourceAttributes.namespace} {.status.allowed}{"\n"})";
+  ENCLAYER_TRY(Answer answer, kubectl.run({.arguments = {"create", "--validate=false", "-f", "-", "-o", kLine},
+                                           .doing = "ask for your rights",
+                                           .input = list.dump()}));
   // Lines "create daemonsets enclayer-system true"; nothing in place of true means no.
   std::map<std::string, std::set<std::string>> missing;  // "daemonsets in namespace x" -> verbs
   std::size_t seen = 0;

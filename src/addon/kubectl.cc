@@ -111,6 +111,7 @@ class Running {
     if (!connection.kubeconfig.empty()) argv.push_back("--kubeconfig=" + connection.kubeconfig);
     argv.insert(argv.end(), call_.arguments.begin(), call_.arguments.end());
     std::vector<char*> pointers;
+    pointers.reserve(argv.size() + 1);
     for (std::string& argument : argv) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
 
@@ -182,6 +183,7 @@ Result<Answer> Kubectl::run(const Call& call) const { return std::move(run(std::
 
 std::vector<Result<Answer>> Kubectl::run(const std::vector<Call>& calls) const {
   std::vector<std::unique_ptr<Running>> all;
+  all.reserve(calls.size());
   for (const Call& call : calls) all.push_back(std::make_unique<Running>(connection_, call));
   while (true) {
     std::vector<pollfd> waits;
@@ -197,6 +199,7 @@ std::vector<Result<Answer>> Kubectl::run(const std::vector<Call>& calls) const {
     for (const auto& one : all) one->look();
   }
   std::vector<Result<Answer>> answers;
+  answers.reserve(all.size());
   for (const auto& one : all) answers.push_back(one->take());
   return answers;
 }
@@ -265,13 +268,27 @@ Error kubectl_error(const Call& call, int exit_code, std::string_view err) {
   if (has(text, "(Invalid)") || has(text, "(BadRequest)") || has(text, "is invalid"))
     return {ErrorKind::kInvalidArgument, cannot + text};
   if (has(text, "timed out waiting")) return {ErrorKind::kTimedOut, cannot + text};
-  for (const char* sign :
-       {"connection to the server", "Unable to connect", "dial tcp", "connection refused", "i/o timeout",
-        "TLS handshake", "no such host", "(ServiceUnavailable)", "(Timeout)", "(InternalError)", "(TooManyRequests)",
-        "etcdserver", "EOF", "deadline exceeded", "getting credentials", "x509:", "connection reset", "net/http"})
-    if (has(text, sign))
-      return {ErrorKind::kUnavailable, cannot + "the API server does not answer (" + text +
-                                           "); is it the right cluster? kubectl config current-context"};
+  constexpr const char* kAway[] = {"connection to the server",
+                                   "Unable to connect",
+                                   "dial tcp",
+                                   "connection refused",
+                                   "i/o timeout",
+                                   "TLS handshake",
+                                   "no such host",
+                                   "(ServiceUnavailable)",
+                                   "(Timeout)",
+                                   "(InternalError)",
+                                   "(TooManyRequests)",
+                                   "etcdserver",
+                                   "EOF",
+                                   "deadline exceeded",
+                                   "getting credentials",
+                                   "x509:",
+                                   "connection reset",
+                                   "net/http"};
+  if (std::any_of(std::begin(kAway), std::end(kAway), [&](const char* sign) { return has(text, sign); }))
+    return {ErrorKind::kUnavailable, cannot + "the API server does not answer (" + text +
+                                         "); is it the right cluster? kubectl config current-context"};
   return {ErrorKind::kIo, cannot + "kubectl ended with " + std::to_string(exit_code) +
                               (text.empty() ? " and said nothing" : ": " + text)};
 }

@@ -60,14 +60,12 @@ Result<> wait_for_pods(const Kubectl& kubectl, const std::string& name_space, bo
 
 // Objects in our namespace that are not ours, and that Kubernetes did not put there by itself.
 Result<std::vector<std::string>> strangers(const Kubectl& kubectl, const std::string& name_space) {
-  ENCLAYER_TRY(
-      Answer answer,
-      kubectl.run(
-          {.arguments = {"get",
-                         "pods,services,configmaps,secrets,serviceaccounts,persistentvolumeclaims,"
-                         "daemonsets.apps,deployments.apps,statefulsets.apps,jobs.batch,cronjobs.batch",
-                         "-n", name_space, "-o", "json", "-l", std::string(kManagedBy) + "!=" + std::string(kOurs)},
-           .doing = "see who else uses the namespace " + name_space}));
+  constexpr char kKinds[] =
+      "pods,services,configmaps,secrets,serviceaccounts,persistentvolumeclaims,"
+      "daemonsets.apps,deployments.apps,statefulsets.apps,jobs.batch,cronjobs.batch";
+  ENCLAYER_TRY(Answer answer, kubectl.run({.arguments = {"get", kKinds, "-n", name_space, "-o", "json", "-l",
+                                                         std::string(kManagedBy) + "!=" + std::string(kOurs)},
+                                           .doing = "see who else uses the namespace " + name_space}));
   ENCLAYER_TRY(auto objects, read_objects(answer.out));
   std::vector<std::string> out;
   for (const Object& object : objects) {

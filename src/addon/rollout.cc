@@ -106,12 +106,12 @@ std::vector<std::string> told(const std::vector<Pending>& all) {
   std::vector<std::string> out;
   for (const auto& [what, names] : nodes) {
     const auto& [part, why] = what;
-    std::string where =
-        names.front().empty()
-            ? ""
-            : " on " + (names.size() > 1 ? std::to_string(names.size()) + " nodes (" + in_words(names) + ")"
-                                         : names.front());
-    out.push_back(part + where + ": " + why);
+    std::string line = part;
+    if (names.size() > 1 && !names.front().empty())
+      line += " on " + std::to_string(names.size()) + " nodes (" + in_words(names) + ")";
+    else if (!names.front().empty())
+      line += " on " + names.front();
+    out.push_back(line + ": " + why);
   }
   return out;
 }

@@ -17,7 +17,7 @@ using Kind = SettingRule::Kind;
 
 constexpr std::uint64_t kMib = 1 << 20;
 // What one node's list carries (docs/limits.md).
-constexpr std::uint64_t kMostSimEpc = 256 * 1024 * kMib;
+constexpr std::uint64_t kMostSimEpc = 256 * kMib * 1024;
 
 // Patterns are for std::regex and for JSON Schema validators alike: no look-around, no named classes.
 constexpr std::array kRules = {

@@ -45,7 +45,7 @@ struct Settings {
 inline constexpr unsigned kWorkerEpcMib = 5;
 inline constexpr unsigned kMostWorkers = 16;
 // A ConfigMap holds 1 MiB, and the settings are in it twice.
-inline constexpr std::size_t kMostQcnlConf = 32 * 1024;
+inline constexpr std::size_t kMostQcnlConf = std::size_t{32} * 1024;
 
 // What is said of a setting wherever it can be given.
 struct SettingRule {
@@ -73,7 +73,7 @@ std::string to_json(const Settings& settings, Told told = Told::kChosen);
 // What to_json() wrote, by this version or another: what is missing has its default. kMalformed: no object, longer than
 // kMostSettingsJson, a key twice, a value of another type, or a key that this version does not know (it is named: a
 // newer enclayer wrote it). kInvalidArgument as by check().
-inline constexpr std::size_t kMostSettingsJson = 256 * 1024;
+inline constexpr std::size_t kMostSettingsJson = std::size_t{256} * 1024;
 Result<Settings> parse_settings_json(std::string_view json);
 
 // The image that the quote helper runs from: `image` in a simulation, `dcap_image` on hardware. Call it for settings

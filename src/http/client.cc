@@ -83,7 +83,7 @@ Try judge_status(const std::string& asked, const Advice& advice, long status, Re
   if (!said.empty()) what += " (\"" + said + "\")";
   curl_off_t retry_after = 0;
   curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after);
-  retry_after = std::clamp<curl_off_t>(retry_after, 0, 24 * 3600);
+  retry_after = std::clamp(retry_after, curl_off_t{0}, curl_off_t{24} * 3600);
   ErrorKind kind = status == 404 || status == 410 ? ErrorKind::kNotFound
                    : status == 409                ? ErrorKind::kConflict
                                                   : ErrorKind::kUnavailable;

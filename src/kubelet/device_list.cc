@@ -73,7 +73,7 @@ DeviceList::DeviceList(std::size_t count, std::vector<std::size_t> per_node, boo
 
 std::size_t DeviceList::encoded_size(std::size_t count) {
   std::size_t of_one = std::min<std::size_t>(count, 64);
-  std::size_t of_two = std::min<std::size_t>(count - of_one, 64 * 64);
+  std::size_t of_two = std::min<std::size_t>(count - of_one, std::size_t{64} * 64);
   std::size_t of_three = count - of_one - of_two;
   return count * kBytesBesideId + of_one + 2 * of_two + 3 * of_three;
 }

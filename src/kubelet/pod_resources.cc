@@ -29,7 +29,7 @@ Error failed(const grpc::Status& status, const std::filesystem::path& socket) {
   return {kind, std::move(message)};
 }
 
-std::string to_bytes(grpc::ByteBuffer buffer) {
+std::string to_bytes(const grpc::ByteBuffer& buffer) {
   std::string out;
   std::vector<grpc::Slice> slices;
   if (!buffer.Dump(&slices).ok()) return out;

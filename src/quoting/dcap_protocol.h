@@ -29,12 +29,12 @@
 
 namespace enclayer::quoting {
 
-inline constexpr std::size_t kMostDcapMessage = 32 * 1024;
+inline constexpr std::size_t kMostDcapMessage = std::size_t{32} * 1024;
 inline constexpr std::size_t kMostDcapText = 1024;
 
 // The longest quote that is accepted. With 32 bytes of authentication data and the 12,294 bytes of certificates that
 // Intel's library takes at most a quote has 13,346.
-inline constexpr std::size_t kMostQuote = 16 * 1024;
+inline constexpr std::size_t kMostQuote = std::size_t{16} * 1024;
 
 struct DcapHello {
   bool loaded = false;
