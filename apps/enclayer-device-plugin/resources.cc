@@ -60,7 +60,7 @@ Result<Offer> offer_epc(const std::string& resource, kubelet::DeviceList list, c
     if (!why.empty()) return Error(ErrorKind::kUnavailable, "--provision-with-epc: " + why);
     devices.push_back(*node.provision);
   }
-  return offer_of_devices(resource, std::move(list), std::move(devices), node.simulated, grants);
+  return offer_of_devices(resource, std::move(list), devices, node.simulated, grants);
 }
 
 Result<Offer> offer_enclave(std::size_t limit, const Node& node, const Grants& grants) {

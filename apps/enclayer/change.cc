@@ -198,9 +198,9 @@ class Change {
     std::int64_t epc = 0;
     if (cluster != nullptr)
       for (const Node& node : cluster->nodes)
-        if (auto found = node.allocatable.find(kEpcResource); found != node.allocatable.end() && found->second > 0) {
+        if (std::int64_t offered = amount(node.allocatable, kEpcResource); offered > 0) {
           ++offering;
-          epc += found->second;
+          epc += offered;
         }
     std::string platform(to_string(settings_.platform));
     if (flags_.output == "json") {

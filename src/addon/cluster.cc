@@ -533,6 +533,11 @@ Result<Cluster> look(const Kubectl& kubectl, Look what, std::string_view name_sp
   return cluster;
 }
 
+std::int64_t amount(const Resources& resources, std::string_view name) {
+  auto found = resources.find(name);
+  return found == resources.end() ? 0 : found->second;
+}
+
 std::string in_words(const std::vector<std::string>& names) {
   std::string out;
   for (std::size_t i = 0; i < std::min(names.size(), kMostNamed); ++i) out += (i > 0 ? ", " : "") + names[i];

@@ -17,6 +17,8 @@ namespace enclayer::addon {
 
 // SGX resources by name: those of names.h, ours and foreign.
 using Resources = std::map<std::string, std::int64_t, std::less<>>;
+// Of one of them; 0 where it is not named.
+std::int64_t amount(const Resources& resources, std::string_view name);
 
 struct Node {
   std::string name;

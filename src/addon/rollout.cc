@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "addon/names.h"
 
@@ -44,9 +45,7 @@ int count_done(const std::map<std::string, OnNode>& nodes) {
 bool awaits_epc(const Cluster& cluster) {
   for (const auto& [name, on] : by_node(cluster, kPlugin)) {
     const Node* node = cluster.node(name);
-    if (!on.done || node == nullptr || !node->ready) continue;
-    auto offered = node->allocatable.find(kEpcResource);
-    if (offered == node->allocatable.end() || offered->second == 0) return true;
+    if (on.done && node != nullptr && node->ready && amount(node->allocatable, kEpcResource) == 0) return true;
   }
   return false;
 }
@@ -64,8 +63,7 @@ std::int64_t requested_on(const Cluster& cluster, std::string_view node, std::st
 }
 
 std::int64_t free_on(const Cluster& cluster, const Node& node, std::string_view resource) {
-  auto there = node.allocatable.find(resource);
-  return (there == node.allocatable.end() ? 0 : there->second) - requested_on(cluster, node.name, resource);
+  return amount(node.allocatable, resource) - requested_on(cluster, node.name, resource);
 }
 
 std::vector<Pending> pending(const Cluster& cluster) {
@@ -132,8 +130,7 @@ std::vector<Shortage> no_room_for_two(const Cluster& cluster) {
     if (node == nullptr || !node->ready || !one_is_left || both || on.done) continue;
     for (const auto& [resource, needed] : helper->requests) {
       // None at all: the plugin there is being replaced as well, or is what has to be mended.
-      if (auto offered = node->allocatable.find(resource); offered == node->allocatable.end() || offered->second == 0)
-        break;
+      if (amount(node->allocatable, resource) == 0) break;
       if (std::int64_t free = free_on(cluster, *node, resource); free < needed) {
         out.push_back({name, resource, free, needed});
         break;
@@ -149,6 +146,7 @@ Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name
   std::map<std::string, int> counts;                      // part -> nodes that have it, as said last
   std::map<std::string, steady_clock::time_point> since;  // a reason -> when it was seen first
   std::set<std::string> said, short_said;
+  bool silence_said = false;
   // Since when the detector is everywhere; max(): it is not. (g++ 12 takes an optional point in time for
   // uninitialized.)
   constexpr auto kNot = steady_clock::time_point::max();
@@ -196,7 +194,7 @@ Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name
         for (const std::string& line : told(all)) say("not waited for: " + line);
         return std::move(*cluster);
       }
-      if (silent && said.insert("silent").second) say("waiting for the nodes to tell of their EPC");
+      if (silent && !std::exchange(silence_said, true)) say("waiting for the nodes to tell of their EPC");
     } else {
       found_since = kNot;
     }

@@ -20,11 +20,6 @@ bool is_marked(const Node& node) {
          is("alibabacloud.com/tee-hardware-category", {"intel-sgx1", "intel-sgx2"}) || is("tee", {"sgx"});
 }
 
-std::int64_t amount(const Resources& resources, std::string_view name) {
-  auto found = resources.find(name);
-  return found == resources.end() ? 0 : found->second;
-}
-
 std::string label(const Node& node, std::string_view key) {
   auto found = node.labels.find(key);
   return found == node.labels.end() ? "" : found->second;

@@ -4,7 +4,7 @@ Intel's libraries holds the stand-ins under their names."""
 import json
 import sys
 
-from .cluster import TOOLS
+from .cluster import PROGRAMS, TOOLS
 from .process import output
 from .steps import check, say
 from .testbed import ended
@@ -28,10 +28,9 @@ class Images:
     def start_programs(self):
         self.folder.mkdir()
         self.folder.chmod(0o777)
-        for program, says in [("enclayer", "enclayer 0."), ("enclayer-detect", "enclayer-detect 0."), ("enclayer-device-plugin", "enclayer-device-plugin 0."),
-                              ("enclayer-quote-helper", "enclayer-quote-helper 0.")]:
+        for program in PROGRAMS:
             said = self.run(self.cluster.image, [f"/usr/bin/{program}", "--version"])
-            check(says in said, f"{program} --version says {said}")
+            check(f"{program} 0." in said, f"{program} --version says {said}")
         said = self.run(self.cluster.image, [HELPER, "--platform", "sim", "--self-test", "--state-dir", "/tmp/state"])
         check("passed" in said, said)
         say(f"four programs say their version; {said.splitlines()[-1]}")
