@@ -23,6 +23,7 @@ const Arrows& arrows() {
   static const Arrows kArrows = {
       {"enclayer", {}},
       {"base", {"enclayer"}},
+      {"slots", {"enclayer", "base"}},
       {"pods", {"enclayer", "base"}},
       {"net", {"enclayer", "base", "pods"}},
       {"sgx", {"enclayer", "base"}},

@@ -16,9 +16,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/folder_watch.h"
 #include "base/metrics.h"
 #include "enclayer/error.h"
-#include "kubelet/folder_watch.h"
 #include "kubelet/registration.h"
 #include "resources.h"
 
@@ -61,7 +61,7 @@ class Offering {
   const std::function<void()> at_each_look_;
   mutable std::mutex mutex_;  // the resources; not held while their devices are looked at
   std::vector<Resource> resources_;
-  kubelet::FolderWatch watch_;
+  base::FolderWatch watch_;
   base::UniqueFd wake_;
   std::atomic<bool> stopping_ = false;
   std::thread thread_;

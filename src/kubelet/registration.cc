@@ -21,10 +21,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/folder_watch.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/metric_names.h"
-#include "kubelet/folder_watch.h"
 #include "kubelet/grpc_runtime.h"
 #include "kubelet/plugin_server.h"
 #include "kubelet/resource_lock.h"
@@ -494,7 +494,7 @@ class GrpcRegistration final : public Registration {
   base::Counter& registered_;
   base::Counter& not_registered_;
   base::UniqueFd wake_;
-  FolderWatch watch_;
+  base::FolderWatch watch_;
   std::optional<ResourceLock> lock_;
   std::atomic<bool> stopping_ = false, established_ = false;
   mutable std::mutex mutex_;             // for what follows

@@ -1,4 +1,4 @@
-#include "kubelet/folder_watch.h"
+#include "base/folder_watch.h"
 
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -8,11 +8,10 @@
 
 #include "base/log.h"
 
-namespace enclayer::kubelet {
+namespace enclayer::base {
 
 FolderWatch::FolderWatch() : fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
-  if (!fd_)
-    base::log::warn("inotify is not available, looking once a second instead", {{"reason", std::strerror(errno)}});
+  if (!fd_) log::warn("inotify is not available, looking once a second instead", {{"reason", std::strerror(errno)}});
 }
 
 void FolderWatch::arm(const std::filesystem::path& folder) {
@@ -37,4 +36,4 @@ void FolderWatch::drain() {
   }
 }
 
-}  // namespace enclayer::kubelet
+}  // namespace enclayer::base

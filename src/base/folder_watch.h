@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 
-namespace enclayer::kubelet {
+namespace enclayer::base {
 
 class FolderWatch {
  public:
@@ -28,4 +28,4 @@ class FolderWatch {
   base::UniqueFd fd_;
 };
 
-}  // namespace enclayer::kubelet
+}  // namespace enclayer::base

@@ -1,0 +1,127 @@
+#include "slots/slots.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/printable.h"
+
+namespace enclayer::slots {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr std::string_view kLabel = "system_u:object_r:container_file_t:s0";
+constexpr std::size_t kLongestName = 253;  // of a pod; namespaces and containers have 63
+
+bool is_word(std::string_view text, std::size_t most) {
+  return !text.empty() && text.size() <= most && text.front() != '.' &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+                  c == '-';
+         });
+}
+
+Error malformed(const std::string& what) { return {ErrorKind::kMalformed, "the slots' holders " + what}; }
+
+Result<std::string> word_of(const Json& entry, const char* key) {
+  auto found = entry.find(key);
+  if (found == entry.end()) return std::string();
+  if (!found->is_string() || !is_word(found->get_ref<const std::string&>(), kLongestName))
+    return malformed(std::string("have a \"") + key + "\" that is no name of Kubernetes");
+  return found->get<std::string>();
+}
+
+Result<std::uint64_t> number_of(const Json& entry, const char* key) {
+  auto found = entry.find(key);
+  if (found == entry.end()) return std::uint64_t{0};
+  if (!found->is_number_unsigned()) return malformed(std::string("have a \"") + key + "\" that is no whole number");
+  return found->get<std::uint64_t>();
+}
+
+Result<Holder> holder_of(const Json& entry) {
+  if (!entry.is_object()) return malformed("have a slot that is no object");
+  Holder holder;
+  ENCLAYER_TRY(holder.generation, number_of(entry, "generation"));
+  ENCLAYER_TRY(holder.pod_namespace, word_of(entry, "namespace"));
+  ENCLAYER_TRY(holder.pod, word_of(entry, "pod"));
+  ENCLAYER_TRY(holder.container, word_of(entry, "container"));
+  ENCLAYER_TRY(holder.epc_mib, number_of(entry, "epcMiB"));
+  return holder;
+}
+
+}  // namespace
+
+bool is_slot_name(std::string_view name) { return is_word(name, 255); }
+
+Result<> make_slot(const fs::path& parent, std::string_view name) {
+  if (!is_slot_name(name))
+    return Error(ErrorKind::kInvalidArgument, "\"" + base::printable(name, 255) + "\" is no name of a slot");
+  std::error_code error;
+  if (!fs::is_directory(parent, error)) ENCLAYER_CHECK(base::make_folder(parent, 0755));
+  const fs::path path = parent / name;
+  if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
+    return base::errno_error(errno, "cannot make the slot " + path.string());
+  base::UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder && (errno == ENOTDIR || errno == ELOOP))
+    return Error(ErrorKind::kConflict, path.string() + " is there and is no folder: remove it");
+  struct stat found {};
+  if (!folder || ::fstat(folder.get(), &found) != 0)
+    return base::errno_error(errno, "cannot look at the slot " + path.string());
+  if (found.st_gid != kHelperGroup && ::fchown(folder.get(), static_cast<uid_t>(-1), kHelperGroup) != 0 &&
+      errno != EPERM)
+    return base::errno_error(errno, "cannot give the slot " + path.string() + " to group 64213");
+  if ((found.st_mode & 07777) != 0775 && ::fchmod(folder.get(), 0775) != 0)
+    return base::errno_error(errno, "cannot open the slot " + path.string() + " to its group");
+  // Where SELinux is off the attribute means nothing, and where it is refused the policy decides what a container sees.
+  if (fs::exists("/sys/fs/selinux/enforce", error))
+    ::fsetxattr(folder.get(), "security.selinux", kLabel.data(), kLabel.size() + 1, 0);
+  return {};
+}
+
+Result<> write_holders(const fs::path& file, const Holders& holders) {
+  Json slots = Json::object();
+  for (const auto& [slot, holder] : holders) {
+    Json& entry = slots[slot] = {{"generation", holder.generation}};
+    if (!holder.named()) continue;
+    entry["namespace"] = holder.pod_namespace;
+    entry["pod"] = holder.pod;
+    entry["container"] = holder.container;
+    entry["epcMiB"] = holder.epc_mib;
+  }
+  return base::write_file_atomic(file, base::as_bytes(Json{{"slots", std::move(slots)}}.dump() + "\n"), 0644);
+}
+
+Result<Holders> parse_holders(std::string_view json) {
+  if (json.size() > kMostHoldersFile)
+    return malformed("have " + std::to_string(json.size()) + " bytes, at most " + std::to_string(kMostHoldersFile) +
+                     " are read");
+  // Nothing of ours is deeper than a slot's entry.
+  Json parsed = Json::parse(
+      json, [](int depth, Json::parse_event_t, Json&) { return depth <= 3; }, false);
+  if (!parsed.is_object() || !parsed.contains("slots") || !parsed["slots"].is_object())
+    return malformed("are no object with \"slots\"");
+  if (parsed["slots"].size() > kMostSlots) return malformed("are more than " + std::to_string(kMostSlots));
+  Holders holders;
+  for (const auto& [slot, entry] : parsed["slots"].items()) {
+    if (!is_slot_name(slot)) return malformed("have \"" + base::printable(slot, 60) + "\", which is no name of a slot");
+    ENCLAYER_TRY(holders[slot], holder_of(entry));
+  }
+  return holders;
+}
+
+Result<Holders> read_holders(const fs::path& file) {
+  ENCLAYER_TRY(std::string text, base::read_text(file, kMostHoldersFile));
+  return parse_holders(text);
+}
+
+}  // namespace enclayer::slots
