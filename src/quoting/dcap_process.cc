@@ -1,7 +1,6 @@
 #include "quoting/dcap_process.h"
 
 #include <fcntl.h>
-#include <fmt/core.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -136,16 +135,15 @@ Result<Bytes> DcapProcess::receive(milliseconds timeout) {
       if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
       if (size <= 0) return Error(ErrorKind::kUnavailable, "the quote worker " + ending());
       if (static_cast<std::size_t>(size) > message.size())
-        return Error(ErrorKind::kMalformed, fmt::format("the quote worker sent a message of {} bytes", size));
+        return Error(ErrorKind::kMalformed, "the quote worker sent a message of " + std::to_string(size) + " bytes");
       message.resize(static_cast<std::size_t>(size));
       listen_in();
       return message;
     }
     if (steady_clock::now() < deadline) continue;
     ::kill(pid_, SIGKILL);
-    return Error(
-        ErrorKind::kTimedOut,
-        fmt::format("Intel's quote library did not answer within {} ms; the worker was killed", timeout.count()));
+    return Error(ErrorKind::kTimedOut, "Intel's quote library did not answer within " +
+                                           std::to_string(timeout.count()) + " ms; the worker was killed");
   }
 }
 
@@ -187,9 +185,9 @@ std::string DcapProcess::ending() {
     }
   }
   listen_in();
-  if (WIFEXITED(status)) return fmt::format("ended with exit code {}", WEXITSTATUS(status));
+  if (WIFEXITED(status)) return "ended with exit code " + std::to_string(WEXITSTATUS(status));
   const char* name = ::sigabbrev_np(WTERMSIG(status));
-  return name ? fmt::format("was killed by SIG{}", name) : fmt::format("was killed by signal {}", WTERMSIG(status));
+  return name ? std::string("was killed by SIG") + name : "was killed by signal " + std::to_string(WTERMSIG(status));
 }
 
 }  // namespace enclayer::quoting

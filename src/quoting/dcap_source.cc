@@ -1,6 +1,5 @@
 #include "quoting/dcap_source.h"
 
-#include <fmt/core.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -186,7 +185,7 @@ std::optional<Error> Source::down() const {
 Result<QuoteTerms> Source::known() {
   std::unique_lock lock(mutex_);
   bool settled = for_callers_.wait_for(lock, options_.budget, [&] { return known_ || down(); });
-  if (!settled) return busy(fmt::format("no quote worker was ready within {} ms", options_.budget.count()));
+  if (!settled) return busy("no quote worker was ready within " + std::to_string(options_.budget.count()) + " ms");
   if (known_) return *known_;
   return *down();
 }
@@ -209,7 +208,7 @@ Result<QuoteReply> Source::quote(const sgx::Report& report, const std::optional<
     std::lock_guard lock(mutex_);
     if (auto why = down()) return *std::move(why);
     if (queue_.size() >= options_.most_waiting)
-      return busy(fmt::format("{} quotes are waiting already", queue_.size()));
+      return busy(std::to_string(queue_.size()) + " quotes are waiting already");
     queue_.push_back(job);
   }
   for_workers_.notify_all();  // some of them are in a pause
@@ -218,7 +217,7 @@ Result<QuoteReply> Source::quote(const sgx::Report& report, const std::optional<
     std::lock_guard lock(mutex_);
     std::erase(queue_, job);  // where a worker has it already, the answer comes too late for anybody
   }
-  return busy(fmt::format("the quote was not made within {} ms", options_.budget.count()));
+  return busy("the quote was not made within " + std::to_string(options_.budget.count()) + " ms");
 }
 
 // --- a worker's thread ---

@@ -1,9 +1,8 @@
 #include "quoting/dcap_status.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
 namespace enclayer::quoting {
 namespace {
@@ -100,7 +99,9 @@ const char* name_of(DcapCall call) {
 std::string dcap_status_name(std::uint32_t status) {
   if (status == kDcapSuccess) return "SUCCESS";
   const Row* row = find(status);
-  return row ? fmt::format("{} (0x{:04X})", row->name, status) : fmt::format("0x{:04X}", status);
+  char number[16];
+  std::snprintf(number, sizeof number, "0x%04X", status);
+  return row ? std::string(row->name) + " (" + number + ")" : number;
 }
 
 std::uint32_t aesm_code(std::uint32_t status, DcapCall call) {
@@ -118,7 +119,7 @@ Error dcap_error(std::uint32_t status, DcapCall call, const std::string& explana
   const Row* row = find(status);
   std::string why = !explanation.empty() ? explanation : row != nullptr ? row->remedy : "";
   return {row != nullptr ? row->kind : ErrorKind::kUnavailable,
-          fmt::format("{} failed with {}{}{}", name_of(call), dcap_status_name(status), why.empty() ? "" : ": ", why),
+          std::string(name_of(call)) + " failed with " + dcap_status_name(status) + (why.empty() ? "" : ": ") + why,
           aesm_code(status, call)};
 }
 

@@ -1,7 +1,6 @@
 #include "quoting/dcap_worker.h"
 
 #include <dlfcn.h>
-#include <fmt/core.h>
 #include <link.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -110,11 +109,9 @@ std::string why_not_loaded(const std::string& library, const std::string& messag
   std::string file = fs::path(message.substr(0, message.find(':'))).filename();
   for (const Packaged& known : kLibraries)
     if (file.starts_with(known.file))
-      return fmt::format(
-          "{} cannot be loaded ({}): install package {} from Intel's SGX repository or name the folder of "
-          "the libraries with --dcap-lib-dir",
-          library, message, known.package);
-  return fmt::format("{} cannot be loaded: {}", library, message);
+      return library + " cannot be loaded (" + message + "): install package " + known.package +
+             " from Intel's SGX repository or name the folder of the libraries with --dcap-lib-dir";
+  return library + " cannot be loaded: " + message;
 }
 
 DcapHello Libraries::load() {
@@ -134,9 +131,9 @@ DcapHello Libraries::load() {
   fs::path loaded_from = file_of(whole ? reinterpret_cast<void*>(init_quote_) : reinterpret_cast<void*>(old_quote_));
   if (!whole && !(old_target_info_ && old_quote_size_ && old_quote_))
     return refuse(
-        fmt::format("{} has neither sgx_ql_get_quote nor sgx_qe_get_quote: it is not Intel's quote library; "
-                    "install package libsgx-dcap-ql from Intel's SGX repository",
-                    name));
+        name +
+        " has neither sgx_ql_get_quote nor sgx_qe_get_quote: it is not Intel's quote library; install package "
+        "libsgx-dcap-ql from Intel's SGX repository");
   if (!whole) init_quote_ = nullptr;
   enclave_dir_ = options_.lib_dir.empty() ? loaded_from.parent_path() : options_.lib_dir;
 
@@ -157,17 +154,15 @@ DcapHello Libraries::load() {
   void* provider = ::dlopen("libdcap_quoteprov.so.1", RTLD_LAZY);
   if (provider == nullptr) provider = ::dlopen("libdcap_quoteprov.so", RTLD_LAZY);
   if (provider == nullptr)
-    return refuse(
-        fmt::format("no quote provider: libdcap_quoteprov.so.1 cannot be loaded ({}): install package "
-                    "libsgx-dcap-default-qpl from Intel's SGX repository, or az-dcap-client on Azure",
-                    ::dlerror()));
+    return refuse(std::string("no quote provider: libdcap_quoteprov.so.1 cannot be loaded (") + ::dlerror() +
+                  "): install package libsgx-dcap-default-qpl from Intel's SGX repository, or az-dcap-client on Azure");
   void* get_config = ::dlsym(provider, "sgx_ql_get_quote_config");
   if (get_config == nullptr)
     return refuse(
-        fmt::format("the quote provider libdcap_quoteprov.so has no sgx_ql_get_quote_config: it is not one; "
-                    "install package libsgx-dcap-default-qpl, or az-dcap-client on Azure"));
-  return {true, fmt::format("{} ({}), provider {}", loaded_from.string(), whole ? "sgx_ql" : "only sgx_qe",
-                            file_of(get_config).string())};
+        "the quote provider libdcap_quoteprov.so has no sgx_ql_get_quote_config: it is not one; install package "
+        "libsgx-dcap-default-qpl, or az-dcap-client on Azure");
+  return {true, loaded_from.string() + (whole ? " (sgx_ql)" : " (only sgx_qe)") + ", provider " +
+                    file_of(get_config).string()};
 }
 
 DcapReply Libraries::failed(std::uint32_t status) {
@@ -182,19 +177,18 @@ std::string Libraries::explain(std::uint32_t status) {
   if (fault_of(status) != Fault::kEnclave || status == kDcapEnclaveLost) return "";
   for (const Enclave& enclave : kEnclaves)
     if (!is_file(enclave_dir_ / enclave.file))
-      return fmt::format("{} is not in {}: install package {} from Intel's SGX repository", enclave.file,
-                         enclave_dir_.string(), enclave.package);
+      return std::string(enclave.file) + " is not in " + enclave_dir_.string() + ": install package " +
+             enclave.package + " from Intel's SGX repository";
   if (options_.dev_dir.empty()) return "";
   for (const char* node : {"sgx_enclave", "sgx_provision"}) {
     fs::path device = options_.dev_dir / node;
     if (::access(device.c_str(), F_OK) != 0)
-      return fmt::format(
-          "{} is not there: give the helper EPC and the provision resource of the device plugin, or see "
-          "that the kernel's SGX driver is on",
-          device.string());
+      return device.string() +
+             " is not there: give the helper EPC and the provision resource of the device plugin, or see that the "
+             "kernel's SGX driver is on";
     if (::access(device.c_str(), R_OK | W_OK) != 0)
-      return fmt::format("{} may not be opened by user {}, group {}: add the group that owns it", device.string(),
-                         ::geteuid(), ::getegid());
+      return device.string() + " may not be opened by user " + std::to_string(::geteuid()) + ", group " +
+             std::to_string(::getegid()) + ": add the group that owns it";
   }
   return "";
 }

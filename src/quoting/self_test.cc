@@ -1,7 +1,5 @@
 #include "quoting/self_test.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -31,8 +29,8 @@ bool step(SelfTest& test, const char* name, const std::function<Result<std::stri
 }
 
 std::string prepared(const QuoteTarget& target) {
-  return fmt::format("the key is prepared: pub_key_id {}, QE MRENCLAVE {}", base::to_hex(target.pub_key_id),
-                     base::to_hex(target.qe.mr_enclave));
+  return "the key is prepared: pub_key_id " + base::to_hex(target.pub_key_id) + ", QE MRENCLAVE " +
+         base::to_hex(target.qe.mr_enclave);
 }
 
 }  // namespace
@@ -72,22 +70,22 @@ SelfTest test_dcap(const DcapLaunch& launch, milliseconds timeout) {
   std::vector<DcapFile> files;
   if (auto reply = successful(DcapCall::kFiles)) files = std::move(reply->files);
   test.facts = facts_of_files(files, std::nullopt);
-  bool ready =
-      step(test, "init",
-           [&]() -> Result<std::string> {
-             ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kInit));
-             test.facts = facts_of_files(files, reply.target.qe.mr_enclave);
-             return prepared(reply.target);
-           }) &&
-      step(test, "size", [&]() -> Result<std::string> {
-        ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kSize));
-        if (reply.size <= kSizeWithoutCertificate)
-          return Error(ErrorKind::kUnavailable,
-                       fmt::format("a quote has {} bytes, so it would carry no PCK certificate and nobody could "
-                                   "verify it: see that the quote provider reaches its certificate service",
-                                   reply.size));
-        return fmt::format("a quote has {} bytes, with a PCK certificate chain", reply.size);
-      });
+  bool ready = step(test, "init",
+                    [&]() -> Result<std::string> {
+                      ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kInit));
+                      test.facts = facts_of_files(files, reply.target.qe.mr_enclave);
+                      return prepared(reply.target);
+                    }) &&
+               step(test, "size", [&]() -> Result<std::string> {
+                 ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kSize));
+                 std::string has_size = "a quote has " + std::to_string(reply.size) + " bytes";
+                 if (reply.size <= kSizeWithoutCertificate)
+                   return Error(ErrorKind::kUnavailable,
+                                has_size +
+                                    ", so it would carry no PCK certificate and nobody could verify it: see that the "
+                                    "quote provider reaches its certificate service");
+                 return has_size + ", with a PCK certificate chain";
+               });
   if (!ready) return test;
 
   bool alive = step(test, "quote", [&]() -> Result<std::string> {
@@ -97,8 +95,8 @@ SelfTest test_dcap(const DcapLaunch& launch, milliseconds timeout) {
     switch (reply.status) {
       case kDcapInvalidReport:
       case kDcapErrorReport:
-        return fmt::format("{} for an empty report, as it has to be: the Quoting Enclave runs and checks",
-                           dcap_status_name(reply.status));
+        return dcap_status_name(reply.status) +
+               " for an empty report, as it has to be: the Quoting Enclave runs and checks";
       case kDcapSuccess:
         return Error(ErrorKind::kInternal, "an empty report was quoted: this is no real Quoting Enclave");
       default: return with_what_was_said(dcap_error(reply.status, DcapCall::kQuote, reply.text));
@@ -126,7 +124,7 @@ SelfTest test_sim(QuoteSource& source, const Collateral& collateral, std::string
       step(test, "size",
            [&]() -> Result<std::string> {
              ENCLAYER_TRY(size, source.quote_size());
-             return fmt::format("a quote has {} bytes", size);
+             return "a quote has " + std::to_string(size) + " bytes";
            }) &&
       step(test, "quote",
            [&]() -> Result<std::string> {
@@ -137,8 +135,8 @@ SelfTest test_sim(QuoteSource& source, const Collateral& collateral, std::string
              ENCLAYER_TRY(QuoteReply reply, source.quote(report, wish));
              ENCLAYER_CHECK(check_qe_report(reply, wish.nonce, target.qe));
              if (reply.quote.size() != size)
-               return Error(ErrorKind::kInternal,
-                            fmt::format("the quote has {} bytes where {} were announced", reply.quote.size(), size));
+               return Error(ErrorKind::kInternal, "the quote has " + std::to_string(reply.quote.size()) +
+                                                      " bytes where " + std::to_string(size) + " were announced");
              quote = std::move(reply.quote);
              return "a SIMULATED enclave's report was quoted, and the QE's own report is right";
            }) &&
@@ -148,8 +146,8 @@ SelfTest test_sim(QuoteSource& source, const Collateral& collateral, std::string
         learn_from_quote(test.facts, quote);
         learn_from_verification(test.facts, found);
         if (!found.verified()) return Error(ErrorKind::kInternal, "the quote does not verify: " + found.detail);
-        return fmt::format("the quote verifies against the SIMULATION's own root, TCB status {}",
-                           to_string(*found.tcb_status));
+        return "the quote verifies against the SIMULATION's own root, TCB status " +
+               std::string(to_string(*found.tcb_status));
       });
   return test;
 }
@@ -173,8 +171,13 @@ std::string to_text(const SelfTest& test) {
     const char* word = one.result == Outcome::kPassed   ? "passed"
                        : one.result == Outcome::kFailed ? "FAILED"
                                                         : "not run";
-    out += fmt::format("{:<8}{:<8}{}{}\n", word, one.name, one.text,
-                       one.result == Outcome::kNotPossible ? "" : fmt::format(" ({} ms)", one.took.count()));
+    for (const std::string& column : {std::string(word), one.name}) {
+      out += column;
+      out.append(8 - column.size(), ' ');
+    }
+    out += one.text;
+    if (one.result != Outcome::kNotPossible) out += " (" + std::to_string(one.took.count()) + " ms)";
+    out += '\n';
   }
   return out;
 }
