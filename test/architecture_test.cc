@@ -41,8 +41,8 @@ const Arrows& arrows() {
 
 // Headers too heavy for our headers: only .cc files include them.
 const std::set<std::string>& heavy() {
-  static const std::set<std::string> kHeavy = {"grpcpp", "grpc",       "boost",  "nlohmann", "CLI",
-                                               "spdlog", "prometheus", "google", "curl"};
+  static const std::set<std::string> kHeavy = {"grpcpp", "grpc",       "boost",  "nlohmann",
+                                               "CLI",    "prometheus", "google", "curl"};
   return kHeavy;
 }
 
@@ -103,10 +103,12 @@ TEST(Architecture, a_broken_arrow_and_a_heavy_header_would_be_found) {
 }
 
 TEST(Architecture, libraries_read_no_clock_and_no_environment) {
-  // steady_clock is for deadlines and fine; what the wall clock says is passed in.
+  // steady_clock is for deadlines and fine; what the wall clock says is passed in. Only the log says when a line was
+  // written.
   for (const char* top : {"src", "include"})
     for (const auto& entry : fs::recursive_directory_iterator(fs::path(ENCLAYER_SOURCE_DIR) / top)) {
       if ((entry.path().extension() != ".cc" && entry.path().extension() != ".h") || is_test(entry.path())) continue;
+      if (entry.path().filename() == "log.cc") continue;
       std::ifstream in(entry.path());
       std::string text{std::istreambuf_iterator<char>(in), {}};
       for (const char* word : {"system_clock::now", "getenv(", "::time(nullptr)", "gettimeofday", "CLOCK_REALTIME"})

@@ -14,7 +14,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
-#include "base/log.h"
 #include "base/log_budget.h"
 #include "base/metric_names.h"
 #include "base/printable.h"
@@ -86,24 +85,6 @@ TEST(File, longer_than_the_limit_and_missing_files_are_told_apart) {
   EXPECT_TRUE(read_file(folder.path() / "file", 5));
   EXPECT_EQ(read_file(folder.path() / "file", 4).error().kind(), ErrorKind::kMalformed);
   EXPECT_EQ(read_file(folder.path() / "none", 4).error().kind(), ErrorKind::kNotFound);
-}
-
-TEST(Log, text_line_has_a_constant_message_and_escaped_fields) {
-  EXPECT_EQ(log::format_line(log::Format::kText, log::Level::kWarn, "frame refused",
-                             {{"reason", "two words"}, {"bytes", 7}, {"peer", "a\nb"}, {"kind", "short"}}),
-            R"(warn  frame refused reason="two words" bytes=7 peer="a\nb" kind=short)");
-}
-
-TEST(Log, json_line_is_json_whatever_the_bytes) {
-  EXPECT_EQ(log::format_line(log::Format::kJson, log::Level::kInfo, "said", {{"text", "\xff\"\n"}, {"yes", true}}),
-            R"({"level":"info","message":"said","text":"\ufffd\"\n","yes":true})");
-}
-
-TEST(Log, long_values_are_cut_and_say_so) {
-  std::string line =
-      log::format_line(log::Format::kText, log::Level::kInfo, "said", {{"text", std::string(5000, 'x')}});
-  EXPECT_LT(line.size(), 1200u);
-  EXPECT_NE(line.find("cut, 5000 bytes"), std::string::npos);
 }
 
 TEST(LogBudget, burst_is_written_then_one_line_an_interval_that_counts_the_rest) {

@@ -1,36 +1,26 @@
 #include "base/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include <memory>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <climits>
+#include <cstdio>
+#include <mutex>
 #include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "enclayer/time.h"
 
 namespace enclayer::base::log {
 namespace {
 
 constexpr std::size_t kMaxValue = 1024;
-
-struct State {
-  Format format = Format::kText;
-  std::shared_ptr<spdlog::logger> logger;
-};
-
-State make_state(Level level, Format format) {
-  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::err, spdlog::level::warn, spdlog::level::info,
-                                                          spdlog::level::debug};
-  auto logger = std::make_shared<spdlog::logger>("enclayer", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_level(kLevels[static_cast<int>(level)]);
-  logger->set_pattern(format == Format::kText ? "%Y-%m-%dT%H:%M:%S.%eZ %v" : "{\"time\":\"%Y-%m-%dT%H:%M:%S.%eZ\",%v",
-                      spdlog::pattern_time_type::utc);
-  logger->flush_on(spdlog::level::debug);
-  return {format, std::move(logger)};
-}
-
-State& state() {
-  static State instance = make_state(Level::kInfo, Format::kText);
-  return instance;
-}
 
 constexpr std::string_view kLevelNames[] = {"error", "warn", "info", "debug"};
 
@@ -57,12 +47,96 @@ bool plain(std::string_view text) {
   return true;
 }
 
-void write(Level level, spdlog::level::level_enum spd_level, std::string_view message, Fields fields) {
+// Standard error, written to without waiting.
+class Output {
+ public:
+  Output() {
+    struct stat found {};
+    if (::fstat(STDERR_FILENO, &found) != 0) return;  // closed: what is opened next gets its number, and is no log
+    fd_ = STDERR_FILENO;
+    if (S_ISSOCK(found.st_mode)) {
+      way_ = Way::kSend;
+    } else if (!S_ISREG(found.st_mode)) {
+      // O_NONBLOCK on the descriptor that we were given would be seen by everybody who shares it.
+      own_ = UniqueFd(::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_APPEND | O_NOCTTY | O_CLOEXEC));
+      if (own_) fd_ = own_.get(), way_ = Way::kWrite;
+    }
+  }
+
+  // How much of it found room.
+  std::size_t write(std::string_view text) {
+    std::size_t done = 0;
+    while (done < text.size()) {
+      ssize_t size = write_some(text.substr(done));
+      if (size < 0 && errno == EINTR) continue;
+      if (size <= 0) break;
+      done += static_cast<std::size_t>(size);
+    }
+    return done;
+  }
+
+ private:
+  enum class Way { kWrite, kSend, kPoll };
+
+  ssize_t write_some(std::string_view text) {
+    if (way_ == Way::kSend) return ::send(fd_, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (way_ == Way::kPoll) {  // a file never waits, and a pipe that has room has it for that much
+      text = text.substr(0, PIPE_BUF);
+      pollfd room{fd_, POLLOUT, 0};
+      if (::poll(&room, 1, 0) != 1) return 0;
+    }
+    return ::write(fd_, text.data(), text.size());
+  }
+
+  int fd_ = -1;
+  UniqueFd own_;
+  Way way_ = Way::kPoll;
+};
+
+struct State {
+  Level level = Level::kInfo;
+  Format format = Format::kText;
+  Output output;
+  bool torn = false;         // the last line was cut in the middle
+  std::uint64_t unsaid = 0;  // lines dropped since that was said last
+};
+
+std::mutex g_mutex;
+std::atomic<std::uint64_t> g_dropped = 0;
+
+// Never destroyed: threads log until the very end.
+State& state() {
+  static State& instance = *new State;
+  return instance;
+}
+
+std::string line_now(Format format, Level level, std::string_view message, Fields fields) {
+  auto now = std::chrono::system_clock::now();
+  auto second = std::chrono::floor<std::chrono::seconds>(now);
+  std::string time = format_time(second);
+  char milliseconds[8];
+  std::snprintf(milliseconds, sizeof milliseconds, ".%03dZ",
+                int(std::chrono::floor<std::chrono::milliseconds>(now - second).count()));
+  time.replace(time.size() - 1, 1, milliseconds);
+  std::string line = format_line(format, level, message, fields);
+  return (format == Format::kJson ? "{\"time\":\"" + time + "\"," + line.substr(1) : time + " " + line) + "\n";
+}
+
+void write(Level level, std::string_view message, Fields fields) {
   State& s = state();
-  if (!s.logger->should_log(spd_level)) return;
-  std::string line = format_line(s.format, level, message, fields);
-  // The pattern has already written '{"time":...,' where the format is JSON.
-  s.logger->log(spd_level, "{}", s.format == Format::kJson ? std::string_view(line).substr(1) : std::string_view(line));
+  if (level > s.level) return;
+  std::string line = line_now(s.format, level, message, fields);
+  std::lock_guard lock(g_mutex);
+  std::string text = s.torn ? "\n" : "";
+  if (s.unsaid > 0) text += line_now(s.format, Level::kWarn, "log lines dropped", {{"lines", s.unsaid}});
+  std::size_t said = text.size();
+  text += line;
+  std::size_t written = s.output.write(text);
+  if (written > 0) s.torn = text[written - 1] != '\n';
+  if (written >= said) s.unsaid = 0;
+  if (written == text.size()) return;
+  ++s.unsaid;
+  ++g_dropped;
 }
 
 }  // namespace
@@ -89,11 +163,18 @@ std::string format_line(Format format, Level level, std::string_view message, Fi
   return line;
 }
 
-void setup(Level level, Format format) { state() = make_state(level, format); }
+void setup(Level level, Format format) {
+  State& s = state();
+  s.level = level;
+  s.format = format;
+  s.output = Output();
+}
 
-void error(std::string_view message, Fields fields) { write(Level::kError, spdlog::level::err, message, fields); }
-void warn(std::string_view message, Fields fields) { write(Level::kWarn, spdlog::level::warn, message, fields); }
-void info(std::string_view message, Fields fields) { write(Level::kInfo, spdlog::level::info, message, fields); }
-void debug(std::string_view message, Fields fields) { write(Level::kDebug, spdlog::level::debug, message, fields); }
+std::uint64_t dropped_lines() { return g_dropped; }
+
+void error(std::string_view message, Fields fields) { write(Level::kError, message, fields); }
+void warn(std::string_view message, Fields fields) { write(Level::kWarn, message, fields); }
+void info(std::string_view message, Fields fields) { write(Level::kInfo, message, fields); }
+void debug(std::string_view message, Fields fields) { write(Level::kDebug, message, fields); }
 
 }  // namespace enclayer::base::log

@@ -4,6 +4,9 @@
 // json:  {"time":"...","level":"warn","message":"frame refused","reason":"too long","bytes":70000}
 // Values are escaped: bytes from outside can neither break a line nor forge one. Secrets and report data are never
 // logged.
+//
+// Writing never waits: what nobody reads must hold nobody up. A line that finds no room is dropped and counted, and the
+// next one that finds some is preceded by "log lines dropped" lines=N.
 #pragma once
 
 #include <cstdint>
@@ -42,8 +45,12 @@ struct Field {
 };
 using Fields = std::initializer_list<Field>;
 
-// Before the first line is written; the default is info, text.
+// Before the first line is written; the default is info, text. Opens standard error anew, so that whoever shares ours
+// goes on as before: call it before another user is taken on, who may not open it.
 void setup(Level level, Format format);
+
+// How many lines found no room so far; every metrics page says it (metrics.h).
+std::uint64_t dropped_lines();
 
 void error(std::string_view message, Fields fields = {});
 void warn(std::string_view message, Fields fields = {});

@@ -7,6 +7,7 @@ namespace enclayer::base::metric {
 
 inline constexpr const char* kPlugin = "device plugin";
 inline constexpr const char* kHelper = "quote helper";
+inline constexpr const char* kBoth = "both";
 
 // --- The node's EPC ---
 
@@ -116,6 +117,11 @@ inline constexpr MetricName kPckNotBefore{
 inline constexpr MetricName kPckNotAfter{"enclayer_pck_not_after_seconds", MetricType::kGauge, "", kHelper,
                                          "When the PCK certificate in the quotes expires, in seconds since 1970."};
 
+// --- Each daemon itself ---
+
+inline constexpr MetricName kLogLinesDropped{"enclayer_log_lines_dropped_total", MetricType::kCounter, "", kBoth,
+                                             "Log lines that were dropped because nobody read standard error."};
+
 // All of the above, in this order.
 inline constexpr MetricName kAll[] = {
     kEpcCapacityMib,
@@ -161,6 +167,7 @@ inline constexpr MetricName kAll[] = {
     kQuoteSourceInfo,
     kPckNotBefore,
     kPckNotAfter,
+    kLogLinesDropped,
 };
 
 }  // namespace enclayer::base::metric

@@ -9,6 +9,9 @@
 #include <cassert>
 #include <mutex>
 
+#include "base/log.h"
+#include "base/metric_names.h"
+
 namespace enclayer::base {
 namespace {
 
@@ -21,6 +24,20 @@ namespace {
   for (const auto& label : labels)
     if (listed.find(", " + label.first + ",") == std::string::npos) return false;
   return true;
+}
+
+prometheus::MetricFamily family_of(const MetricName& name, const std::vector<Metrics::Series>& all) {
+  bool is_counter = name.type == MetricType::kCounter;
+  prometheus::MetricFamily family{
+      name.name, name.help, is_counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge, {}};
+  family.metric.reserve(all.size());
+  for (const Metrics::Series& series : all) {
+    assert(name.type != MetricType::kHistogram && fits(name, name.type, series.labels));
+    prometheus::ClientMetric& metric = family.metric.emplace_back();
+    for (const auto& [label, value] : series.labels) metric.label.push_back({label, value});
+    (is_counter ? metric.counter.value : metric.gauge.value) = series.value;
+  }
+  return family;
 }
 
 }  // namespace
@@ -66,16 +83,7 @@ Histogram& Metrics::histogram(const MetricName& name, const std::vector<double>&
 }
 
 void Metrics::replace(const MetricName& name, const std::vector<Series>& all) {
-  bool is_counter = name.type == MetricType::kCounter;
-  prometheus::MetricFamily family{
-      name.name, name.help, is_counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge, {}};
-  family.metric.reserve(all.size());
-  for (const Series& series : all) {
-    assert(name.type != MetricType::kHistogram && fits(name, name.type, series.labels));
-    prometheus::ClientMetric& metric = family.metric.emplace_back();
-    for (const auto& [label, value] : series.labels) metric.label.push_back({label, value});
-    (is_counter ? metric.counter.value : metric.gauge.value) = series.value;
-  }
+  prometheus::MetricFamily family = family_of(name, all);
   std::lock_guard lock(impl_->mutex);
   impl_->replaced[name.name] = std::move(family);
 }
@@ -87,6 +95,8 @@ std::string Metrics::text() const {
     for (const auto& family : impl_->replaced)
       if (!family.second.metric.empty()) families.push_back(family.second);
   }
+  if (auto dropped = log::dropped_lines())
+    families.push_back(family_of(metric::kLogLinesDropped, {{{}, static_cast<double>(dropped)}}));
   return prometheus::TextSerializer().Serialize(families);
 }
 

@@ -49,7 +49,7 @@ class Metrics {
   // counter() too.
   void replace(const MetricName& name, const std::vector<Series>& all);
 
-  // The Prometheus text format, version 0.0.4.
+  // The Prometheus text format, version 0.0.4. The log's dropped lines are on the page without being asked for.
   std::string text() const;
 
  private:
