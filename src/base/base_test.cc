@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <future>
 #include <set>
 #include <sstream>
 #include <thread>
@@ -101,13 +102,29 @@ TEST(LogBudget, burst_is_written_then_one_line_an_interval_that_counts_the_rest)
   EXPECT_EQ(budget.take(start + seconds(1000)), std::nullopt);
 }
 
-TEST(File, lock_keeps_out_whoever_asks_second) {
+TEST(File, lock_keeps_out_whoever_asks_second_until_it_is_given_back) {
   fake::TempFolder folder;
-  auto lock = lock_file(folder.path() / "lock").value();
-  UniqueFd second(::open((folder.path() / "lock").c_str(), O_RDWR | O_CLOEXEC));
+  auto path = folder.path() / "lock";
+  auto lock = lock_file(path).value();
+  UniqueFd second(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   EXPECT_NE(::flock(second.get(), LOCK_EX | LOCK_NB), 0);
+  auto waiting = std::async(std::launch::async, [&] { return lock_file(path, std::chrono::minutes(1)); });
+  EXPECT_EQ(waiting.wait_for(std::chrono::milliseconds(10)), std::future_status::timeout);
   lock.reset();
-  EXPECT_EQ(::flock(second.get(), LOCK_EX | LOCK_NB), 0);
+  EXPECT_TRUE(waiting.get());
+}
+
+TEST(File, lock_that_is_never_given_back_is_an_error_that_names_it) {
+  fake::TempFolder folder;
+  auto path = folder.path() / "lock";
+  auto lock = lock_file(path).value();
+  auto refused = lock_file(path, std::chrono::milliseconds(30));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kTimedOut);
+  EXPECT_EQ(refused.error().message(), path.string() +
+                                           " is locked by another process for longer than 30 ms: end the "
+                                           "one that `fuser " +
+                                           path.string() + "` names");
 }
 
 constexpr MetricName kTestTotal{"enclayer_test_total", MetricType::kCounter, "result", "test", "A test."};

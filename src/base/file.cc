@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <thread>
 
 #include "base/bytes.h"
 #include "base/error.h"
 
 namespace enclayer::base {
 namespace {
+
+constexpr std::chrono::milliseconds kLongestPause(20);
 
 Error failed(std::string_view doing, const std::filesystem::path& path) {
   return errno_error(errno, std::string(doing) + " " + path.string());
@@ -93,12 +96,20 @@ Result<> make_folder(const std::filesystem::path& path, mode_t mode) {
   return {};
 }
 
-Result<UniqueFd> lock_file(const std::filesystem::path& path) {
+Result<UniqueFd> lock_file(const std::filesystem::path& path, std::chrono::milliseconds timeout) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return failed("cannot open", path);
-  while (::flock(fd.get(), LOCK_EX) != 0)
-    if (errno != EINTR) return failed("cannot lock", path);
-  return fd;
+  auto deadline = std::chrono::steady_clock::now() + timeout;
+  // Asked again and again: a flock() that waits can only be ended by a signal.
+  for (std::chrono::milliseconds pause(1);; pause = std::min(2 * pause, kLongestPause)) {
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) return fd;
+    if (errno != EWOULDBLOCK && errno != EINTR) return failed("cannot lock", path);
+    if (std::chrono::steady_clock::now() >= deadline)
+      return Error(ErrorKind::kTimedOut, path.string() + " is locked by another process for longer than " +
+                                             std::to_string(timeout.count()) + " ms: end the one that `fuser " +
+                                             path.string() + "` names");
+    std::this_thread::sleep_for(pause);
+  }
 }
 
 std::optional<struct stat> Root::stat(std::string_view relative) const {

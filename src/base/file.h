@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -49,9 +50,11 @@ Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, 
 // Makes the folder and its parents; the last one has exactly `mode`, made or found.
 Result<> make_folder(const std::filesystem::path& path, mode_t mode);
 
-// Opens the file (makes it, mode 0600) and locks it against every other process that does the same; waits for one that
-// holds it. Closing the descriptor unlocks it.
-Result<UniqueFd> lock_file(const std::filesystem::path& path);
+// Opens the file (makes it, mode 0600) and locks it against every other process that does the same. Closing the
+// descriptor unlocks it. Locks are held for moments: whoever holds one longer than `timeout` is stuck, and that must
+// not spread, so kTimedOut.
+Result<UniqueFd> lock_file(const std::filesystem::path& path,
+                           std::chrono::milliseconds timeout = std::chrono::seconds(5));
 
 // A folder that stands for "/" (or for "/dev", "/sys").
 class Root {
