@@ -70,6 +70,7 @@ TEST(AesmClient, refusal_is_told_with_the_codes_name) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind(), ErrorKind::kPermissionDenied);
   EXPECT_EQ(refused.error().message(), "the AESM service refused GetQuoteEx: INVALID_REPORT (47)");
+  EXPECT_EQ(read_quote_reply(base::from_hex("8a0102082a").value(), true).error().kind(), ErrorKind::kPermissionDenied);
   EXPECT_EQ(read_init_reply(base::from_hex("7a04081e1800").value()).error().kind(), ErrorKind::kUnavailable);
   EXPECT_EQ(to_string(static_cast<Code>(60)), "code 60");
 }

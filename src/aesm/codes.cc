@@ -37,6 +37,7 @@ std::string to_string(Code code) {
 
 ErrorKind kind_of(Code code) {
   switch (code) {
+    case kAttKeyNotInitialized:  // what our helper says of a report with a wrong MAC, and Intel's in other words
     case kErrorReport:
     case kInvalidReport: return ErrorKind::kPermissionDenied;
     case kParameter:

@@ -120,8 +120,9 @@ Outcome ask_quote(quoting::QuoteSource& source, const Question& question, messag
   // In the order of Intel's QE: the report's MAC first, then the size of the buffer.
   auto reply = source.quote(question.report, question.qe_report);
   if (!reply) {
+    // A wrong MAC. Not kInvalidReport: see quoting/dcap_status.h.
     if (reply.error().kind() == ErrorKind::kPermissionDenied && reply.error().code() == 0)
-      return refused(kInvalidReport, reply.error().message());
+      return refused(kAttKeyNotInitialized, reply.error().message());
     return refused(reply.error());
   }
   if (question.buf_size < reply->quote.size())

@@ -269,9 +269,9 @@ TEST_F(ServiceTest, quote_request_with_parts_of_a_wrong_size_is_a_parameter_erro
 TEST_F(ServiceTest, source_errors_become_the_codes_that_clients_know) {
   source_.next_quote = Error(ErrorKind::kPermissionDenied, "the MAC is wrong");
   Answer refused = answer(quote_ex_request());
-  EXPECT_EQ(refused.code, kInvalidReport);
+  EXPECT_EQ(refused.code, kAttKeyNotInitialized);
   EXPECT_EQ(refused.why, "the MAC is wrong");
-  EXPECT_EQ(base::to_hex(refused.reply), "8a0102082f");
+  EXPECT_EQ(base::to_hex(refused.reply), "8a0102082a");
   source_.next_quote = Error(ErrorKind::kExhausted, "queue full");
   EXPECT_EQ(answer(quote_ex_request()).code, kBusy);
   source_.next_target = Error(ErrorKind::kUnavailable, "no enclave");
@@ -283,8 +283,8 @@ TEST_F(ServiceTest, source_errors_become_the_codes_that_clients_know) {
 TEST_F(ServiceTest, code_that_the_source_names_is_the_one_that_is_sent) {
   source_.next_quote = Error(ErrorKind::kPermissionDenied, "another QE's report", kErrorReport);
   EXPECT_EQ(answer(quote_ex_request()).code, kErrorReport);
-  source_.next_quote = Error(ErrorKind::kUnavailable, "the key has changed", kAttKeyNotInitialized);
-  EXPECT_EQ(base::to_hex(answer(quote_ex_request()).reply), "8a0102082a");
+  source_.next_quote = Error(ErrorKind::kUnavailable, "the enclaves are gone", kEnclaveLost);
+  EXPECT_EQ(base::to_hex(answer(quote_ex_request()).reply), "8a0102082e");
   source_.next_target = Error(ErrorKind::kUnavailable, "the platform is not registered", kNoPlatformCertData);
   EXPECT_EQ(base::to_hex(answer(aesm_body("gramine-init2.req")).reply), "7a04082c1820");
 }

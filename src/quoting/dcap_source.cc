@@ -38,6 +38,8 @@ constexpr auto kLookAtCertificate = std::chrono::minutes(1);
 struct Job {
   DcapRequest request;
   std::promise<Result<QuoteReply>> result;
+  steady_clock::time_point until;  // when nobody waits for it any more
+  bool was_tried = false;          // by a worker that hung
 };
 
 Error busy(std::string why) { return {ErrorKind::kExhausted, std::move(why), kAesmBusy}; }
@@ -68,6 +70,7 @@ class Source : public DcapQuoteSource {
     unsigned launch = 0;           // launches_ when it was started
     unsigned deaths = 0;           // in a row; decides about the pause before the next start
     int failures = 0;              // in a row
+    bool has_quoted = false;       // since it was started
     std::thread thread;
   };
 
@@ -89,7 +92,9 @@ class Source : public DcapQuoteSource {
   // mutex_ is held. Whether it is this worker's turn to be started again.
   bool may_reload(const Worker& worker) const { return worker.launch != launches_ && reloading_ == nullptr; }
   // Makes the quote. False: the process is of no more use.
-  bool work(Worker& worker, Job& job);
+  bool work(Worker& worker, const std::shared_ptr<Job>& job);
+  // Puts a quote that hung in front of the line, where that helps.
+  bool try_again(const std::shared_ptr<Job>& job);
   Result<QuoteReply> checked(const DcapRequest& request, QuoteReply reply);
 
   void replace_known(const QuoteTerms& known);  // mutex_ is held
@@ -98,10 +103,6 @@ class Source : public DcapQuoteSource {
   bool stopping() const {
     std::lock_guard lock(mutex_);
     return stopping_;
-  }
-  steady_clock::time_point changed() const {
-    std::lock_guard lock(mutex_);
-    return changed_;
   }
   void count(const base::MetricName& name, const base::Metrics::Labels& labels) {
     metrics_.counter(name, labels).add();
@@ -124,9 +125,8 @@ class Source : public DcapQuoteSource {
   std::optional<QuoteTerms> known_;  // what clients are told, and made their reports for; while a worker is up
   std::optional<QuoteTerms> last_;   // known_, the last time that one was up
   SourceFacts facts_;
-  std::optional<Error> failure_;      // why the last start failed, while none is up
-  std::uint64_t generation_ = 0;      // counts changes of the target
-  steady_clock::time_point changed_;  // when it changed last
+  std::optional<Error> failure_;  // why the last start failed, while none is up
+  std::uint64_t generation_ = 0;  // counts changes of the target
   steady_clock::time_point next_look_at_certificate_{};
 };
 
@@ -135,8 +135,7 @@ Source::Source(DcapSourceOptions options, base::Metrics& metrics)
       metrics_(metrics),
       stop_fd_(::eventfd(0, EFD_CLOEXEC)),
       workers_(std::max(1U, options_.workers)),
-      launch_(options_.launch),
-      changed_(steady_clock::now()) {
+      launch_(options_.launch) {
   for (unsigned i = 0; i < workers_.size(); ++i) {
     workers_[i].number = i + 1;
     workers_[i].thread = std::thread([this, i] { run(workers_[i]); });
@@ -203,6 +202,7 @@ Result<std::uint32_t> Source::quote_size() {
 Result<QuoteReply> Source::quote(const sgx::Report& report, const std::optional<QeReportRequest>& qe_report) {
   auto job = std::make_shared<Job>();
   job->request = {DcapCall::kQuote, report, qe_report};
+  job->until = steady_clock::now() + options_.budget;
   auto result = job->result.get_future();
   {
     std::lock_guard lock(mutex_);
@@ -212,7 +212,7 @@ Result<QuoteReply> Source::quote(const sgx::Report& report, const std::optional<
     queue_.push_back(job);
   }
   for_workers_.notify_all();  // some of them are in a pause
-  if (result.wait_for(options_.budget) == std::future_status::ready) return result.get();
+  if (result.wait_until(job->until) == std::future_status::ready) return result.get();
   {
     std::lock_guard lock(mutex_);
     std::erase(queue_, job);  // where a worker has it already, the answer comes too late for anybody
@@ -286,6 +286,7 @@ bool Source::start(Worker& worker) {
     return false;
   }
   worker.failures = 0;
+  worker.has_quoted = false;
   learn_files(worker, known->target);
   count(base::metric::kQuoteWorkerStarts, {{"result", "ok"}});
   log::info("a quote worker is up", {{"worker", worker.number},
@@ -329,7 +330,6 @@ void Source::learn_files(Worker& worker, const QuoteTarget& target) {
 void Source::replace_known(const QuoteTerms& known) {
   if (last_ && last_->target != known.target) {
     ++generation_;
-    changed_ = steady_clock::now();
     next_look_at_certificate_ = {};
     count(base::metric::kQuoteKeyChanges, {});
     log::warn("the attestation key has changed, clients have to ask for the target again",
@@ -374,7 +374,7 @@ void Source::serve(Worker& worker) {
       }
     }
     if (job) {
-      useful = work(worker, *job);
+      useful = work(worker, job);
     } else if (is_to_reload) {
       log::info("a quote worker is started again with what was reloaded", {{"worker", worker.number}});
       useful = false;
@@ -427,34 +427,49 @@ bool Source::refresh(Worker& worker) {
   return true;
 }
 
-bool Source::work(Worker& worker, Job& job) {
+bool Source::try_again(const std::shared_ptr<Job>& job) {
+  {
+    std::lock_guard lock(mutex_);
+    if (up_ < 2 || job->was_tried || steady_clock::now() >= job->until) return false;
+    job->was_tried = true;
+    queue_.push_front(job);
+  }
+  for_workers_.notify_all();
+  return true;
+}
+
+bool Source::work(Worker& worker, const std::shared_ptr<Job>& job) {
   auto told = [&] {
     std::lock_guard lock(mutex_);
     return *known_;
   };
   QuoteTerms before = told();
-  auto reply = worker.process->call(job.request, options_.quote_timeout);
+  auto call = [&] {
+    return worker.process->call(job->request,
+                                worker.has_quoted ? options_.quote_timeout : options_.first_quote_timeout);
+  };
+  auto reply = call();
   if (reply && reply->status == kDcapAttKeyNotInitialized) {
     // The platform's certificate is now for another TCB than the one that the key was certified for. Where preparing
     // the key again gives the one that clients know, they need not hear of it.
     if (!refresh(worker)) {
-      job.result.set_value(Error(ErrorKind::kUnavailable,
-                                 "the attestation key is not certified any more and could not be prepared again",
-                                 kAesmAttKeyNotInitialized));
+      job->result.set_value(Error(ErrorKind::kUnavailable,
+                                  "the attestation key is not certified any more and could not be prepared again",
+                                  kAesmAttKeyNotInitialized));
       return false;
     }
     QuoteTerms now = told();
-    if (now.target == before.target && now.quote_size <= before.quote_size)
-      reply = worker.process->call(job.request, options_.quote_timeout);
+    if (now.target == before.target && now.quote_size <= before.quote_size) reply = call();
   }
   if (!reply) {
     if (stopping()) {
-      job.result.set_value(busy(kStopping));
+      job->result.set_value(busy(kStopping));
       return false;
     }
     bool hang = reply.error().kind() == ErrorKind::kTimedOut;
-    job.result.set_value(hang ? busy(reply.error().message())
-                              : Error(reply.error().kind(), reply.error().message(), kAesmServiceUnavailable));
+    if (!hang || !try_again(job))
+      job->result.set_value(hang ? busy(reply.error().message())
+                                 : Error(reply.error().kind(), reply.error().message(), kAesmServiceUnavailable));
     lost(worker, hang ? "hang" : "crash", reply.error().message());
     return false;
   }
@@ -462,19 +477,15 @@ bool Source::work(Worker& worker, Job& job) {
   if (reply->status == kDcapSuccess) {
     worker.deaths = 0;
     worker.failures = 0;
-    job.result.set_value(checked(job.request, std::move(reply->quote)));
+    worker.has_quoted = true;
+    job->result.set_value(checked(job->request, std::move(reply->quote)));
     return true;
   }
   std::string name = dcap_status_name(reply->status);
   count(base::metric::kQuoteLibraryErrors, {{"status", name.starts_with("0x") ? "other" : name}});
   Error error = dcap_error(reply->status, DcapCall::kQuote, reply->text);
   Fault fault = fault_of(reply->status);
-  bool bad_report = reply->status == kDcapInvalidReport || reply->status == kDcapErrorReport;
-  if (bad_report && steady_clock::now() - changed() < options_.stale_grace)
-    error = Error(ErrorKind::kUnavailable,
-                  error.message() + "; the enclave may have asked for the target before the key or this helper changed",
-                  kAesmAttKeyNotInitialized);
-  job.result.set_value(std::move(error));
+  job->result.set_value(std::move(error));
   if (fault == Fault::kEnclave || (fault == Fault::kLibrary && ++worker.failures >= kMostFailures)) {
     lost(worker, fault == Fault::kEnclave ? "enclave-lost" : "failing", name);
     return false;

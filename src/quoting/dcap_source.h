@@ -6,14 +6,13 @@
 // memory as long as a worker is up. Once an hour an idle worker prepares the key again, so that certificates are
 // renewed outside of any request.
 //
-// A quote that hangs or kills its worker costs that request; all others wait for another worker or the next life of
-// this one. All workers must agree on the QE and its key, because a client may learn the target from one and be served
-// by another: a worker that disagrees with those that serve is ended, and tried again later.
+// A quote that kills its worker costs that request, and one that hangs costs it the timeout and one more try where
+// another worker is up; all others wait for another worker or the next life of this one. All workers must agree on the
+// QE and its key, because a client may learn the target from one and be served by another: a worker that disagrees with
+// those that serve is ended, and tried again later.
 //
 // When the key or the QE has changed, enclaves that learned the old target are told ATT_KEY_NOT_INITIALIZED (AESM 42),
-// on which clients ask for the target again; so for a while afterwards (stale_grace) a report with a wrong MAC is
-// answered the same instead of INVALID_REPORT (47), after which they would never come back. The start of this process
-// counts as a change.
+// on which clients ask for the target again. A report with a wrong MAC is answered the same (dcap_status.h).
 #pragma once
 
 #include <chrono>
@@ -38,8 +37,10 @@ struct DcapSourceOptions {
   // How long a caller waits at most, for its turn and its answer: then BUSY (AESM 18). Intel's clients give up after 15
   // s.
   std::chrono::milliseconds budget{12'000};
-  // A worker that spends longer on one quote is taken for hung and killed.
-  std::chrono::milliseconds quote_timeout{10'000};
+  // A worker that spends longer on one quote is taken for hung and killed. Its first quote may load an enclave and
+  // fetch certificates; after that, a hang leaves time for a second try within the budget.
+  std::chrono::milliseconds first_quote_timeout{10'000};
+  std::chrono::milliseconds quote_timeout{5'000};
   // The same for loading the enclaves and for preparing the key, which may fetch certificates: no client waits for it
   // longer than its budget.
   std::chrono::milliseconds start_timeout{90'000};
@@ -47,7 +48,6 @@ struct DcapSourceOptions {
   std::chrono::milliseconds first_pause{200};
   std::chrono::milliseconds longest_pause{30'000};
   std::chrono::milliseconds refresh_every{3'600'000};
-  std::chrono::milliseconds stale_grace{24 * 3'600'000};
 };
 
 // An error of target(), quote_size() and quote() has the AESM code that the client is to be told as its code(). Where

@@ -25,6 +25,8 @@ constexpr auto kPermissionDenied = ErrorKind::kPermissionDenied;
 
 constexpr char kReinstall[] = "reinstall libsgx-dcap-ql, libsgx-qe3-logic and libsgx-ae-qe3 of one release";
 constexpr char kReach[] = "see that the certificate service of --pccs-url can be reached from this node";
+constexpr char kAskAgain[] =
+    "the enclave has to ask for the target info again and make its report for what this node's helper gives";
 constexpr char kRegister[] = "register the platform with the certificate service (PCCS, or the cloud's own)";
 
 // Sorted by `low`. Values: sgx_ql_lib_common.h of Intel DCAP; AESM codes: aesm_error.h of the SGX PSW.
@@ -49,10 +51,9 @@ constexpr Row kTable[] = {
     {0x10, 43, kOutside, kUnavailable, "ATT_KEY_CERT_DATA_INVALID", kRegister},
     {0x11, 44, kOutside, kUnavailable, "NO_PLATFORM_CERT_DATA", kRegister},
     {0x12, 29, kLibrary, kExhausted, "OUT_OF_EPC", "give the quote helper more EPC (10 MiB carry one worker)"},
-    {0x13, 45, kCaller, kPermissionDenied, "ERROR_REPORT", ""},
+    {0x13, 42, kCaller, kPermissionDenied, "ERROR_REPORT", kAskAgain},
     {0x14, 46, kEnclave, kUnavailable, "ENCLAVE_LOST", ""},
-    {0x15, 47, kCaller, kPermissionDenied, "INVALID_REPORT",
-     "the enclave has to make its report for the target info that this node's helper gives"},
+    {0x15, 42, kCaller, kPermissionDenied, "INVALID_REPORT", kAskAgain},
     {0x16, 48, kEnclave, kUnavailable, "ENCLAVE_LOAD_ERROR",
      "install libsgx-ae-qe3, libsgx-ae-id-enclave and libsgx-ae-pce, and give the helper /dev/sgx_enclave"},
     {0x17, 49, kCaller, ErrorKind::kUnsupported, "UNABLE_TO_GENERATE_QE_REPORT", ""},

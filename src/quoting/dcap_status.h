@@ -2,6 +2,11 @@
 //
 // The table is that of aesmd's ECDSA part, which knows 0x01 to 0x1A and calls everything else UNEXPECTED. Ours also
 // keeps what is lost there: no device, busy, the certificate service out of reach, a platform that it does not know.
+//
+// One answer is another than aesmd's. A report with a wrong MAC is ATT_KEY_NOT_INITIALIZED (42) here, where aesmd says
+// INVALID_REPORT (47). Honest enclaves come with one when the Quoting Enclave has changed since they asked for the
+// target (an update of microcode or enclaves), and only 42 brings them back: Gramine asks for the target again, five
+// times at most, and Intel's API says to do so; 47 is final. Who forges reports learns nothing from either.
 #pragma once
 
 #include <cstdint>

@@ -138,7 +138,7 @@ TEST_F(QuoteCommandTest, report_refused_as_hardware_refuses_it_is_explained) {
   start_fake_service();
   auto finished = quote();
   EXPECT_EQ(finished.exit_code, 3);
-  EXPECT_THAT(finished.err, HasSubstr("INVALID_REPORT (47)"));
+  EXPECT_THAT(finished.err, HasSubstr("ATT_KEY_NOT_INITIALIZED (42)"));
   EXPECT_THAT(finished.err, HasSubstr("real hardware"));
   EXPECT_FALSE(fs::exists(out_));
 }

@@ -236,15 +236,15 @@ TEST_F(QuoteHelperTest, log_says_loudly_that_quotes_are_simulated) {
 
 // ---- Bad input ----
 
-TEST_F(QuoteHelperTest, report_with_a_wrong_mac_is_an_invalid_report_and_logged) {
+TEST_F(QuoteHelperTest, report_with_a_wrong_mac_is_told_to_ask_for_the_target_again_and_logged) {
   auto helper = start();
   auto report = client_.report().value();
   report.raw[431] ^= 1;
   auto refused = client_.quote(report);
   ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message(), HasSubstr("INVALID_REPORT (47)"));
+  EXPECT_THAT(refused.error().message(), HasSubstr("ATT_KEY_NOT_INITIALIZED (42)"));
   EXPECT_TRUE(
-      helper->wait_for_output("request refused request=get_quote_ex code=\"INVALID_REPORT (47)\" reason=\"the "
+      helper->wait_for_output("request refused request=get_quote_ex code=\"ATT_KEY_NOT_INITIALIZED (42)\" reason=\"the "
                               "report's MAC is wrong",
                               kPatience))
       << helper->err();

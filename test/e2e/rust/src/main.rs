@@ -123,12 +123,12 @@ fn run(socket: &str, quote_file: &str) -> Result<(), String> {
     let mut forged = report.bytes.to_vec();
     forged[REPORT_SIZE - 1] ^= 1;
     match client.get_quote_ex(key_id.clone(), forged, None, nonce.to_vec()) {
-        Err(Error::AesmCode(AesmError::InvalidReport_47)) => {
-            println!("ok: a report with a wrong MAC is refused: InvalidReport_47")
+        Err(Error::AesmCode(AesmError::AttKeyNotInitialized_42)) => {
+            println!("ok: a report with a wrong MAC is refused: AttKeyNotInitialized_42")
         }
         other => {
             return Err(format!(
-                "a report with a wrong MAC: expected InvalidReport_47, got {other:?}"
+                "a report with a wrong MAC: expected AttKeyNotInitialized_42, got {other:?}"
             ))
         }
     }
