@@ -153,6 +153,15 @@ TEST(Metrics, histogram_counts_into_the_buckets_that_it_was_given) {
     EXPECT_NE(text.find(line), std::string::npos) << text;
 }
 
+TEST(Metrics, page_is_what_prometheus_reads_whatever_is_in_a_label) {
+  Metrics metrics;
+  metrics.counter(kTestTotal, {{"result", "a\n\"\\b"}}).add(1'000'000);
+  metrics.counter(kTestTotal, {{"result", "c"}}).add(0.25);
+  EXPECT_EQ(metrics.text(),
+            "# HELP enclayer_test_total A test.\n# TYPE enclayer_test_total counter\n"
+            "enclayer_test_total{result=\"a\\n\\\"\\\\b\"} 1000000\nenclayer_test_total{result=\"c\"} 0.25\n");
+}
+
 TEST(Metrics, a_replaced_gauge_leaves_no_series_behind) {
   Metrics metrics;
   constexpr MetricName kPods{"enclayer_test_pods", MetricType::kGauge, "pod", "test", "By pod."};
