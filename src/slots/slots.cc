@@ -21,7 +21,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr std::string_view kLabel = "system_u:object_r:container_file_t:s0";
-constexpr std::size_t kLongestName = 253;  // of a pod; namespaces and containers have 63
 
 bool is_word(std::string_view text, std::size_t most) {
   return !text.empty() && text.size() <= most && text.front() != '.' &&
@@ -36,7 +35,7 @@ Error malformed(const std::string& what) { return {ErrorKind::kMalformed, "the s
 Result<std::string> word_of(const Json& entry, const char* key) {
   auto found = entry.find(key);
   if (found == entry.end()) return std::string();
-  if (!found->is_string() || !is_word(found->get_ref<const std::string&>(), kLongestName))
+  if (!found->is_string() || !is_holder_name(found->get_ref<const std::string&>()))
     return malformed(std::string("have a \"") + key + "\" that is no name of Kubernetes");
   return found->get<std::string>();
 }
@@ -56,18 +55,38 @@ Result<Holder> holder_of(const Json& entry) {
   ENCLAYER_TRY(holder.pod, word_of(entry, "pod"));
   ENCLAYER_TRY(holder.container, word_of(entry, "container"));
   ENCLAYER_TRY(holder.epc_mib, number_of(entry, "epcMiB"));
+  if (holder.pod_namespace.empty() != holder.pod.empty() || holder.container.empty() != holder.pod.empty())
+    return malformed("have a slot with some of \"namespace\", \"pod\" and \"container\", and not all of them");
+  if (!holder.named()) holder.epc_mib = 0;
   return holder;
+}
+
+// Every look of the device plugin comes by here, and writing the attribute would wake it for the next one.
+void label(int folder) {
+  std::error_code error;
+  if (!fs::exists("/sys/fs/selinux/enforce", error)) return;
+  char now[256] = {};
+  const ssize_t size = ::fgetxattr(folder, "security.selinux", now, sizeof now - 1);
+  // Where it is refused the policy decides what a container sees.
+  if (size < 0 || now != kLabel) ::fsetxattr(folder, "security.selinux", kLabel.data(), kLabel.size() + 1, 0);
+}
+
+// Nobody but the owner may move what is in it.
+Result<> make_parent(const fs::path& parent) {
+  struct stat found {};
+  if (::stat(parent.c_str(), &found) == 0 && S_ISDIR(found.st_mode) && (found.st_mode & 0022) == 0) return {};
+  return base::make_folder(parent, 0755);
 }
 
 }  // namespace
 
 bool is_slot_name(std::string_view name) { return is_word(name, 255); }
+bool is_holder_name(std::string_view name) { return is_word(name, 253); }
 
 Result<> make_slot(const fs::path& parent, std::string_view name) {
   if (!is_slot_name(name))
     return Error(ErrorKind::kInvalidArgument, "\"" + base::printable(name, 255) + "\" is no name of a slot");
-  std::error_code error;
-  if (!fs::is_directory(parent, error)) ENCLAYER_CHECK(base::make_folder(parent, 0755));
+  ENCLAYER_CHECK(make_parent(parent));
   const fs::path path = parent / name;
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
     return base::errno_error(errno, "cannot make the slot " + path.string());
@@ -82,13 +101,11 @@ Result<> make_slot(const fs::path& parent, std::string_view name) {
     return base::errno_error(errno, "cannot give the slot " + path.string() + " to group 64213");
   if ((found.st_mode & 07777) != 0775 && ::fchmod(folder.get(), 0775) != 0)
     return base::errno_error(errno, "cannot open the slot " + path.string() + " to its group");
-  // Where SELinux is off the attribute means nothing, and where it is refused the policy decides what a container sees.
-  if (fs::exists("/sys/fs/selinux/enforce", error))
-    ::fsetxattr(folder.get(), "security.selinux", kLabel.data(), kLabel.size() + 1, 0);
+  label(folder.get());
   return {};
 }
 
-Result<> write_holders(const fs::path& file, const Holders& holders) {
+std::string holders_json(const Holders& holders) {
   Json slots = Json::object();
   for (const auto& [slot, holder] : holders) {
     Json& entry = slots[slot] = {{"generation", holder.generation}};
@@ -98,7 +115,11 @@ Result<> write_holders(const fs::path& file, const Holders& holders) {
     entry["container"] = holder.container;
     entry["epcMiB"] = holder.epc_mib;
   }
-  return base::write_file_atomic(file, base::as_bytes(Json{{"slots", std::move(slots)}}.dump() + "\n"), 0644);
+  return Json{{"slots", std::move(slots)}}.dump() + "\n";
+}
+
+Result<> write_holders(const fs::path& file, const Holders& holders) {
+  return base::write_file_atomic(file, base::as_bytes(holders_json(holders)), 0644);
 }
 
 Result<Holders> parse_holders(std::string_view json) {

@@ -35,11 +35,11 @@ inline constexpr gid_t kHelperGroup = 64'213;
 inline constexpr std::size_t kMostSlots = 1024;
 bool is_slot_name(std::string_view name);
 
-// Makes the parent where it is missing, and in it the folder, with owner, group, mode and, where SELinux is on, the
-// label that containers may use (container_file_t). A folder that is there is made right where it is wrong, and stays
-// the one it was. kConflict where something else has its name. Without the right to give a folder to kHelperGroup (user
-// 0 with that supplementary group, or CAP_CHOWN) it stays in the caller's group and is open to whoever is the same
-// user: for a try without root.
+// Makes the parent where it is missing, takes the right to write to it from all but its owner, and makes the folder in
+// it, with owner, group, mode and, where SELinux is on, the label that containers may use (container_file_t). A folder
+// that is there is made right where it is wrong, and stays the one it was. kConflict where something else has its name.
+// Without the right to give a folder to kHelperGroup (user 0 with that supplementary group, or CAP_CHOWN) it stays in
+// the caller's group and is open to whoever is the same user: for a try without root.
 Result<> make_slot(const std::filesystem::path& parent, std::string_view name);
 
 // Whose a slot is. `generation` goes up whenever it is given to another container: what is open on it from before is
@@ -52,10 +52,15 @@ struct Holder {
   bool named() const { return !pod.empty(); }
   bool operator==(const Holder&) const = default;
 };
+
+// Whether it may stand there as a name: those of Kubernetes do, 1 to 253 letters, digits, '.', '_' and '-'.
+bool is_holder_name(std::string_view name);
+
 using Holders = std::map<std::string, Holder, std::less<>>;  // by slot
 
 // {"slots": {"p0": {"generation": 7, "namespace": "bank", "pod": "ledger-0", "container": "app", "epcMiB": 64}, ...}}
-// Replaced as a whole, mode 0644.
+// A slot has all three names or none. The file is replaced as a whole, mode 0644.
+std::string holders_json(const Holders& holders);
 Result<> write_holders(const std::filesystem::path& file, const Holders& holders);
 
 // kNotFound; kMalformed for what is longer than kMostHoldersFile, no such object, or has names and numbers in it that

@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <string>
+#include <vector>
+
 #include "base/bytes.h"
 #include "base/file.h"
 #include "fake/temp_folder.h"
@@ -27,7 +30,7 @@ TEST(MakeSlot, is_a_folder_that_the_helpers_group_may_write_to_below_one_that_is
   ASSERT_TRUE(make_slot(parent, "p0"));
   EXPECT_EQ(status_of(parent).st_mode & 07777, 0755u);
   EXPECT_EQ(status_of(parent / "p0").st_mode & 07777, 0775u);
-  if (::geteuid() == 0) EXPECT_EQ(status_of(parent / "p0").st_gid, kHelperGroup);
+  EXPECT_EQ(status_of(parent / "p0").st_gid, ::geteuid() == 0 ? kHelperGroup : ::getegid());
 }
 
 TEST(MakeSlot, mends_a_folder_that_is_there_and_keeps_it_because_containers_hold_on_to_it) {
@@ -39,6 +42,13 @@ TEST(MakeSlot, mends_a_folder_that_is_there_and_keeps_it_because_containers_hold
   auto after = status_of(folder.path() / "p0");
   EXPECT_EQ(after.st_ino, before.st_ino);
   EXPECT_EQ(after.st_mode & 07777, 0775u);
+}
+
+TEST(MakeSlot, takes_the_right_to_replace_a_slot_from_everybody_but_the_parents_owner) {
+  fake::TempFolder folder;
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0777), 0);
+  ASSERT_TRUE(make_slot(folder.path(), "p0"));
+  EXPECT_EQ(status_of(folder.path()).st_mode & 07777, 0755u);
 }
 
 TEST(MakeSlot, refuses_a_link_or_a_file_in_its_place_and_names_that_lead_elsewhere) {
@@ -63,6 +73,12 @@ TEST(Holders, are_read_as_they_were_written) {
   EXPECT_EQ(status_of(folder.path() / kHoldersFile).st_mode & 07777, 0644u);
 }
 
+TEST(Holders, have_names_that_the_reader_takes_or_none_at_all) {
+  for (const char* name : {"web", "web-0.prod", "a"}) EXPECT_TRUE(is_holder_name(name)) << name;
+  for (const std::string& name : std::vector<std::string>{"", ".", "a b", "a\n", std::string(254, 'a')})
+    EXPECT_FALSE(is_holder_name(name)) << name;
+}
+
 TEST(Holders, of_a_newer_plugin_may_say_more) {
   auto holders = parse_holders(R"({"version": 2, "slots": {"p0": {"generation": 1, "colour": {"deep": {"er": 1}}}}})");
   ASSERT_TRUE(holders) << holders.error().message();
@@ -70,11 +86,14 @@ TEST(Holders, of_a_newer_plugin_may_say_more) {
 }
 
 TEST(Holders, that_are_half_huge_or_lying_are_malformed) {
-  for (std::string json :
-       {"", "{", "[]", "{}", R"({"slots": 1})", R"({"slots": {"p0": 1}})", R"({"slots": {"../p0": {"generation": 1}}})",
-        R"({"slots": {"p0": {"generation": -1}}})", R"({"slots": {"p0": {"generation": 1, "pod": "a\nb"}}})",
-        R"({"slots": {"p0": {"generation": 1, "pod": ")" + std::string(300, 'a') + "\"}}}",
-        R"({"slots": {"p0": {"epcMiB": 1.5}}})", std::string(kMostHoldersFile + 1, ' ')}) {
+  const std::string long_name(300, 'a');
+  for (const std::string& json : std::vector<std::string>{
+           "", "{", "[]", "{}", R"({"slots": 1})", R"({"slots": {"p0": 1}})",
+           R"({"slots": {"../p0": {"generation": 1}}})", R"({"slots": {"p0": {"generation": -1}}})",
+           R"({"slots": {"p0": {"generation": 1, "pod": "a\nb"}}})",
+           R"({"slots": {"p0": {"generation": 1, "pod": ")" + long_name + R"("}}})",
+           R"({"slots": {"p0": {"generation": 1, "pod": "web", "namespace": "shop"}}})",
+           R"({"slots": {"p0": {"epcMiB": 1.5}}})", std::string(kMostHoldersFile + 1, ' ')}) {
     auto holders = parse_holders(json);
     ASSERT_FALSE(holders) << json.substr(0, 100);
     EXPECT_EQ(holders.error().kind(), ErrorKind::kMalformed);
