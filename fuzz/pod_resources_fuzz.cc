@@ -1,4 +1,5 @@
-// The kubelet's pod-resources reply: what is accepted has printable names and no more devices than bytes.
+// The kubelet's pod-resources reply: what is accepted has printable names and no more devices than bytes, and what is
+// listed of one resource changes nothing of what is counted of the other.
 #include <algorithm>
 #include <cstdlib>
 
@@ -14,15 +15,19 @@ bool printable(const std::string& name) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  auto counted = kubelet::count_devices({data, size}, "example.com/epc");
+  auto counted = kubelet::count_devices({data, size}, "example.com/epc", "example.com/quote");
+  auto without = kubelet::count_devices({data, size}, "example.com/epc");
   if (!counted) return 0;
-  std::uint64_t devices = 0;
+  if (!without) std::abort();
+  std::uint64_t devices = 0, of_epc = 0;
   for (const auto& container : *counted) {
-    devices += container.devices;
-    if (container.devices == 0 || !printable(container.pod_namespace) || !printable(container.pod) ||
-        !printable(container.container))
+    devices += container.devices + container.listed.size();
+    of_epc += container.devices;
+    if ((container.devices == 0 && container.listed.empty()) || !printable(container.pod_namespace) ||
+        !printable(container.pod) || !printable(container.container))
       std::abort();
   }
-  if (devices > size / 2 || counted->size() > kubelet::kMaxContainersInReply) std::abort();
+  for (const auto& container : *without) of_epc -= container.devices;
+  if (of_epc != 0 || devices > size / 2 || counted->size() > kubelet::kMaxContainersInReply) std::abort();
   return 0;
 }

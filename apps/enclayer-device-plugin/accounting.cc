@@ -18,7 +18,7 @@ Result<std::unique_ptr<Accounting>> Accounting::start(const std::string& epc_res
                                                       const Sources& sources, base::Metrics& metrics) {
   kubelet::EpcAccounts::Sources who;
   who.devices = [kubelet_dir = sources.kubelet_dir, epc_resource] {
-    return kubelet::list_pod_devices(kubelet_dir, epc_resource);
+    return kubelet::list_pod_devices(kubelet_dir, epc_resource, {});
   };
   if (sources.proc_root) {
     const base::Root proc(*sources.proc_root);

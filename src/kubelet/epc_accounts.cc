@@ -57,6 +57,7 @@ void EpcAccounts::put(const std::vector<ContainerDevices>& containers) {
   std::map<base::Metrics::Labels, double> series;  // a pod that is deleted and made again can be listed twice
   double sum = 0;
   for (const ContainerDevices& container : containers) {
+    if (container.devices == 0) continue;  // it has quotes only
     auto mib = static_cast<double>(container.devices);
     series[{{"namespace", container.pod_namespace}, {"pod", container.pod}, {"container", container.container}}] += mib;
     sum += mib;

@@ -34,7 +34,7 @@ TEST(EpcAccounts, shows_what_the_kubelet_says_and_nothing_of_pods_that_are_gone)
   ASSERT_TRUE(kubelet.start());
   kubelet.set({{"default", "web", "app", kEpc, 10}, {"prod", "db", "db", kEpc, 3}});
   base::Metrics metrics;
-  EpcAccounts accounts({[&] { return list_pod_devices(folder.path(), kEpc, 60s); }, {}}, metrics);
+  EpcAccounts accounts({[&] { return list_pod_devices(folder.path(), kEpc, {}, 60s); }, {}}, metrics);
   accounts.refresh(kStart);
   EXPECT_EQ(page(metrics), (Lines{"enclayer_epc_allocated_mib 13",
                                   "enclayer_epc_requested_mib{container=\"app\",namespace=\"default\",pod=\"web\"} 10",
@@ -50,6 +50,20 @@ TEST(EpcAccounts, shows_what_the_kubelet_says_and_nothing_of_pods_that_are_gone)
   kubelet.stop();
   accounts.refresh(kStart + 30s);
   EXPECT_EQ(page(metrics), Lines{"enclayer_accounting_errors_total{source=\"pod-resources\"} 1"});
+}
+
+TEST(EpcAccounts, containers_without_epc_have_no_series) {
+  base::Metrics metrics;
+  EpcAccounts accounts({[] {
+                          return Result<std::vector<ContainerDevices>>(std::vector<ContainerDevices>{
+                              {"default", "web", "app", 2, {0}}, {"default", "quotes-only", "app", 0, {1}}});
+                        },
+                        {}},
+                       metrics);
+  accounts.refresh(kStart);
+  EXPECT_EQ(page(metrics),
+            (Lines{"enclayer_epc_allocated_mib 2",
+                   "enclayer_epc_requested_mib{container=\"app\",namespace=\"default\",pod=\"web\"} 2"}));
 }
 
 TEST(EpcAccounts, asks_at_most_once_in_an_interval_and_shows_the_last_figures_in_between) {

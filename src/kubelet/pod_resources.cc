@@ -45,10 +45,11 @@ std::size_t pod_resources_limit(std::string_view resource) {
 }
 
 Result<std::vector<ContainerDevices>> list_pod_devices(const std::filesystem::path& kubelet_dir,
-                                                       std::string_view resource, std::chrono::milliseconds deadline) {
+                                                       std::string_view counted, std::string_view listed,
+                                                       std::chrono::milliseconds deadline) {
   GrpcTimers timers;  // for the deadline
   const std::filesystem::path socket = kubelet_dir / "pod-resources" / "kubelet.sock";
-  grpc::GenericStub stub(channel_to(socket, pod_resources_limit(resource)));
+  grpc::GenericStub stub(channel_to(socket, pod_resources_limit(counted)));
 
   grpc::ClientContext context;
   context.set_deadline(gpr_time_from_millis(deadline.count(), GPR_TIMESPAN));
@@ -69,12 +70,12 @@ Result<std::vector<ContainerDevices>> list_pod_devices(const std::filesystem::pa
   }
   if (!status.ok()) return failed(status, socket);
   const std::size_t size = reply.Length();
-  Result<std::vector<ContainerDevices>> counted = [&] {
+  Result<std::vector<ContainerDevices>> containers = [&] {
     std::string bytes = to_bytes(std::exchange(reply, grpc::ByteBuffer()));
-    return count_devices(base::as_bytes(bytes), resource);
+    return count_devices(base::as_bytes(bytes), counted, listed);
   }();
   if (size >= kWorthTrimming) ::malloc_trim(0);  // thousands of slices, which the heap would keep
-  return counted;
+  return containers;
 }
 
 }  // namespace enclayer::kubelet

@@ -16,11 +16,12 @@ namespace enclayer::kubelet {
 // at 87,000 devices of that name.
 std::size_t pod_resources_limit(std::string_view resource);
 
-// The containers of this node that have devices of `resource`. A connection of its own, closed afterwards: the kubelet
-// may be another one by the next time. At the limit it takes twice the reply's size of memory while it runs.
-// kUnavailable when nobody answers there, kTimedOut, kExhausted for a longer reply than the limit, kMalformed.
+// The containers of this node that have devices of `counted`, or of `listed` (pod_resources_wire.h). A connection of
+// its own, closed afterwards: the kubelet may be another one by the next time. At the limit it takes twice the reply's
+// size of memory while it runs. kUnavailable when nobody answers there, kTimedOut, kExhausted for a longer reply than
+// the limit, kMalformed.
 Result<std::vector<ContainerDevices>> list_pod_devices(const std::filesystem::path& kubelet_dir,
-                                                       std::string_view resource,
+                                                       std::string_view counted, std::string_view listed,
                                                        std::chrono::milliseconds deadline = std::chrono::seconds(2));
 
 }  // namespace enclayer::kubelet

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "kubelet/device_ids.h"
 
 namespace enclayer::kubelet {
 namespace {
@@ -84,38 +85,55 @@ Result<std::string> name(const Field& field, const char* whose) {
   return std::string(text);
 }
 
-// ContainerDevices {resource_name = 1, device_ids = 2, ...}
-Result<std::uint64_t> devices_of_entry(ByteView message, std::string_view resource) {
+struct Wanted {
+  std::string_view counted, listed;
+  std::size_t containers = 0, devices_listed = 0;  // met so far
+};
+
+Result<> list_devices(ByteView message, Wanted& wanted, std::vector<std::uint32_t>& out) {
+  for (Fields fields(message); fields.more();) {
+    ENCLAYER_TRY(Field field, next_of(fields, 2));
+    if (field.number != 2) continue;
+    if (++wanted.devices_listed > kMaxListedInReply)
+      return malformed("it has more than " + std::to_string(kMaxListedInReply) + " devices of " +
+                       std::string(wanted.listed));
+    if (auto index = device_index(base::as_text(field.bytes))) out.push_back(static_cast<std::uint32_t>(*index));
+  }
+  return {};
+}
+
+// ContainerDevices {resource_name = 1, device_ids = 2, ...}: the name may come last.
+Result<> read_devices(ByteView message, Wanted& wanted, ContainerDevices& out) {
   std::uint64_t devices = 0;
-  bool ours = false;
+  std::string_view resource;
   for (Fields fields(message); fields.more();) {
     ENCLAYER_TRY(Field field, next_of(fields, 2));
     if (field.number == 1)
-      ours = base::as_text(field.bytes) == resource;
+      resource = base::as_text(field.bytes);
     else if (field.number == 2)
       ++devices;
   }
-  return ours ? devices : 0;
+  if (resource.empty()) return {};
+  if (resource == wanted.counted) out.devices += devices;
+  return resource == wanted.listed ? list_devices(message, wanted, out.listed) : Result<>();
 }
 
 // ContainerResources {name = 1, devices = 2, ...}
-Result<ContainerDevices> read_container(ByteView message, std::string_view resource) {
+Result<ContainerDevices> read_container(ByteView message, Wanted& wanted) {
   ContainerDevices container;
   for (Fields fields(message); fields.more();) {
     ENCLAYER_TRY(Field field, next_of(fields, 2));
     if (field.number == 1) {
       ENCLAYER_TRY(container.container, name(field, "container"));
     } else if (field.number == 2) {
-      ENCLAYER_TRY(std::uint64_t devices, devices_of_entry(field.bytes, resource));
-      container.devices += devices;
+      ENCLAYER_CHECK(read_devices(field.bytes, wanted, container));
     }
   }
   return container;
 }
 
 // PodResources {name = 1, namespace = 2, containers = 3, ...}: its containers are added to `out`.
-Result<> read_pod(ByteView message, std::string_view resource, std::size_t& containers,
-                  std::vector<ContainerDevices>& out) {
+Result<> read_pod(ByteView message, Wanted& wanted, std::vector<ContainerDevices>& out) {
   std::string pod, pod_namespace;
   const std::size_t first = out.size();
   for (Fields fields(message); fields.more();) {
@@ -125,10 +143,10 @@ Result<> read_pod(ByteView message, std::string_view resource, std::size_t& cont
     } else if (field.number == 2) {
       ENCLAYER_TRY(pod_namespace, name(field, "namespace"));
     } else if (field.number == 3) {
-      if (++containers > kMaxContainersInReply)
+      if (++wanted.containers > kMaxContainersInReply)
         return malformed("it has more than " + std::to_string(kMaxContainersInReply) + " containers");
-      ENCLAYER_TRY(ContainerDevices container, read_container(field.bytes, resource));
-      if (container.devices > 0) out.push_back(std::move(container));
+      ENCLAYER_TRY(ContainerDevices container, read_container(field.bytes, wanted));
+      if (container.devices > 0 || !container.listed.empty()) out.push_back(std::move(container));
     }
   }
   for (std::size_t i = first; i < out.size(); ++i) {
@@ -142,14 +160,15 @@ Result<> read_pod(ByteView message, std::string_view resource, std::size_t& cont
 
 }  // namespace
 
-Result<std::vector<ContainerDevices>> count_devices(ByteView reply, std::string_view resource) {
+Result<std::vector<ContainerDevices>> count_devices(ByteView reply, std::string_view counted, std::string_view listed) {
   std::vector<ContainerDevices> out;
-  std::size_t pods = 0, containers = 0;
+  Wanted wanted{counted, listed};
+  std::size_t pods = 0;
   for (Fields fields(reply); fields.more();) {  // ListPodResourcesResponse {pod_resources = 1}
     ENCLAYER_TRY(Field field, next_of(fields, 1));
     if (field.number != 1) continue;
     if (++pods > kMaxPodsInReply) return malformed("it has more than " + std::to_string(kMaxPodsInReply) + " pods");
-    ENCLAYER_CHECK(read_pod(field.bytes, resource, containers, out));
+    ENCLAYER_CHECK(read_pod(field.bytes, wanted, out));
   }
   return out;
 }

@@ -9,6 +9,7 @@ namespace enclayer::kubelet {
 namespace {
 
 constexpr auto kEpc = "example.com/epc";
+constexpr auto kQuote = "example.com/quote";
 
 std::string varint(std::uint64_t value) {
   std::string out;
@@ -32,6 +33,10 @@ Result<std::vector<ContainerDevices>> count(const std::string& reply) {
   return count_devices(base::as_bytes(reply), kEpc);
 }
 
+Result<std::vector<ContainerDevices>> count_and_list(const std::string& reply) {
+  return count_devices(base::as_bytes(reply), kEpc, kQuote);
+}
+
 std::string one_device() { return pod("default", "web", container("app", device(kEpc, "A"))); }
 
 TEST(PodResourcesWire, devices_are_counted_by_container_and_only_of_the_resource) {
@@ -45,6 +50,22 @@ TEST(PodResourcesWire, devices_are_counted_by_container_and_only_of_the_resource
             (std::vector<ContainerDevices>{
                 {"default", "web", "app", 2}, {"default", "web", "other", 2}, {"prod", "db", "db", 1}}));
   EXPECT_TRUE(count("").value().empty());
+}
+
+TEST(PodResourcesWire, devices_of_the_other_resource_are_listed_in_the_same_pass) {
+  std::string reply = pod("default", "web",
+                          container("app", device(kEpc, "A") + device(kQuote, "C") + device(kEpc, "B")) +
+                              container("quotes", field(2, field(2, "AB") + field(1, kQuote) + field(2, "A")))) +
+                      pod("default", "other", container("app", device("example.com/gpu", "D")));
+  EXPECT_EQ(count_and_list(reply).value(), (std::vector<ContainerDevices>{{"default", "web", "app", 2, {2}},
+                                                                          {"default", "web", "quotes", 0, {65, 0}}}));
+  EXPECT_EQ(count(reply).value(), (std::vector<ContainerDevices>{{"default", "web", "app", 2}}));
+}
+
+TEST(PodResourcesWire, ids_that_are_nobodys_are_passed_over) {
+  std::string reply =
+      pod("default", "web", container("app", device(kQuote, "four") + device(kQuote, "\n") + device(kQuote, "")));
+  EXPECT_TRUE(count_and_list(reply).value().empty());
 }
 
 TEST(PodResourcesWire, fields_of_later_kubelets_are_stepped_over) {
@@ -97,7 +118,7 @@ TEST(PodResourcesWire, what_is_no_such_message_is_malformed_and_says_where) {
   }
 }
 
-TEST(PodResourcesWire, pods_and_containers_are_bounded) {
+TEST(PodResourcesWire, pods_containers_and_listed_devices_are_bounded) {
   auto times = [](std::size_t n, const std::string& text) {
     std::string out;
     for (std::size_t i = 0; i < n; ++i) out += text;
@@ -108,6 +129,12 @@ TEST(PodResourcesWire, pods_and_containers_are_bounded) {
   std::string half = field(1, times(kMaxContainersInReply / 2, field(3, "")));
   EXPECT_TRUE(count(half + half));
   EXPECT_FALSE(count(half + half + field(1, field(3, ""))));
+  auto with_quotes = [&](std::size_t n) {
+    return pod("default", "web", container("app", field(2, field(1, kQuote) + times(n, field(2, "A")))));
+  };
+  EXPECT_TRUE(count_and_list(with_quotes(kMaxListedInReply)));
+  EXPECT_FALSE(count_and_list(with_quotes(kMaxListedInReply + 1)));
+  EXPECT_TRUE(count(with_quotes(kMaxListedInReply + 1)));
 }
 
 }  // namespace

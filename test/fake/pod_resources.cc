@@ -93,7 +93,7 @@ void PodResources::set(const std::vector<Container>& containers) {
     for (std::size_t i = 0; i < given.devices; ++i) {
       auto* entry = container->add_devices();
       entry->set_resource_name(given.resource);
-      entry->add_device_ids(std::string(kubelet::DeviceId(i).text()));
+      entry->add_device_ids(std::string(kubelet::DeviceId(given.first + i).text()));
       if (given.numa_node >= 0) entry->mutable_topology()->add_nodes()->set_id(given.numa_node);
     }
   }

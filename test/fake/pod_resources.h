@@ -16,7 +16,8 @@ class PodResources {
   struct Container {
     std::string pod_namespace, pod, container, resource;
     std::size_t devices = 0;
-    int numa_node = -1;  // of every device; negative: none is told
+    int numa_node = -1;     // of every device; negative: none is told
+    std::size_t first = 0;  // the index of its first device; the others come after that one
   };
 
   explicit PodResources(std::filesystem::path kubelet_dir);
