@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/metric_names.h"
-#include "kubelet/pod_resources.h"
 #include "sgx/mapped_epc.h"
 #include "sgx/misc_controller.h"
 
@@ -14,12 +13,10 @@ namespace metric = base::metric;
 Accounting::Accounting(kubelet::EpcAccounts::Sources sources, base::Metrics& metrics)
     : metrics_(metrics), accounts_(std::move(sources), metrics) {}
 
-Result<std::unique_ptr<Accounting>> Accounting::start(const std::string& epc_resource, const Node& node,
-                                                      const Sources& sources, base::Metrics& metrics) {
+Result<std::unique_ptr<Accounting>> Accounting::start(const Node& node, const Sources& sources,
+                                                      base::Metrics& metrics) {
   kubelet::EpcAccounts::Sources who;
-  who.devices = [kubelet_dir = sources.kubelet_dir, epc_resource] {
-    return kubelet::list_pod_devices(kubelet_dir, epc_resource, {});
-  };
+  who.devices = sources.devices;
   if (sources.proc_root) {
     const base::Root proc(*sources.proc_root);
     if (auto why = sgx::why_not_accountable(proc))

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/metrics.h"
 #include "enclayer/error.h"
@@ -18,15 +20,14 @@ namespace enclayer::device_plugin {
 class Accounting {
  public:
   struct Sources {
-    std::filesystem::path kubelet_dir;  // its pod-resources/kubelet.sock
+    std::function<Result<std::vector<kubelet::ContainerDevices>>()> devices;  // as of kubelet::EpcAccounts
     std::filesystem::path sysfs_root, kernel_log;
     std::optional<std::filesystem::path> proc_root;  // --account-mapped
   };
 
   // kPermissionDenied when mapped memory is to be accounted and cannot be seen; the message says what to give. A kernel
   // log that cannot be read is said in the log, once. `metrics` outlives it.
-  static Result<std::unique_ptr<Accounting>> start(const std::string& epc_resource, const Node& node,
-                                                   const Sources& sources, base::Metrics& metrics);
+  static Result<std::unique_ptr<Accounting>> start(const Node& node, const Sources& sources, base::Metrics& metrics);
 
   // Before each metrics page, in any thread.
   void refresh();

@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -13,9 +14,11 @@
 #include "base/quantity.h"
 #include "cdi.h"
 #include "cli_support.h"
+#include "kubelet/pod_resources.h"
 #include "net/http_endpoint.h"
 #include "node.h"
 #include "offering.h"
+#include "quote_slots.h"
 #include "resources.h"
 
 namespace enclayer::device_plugin {
@@ -37,7 +40,7 @@ struct Flags {
   std::string sim_epc = "8Gi", sim_device = "/dev/null", sim_provision_device;
   Way registration = Way::kRegister;
   std::filesystem::path dev_root = "/dev", sysfs_root = "/sys", kubelet_dir = "/var/lib/kubelet";
-  std::filesystem::path aesmd_dir = "/var/run/aesmd", cdi_dir = "/var/run/cdi";
+  std::filesystem::path slots_dir = slots::kDefaultParent, aesmd_dir, cdi_dir = "/var/run/cdi";
   bool account_mapped = false;
   std::filesystem::path proc_root = "/proc", kernel_log;
 };
@@ -45,7 +48,7 @@ struct Flags {
 constexpr auto kDescription = R"(Offers the EPC of an SGX node to pods, one device per MiB, through the kubelet.
 A pod that asks for it gets /dev/sgx_enclave and /dev/sgx/enclave:
     resources: {limits: {kubernetes.azure.com/sgx_epc_mem_in_MiB: 10}}
-While the quote helper answers, a pod that asks for enclayer.io/quote: 1 gets its socket and SGX_AESM_ADDR=1.
+While the quote helper answers, a pod that asks for enclayer.io/quote: 1 gets a socket of its own and SGX_AESM_ADDR=1.
 )";
 
 constexpr auto kFooter = R"(
@@ -91,14 +94,21 @@ void add_flags(CLI::App& app, Flags& flags) {
         "identifier of the platform",
         "0: not");
   limit("--quote-limit", flags.quote_limit,
-        "Offer enclayer.io/quote, the quote helper's socket, to N containers at a time while it answers", "110");
+        "Offer enclayer.io/quote, a socket of the quote helper, to N containers at a time while it answers", "110");
   app.add_flag("--provision-with-epc", flags.grants.provision_with_epc,
                "Compatibility, for in-process attestation: every container with EPC gets the provisioning device too");
   app.add_flag("--cdi", flags.grants.cdi,
                "Write a CDI specification with mode 0666, so that containers that do not run as root can open the "
                "device; needs a runtime with CDI, and changes nothing with others");
-  app.add_option("--aesmd-dir", flags.aesmd_dir, "The quote helper's folder on the host, with aesm.socket in it")
-      ->option_text("DIR [/var/run/aesmd]");
+  auto* slots_dir =
+      app.add_option("--slots-dir", flags.slots_dir,
+                     "Where a folder is made for each container that asks for enclayer.io/quote; the quote helper "
+                     "serves them")
+          ->option_text("DIR [" + std::string(slots::kDefaultParent) + "]");
+  app.add_option("--aesmd-dir", flags.aesmd_dir,
+                 "Give every such container this folder instead, in which somebody else's aesmd serves aesm.socket")
+      ->option_text("DIR")
+      ->excludes(slots_dir);
   app.add_option("--registration", flags.registration,
                  "How the kubelet learns of us: register calls it; watcher leaves a socket in its plugins_registry")
       ->transform(
@@ -150,8 +160,23 @@ Result<std::optional<std::uint64_t>> amount_of(const char* flag, const std::stri
   return std::optional(*bytes);
 }
 
+// None where no quotes are offered, or somebody else's aesmd makes them. `who` as of kubelet::list_pod_devices().
+Result<std::unique_ptr<QuoteSlots>> slots_of(const Flags& flags, std::function<QuoteSlots::PodDevices()> who) {
+  if (flags.quote_limit == 0 || !flags.aesmd_dir.empty()) return std::unique_ptr<QuoteSlots>();
+  if (flags.quote_limit > QuoteSlots::kMost)
+    return Error(ErrorKind::kInvalidArgument, "--quote-limit " + std::to_string(flags.quote_limit) + ": at most " +
+                                                  std::to_string(QuoteSlots::kMost) +
+                                                  " containers have a slot of the quote helper");
+  auto now = [] {
+    auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(since_1970).count());
+  };
+  return std::make_unique<QuoteSlots>(std::filesystem::absolute(flags.slots_dir), flags.quote_limit,
+                                      QuoteSlots::Sources{std::move(who), now});
+}
+
 // EPC first.
-Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags) {
+Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, QuoteSlots* slots) {
   for (const char* taken : {kEnclaveResource, kProvisionResource, kQuoteResource})
     if (flags.resource == taken)
       return Error(ErrorKind::kInvalidArgument,
@@ -171,8 +196,9 @@ Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags) {
   ENCLAYER_CHECK(add(offer_epc(flags.resource, std::move(epc), node, flags.grants)));
   if (flags.enclave_limit > 0) ENCLAYER_CHECK(add(offer_enclave(flags.enclave_limit, node, flags.grants)));
   if (flags.provision_limit > 0) ENCLAYER_CHECK(add(offer_provision(flags.provision_limit, node, flags.grants)));
-  if (flags.quote_limit > 0)
-    ENCLAYER_CHECK(add(offer_quote(flags.quote_limit, std::filesystem::absolute(flags.aesmd_dir), node.simulated)));
+  if (slots) ENCLAYER_CHECK(add(offer_quote(flags.quote_limit, *slots, node.simulated)));
+  if (!flags.aesmd_dir.empty() && flags.quote_limit > 0)
+    ENCLAYER_CHECK(add(offer_aesmd(flags.quote_limit, std::filesystem::absolute(flags.aesmd_dir), node.simulated)));
   if (flags.grants.provision_with_epc)
     log::warn("every container with EPC gets the provisioning device, and with it a stable identifier of the platform",
               {{"flag", "--provision-with-epc"}});
@@ -182,7 +208,12 @@ Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags) {
 // Serves until SIGTERM or SIGINT, which every thread has blocked until then.
 Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
   ENCLAYER_TRY(const Node node, find_node(app, flags));
-  ENCLAYER_TRY(auto offers, offers_of(node, flags));
+  const auto kubelet_dir = std::filesystem::absolute(flags.kubelet_dir);
+  auto who = [kubelet_dir, epc = flags.resource] {
+    return kubelet::list_pod_devices(kubelet_dir, epc, kQuoteResource);
+  };
+  ENCLAYER_TRY(auto slots, slots_of(flags, who));
+  ENCLAYER_TRY(auto offers, offers_of(node, flags, slots.get()));
   std::vector<Device> devices = {node.enclave};
   if (node.provision) devices.push_back(*node.provision);
   if (flags.grants.cdi) ENCLAYER_CHECK(write_cdi_spec(flags.cdi_dir, devices));
@@ -192,11 +223,12 @@ Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
   metrics.gauge(metric::kEpcCapacityMib).set(static_cast<double>(epc_mib));
   metrics.gauge(metric::kEpcMib).set(static_cast<double>(offers.front().plugin.devices.count()));
 
-  const auto kubelet_dir = std::filesystem::absolute(flags.kubelet_dir);
-  Accounting::Sources sources{kubelet_dir, flags.sysfs_root, flags.kernel_log, std::nullopt};
+  // A page of metrics asks the kubelet anyway: the slots' names are kept with the same answer.
+  Accounting::Sources sources{who, flags.sysfs_root, flags.kernel_log, std::nullopt};
+  if (slots) sources.devices = [&slots] { return slots->ask(); };
   if (sources.kernel_log.empty()) sources.kernel_log = flags.dev_root / "kmsg";
   if (flags.account_mapped) sources.proc_root = flags.proc_root;
-  ENCLAYER_TRY(auto accounting, Accounting::start(flags.resource, node, sources, metrics));
+  ENCLAYER_TRY(auto accounting, Accounting::start(node, sources, metrics));
 
   auto at_each_look = [&] {
     accounting->read_kernel_log();
@@ -206,8 +238,11 @@ Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
     if (auto written = write_cdi_spec(flags.cdi_dir, devices); !written)  // the group may be another one now
       log::warn("CDI specification cannot be written", {{"reason", written.error().message()}});
   };
+  if (slots) ENCLAYER_CHECK(slots->start());
   ENCLAYER_TRY(auto offering,
                Offering::start(std::move(offers), {kubelet_dir, flags.registration}, metrics, at_each_look));
+
+  if (slots) slots->keep_names();
 
   std::unique_ptr<net::HttpEndpoint> endpoint;
   if (!flags.daemon.metrics_listen.empty()) {

@@ -190,19 +190,19 @@ TEST_F(NodeTest, device_that_has_vanished_is_never_given) {
   EXPECT_NAMES(offer->why_not(), "not a character device");
 }
 
-TEST_F(NodeTest, quote_resource_hands_over_the_folder_read_only_and_the_variable) {
-  auto grant = granted(offer_quote(110, folder_.path(), true));
+TEST_F(NodeTest, quote_resource_hands_over_the_folder_of_an_aesmd_read_only_and_the_variable) {
+  auto grant = granted(offer_aesmd(110, folder_.path(), true));
   EXPECT_TRUE(grant.devices.empty());
   ASSERT_EQ(grant.mounts.size(), 1u);
   EXPECT_EQ(grant.mounts[0].container_path, "/var/run/aesmd");
   EXPECT_EQ(grant.mounts[0].host_path, folder_.path().string());
   EXPECT_TRUE(grant.mounts[0].read_only);
   EXPECT_EQ(grant.envs, (std::map<std::string, std::string>{{"SGX_AESM_ADDR", "1"}, {"ENCLAYER_PLATFORM", "sim"}}));
-  EXPECT_EQ(granted(offer_quote(110, folder_.path(), false)).envs.count("ENCLAYER_PLATFORM"), 0u);
+  EXPECT_EQ(granted(offer_aesmd(110, folder_.path(), false)).envs.count("ENCLAYER_PLATFORM"), 0u);
 }
 
 TEST_F(NodeTest, quote_resource_without_a_helper_says_what_is_missing) {
-  auto offer = offer_quote(110, folder_.path() / "none", false);
+  auto offer = offer_aesmd(110, folder_.path() / "none", false);
   EXPECT_NAMES(offer->why_not(), "none/aesm.socket");
   const std::size_t first = 0;
   EXPECT_EQ(offer->plugin.allocate(std::span(&first, 1)).error().kind(), ErrorKind::kUnavailable);

@@ -8,6 +8,8 @@
 namespace enclayer::device_plugin {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr auto kAesmFolderInContainer = "/var/run/aesmd";
 constexpr std::chrono::milliseconds kAnswerIn{1'000};
 
@@ -51,6 +53,27 @@ Offer offer_of_devices(std::string resource, kubelet::DeviceList list, const std
   return offer;
 }
 
+std::string why_no_answer(const fs::path& folder) {
+  auto answer = net::call(folder / slots::kSocket, kCheapestRequest, kAnswerIn);
+  return answer ? "" : "the quote helper does not answer: " + answer.error().message();
+}
+
+// enclayer.io/quote, whose containers get the folder that is said for their devices.
+Result<Offer> offer_of_folders(std::size_t limit,
+                               const std::function<Result<fs::path>(std::span<const std::size_t>)>& folder_of,
+                               std::function<std::string()> why_not, std::vector<fs::path> folders, bool simulated) {
+  ENCLAYER_TRY(auto list, some("--quote-limit", limit));
+  auto allocate = [folder_of, simulated](std::span<const std::size_t> devices) -> Result<kubelet::Grant> {
+    ENCLAYER_TRY(fs::path folder, folder_of(devices));
+    kubelet::Grant grant;
+    grant.mounts.push_back({kAesmFolderInContainer, folder.string(), true});
+    grant.envs["SGX_AESM_ADDR"] = "1";
+    if (simulated) grant.envs["ENCLAYER_PLATFORM"] = "sim";
+    return grant;
+  };
+  return Offer{{kQuoteResource, std::move(list), allocate}, std::move(why_not), std::move(folders), true};
+}
+
 }  // namespace
 
 Result<Offer> offer_epc(const std::string& resource, kubelet::DeviceList list, const Node& node, const Grants& grants) {
@@ -75,23 +98,23 @@ Result<Offer> offer_provision(std::size_t limit, const Node& node, const Grants&
   return offer_of_devices(kProvisionResource, std::move(list), {*node.provision}, node.simulated, grants);
 }
 
-Result<Offer> offer_quote(std::size_t limit, const std::filesystem::path& folder, bool simulated) {
-  ENCLAYER_TRY(auto list, some("--quote-limit", limit));
-  const std::filesystem::path socket = folder / "aesm.socket";
-  auto allocate = [folder, simulated](std::span<const std::size_t>) -> Result<kubelet::Grant> {
+Result<Offer> offer_quote(std::size_t limit, QuoteSlots& slots, bool simulated) {
+  auto folder = [&slots](std::span<const std::size_t> devices) { return slots.give(devices); };
+  auto why_not = [&slots]() -> std::string {
+    if (auto made = slots.make_missing(); !made) return made.error().message();
+    return why_no_answer(slots.folder() / slots::kHealth);
+  };
+  return offer_of_folders(limit, folder, why_not, {slots.folder(), slots.folder() / slots::kHealth}, simulated);
+}
+
+Result<Offer> offer_aesmd(std::size_t limit, const fs::path& folder, bool simulated) {
+  auto same = [folder](std::span<const std::size_t>) -> Result<fs::path> {
     if (!base::Root(folder).stat(""))
       return Error(ErrorKind::kUnavailable, "the quote helper's folder " + folder.string() + " is not there");
-    kubelet::Grant grant;
-    grant.mounts.push_back({kAesmFolderInContainer, folder.string(), true});
-    grant.envs["SGX_AESM_ADDR"] = "1";
-    if (simulated) grant.envs["ENCLAYER_PLATFORM"] = "sim";
-    return grant;
+    return folder;
   };
-  auto why_not = [socket]() -> std::string {
-    auto answer = net::call(socket, kCheapestRequest, kAnswerIn);
-    return answer ? "" : "the quote helper does not answer: " + answer.error().message();
-  };
-  return Offer{{kQuoteResource, std::move(list), allocate}, why_not, {folder}, true};
+  return offer_of_folders(
+      limit, same, [folder] { return why_no_answer(folder); }, {folder}, simulated);
 }
 
 }  // namespace enclayer::device_plugin

@@ -14,6 +14,7 @@
 
 #include "kubelet/plugin.h"
 #include "node.h"
+#include "quote_slots.h"
 
 namespace enclayer::device_plugin {
 
@@ -53,9 +54,14 @@ Result<Offer> offer_enclave(std::size_t limit, const Node& node, const Grants& g
 // kUnavailable where the driver has no provisioning device.
 Result<Offer> offer_provision(std::size_t limit, const Node& node, const Grants& grants);
 
-// The quote helper's folder, read-only at /var/run/aesmd, and SGX_AESM_ADDR=1, which is what Intel's client library
-// wants to see. Usable while an AESM service answers on `folder`/aesm.socket. The folder is mounted and not the socket:
-// a mounted socket file goes stale when the daemon restarts. `folder` is the host's, and seen at the same path here.
-Result<Offer> offer_quote(std::size_t limit, const std::filesystem::path& folder, bool simulated);
+// A slot of the quote helper, read-only at /var/run/aesmd, and SGX_AESM_ADDR=1, which is what Intel's client library
+// wants to see. A container with several devices has the slot of the lowest. Usable while all slots are there and the
+// helper answers in `health`; each look makes those that are missing. Folders are mounted and not sockets: a mounted
+// socket file goes stale when the daemon restarts. `slots` outlives the offer; its folder is the host's, and seen at
+// the same path here.
+Result<Offer> offer_quote(std::size_t limit, QuoteSlots& slots, bool simulated);
+
+// The same with one folder for every container, in which somebody else's AESM service answers.
+Result<Offer> offer_aesmd(std::size_t limit, const std::filesystem::path& folder, bool simulated);
 
 }  // namespace enclayer::device_plugin

@@ -46,7 +46,7 @@ Result<> make_slot(const std::filesystem::path& parent, std::string_view name);
 // closed, so that nobody inherits another's connections, allowance or sums.
 struct Holder {
   std::uint64_t generation = 0;
-  std::string pod_namespace, pod, container;  // as in Kubernetes; all empty: free, or not known yet
+  std::string pod_namespace = {}, pod = {}, container = {};  // as in Kubernetes; all empty: free, or not known yet
   std::uint64_t epc_mib = 0;
 
   bool named() const { return !pod.empty(); }

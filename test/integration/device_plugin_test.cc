@@ -42,7 +42,7 @@ constexpr auto kSoon = 100s;
 class DevicePlugin : public testing::Test {
  protected:
   std::vector<std::string> command(const std::vector<std::string>& flags) const {
-    std::vector<std::string> argv = {kProgram, "--kubelet-dir", kubelet_dir_};
+    std::vector<std::string> argv = {kProgram, "--kubelet-dir", kubelet_dir_, "--slots-dir", folder_.path() / "quotes"};
     argv.insert(argv.end(), flags.begin(), flags.end());
     return argv;
   }
