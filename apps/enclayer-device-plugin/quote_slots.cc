@@ -134,7 +134,7 @@ QuoteSlots::PodDevices QuoteSlots::ask() {
   std::unique_lock lock(mutex_);
   const slots::Holders before = holders_;
   const std::uint64_t gives = gives_;
-  const bool last = tries_.value_or(0) >= kPauses.size();
+  const bool last = tries_.value_or(0) + 1 >= kPauses.size();
   lock.unlock();
   PodDevices containers = sources_.who();
   lock.lock();

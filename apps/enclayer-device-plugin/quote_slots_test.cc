@@ -140,7 +140,7 @@ TEST_F(QuoteSlotsTest, slot_that_nobody_has_after_all_pauses_is_free_and_not_ask
   give(slots, {0});
   ask_until_done(slots);
   EXPECT_EQ(slots.pause(), std::nullopt);
-  EXPECT_EQ(asked_, 8);
+  EXPECT_EQ(asked_, 7);
   EXPECT_EQ(written().at("p0"), (Holder{kNow}));
 }
 

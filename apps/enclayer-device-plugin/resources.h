@@ -4,7 +4,7 @@
 //   kubernetes.azure.com/sgx_epc_mem_in_MiB   EPC in MiB, and with any amount of it the enclave device
 //   sgx.intel.com/enclave                     the enclave device without EPC being counted (--enclave-limit)
 //   sgx.intel.com/provision                   the provisioning device (--provision-limit)
-//   enclayer.io/quote                         the quote helper's socket (--quote-limit)
+//   enclayer.io/quote                         a socket of the quote helper (--quote-limit)
 #pragma once
 
 #include <chrono>
