@@ -308,6 +308,20 @@ TEST(Manifests, the_provisioning_device_is_offered_to_nobody_unless_somebody_was
   EXPECT_EQ(offered(false, true, Platform::kSim), "110");
 }
 
+TEST(Manifests, containers_get_slots_with_the_helper_on_and_an_aesmds_folder_otherwise) {
+  using testing::Contains, testing::Not;
+  Settings settings;
+  YAML::Node plugin = pod_of(settings, "enclayer-device-plugin");
+  EXPECT_THAT(args(plugin), Contains("--aesmd-dir=/var/run/aesmd"));
+  EXPECT_THAT(args(plugin), Not(Contains(HasSubstr("--slots-dir"))));
+  EXPECT_FALSE(plugin["securityContext"]["supplementalGroups"]);
+  settings.quote_helper = true;
+  plugin = pod_of(settings, "enclayer-device-plugin");
+  EXPECT_THAT(args(plugin), Contains("--slots-dir=/var/run/enclayer/quotes"));
+  EXPECT_THAT(args(plugin), Not(Contains(HasSubstr("--aesmd-dir"))));
+  EXPECT_EQ(text_of(plugin["securityContext"]["supplementalGroups"]), "[64213]");
+}
+
 TEST(Manifests, daemons_land_where_sgx_is_and_on_a_simulated_node_only_where_a_person_said_so) {
   auto terms = [](Platform platform, const char* name) {
     Settings settings;
@@ -423,7 +437,8 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
     SCOPED_TRACE(to_json(settings));
     const Rights plugin = rights_of(pod_of(settings, "enclayer-device-plugin"));
     EXPECT_THAT(plugin.host_paths,
-                UnorderedElementsAre("/var/lib/kubelet/device-plugins", "/dev read-only", "/var/run/aesmd read-only",
+                UnorderedElementsAre("/var/lib/kubelet/device-plugins", "/dev read-only",
+                                     settings.quote_helper ? "/var/run/enclayer" : "/var/run/aesmd read-only",
                                      "/var/lib/kubelet/pod-resources read-only"));
     EXPECT_THAT(plugin.capabilities, IsEmpty());
     if (!settings.quote_helper) continue;
@@ -433,8 +448,8 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
   }
   const std::string plugin_page =
       base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/device-plugin.md", 1 << 20).value();
-  for (const char* path :
-       {"/var/lib/kubelet/device-plugins", "`/dev`", "/var/run/aesmd", "/var/lib/kubelet/pod-resources"})
+  for (const char* path : {"/var/lib/kubelet/device-plugins", "`/dev`", "`/var/run/enclayer`", "`/var/run/aesmd`",
+                           "/var/lib/kubelet/pod-resources", "supplementalGroups: [64213]"})
     EXPECT_THAT(plugin_page, HasSubstr(path));
   const std::string helper_page =
       base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/quote-helper.md", 1 << 20).value();
