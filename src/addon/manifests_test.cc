@@ -275,6 +275,20 @@ TEST(Manifests, the_quote_helper_is_there_when_it_was_asked_for_only) {
   EXPECT_EQ(pod["containers"][0]["image"].as<std::string>(), helper_image(settings));
 }
 
+TEST(Manifests, mounts_become_quotes_where_there_is_a_helper_also_for_kustomize) {
+  auto helper = [](bool on) {
+    Settings settings;
+    settings.quote_helper = on;
+    return parsed(documents(settings), "MutatingAdmissionPolicy", "enclayer-quote")["spec"]["variables"][0];
+  };
+  EXPECT_EQ(helper(false)["name"].as<std::string>(), "helper");
+  EXPECT_EQ(helper(false)["expression"].as<std::string>(), "false");
+  EXPECT_EQ(helper(true)["expression"].as<std::string>(), "true");
+  const std::string patches = base::read_text(kFolder / "quote-helper" / "kustomization.yaml", 1 << 20).value();
+  EXPECT_THAT(patches, HasSubstr("name: enclayer-quote}\n    patch: |-\n"
+                                 "      - {op: replace, path: /spec/variables/0/expression, value: \"true\"}\n"));
+}
+
 TEST(Manifests, the_helper_asks_for_epc_by_worker_and_on_hardware_for_the_provisioning_device) {
   Settings settings;
   settings.quote_helper = true;

@@ -15,13 +15,14 @@ QUOTE = "enclayer.io/quote"
 PROVIDER = "sgx.intel.com/quote-provider"
 ATTESTATION = "enclayer.io/attestation"
 TRANSLATED = "enclayer.io/translated"
+SLOTS = "enclayer.io/quote-slots"
 AESMD = {PROVIDER: "aesmd"}
 OUT_OF_PROC = {ATTESTATION: "out-of-proc"}
 IN_PROC = {ATTESTATION: "in-proc"}
 
 # Namespaces, by what they are for
-PLAIN, ALLOWED, IGNORED, RESTRICTED, QUOTA, DEFAULTS, OWN, SYSTEM = (
-    "policies-plain", "policies-allowed", "policies-ignored", "policies-restricted", "policies-quota", "policies-defaults", "enclayer-system", "kube-system")
+PLAIN, ALLOWED, IGNORED, BASELINE, RESTRICTED, QUOTA, DEFAULTS, OWN, SYSTEM = (
+    *(f"policies-{each}" for each in ("plain", "allowed", "ignored", "baseline", "restricted", "quota", "defaults")), "enclayer-system", "kube-system")
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Case:
     record: str = ""                         # what enclayer.io/translated says
     quote: tuple = ()                        # containers that get enclayer.io/quote: 1
     provision: tuple = ()                    # containers that get sgx.intel.com/provision: 1
+    slots: tuple = ()                        # (container, mount path) that become enclayer.io/quote: 1, and are named in enclayer.io/quote-slots
     read_only: tuple = ()                    # (container, mount path) that become read-only
     socket: tuple = ()                       # containers that get Intel's socket folder, writable
     tolerates: tuple | None = None           # tolerations that are added; None: all four if a container asks for EPC
@@ -84,6 +86,15 @@ def expected(case, plain):
         for name in names:
             for amounts in containers[name]["resources"].values():
                 amounts[resource] = "1"
+    for name, path in case.slots:
+        each = containers[name]
+        gone = next(mounted for mounted in each["volumeMounts"] if mounted["mountPath"] == path)
+        remove(each, "volumeMounts", gone)
+        for amounts in each["resources"].values():
+            amounts.setdefault(QUOTE, "1")
+        if not any(mounted["name"] == gone["name"] for other in containers.values() for mounted in other.get("volumeMounts", [])):
+            remove(spec, "volumes", next(volume for volume in spec["volumes"] if volume["name"] == gone["name"]))
+        note(result, SLOTS, f"{name}: the mount of {path} is {QUOTE}")
     for name, path in case.read_only:
         for each in containers[name]["volumeMounts"]:
             if each["mountPath"] == path:
@@ -101,6 +112,19 @@ def expected(case, plain):
     if added:
         spec.setdefault("tolerations", []).extend(map(toleration, added))
     return result
+
+
+def remove(owner, key, item):
+    """Lists that are empty are not shown."""
+    owner[key].remove(item)
+    if not owner[key]:
+        del owner[key]
+
+
+def note(made, annotation, entry):
+    annotations = made["metadata"].setdefault("annotations", {})
+    before = annotations[annotation].split("; ") if annotation in annotations else []
+    annotations[annotation] = "; ".join(before + [entry] * (entry not in before))
 
 
 def unknown(key, container="web"):
@@ -236,17 +260,46 @@ QUOTES = [
     Case("asked for by hand", pod(container(limits={AZURE: 10, QUOTE: 1}))),
     Case("asked for without EPC", pod(container(limits={QUOTE: 1}))),
     Case("own mounts and variables stay",
-         pod(epc(env=[{"name": "SGX_AESM_ADDR", "value": "tcp"}], volumeMounts=[mount("/data", "data"), mount(readOnly=True)]),
-             annotations=AESMD, volumes=[{"name": "data", "emptyDir": {}}, folder("/var/run/aesmd")]), quote=("web",)),
-    Case("a mount of the helper's folder", pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), read_only=(("web", "/var/run/aesmd"),)),
-    Case("the same with the annotation", pod(epc(volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/var/run/aesmd")]), quote=("web",),
-         read_only=(("web", "/var/run/aesmd"),)),
-    *(Case(f"a mount of {path}", pod(epc(volumeMounts=[mount("/x", "data"), mount("/elsewhere", "s")]), volumes=[folder("/tmp", "data"), folder(path, "s", type="Directory")]),
+         pod(epc(env=[{"name": "SGX_AESM_ADDR", "value": "tcp"}], volumeMounts=[mount("/data", "data"), mount(readOnly=True), mount("/more", "data")]),
+             annotations=AESMD, volumes=[{"name": "data", "emptyDir": {}}, folder("/var/run/aesmd")]), slots=(("web", "/var/run/aesmd"),)),
+    # Mounts of the helper's folder
+    *(Case(f"{path} at {at}", pod(epc(volumeMounts=[mount(at, "s")]), volumes=[folder("/tmp", "data"), folder(path, "s", type="Directory")]), slots=(("web", at),))
+      for path in ("/var/run/aesmd", "/var/run/aesmd/", "/run/aesmd", "/run/aesmd//") for at in ("/var/run/aesmd", "/run/aesmd/")),
+    *(Case(f"{path} at another path", pod(epc(volumeMounts=[mount("/x", "data"), mount("/elsewhere", "s")]), volumes=[folder("/tmp", "data"), folder(path, "s", type="Directory")]),
            read_only=(("web", "/elsewhere"),)) for path in ("/run/aesmd", "/run/aesmd/", "/var/run/aesmd/")),
-    *(Case(f"a mount of {path} is left alone", pod(epc(volumeMounts=[mount("/x")]), volumes=[folder(path)])) for path in ("/var/run", "/var/run/aesmd2", "/srv/run/aesmd")),
-    Case("mounts of several containers", pod(epc("a", volumeMounts=[mount()]), container("b", volumeMounts=[mount("/y"), mount("/z")]), init=[container("c", volumeMounts=[mount("/i")])],
-                                             volumes=[folder("/var/run/aesmd")]),
-         read_only=(("a", "/var/run/aesmd"), ("b", "/y"), ("b", "/z"), ("c", "/i"))),
+    *(Case(f"{path} is left alone", pod(epc(volumeMounts=[mount()]), volumes=[folder(path)])) for path in ("/var/run", "/var/run/aesmd2", "/srv/run/aesmd")),
+    Case("the folder with the annotation", pod(epc(volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/var/run/aesmd")]), slots=(("web", "/var/run/aesmd"),)),
+    Case("the folder and other annotations", pod(epc(volumeMounts=[mount()]), annotations={"a": "b"}, volumes=[folder("/var/run/aesmd")]), slots=(("web", "/var/run/aesmd"),)),
+    Case("the folder and a foreign name", pod(epc(resource=ALIBABA, volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), epc={"web": "10"},
+         record="web: alibabacloud.com/sgx_epc_MiB=10 is 10 MiB", slots=(("web", "/var/run/aesmd"),)),
+    Case("the folder, and enclayer.io/quote by hand", pod(container(limits={AZURE: 10, QUOTE: 2}, volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]),
+         slots=(("web", "/var/run/aesmd"),)),
+    Case("the folder twice in one container", pod(epc(volumeMounts=[mount(), mount("/data", "data"), mount("/run/aesmd", "more"), mount("/x")]),
+                                                  volumes=[folder("/run/aesmd", "more"), {"name": "data", "emptyDir": {}}, folder("/var/run/aesmd")]),
+         slots=(("web", "/var/run/aesmd"), ("web", "/run/aesmd")), read_only=(("web", "/x"),)),
+    Case("two volumes of the folder", pod(epc("a", volumeMounts=[mount()]), epc("b", volumeMounts=[mount(name="more")]),
+                                          volumes=[folder("/var/run/aesmd"), {"name": "data", "emptyDir": {}}, folder("/run/aesmd", "more")]),
+         slots=(("a", "/var/run/aesmd"), ("b", "/var/run/aesmd"))),
+    Case("two containers share the volume", pod(epc("a", volumeMounts=[mount()]), epc("b", volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]),
+         slots=(("a", "/var/run/aesmd"), ("b", "/var/run/aesmd"))),
+    Case("one of them has no EPC", pod(epc("a", volumeMounts=[mount()]), container("b", volumeMounts=[mount(), mount("/z")]), volumes=[folder("/var/run/aesmd")]),
+         slots=(("a", "/var/run/aesmd"),), read_only=(("b", "/var/run/aesmd"), ("b", "/z"))),
+    Case("an init container without EPC mounts it too", pod(epc("a", volumeMounts=[mount()]), init=[container("c", volumeMounts=[mount()])], volumes=[folder("/var/run/aesmd")]),
+         slots=(("a", "/var/run/aesmd"),), read_only=(("c", "/var/run/aesmd"),)),
+    Case("an init container and a sidecar with EPC", pod(epc("a"), init=[epc("b", volumeMounts=[mount()]), epc("c", restartPolicy="Always", volumeMounts=[mount()])],
+                                                         volumes=[folder("/var/run/aesmd")]),
+         slots=(("b", "/var/run/aesmd"), ("c", "/var/run/aesmd"))),
+    Case("only containers without EPC mount it", pod(epc("a"), container("b", volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), read_only=(("b", "/var/run/aesmd"),)),
+    Case("a part of the folder", pod(epc(volumeMounts=[mount(subPath="mine")]), volumes=[folder("/var/run/aesmd")]), read_only=(("web", "/var/run/aesmd"),)),
+    Case("a part of the folder, by a variable", pod(epc(env=[{"name": "X", "value": "mine"}], volumeMounts=[mount(subPathExpr="$(X)")]), volumes=[folder("/var/run/aesmd")]),
+         read_only=(("web", "/var/run/aesmd"),)),
+    Case("the folder below its own path", pod(epc(volumeMounts=[mount("/var/run/aesmd/x")]), volumes=[folder("/var/run/aesmd")]), read_only=(("web", "/var/run/aesmd/x"),)),
+    Case("a record of slots from before", pod(epc(volumeMounts=[mount()]), annotations={SLOTS: f"web: the mount of /var/run/aesmd is {QUOTE}"}, volumes=[folder("/var/run/aesmd")]),
+         slots=(("web", "/var/run/aesmd"),)),
+    Case("a record of other slots", pod(epc(volumeMounts=[mount()]), annotations={SLOTS: "x"}, volumes=[folder("/var/run/aesmd")]), slots=(("web", "/var/run/aesmd"),)),
+    Case("the folder where baseline is enforced", pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), namespace=BASELINE, slots=(("web", "/var/run/aesmd"),)),
+    Case("the folder at another path where baseline is enforced", pod(epc(volumeMounts=[mount("/x")]), volumes=[folder("/var/run/aesmd")]), namespace=BASELINE,
+         refused='violates PodSecurity "baseline:latest": hostPath volumes (volume "sockets")', status=403),
     Case("a mount of the socket itself", pod(epc(volumeMounts=[mount("/var/run/aesmd/aesm.socket")]), volumes=[folder("/var/run/aesmd/aesm.socket", type="Socket")]),
          warnings=("the pod mounts a file or folder below /var/run/aesmd",)),
     Case("an emptyDir at that place", pod(epc(volumeMounts=[mount()]), volumes=[{"name": "sockets", "emptyDir": {}}])),
@@ -261,13 +314,20 @@ QUOTES = [
          provision=("aesmd",), socket=("aesmd",)),
     Case("Intel's aesmd beside a client", pod(epc("aesmd", volumeMounts=[mount()]), epc("app", volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/run/aesmd")]),
          namespace=ALLOWED, provision=("aesmd",), quote=("app",), read_only=(("app", "/var/run/aesmd"),)),
+    Case("Intel's aesmd without EPC beside a client", pod(container("aesmd", volumeMounts=[mount()]), epc("app", volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/run/aesmd")]),
+         quote=("app",), read_only=(("app", "/var/run/aesmd"),)),
     Case("Intel's aesmd where provisioning is not allowed", pod(epc("aesmd"), annotations=AESMD), refused=NOT_ALLOWED.format("aesmd", PLAIN, PLAIN), status=403),
-    Case("named aesmd without the annotation", pod(epc("aesmd", volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), read_only=(("aesmd", "/var/run/aesmd"),)),
+    Case("named aesmd without the annotation", pod(epc("aesmd", volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), slots=(("aesmd", "/var/run/aesmd"),)),
     # In the enclave's own process
     Case("quote-provider names a container", pod(epc("a"), epc("b"), annotations={PROVIDER: "b"}), namespace=ALLOWED, provision=("b",)),
     Case("quote-provider names an init container", pod(epc("a"), init=[epc("b", 1, ALIBABA)], annotations={PROVIDER: "b"}), namespace=ALLOWED, provision=("b",),
          epc={"b": "1"}, record="b: alibabacloud.com/sgx_epc_MiB=1 is 1 MiB"),
     Case("attestation: in-proc", pod(epc("a"), epc("b"), container("c"), annotations=IN_PROC), namespace=ALLOWED, provision=("a", "b")),
+    Case("in-proc with the helper's folder", pod(epc(volumeMounts=[mount()]), annotations=IN_PROC, volumes=[folder("/var/run/aesmd")]), namespace=ALLOWED,
+         provision=("web",), read_only=(("web", "/var/run/aesmd"),)),
+    Case("one container in-proc, one with the helper's folder", pod(epc("a", volumeMounts=[mount()]), epc("b", volumeMounts=[mount()]), annotations={PROVIDER: "a"},
+                                                                    volumes=[folder("/var/run/aesmd")]),
+         namespace=ALLOWED, provision=("a",), slots=(("b", "/var/run/aesmd"),), read_only=(("a", "/var/run/aesmd"),)),
     Case("provision asked for already", pod(container(limits={AZURE: 1, PROVISION: 2}), annotations={PROVIDER: "web"}), namespace=ALLOWED),
     Case("quote-provider names a container, not allowed", pod(epc(), annotations={PROVIDER: "web"}), refused=NOT_ALLOWED.format("web", PLAIN, PLAIN), status=403),
     Case("in-proc, not allowed", pod(epc("a"), epc("b"), annotations=IN_PROC), refused="container a, b asks for sgx.intel.com/provision", status=403),
@@ -334,6 +394,17 @@ WARNINGS = [
     Case("99 TiB", pod(epc(resource=INTEL, amount="99Ti")), epc={"web": str(99 * 2**20)}, record=f"web: sgx.intel.com/epc=99Ti is {99 * 2**20} MiB",
          warnings=("no node can offer more",)),
     Case("more than CEL counts", pod(epc(resource=INTEL, amount="7Pi")), warnings=("asks for EPC under a name that no node offers",)),
+]
+
+# Where no quote helper was asked for, nodes do not offer enclayer.io/quote, and somebody else's aesmd may serve the folder.
+WITHOUT_HELPER = [
+    Case("a mount of the helper's folder", pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), read_only=(("web", "/var/run/aesmd"),)),
+    Case("the same with the annotation", pod(epc(volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/var/run/aesmd")]), quote=("web",),
+         read_only=(("web", "/var/run/aesmd"),)),
+    Case("mounts of several containers", pod(epc("a", volumeMounts=[mount()]), container("b", volumeMounts=[mount("/y"), mount("/z")]), init=[container("c", volumeMounts=[mount("/i")])],
+                                             volumes=[folder("/var/run/aesmd")]),
+         read_only=(("a", "/var/run/aesmd"), ("b", "/y"), ("b", "/z"), ("c", "/i"))),
+    Case("where baseline is enforced", pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), namespace=BASELINE, refused="violates PodSecurity", status=403),
 ]
 
 CASES = [(group, case) for group, cases in (

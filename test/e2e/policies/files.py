@@ -7,7 +7,7 @@ from runner.process import output
 from runner.steps import check
 
 from .api import documents
-from .cases import ALLOWED, AZURE, NAMES, PLAIN, PROVISION, TRANSLATED
+from .cases import ALLOWED, AZURE, BASELINE, NAMES, PLAIN, PROVISION, QUOTE, SLOTS, TRANSLATED
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/admission.md"
@@ -23,7 +23,7 @@ class Files:
 
     def plain(self):
         """What the API server makes of them without policies."""
-        return {row: [self.tidy(reply.body) for reply in self.pods(row, self.replies(row)) if reply.ok] for row in rows()}
+        return {row: [self.tidy(reply.body) for reply in self.pods(self.replies(row, PLAIN), PLAIN) if reply.ok] for row in rows()}
 
     def compare(self, plain):
         found = []
@@ -31,8 +31,8 @@ class Files:
         missing = {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.yaml")} - {row.file for row in listed}
         check(not missing, f"{PAGE.name} does not say what becomes of {', '.join(sorted(missing))}")
         for row in listed:
-            replies = self.replies(row)
-            seen = list(self.pods(row, replies))
+            replies = self.replies(row, row.namespace)
+            seen = list(self.pods(replies, row.namespace))
             message = "\n".join([reply.message for reply in replies if not reply.ok] + [reply.message for reply in seen if not reply.ok]
                                 + [warning for reply in seen for warning in reply.warnings if "enclayer-" in warning])
             refused = any(not reply.ok for reply in replies)
@@ -48,7 +48,7 @@ class Files:
             found.append(f"{where}: {message or (row.epc + ' MiB' if row.epc else 'untouched')}")
         return found
 
-    def replies(self, row):
+    def replies(self, row, namespace):
         """The API server's answer to each object of the file; nothing is stored."""
         text = (FOLDER / row.file).read_text()
         if row.applied == "filled":
@@ -62,10 +62,10 @@ class Files:
         for document in documents(re.sub(r"^  namespace: default\n", "", text, flags=re.M)):
             version, kind = (re.search(rf"^{key}: (\S+)", document, re.M).group(1) for key in ("apiVersion", "kind"))
             strict = "Ignore" if "--validate=false" in row.changed else "Strict"
-            answers.append(self.api.request("POST", self.api.path(version, kind, row.namespace) + f"?dryRun=All&fieldValidation={strict}", document, "application/yaml"))
+            answers.append(self.api.request("POST", self.api.path(version, kind, namespace) + f"?dryRun=All&fieldValidation={strict}", document, "application/yaml"))
         return answers
 
-    def pods(self, row, replies):
+    def pods(self, replies, namespace):
         """The API server's answer to the pods that would come of it."""
         for reply in replies:
             if reply.ok and reply.body["kind"] == "Pod":
@@ -73,7 +73,7 @@ class Files:
             elif reply.ok and "template" in reply.body["spec"]:
                 template = reply.body["spec"]["template"]
                 metadata = {"name": "pod", "annotations": template["metadata"].get("annotations")}
-                yield self.api.try_pod({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}, row.namespace)
+                yield self.api.try_pod({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}, namespace)
 
 
 class Row:
@@ -84,7 +84,7 @@ class Row:
         self.changed = first.partition(", ")[2].replace("`", "")
         self.besides = set(filter(None, besides.split(", ")))
         self.message = message.strip("`")
-        self.namespace = ALLOWED if "allow-provisioning" in self.changed else PLAIN
+        self.namespace = ALLOWED if "allow-provisioning" in self.changed else BASELINE if "baseline" in self.changed else PLAIN
 
     def __hash__(self):
         return hash(self.line)
@@ -102,7 +102,7 @@ def rows():
 
 def besides_epc(pod, before):
     """What changed beside EPC, tolerations and the record."""
-    if pod == before:
+    if pod == before | {"metadata": before["metadata"] | {"namespace": pod["metadata"]["namespace"]}}:
         yield "untouched"
     for each, old in zip(pod["spec"]["containers"], before["spec"]["containers"]):
         if PROVISION in each["resources"].get("limits", {}) and PROVISION not in old["resources"].get("limits", {}):
@@ -113,7 +113,10 @@ def besides_epc(pod, before):
                 yield "socket folder"
             elif mount.get("readOnly") and not earlier[mount["mountPath"]].get("readOnly"):
                 yield "read-only"
+        if gone := earlier.keys() - {m["mountPath"] for m in mounts}:
+            check(QUOTE in each["resources"]["limits"], f"{each['name']}: the mounts of {gone} are gone for nothing")
+            yield "slot"
         changed = {key for key in {*each, *old} if each.get(key) != old.get(key)} - {"resources", "volumeMounts"}
         check(not changed, f"{each['name']}: {changed} changed")
     annotations = pod["metadata"].get("annotations", {})
-    check({key: value for key, value in annotations.items() if key != TRANSLATED} == before["metadata"].get("annotations", {}), f"annotations: {annotations}")
+    check({key: value for key, value in annotations.items() if key not in (TRANSLATED, SLOTS)} == before["metadata"].get("annotations", {}), f"annotations: {annotations}")

@@ -1,16 +1,17 @@
-"""The policies of deploy/manifests on a real API server, step by step. Nearly everything is a dry run; what has to be stored is in namespaces of
+"""The policies that `enclayer render` writes on a real API server, step by step. Nearly everything is a dry run; what has to be stored is in namespaces of
 its own. The five policies are installed, broken and removed, so no other enclayer may be switched on in that cluster."""
 
 import re
 import time
 from copy import deepcopy
 
+from runner.process import output
 from runner.steps import Failure, check, say
 
 from .api import Api, documents, wait_until
 from .cases import (
-    AESMD, ALIBABA, ALLOWED, AZURE, CASES, DEFAULTS, IGNORED, INTEL, OUT_OF_PROC, OWN, PLAIN, PROVISION, QUOTA, RESTRICTED, STRANGERS, SYSTEM, TRANSLATED, container, epc, expected,
-    folder, mount, pod,
+    AESMD, ALIBABA, ALLOWED, AZURE, BASELINE, CASES, DEFAULTS, IGNORED, INTEL, OUT_OF_PROC, OWN, PLAIN, PROVISION, QUOTA, RESTRICTED, STRANGERS, SYSTEM, TRANSLATED,
+    WITHOUT_HELPER, container, epc, expected, folder, mount, pod,
 )
 from .files import Files
 
@@ -25,6 +26,7 @@ ROUNDS = 10    # at most
 MISSPELT = pod(container(limits={"sgx.intel.com/epcs": 1}))
 FOREIGN = pod(epc(resource=INTEL, amount="1Mi"))
 ANNOTATED = pod(epc(), annotations=OUT_OF_PROC)
+MOUNTED = pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")])
 PROVISIONED = pod(container(limits={PROVISION: 1}))
 HUGE = pod(epc(amount="10Mi"))
 NO_MUTATION = "object.spec.containers.size() > 0 ? [] : [JSONPatch{op: 'remove', path: '/spec'}]"
@@ -32,27 +34,28 @@ NO_MUTATION = "object.spec.containers.size() > 0 ? [] : [JSONPatch{op: 'remove',
 ORDINARY = pod(container(limits={"cpu": "1", "memory": "64Mi"}))
 TYPICAL = [
     pod(epc()), FOREIGN, pod(epc(resource=ALIBABA)), ANNOTATED, pod(epc(resource=INTEL, amount="10Mi"), annotations=AESMD),
-    pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), pod(epc(), container("sidecar", {"cpu": "1", "memory": "64Mi"})),
+    MOUNTED, pod(epc(), container("sidecar", {"cpu": "1", "memory": "64Mi"})),
     MISSPELT, pod(container(limits={AZURE: 10, INTEL: 10})), PROVISIONED, pod(epc(), annotations={"enclayer.io/attestation": "in-proc"}), HUGE, pod(epc(resource=INTEL, amount=10)),
 ]
 
 
 class Suite:
-    def __init__(self, kubeconfig, manifests, kubectl="kubectl", busy=False):
+    def __init__(self, kubeconfig, enclayer, kubectl="kubectl", busy=False):
         self.busy = busy  # the machine is: times are told, not judged
         self.api = Api(kubeconfig, kubectl)
-        self.manifests = manifests
-        self.texts = {name: (manifests / f"admission-{name.removeprefix('enclayer-')}.yaml").read_text() for name in OURS}
+        self.texts = policies(enclayer, "--enable-sgxquotehelper")
+        self.texts_without_helper = policies(enclayer)
         self.files = Files(self.api, tidy)
         self.plain = {}  # what the API server says without policies, for each case and for each file
         self.plain_files = {}
 
     def listed(self):
         return [
-            ("namespaces: plain, restricted, allowed to provision, left alone, with a quota, with defaults", self.prepare),
+            ("namespaces: plain, baseline, restricted, allowed to provision, left alone, with a quota, with defaults", self.prepare),
             (f"without policies: what the API server makes of {len(CASES)} pods by itself", self.remember),
             ("the five policies are installed and at work", lambda: self.install(*OURS)),
             (f"{len(CASES)} pods: changed as said and in nothing else, refused with a sentence, or warned about", self.judge),
+            ("without the quote helper: mounts of its folder stay, read-only", self.judge_without_helper),
             ("what came out goes in again: nothing changes", self.go_in_again),
             ("enclayer-translate and enclayer-quote one after the other, in both orders: the same", self.go_in_both_orders),
             ("pods that are there are updated, evicted and deleted without a policy looking at them", self.leave_alone_what_is_there),
@@ -69,8 +72,8 @@ class Suite:
 
     def prepare(self):
         level = "pod-security.kubernetes.io/enforce"
-        for name, labels in {PLAIN: {}, ALLOWED: {"enclayer.io/allow-provisioning": "true"}, IGNORED: {"enclayer.io/admission": "ignore"}, RESTRICTED: {level: "restricted"},
-                             QUOTA: {}, DEFAULTS: {}, OWN: {}, SYSTEM: {}}.items():
+        for name, labels in {PLAIN: {}, ALLOWED: {"enclayer.io/allow-provisioning": "true"}, IGNORED: {"enclayer.io/admission": "ignore"}, BASELINE: {level: "baseline"},
+                             RESTRICTED: {level: "restricted"}, QUOTA: {}, DEFAULTS: {}, OWN: {}, SYSTEM: {}}.items():
             wait_until(lambda: self.is_there(name, labels), f"namespace {name} of an earlier run goes away (it never does without kube-controller-manager)", 120)
             self.api.make("v1", "ServiceAccount", "default", name)
         hard = {f"requests.{INTEL}": "0", f"requests.{AZURE}": "5"}
@@ -81,7 +84,7 @@ class Suite:
         self.api.must("PUT", path + "/status", quota, besides=(409,))
         self.api.make("v1", "LimitRange", "epc", DEFAULTS, spec={"limits": [{"type": "Container", "default": {INTEL: "7Mi"}, "defaultRequest": {INTEL: "7Mi"}}]})
         self.remove(*OURS)
-        wait_until(lambda: all(self.api.try_pod(pod(container()), each).ok for each in (PLAIN, ALLOWED, IGNORED, QUOTA, OWN)), "pods can be made in the new namespaces")
+        wait_until(lambda: all(self.api.try_pod(pod(container()), each).ok for each in (PLAIN, ALLOWED, IGNORED, BASELINE, QUOTA, OWN)), "pods can be made in the new namespaces")
         wait_until(lambda: self.api.try_pod(PROVISIONED | {"metadata": {"name": "x"}}, DEFAULTS).ok, "the LimitRange and its namespace are known")
         wait_until(lambda: self.api.try_pod(FOREIGN, QUOTA).status == 403, "the ResourceQuota is known")
         version = self.api.must("GET", "/version").body
@@ -93,7 +96,7 @@ class Suite:
 
     def install(self, *names):
         for name in names:
-            for document in documents(self.texts[name]):
+            for document in self.texts[name]:
                 self.api.apply(document)
         self.wait_for(names)
 
@@ -139,10 +142,11 @@ class Suite:
     # ---- the steps
 
     def remember(self):
-        for _, case in CASES:
+        for case in [case for _, case in CASES] + WITHOUT_HELPER:
             reply = self.api.try_pod(case.pod, case.namespace)
             check(not self.ours(reply) and "enclayer-" not in reply.message, f"{case.title}: a policy of ours is at work: {reply.message or reply.warnings}")
-            if not case.refused and "exceeded quota" in reply.message:  # the quota counts a foreign name, as long as nobody translates
+            # The quota counts a foreign name, as long as nobody translates; baseline has no hostPath.
+            if not case.refused and re.search("exceeded quota|violates PodSecurity", reply.message):
                 reply = self.api.try_pod(case.pod, PLAIN)
                 reply.body["metadata"]["namespace"] = case.namespace
             self.plain[id(case)] = reply
@@ -156,6 +160,19 @@ class Suite:
             changed = not case.refused and expected(case, tidy(self.plain[id(case)].body)) != tidy(self.plain[id(case)].body)
             kinds["refused" if case.refused else "warned about" if case.warnings else "changed" if changed else "unchanged"] += 1
         say(", ".join(f"{count} {kind}" for kind, count in kinds.items()))
+
+    def judge_without_helper(self):
+        def mounted_still():
+            return "volumeMounts" in self.tried(MOUNTED)["spec"]["containers"][0]
+
+        for texts, off in ((self.texts_without_helper, True), (self.texts, False)):
+            for document in texts[QUOTING]:
+                self.api.apply(document)
+            wait_until(lambda: mounted_still() == off, f"{QUOTING} {'without' if off else 'with'} the quote helper is in force")
+            if off:
+                wrong = [f"{case.title}: {what}" for case in WITHOUT_HELPER for what in self.faults(case)]
+                check(not wrong, "\n  ".join([f"{len(wrong)} pods are not what they should be:", *wrong]))
+        say(f"{len(WITHOUT_HELPER)} pods")
 
     def faults(self, case):
         reply = self.api.try_pod(case.pod, case.namespace)
@@ -188,7 +205,7 @@ class Suite:
         say(f"{len(self.accepted())} pods")
 
     def go_in_both_orders(self):
-        cases = [case for case in self.accepted() if case.namespace not in (DEFAULTS, QUOTA)]  # those have their say while there is no translation
+        cases = [case for case in self.accepted() if case.namespace not in (BASELINE, DEFAULTS, QUOTA)]  # those have their say while there is no translation
         both = {id(case): self.tried(case.pod, case.namespace) for case in cases}
         self.remove(PROVISIONING)  # judges what the annotations lead to, also half-way
         for first, second in (MUTATING, MUTATING[::-1]):
@@ -346,7 +363,7 @@ class Suite:
 
     def break_parameters(self):
         for name in OURS:
-            check("paramKind" not in "".join(documents(re.sub("#.*", "", self.texts[name]))), f"{name} has a paramKind: a missing parameter concerns pods before matchConditions are looked at")
+            check("paramKind" not in re.sub("#.*", "", "".join(self.texts[name])), f"{name} has a paramKind: a missing parameter concerns pods before matchConditions are looked at")
         for name in (TRANSLATE, QUOTING, REQUESTS, WARNINGS):
             self.edit(name, lambda spec: spec.update(paramKind={"apiVersion": "v1", "kind": "ConfigMap"}),
                       lambda spec: spec.update(paramRef={"name": "policies-missing", "namespace": PLAIN, "parameterNotFoundAction": "Deny"}))
@@ -368,8 +385,14 @@ class Suite:
     def remove_all(self):
         self.remove(*OURS)
         self.api.must("DELETE", self.api.path("v1", "ResourceQuota", QUOTA, "epc"))
-        for name in (PLAIN, ALLOWED, IGNORED, RESTRICTED, QUOTA, DEFAULTS):
+        for name in (PLAIN, ALLOWED, IGNORED, BASELINE, RESTRICTED, QUOTA, DEFAULTS):
             self.api.must("DELETE", self.api.path("v1", "Namespace", None, name))
+
+
+def policies(enclayer, *settings):
+    """Policy -> its YAML and its binding's, as `enclayer render` writes them."""
+    rendered = documents(output([enclayer, "render", *settings]))
+    return {name: [text for text in rendered if re.search(rf"^  name: {name}$", text, re.M)] for name in OURS}
 
 
 def tidy(made):
@@ -409,9 +432,9 @@ def differences(seen, wanted, at=""):
     return f"{at.lstrip('.')}: {seen} instead of {wanted}"
 
 
-def run(kubeconfig, manifests, kubectl="kubectl", step=None, busy=False):
+def run(kubeconfig, enclayer, kubectl="kubectl", step=None, busy=False):
     """`step(title)` is a context manager, as of runner.steps.Steps; without one the steps are numbered here."""
-    suite = Suite(kubeconfig, manifests, kubectl, busy)
+    suite = Suite(kubeconfig, enclayer, kubectl, busy)
     for number, (title, act) in enumerate(suite.listed(), 1):
         if step:
             with step(title):

@@ -5,7 +5,6 @@ from policies.suite import Suite as Policies
 
 from .addon import Addon, Demo, Helm, Rendered
 from .basics import Basics
-from .builds import E2E
 from .chart import Chart
 from .cluster import Cluster
 from .images import Images
@@ -13,11 +12,9 @@ from .process import Daemon
 from .scale import AddonAtScale, Scale
 from .steps import Failure
 
-MANIFESTS = E2E.parent.parent / "deploy/manifests"
-
 
 def policies(cluster):
-    return Policies(cluster.plane.kubeconfig, MANIFESTS, cluster.programs / "kubectl", not cluster.judge_times)
+    return Policies(cluster.plane.kubeconfig, cluster.product("enclayer"), cluster.programs / "kubectl", not cluster.judge_times)
 
 
 SUITES = {
