@@ -117,7 +117,7 @@ def build(what, steps, logs):
         return build_client(steps, logs)
     if what == "node":
         return build_client(steps, logs) | build_node(steps, logs)
-    return build_cluster(steps, logs)
+    return build_cluster(steps, logs) | (build_next(steps, logs) if what == "cluster" else {})
 
 
 def build_client(steps, logs):
@@ -158,6 +158,11 @@ def build_cluster(steps, logs):
         with steps.step(f"{title}, from source"):
             made[artefact.name] = artefact.get(note)
     return made
+
+
+def build_next(steps, logs):
+    with steps.step(f"the API server of Kubernetes {builds.NEXT_KUBERNETES_VERSION}, from source"):
+        return {"next-kubernetes": builds.next_kubernetes(logs / "build.log").get("compiling; about 6 minutes on two cores")}
 
 
 def inside(work):

@@ -54,6 +54,7 @@ def module_version(module, package):
 
 
 KUBERNETES_VERSION = module_version("k8s", "k8s.io/kubernetes")
+NEXT_KUBERNETES_VERSION = module_version("k8s-next", "k8s.io/kubernetes")
 ETCD_VERSION = module_version("etcd", "go.etcd.io/etcd/server/v3")
 CONTAINERD_VERSION = module_version("containerd", "github.com/containerd/containerd/v2")
 KWOK_VERSION = module_version("clients", "sigs.k8s.io/kwok")
@@ -78,15 +79,23 @@ def go_artefact(name, module, packages, variables, log, more_sources=(), links=(
 
 def kubernetes(log):
     """All of Kubernetes in one program, `kube`, linked once; and a link to it under each name that it answers to."""
-    _, minor, _ = KUBERNETES_VERSION.split(".")
-    stamp = {
-        "gitVersion": KUBERNETES_VERSION, "gitMajor": "1", "gitMinor": minor, "gitCommit": "unknown", "gitTreeState": "clean",
-        "buildDate": "2026-01-01T00:00:00Z",
-    }
-    variables = {f"k8s.io/{package}.{name}": value for package in ("component-base/version", "client-go/pkg/version")
-                 for name, value in stamp.items()}
     names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"]
-    return go_artefact("kubernetes", "k8s", {"kube": "./kube"}, variables, log, [E2E / "k8s/kube/main.go"], names)
+    return kubernetes_artefact("kubernetes", "k8s", KUBERNETES_VERSION, {"kube": "./kube"}, log, [E2E / "k8s/kube/main.go"], names)
+
+
+def next_kubernetes(log):
+    """The API server alone of a newer Kubernetes: what the admission policies will meet."""
+    packages = {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"}
+    return kubernetes_artefact("next-kubernetes", "k8s-next", NEXT_KUBERNETES_VERSION, packages, log)
+
+
+def kubernetes_artefact(name, module, version, packages, log, *more):
+    _, minor, _ = version.split(".")
+    stamp = {
+        "gitVersion": version, "gitMajor": "1", "gitMinor": minor, "gitCommit": "unknown", "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z",
+    }
+    variables = {f"k8s.io/{package}.{key}": value for package in ("component-base/version", "client-go/pkg/version") for key, value in stamp.items()}
+    return go_artefact(name, module, packages, variables, log, *more)
 
 
 def etcd(log):

@@ -24,6 +24,7 @@ class Cluster:
 
     def __init__(self, work, logs, paths, judge_times=False):
         self.work = work
+        self.logs = logs
         self.judge_times = judge_times
         self.paths = paths
         self.programs = gathered(work / "bin", [paths[name] for name in ("kubernetes", "etcd", "containerd", "clients")])

@@ -5,23 +5,49 @@ from policies.suite import Suite as Policies
 
 from .addon import Addon, Demo, Helm, Rendered
 from .basics import Basics
+from .builds import NEXT_KUBERNETES_VERSION
 from .chart import Chart
-from .cluster import Cluster
+from .cluster import Cluster, gathered
+from .controlplane import ControlPlane
 from .images import Images
 from .process import Daemon
 from .scale import AddonAtScale, Scale
 from .steps import Failure
 
 
-def policies(cluster):
-    return Policies(cluster.plane.kubeconfig, cluster.product("enclayer"), cluster.programs / "kubectl", not cluster.judge_times)
+def policies(cluster, plane=None):
+    return Policies((plane or cluster.plane).kubeconfig, cluster.product("enclayer"), cluster.programs / "kubectl", not cluster.judge_times)
+
+
+class NextPolicies:
+    """The same policies on the API server of a newer Kubernetes, which has no more of a cluster than that."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def listed(self):
+        yield f"etcd and kube-apiserver {NEXT_KUBERNETES_VERSION}, beside the cluster", self.start
+        yield from policies(self.cluster, self.plane).listed()
+        yield "they are stopped", self.stop
+
+    def start(self):
+        work, logs = self.cluster.work / "next", self.cluster.logs / "next"
+        for folder in (work, logs):
+            folder.mkdir()
+        programs = gathered(work / "bin", [self.cluster.paths[name] for name in ("next-kubernetes", "etcd")])
+        self.plane = ControlPlane(programs, work, logs)
+        self.plane.start()
+
+    def stop(self):
+        self.plane.apiserver.stop()
+        self.plane.etcd.stop()
 
 
 SUITES = {
-    "basics": Basics, "images": Images, "policies": policies, "chart": Chart, "helm": Helm, "rendered": Rendered, "addon": Addon, "scale": Scale,
-    "addon-at-scale": AddonAtScale, "demo": Demo,
+    "basics": Basics, "images": Images, "policies": policies, "policies-next": NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
+    "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "demo": Demo,
 }
-BY_DEFAULT = ["basics", "images", "policies", "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
+BY_DEFAULT = ["basics", "images", "policies", "policies-next", "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
 DEMO = ["demo"]
 
 
