@@ -11,8 +11,8 @@
 #include "base/log.h"
 #include "fake/byte_wire.h"
 #include "fake/framed.h"
+#include "helper/responder.h"
 #include "net/frame_desk.h"
-#include "responder.h"
 
 namespace {
 
@@ -65,6 +65,7 @@ class World final : public fake::ByteWire {
         case 7: end(connection); break;
         case 8:
           if (connection != nullptr) desk_.hung_up(*connection, now_);
+          serve(connection);
           break;
         case 9: pass(parameter * 50ms); break;
         case 10: responder_.make_next_quote(); break;
@@ -81,7 +82,11 @@ class World final : public fake::ByteWire {
           if (parameter == 14)
             for (net::Connection* idle : desk_.drain()) serve(idle);
           break;
-        default: serve(connection);
+        default:
+          if (parameter % 16 == 15)
+            desk_.close(which % 3U, now_);
+          else
+            serve(connection);
       }
       demand(desk_.open_connections() <= kLimits.max_connections);
     }
@@ -97,14 +102,21 @@ class World final : public fake::ByteWire {
   }
 
  private:
-  void close(net::Connection& connection) override { std::erase(open_, &connection); }
+  bool close(net::Connection& connection) override {
+    std::erase(open_, &connection);
+    return true;
+  }
 
   net::Connection* find(std::size_t which) { return which < open_.size() ? open_[which] : nullptr; }
-  void open(std::uint8_t uid, std::uint8_t pid) {
+  // In one of three groups, of which the first has several holders.
+  void open(std::uint8_t group, std::uint8_t holder) {
     if (!desk_.has_room()) return;
-    net::Connection& connection = desk_.open(++last_fd_, {uid, 0, pid}, now_);
-    open_.push_back(&connection);
-    serve(&connection);
+    const base::Whose whose{group % 3U, group % 3U == 0 ? holder : 0U};
+    net::Connection* connection = desk_.open(++last_fd_, {whose}, now_);
+    demand(connection != nullptr || !desk_.has_room(whose));
+    if (connection == nullptr) return;
+    open_.push_back(connection);
+    serve(connection);
   }
   void say(net::Connection* connection, ByteView bytes) {
     if (connection == nullptr || end_of(*connection).ended) return;
@@ -118,7 +130,10 @@ class World final : public fake::ByteWire {
   }
   void serve(net::Connection* connection) {
     if (connection == nullptr) return;
-    while (desk_.serve(*connection, now_) != net::FrameDesk::Next::kEvent) {
+    auto state = [&] { return connection->session.state(); };
+    while (state() != net::FrameSession::State::kClosed &&
+           (connection->hung_up ? desk_.hung_up(*connection, now_) : desk_.serve(*connection, now_)) !=
+               net::FrameDesk::Next::kEvent) {
     }
   }
   void deliver() {
@@ -143,8 +158,9 @@ class World final : public fake::ByteWire {
   net::Moment now_{1h};
   FixedQuotes source_;
   static inline base::Metrics metrics_;
-  quote_helper::Responder responder_{
-      source_, {.threads = 0, .max_queued = kMostQueued, .max_queued_each = 2}, metrics_};
+  helper::Askers askers_;
+  helper::Responder responder_{
+      source_, askers_, {.threads = 0, .max_queued = kMostQueued, .max_queued_each = 2}, metrics_};
   std::vector<net::Connection*> open_;
   int last_fd_ = 0;
   std::deque<std::pair<net::Ticket, std::optional<Bytes>>> mail_;

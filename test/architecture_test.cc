@@ -24,8 +24,7 @@ const Arrows& arrows() {
       {"enclayer", {}},
       {"base", {"enclayer"}},
       {"slots", {"enclayer", "base"}},
-      {"pods", {"enclayer", "base"}},
-      {"net", {"enclayer", "base", "pods"}},
+      {"net", {"enclayer", "base"}},
       {"sgx", {"enclayer", "base"}},
       {"attestation", {"enclayer", "base", "sgx"}},
       {"http", {"enclayer", "base"}},
@@ -33,6 +32,7 @@ const Arrows& arrows() {
       {"collateral", {"enclayer", "base", "attestation", "http"}},
       {"quoting", {"enclayer", "base", "sgx", "attestation"}},
       {"aesm", {"enclayer", "base", "sgx", "attestation", "quoting"}},
+      {"helper", {"enclayer", "base", "slots", "net", "sgx", "attestation", "quoting", "aesm"}},
       {"kubelet", {"enclayer", "base", "net"}},
       {"addon", {"enclayer", "base"}},
   };

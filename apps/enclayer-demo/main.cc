@@ -123,7 +123,7 @@ class Demo {
     ENCLAYER_CHECK(kubelet_->start());
     step("kubelet stand-in", "listens in " + in_folder("kubelet/device-plugins"));
     plugin_ = start({bin_ / "enclayer-device-plugin", "--platform", "sim", "--sim-epc", "8Gi", "--kubelet-dir",
-                     in_folder("kubelet"), "--aesmd-dir", in_folder("aesmd")});
+                     in_folder("kubelet"), "--slots-dir", in_folder("quotes")});
     step("device plugin", "started: enclayer-device-plugin --platform sim --sim-epc 8Gi");
     ENCLAYER_CHECK(kubelet_->wait_for_devices(kResource, 8192, kPatience));
     step("EPC advertised", std::string(kResource) + ": 8192");
@@ -131,16 +131,15 @@ class Demo {
   }
 
   Result<> start_quote_helper() {
-    ENCLAYER_CHECK(base::make_folder(in_folder("aesmd"), 0755));
     helper_ = start({bin_ / "enclayer-quote-helper", "--platform", "sim", "--socket", in_folder("aesmd/aesm.socket"),
-                     "--state-dir", in_folder("state")});
+                     "--slots-dir", in_folder("quotes"), "--state-dir", in_folder("state")});
     step("quote helper", "started: enclayer-quote-helper --platform sim");
     auto deadline = steady_clock::now() + kPatience;
-    while (!fs::exists(in_folder("aesmd/aesm.socket"))) {
+    while (!fs::exists(in_folder("quotes/health/aesm.socket"))) {
       if (helper_->wait(5ms)) return Error(ErrorKind::kUnavailable, "enclayer-quote-helper ended before it served");
       if (steady_clock::now() > deadline) return Error(ErrorKind::kTimedOut, "no AESM socket after 30 s");
     }
-    step("AESM socket", "is there, with a simulated Quoting Enclave behind it");
+    step("AESM sockets", "are there, one for each who asks, with a simulated Quoting Enclave behind them");
     ENCLAYER_TRY(auto quotes, kubelet_->wait_for(
                                   kQuote, [](const auto& seen) { return seen.allocatable > 0; }, kPatience));
     step("quotes advertised", std::string(kQuote) + ": " + std::to_string(quotes.allocatable));

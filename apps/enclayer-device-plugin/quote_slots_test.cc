@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "fake/logged.h"
 #include "fake/temp_folder.h"
 #include "resources.h"
 
@@ -209,9 +210,7 @@ TEST_F(QuoteSlotsTest, file_that_is_no_such_file_is_said_and_begun_anew) {
   fs::create_directories(folder());
   temp_.write("quotes/holders.json", R"({"slots": {"p0": {"gener)");
   QuoteSlots slots = make();
-  testing::internal::CaptureStderr();
-  ASSERT_TRUE(slots.start());
-  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("the slots' holders are no object"));
+  EXPECT_THAT(fake::logged([&] { ASSERT_TRUE(slots.start()); }), HasSubstr("the slots' holders are no object"));
   EXPECT_EQ(written().size(), 3u);
 }
 
@@ -234,10 +233,10 @@ TEST_F(QuoteSlotsTest, file_that_cannot_be_written_keeps_no_container_from_start
   const fs::path file = folder() / slots::kHoldersFile;
   fs::remove(file);
   fs::create_directory(file);
-  testing::internal::CaptureStderr();
-  EXPECT_EQ(give(slots, {0}), folder() / "p0");
-  give(slots, {0});
-  const std::string log = testing::internal::GetCapturedStderr();
+  const std::string log = fake::logged([&] {
+    EXPECT_EQ(give(slots, {0}), folder() / "p0");
+    give(slots, {0});
+  });
   EXPECT_THAT(log, HasSubstr("holders of the quote slots cannot be written down"));
   EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;
   fs::remove(file);

@@ -11,9 +11,9 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "helper/claim.h"
+#include "helper/responder.h"
 #include "net/frame_server.h"
-#include "net/socket_claim.h"
-#include "responder.h"
 
 namespace {
 
@@ -54,13 +54,15 @@ int main(int argc, char** argv) {
   base::Metrics metrics;
   net::FrameLimits limits;
   limits.max_connections = 4096;
-  quote_helper::Responder::Options responding;
+  helper::Askers askers;
+  helper::Responder::Options responding;
   responding.threads = std::atoi(argv[3]);
-  quote_helper::Responder responder(source, responding, metrics);
-  auto claim = net::SocketClaim::take(argv[1], argv[2], true);
+  helper::Responder responder(source, askers, responding, metrics);
+  auto claim = helper::SocketClaim::take(argv[1], argv[2], {.replace = true});
   if (!claim) return std::fprintf(stderr, "%s\n", claim.error().message().c_str()), 1;
-  auto server = net::FrameServer::start(claim->take_listener(), limits, responder, metrics);
+  auto server = net::FrameServer::start(limits, responder, metrics);
   if (!server) return std::fprintf(stderr, "%s\n", server.error().message().c_str()), 1;
+  (*server)->serve(claim->take_listener(), helper::kLegacy, net::Askers::kProcesses);
   std::fprintf(stderr, "serving\n");
   int number = 0;
   ::sigwait(&ends, &number);

@@ -23,7 +23,7 @@ func enclayer(gibibytes int) *contender {
 		name:    "enclayer " + size,
 		program: enclayerProgram,
 		arguments: []string{
-			"--platform", "sim", "--sim-epc", size, "--sim-device", enclaveNode, "--kubelet-dir", kubeletFolder, "--log-level", "warn",
+			"--platform", "sim", "--sim-epc", size, "--sim-device", enclaveNode, "--kubelet-dir", kubeletFolder, "--slots-dir", kubeletFolder + "/quotes", "--log-level", "warn",
 		},
 		resources: []string{epc},
 		measured:  epc,

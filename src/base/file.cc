@@ -88,7 +88,9 @@ Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, 
 
 Result<> make_folder(const std::filesystem::path& path, mode_t mode) {
   std::error_code error;
-  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), error);
+  // Parents that are missing are for nobody else to write to, whatever the umask is.
+  std::filesystem::path parent;
+  for (const auto& part : path.parent_path()) ::mkdir((parent /= part).c_str(), 0755);
   if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return failed("cannot make the folder", path);
   if (!std::filesystem::is_directory(path, error))
     return Error(ErrorKind::kConflict, path.string() + " is there, but is not a folder");

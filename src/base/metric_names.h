@@ -70,8 +70,8 @@ inline constexpr MetricName kAesmErrors{"enclayer_aesm_errors_total", MetricType
                                         "AESM requests answered with an error code."};
 inline constexpr MetricName kQuotes{"enclayer_quotes_total", MetricType::kCounter, "", kHelper, "Quotes made."};
 inline constexpr MetricName kPodQuotes{
-    "enclayer_pod_quotes_total", MetricType::kCounter, "pod_uid, result", kHelper,
-    "Requests for quotes of each pod, made or refused; what is beyond 512 pods is summed as pod other."};
+    "enclayer_pod_quotes_total", MetricType::kCounter, "slot, namespace, pod, container, result", kHelper,
+    "Requests for quotes, made or refused, of each slot and of the legacy socket; of slots that are gone as slot gone."};
 inline constexpr MetricName kConnections{"enclayer_connections_total", MetricType::kCounter, "", kHelper,
                                          "Connections accepted."};
 inline constexpr MetricName kConnectionsOpen{"enclayer_connections_open", MetricType::kGauge, "", kHelper,

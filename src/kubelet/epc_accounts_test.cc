@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fake/logged.h"
 #include "fake/pod_resources.h"
 #include "fake/temp_folder.h"
 #include "kubelet/pod_resources.h"
@@ -138,9 +139,7 @@ TEST(EpcAccounts, an_error_is_logged_once_until_it_changes) {
   auto now = kStart;
   auto lines_of_refresh = [&](std::optional<Error> with) {
     error = std::move(with);
-    testing::internal::CaptureStderr();
-    accounts.refresh(now += 10s);
-    std::string text = testing::internal::GetCapturedStderr();
+    std::string text = fake::logged([&] { accounts.refresh(now += 10s); });
     return std::count(text.begin(), text.end(), '\n');
   };
   EXPECT_EQ(lines_of_refresh(std::nullopt), 0);

@@ -13,76 +13,46 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-class Call {
- public:
-  Call(const std::filesystem::path& path, std::chrono::milliseconds timeout)
-      : path_(path), timeout_(timeout), deadline_(Clock::now() + timeout) {}
-
-  Result<Bytes> run(ByteView request) {
-    ENCLAYER_TRY(fd_, connect_to(path_, timeout_));
-    Bytes frame(4);
-    base::store_le32(frame.data(), static_cast<std::uint32_t>(request.size()));
-    base::append(frame, request);
-    ENCLAYER_CHECK(send(frame));
-    Bytes length(4);
-    ENCLAYER_CHECK(receive(length));
-    std::uint32_t size = base::load_le32(length.data());
-    if (size > kMaxReply)
-      return Error(ErrorKind::kMalformed, "the reply of " + path_.string() + " announces " + std::to_string(size) +
-                                              " bytes, at most " + std::to_string(kMaxReply) + " are taken");
-    Bytes reply(size);
-    ENCLAYER_CHECK(receive(reply));
-    return reply;
+// Moves all of `bytes`, in pieces, before the deadline. `move` is send() or recv().
+template <class Bytes, class Move>
+Result<> transfer(int socket, Bytes bytes, Clock::time_point deadline, const std::string& what, Move move) {
+  while (!bytes.empty()) {
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    if (left.count() > 0) set_timeout(socket, left);
+    ssize_t n = left.count() > 0 ? move(socket, bytes) : (errno = EAGAIN, -1);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return Error(ErrorKind::kTimedOut, what);
+    if (n < 0) return base::errno_error(errno, what);
+    if (n == 0) return Error(ErrorKind::kIo, what + ": it was closed");
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
   }
-
- private:
-  Error failed(std::string_view doing) const {
-    if (errno == EAGAIN || errno == EINPROGRESS) return timed_out();
-    return base::errno_error(errno, std::string(doing) + " " + path_.string());
-  }
-  Error timed_out() const {
-    return {ErrorKind::kTimedOut, path_.string() + " gave no reply within " + std::to_string(timeout_.count()) + " ms"};
-  }
-  bool time_is_left() {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now());
-    if (left.count() <= 0) return false;
-    set_timeout(fd_.get(), left);
-    return true;
-  }
-
-  Result<> send(ByteView bytes) {
-    while (!bytes.empty()) {
-      if (!time_is_left()) return timed_out();
-      ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return failed("cannot send to");
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
-    }
-    return {};
-  }
-
-  Result<> receive(std::span<std::uint8_t> into) {
-    while (!into.empty()) {
-      if (!time_is_left()) return timed_out();
-      ssize_t n = ::recv(fd_.get(), into.data(), into.size(), 0);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return failed("cannot receive from");
-      if (n == 0) return Error(ErrorKind::kIo, path_.string() + " closed the connection without a whole reply");
-      into = into.subspan(static_cast<std::size_t>(n));
-    }
-    return {};
-  }
-
-  const std::filesystem::path& path_;
-  const std::chrono::milliseconds timeout_;
-  const Clock::time_point deadline_;
-  base::UniqueFd fd_;
-};
+  return {};
+}
 
 }  // namespace
 
-Result<Bytes> call(const std::filesystem::path& socket, ByteView request, std::chrono::milliseconds timeout) {
-  return Call(socket, timeout).run(request);
+Result<Bytes> call(const std::filesystem::path& path, ByteView request, std::chrono::milliseconds timeout) {
+  const auto deadline = Clock::now() + timeout;
+  ENCLAYER_TRY(base::UniqueFd socket, connect_to(path, timeout));
+  const std::string no_reply = path.string() + " gave no reply within " + std::to_string(timeout.count()) + " ms";
+  auto receive = [&](std::span<std::uint8_t> into) {
+    return transfer(socket.get(), into, deadline, no_reply,
+                    [](int from, std::span<std::uint8_t> rest) { return ::recv(from, rest.data(), rest.size(), 0); });
+  };
+  Bytes frame(4);
+  base::store_le32(frame.data(), static_cast<std::uint32_t>(request.size()));
+  base::append(frame, request);
+  ENCLAYER_CHECK(transfer(socket.get(), ByteView(frame), deadline, no_reply,
+                          [](int to, ByteView rest) { return ::send(to, rest.data(), rest.size(), MSG_NOSIGNAL); }));
+  Bytes length(4);
+  ENCLAYER_CHECK(receive(length));
+  std::uint32_t size = base::load_le32(length.data());
+  if (size > kMaxReply)
+    return Error(ErrorKind::kMalformed, "the reply of " + path.string() + " announces " + std::to_string(size) +
+                                            " bytes, at most " + std::to_string(kMaxReply) + " are taken");
+  Bytes reply(size);
+  ENCLAYER_CHECK(receive(reply));
+  return reply;
 }
 
 }  // namespace enclayer::net

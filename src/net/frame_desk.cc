@@ -1,5 +1,6 @@
 #include "net/frame_desk.h"
 
+#include <tuple>
 #include <utility>
 
 #include "base/log.h"
@@ -10,17 +11,16 @@ namespace {
 
 namespace log = base::log;
 
-// Frames that one connection may have answered before others have their turn.
-constexpr int kFramesATurn = 16;
-// How many of the oldest are looked at to find who gives way: the price of a newcomer stays the same however many wait.
-constexpr int kLookedAt = 64;
+constexpr auto kOpen = {FrameSession::State::kSilent, FrameSession::State::kIdle, FrameSession::State::kReading,
+                        FrameSession::State::kWriting, FrameSession::State::kWaiting};
+// In the order of what it costs a client to be closed.
+constexpr auto kMayGiveWay = {FrameSession::State::kSilent, FrameSession::State::kIdle, FrameSession::State::kReading,
+                              FrameSession::State::kWriting};
 
 }  // namespace
 
-void FrameHandler::identify(Client& client, int) {
-  constexpr std::uint64_t kUser = std::uint64_t{1} << 32;
-  const Peer& peer = client.peer;
-  client.holder = peer.pid > 0 ? static_cast<std::uint64_t>(peer.pid) : kUser | peer.uid;
+std::string FrameHandler::name(const Client& client) const {
+  return "process " + std::to_string(client.peer.pid) + " of user " + std::to_string(client.peer.uid);
 }
 
 FrameDesk::FrameDesk(const FrameLimits& limits, FrameHandler& handler, Wire& wire, base::Metrics& metrics)
@@ -41,21 +41,39 @@ std::chrono::milliseconds FrameDesk::limit(State state) const {
   }
 }
 
-Connection* FrameDesk::who_gives_way(std::initializer_list<State> among) const {
-  for (State state : among) {
-    const Connection* chosen = nullptr;
-    std::size_t most = 0;
-    int looked_at = 0;
-    for (const Connection& connection : list(state)) {
-      if (++looked_at > kLookedAt) break;
-      std::size_t held = held_.at(connection.client.holder);
-      if (held <= most) continue;
-      most = held;
-      chosen = &connection;
-    }
-    if (chosen != nullptr) return const_cast<Connection*>(chosen);
-  }
+Connection* FrameDesk::oldest(const Holder& holder, States among) {
+  for (State state : among)
+    if (const auto& all = holder.by_state[static_cast<std::size_t>(state)]; !all.empty()) return all.front();
   return nullptr;
+}
+
+// Of the holder that has most, in the group that has most, among those that can give something up; among equals of the
+// one whose connection is worth least.
+Connection* FrameDesk::who_gives_way(std::size_t Holding::*most, States among) const {
+  using Rank = std::tuple<std::size_t, std::size_t, int, Moment::duration>;
+  Connection* chosen = nullptr;
+  Rank highest{};
+  for (const auto& [id, group] : groups_) {
+    if (chosen != nullptr && group.*most < std::get<0>(highest)) continue;
+    for (const auto& [key, holder] : group.holders) {
+      Connection* candidate = oldest(holder, among);
+      if (candidate == nullptr) continue;
+      Rank rank{group.*most, holder.*most, -static_cast<int>(candidate->listed), -candidate->since.time_since_epoch()};
+      if (chosen != nullptr && rank <= highest) continue;
+      chosen = candidate;
+      highest = rank;
+    }
+  }
+  return chosen;
+}
+
+void FrameDesk::count(const base::Whose& whose, std::size_t Holding::*what, std::size_t more, std::size_t less) {
+  Group& group = groups_[whose.group];
+  Holder& holder = group.holders[whose.holder];
+  group.*what += more - less;
+  holder.*what += more - less;
+  if (holder.connections == 0) group.holders.erase(whose.holder);
+  if (group.connections == 0) groups_.erase(whose.group);
 }
 
 void FrameDesk::give_way(Connection& connection, Moment now) {
@@ -69,30 +87,44 @@ void FrameDesk::give_way(Connection& connection, Moment now) {
 }
 
 bool FrameDesk::has_room() const {
-  return open_ < limits_.max_connections ||
-         who_gives_way({State::kSilent, State::kIdle, State::kReading, State::kWriting}) != nullptr;
+  return open_ < limits_.max_connections || who_gives_way(&Holding::connections, kMayGiveWay) != nullptr;
 }
 
-Connection& FrameDesk::open(int fd, const Peer& peer, Moment now) {
-  if (open_ >= limits_.max_connections)
-    if (Connection* other = who_gives_way({State::kSilent, State::kIdle, State::kReading, State::kWriting}))
-      give_way(*other, now);
+bool FrameDesk::has_room(const base::Whose& whose) const {
+  auto group = groups_.find(whose.group);
+  if (group == groups_.end()) return true;
+  auto holder = group->second.holders.find(whose.holder);
+  return holder == group->second.holders.end() || holder->second.connections < limits_.max_connections_each() ||
+         oldest(holder->second, kMayGiveWay) != nullptr;
+}
+
+Connection* FrameDesk::open(int fd, const Client& client, Moment now) {
+  Holder& holder = groups_[client.whose.group].holders[client.whose.holder];
+  Connection* other = nullptr;
+  if (holder.connections >= limits_.max_connections_each()) {
+    other = oldest(holder, kMayGiveWay);
+    if (other == nullptr) return nullptr;
+  } else if (open_ >= limits_.max_connections) {
+    other = who_gives_way(&Holding::connections, kMayGiveWay);
+  }
+  count(client.whose, &Holding::connections, 1);  // first, so that its holder stays
+  if (other != nullptr) give_way(*other, now);
   ++open_;
   connections_total_.add();
   auto& silent = list(State::kSilent);
-  Connection& connection = silent.emplace_back(Connection{fd, {peer}, FrameSession(limits_.max_frame)});
-  handler_.identify(connection.client, fd);
+  Connection& connection = silent.emplace_back(Connection{fd, client, FrameSession(limits_.max_frame)});
+  auto& of_holder = groups_[client.whose.group].holders[client.whose.holder].by_state[0];
+  connection.of_holder = of_holder.insert(of_holder.end(), &connection);
   connection.self = std::prev(silent.end());
   connection.listed = State::kSilent;
   connection.since = now;
-  ++held_[connection.client.holder];
-  return connection;
+  return &connection;
 }
 
 FrameDesk::Next FrameDesk::serve(Connection& connection, Moment now) {
   FrameSession& session = connection.session;
   auto next = Next::kEvent;
-  for (int frames = 0; session.state() != State::kClosed;) {
+  for (bool had_its_turn = false; session.state() != State::kClosed;) {
     if (ByteView unsent = session.unsent(); !unsent.empty()) {
       long sent = wire_.send(connection, unsent);
       if (sent == Wire::kNotNow) break;
@@ -106,7 +138,7 @@ FrameDesk::Next FrameDesk::serve(Connection& connection, Moment now) {
       break;
     }
     if (auto frame = session.frame()) {
-      if (++frames > kFramesATurn) {
+      if (std::exchange(had_its_turn, true)) {
         next = Next::kNow;
         break;
       }
@@ -130,7 +162,9 @@ FrameDesk::Next FrameDesk::serve(Connection& connection, Moment now) {
       if (draining_ && session.state() == State::kIdle) session.close();
       break;
     }
-    if (received > 0)
+    if (received == Wire::kDescriptors)
+      session.reject(Rejection::kDescriptors);
+    else if (received > 0)
       session.receive(ByteView(scratch_).first(static_cast<std::size_t>(received)));
     else
       session.end_of_input();
@@ -139,10 +173,10 @@ FrameDesk::Next FrameDesk::serve(Connection& connection, Moment now) {
   return next;
 }
 
-void FrameDesk::hung_up(Connection& connection, Moment now) {
+FrameDesk::Next FrameDesk::hung_up(Connection& connection, Moment now) {
   connection.hung_up = true;
-  while (serve(connection, now) != Next::kEvent) {
-  }
+  Next next = serve(connection, now);
+  return next == Next::kAfterReply ? Next::kNow : next;
 }
 
 Connection* FrameDesk::replied(Ticket ticket, std::optional<Bytes> reply, Moment now) {
@@ -161,7 +195,7 @@ Connection* FrameDesk::replied(Ticket ticket, std::optional<Bytes> reply, Moment
 
 std::vector<Connection*> FrameDesk::expire(Moment now) {
   std::vector<Connection*> to_serve;
-  for (State state : {State::kSilent, State::kIdle, State::kReading, State::kWriting, State::kWaiting}) {
+  for (State state : kOpen) {
     auto& all = list(state);
     for (std::size_t left = all.size(); left > 0 && now - all.front().since >= limit(state); --left) {
       Connection& connection = all.front();
@@ -185,7 +219,7 @@ std::vector<Connection*> FrameDesk::expire(Moment now) {
 
 std::optional<Moment> FrameDesk::next_deadline() const {
   std::optional<Moment> next;
-  for (State state : {State::kSilent, State::kIdle, State::kReading, State::kWriting, State::kWaiting}) {
+  for (State state : kOpen) {
     if (list(state).empty()) continue;
     Moment deadline = list(state).front().since + limit(state);
     if (!next || deadline < *next) next = deadline;
@@ -202,16 +236,23 @@ std::vector<Connection*> FrameDesk::drain() {
 
 void FrameDesk::forget_closed() {
   connections_open_.set(static_cast<double>(open_));
-  list(State::kClosed).clear();
+  list(State::kClosed).remove_if([](const Connection& c) { return !c.ready && !c.later; });
 }
 
-void FrameDesk::close_all(Moment now) {
-  for (State state : {State::kSilent, State::kIdle, State::kReading, State::kWriting, State::kWaiting})
-    while (!list(state).empty()) {
-      list(state).front().session.close();
-      update(list(state).front(), now);
+void FrameDesk::close(std::optional<std::uint32_t> group, Moment now) {
+  for (State state : kOpen)
+    for (auto at = list(state).begin(); at != list(state).end();) {
+      Connection& connection = *at++;
+      if (group && connection.client.whose.group != *group) continue;
+      connection.session.close();
+      update(connection, now);
     }
   forget_closed();
+}
+
+void FrameDesk::let_go(const base::Whose& whose) {
+  --open_;
+  count(whose, &Holding::connections, 0, 1);
 }
 
 // After anything that was done to a connection: brings it into the list of its state, which renews its deadline where
@@ -221,27 +262,30 @@ void FrameDesk::update(Connection& connection, Moment now) {
   if (connection.listed == State::kClosed) return;
   if (connection.hung_up && session.state() == State::kWaiting) session.close();
   State state = session.state();
+  std::size_t buffered = state == State::kClosed ? 0 : session.buffered();
+  std::size_t before = std::exchange(connection.buffered, buffered);
+  buffered_ += buffered - before;
+  if (buffered != before) count(connection.client.whose, &Holding::buffered, buffered, before);
+  if (state != connection.listed || session.frames() != connection.frames) {
+    auto& of_holder = groups_[connection.client.whose.group].holders[connection.client.whose.holder].by_state;
+    auto& to = of_holder[static_cast<std::size_t>(state)];
+    to.splice(to.end(), of_holder[static_cast<std::size_t>(connection.listed)], connection.of_holder);
+    list(state).splice(list(state).end(), list(connection.listed), connection.self);
+    connection.listed = state;
+    connection.frames = session.frames();
+    connection.since = now;
+    if (state == State::kClosed) to.erase(connection.of_holder);
+  }
   if (state == State::kClosed) {
     if (session.rejection()) report(connection, *session.rejection(), now);
     if (connection.ticket != 0) {
       tickets_.erase(connection.ticket);
       handler_.abandoned(connection.ticket);
     }
-    wire_.close(connection);
-    --open_;
-    auto holder = held_.find(connection.client.holder);
-    if (--holder->second == 0) held_.erase(holder);
-  }
-  std::size_t buffered = state == State::kClosed ? 0 : session.buffered();
-  buffered_ += buffered - std::exchange(connection.buffered, buffered);
-  if (state != connection.listed || session.frames() != connection.frames) {
-    list(state).splice(list(state).end(), list(connection.listed), connection.self);
-    connection.listed = state;
-    connection.frames = session.frames();
-    connection.since = now;
+    if (wire_.close(connection)) let_go(connection.client.whose);
   }
   while (buffered_ > limits_.max_buffered) {
-    Connection* other = who_gives_way({State::kReading, State::kWriting});
+    Connection* other = who_gives_way(&Holding::buffered, {State::kReading, State::kWriting});
     if (other == nullptr) break;
     give_way(*other, now);
   }
@@ -249,15 +293,14 @@ void FrameDesk::update(Connection& connection, Moment now) {
 
 void FrameDesk::report(const Connection& connection, Rejection why, Moment now) {
   base::Counter*& counter = rejected_[static_cast<std::size_t>(why)];
-  if (counter == nullptr) counter = &metrics_.counter(base::metric::kFramesRejected, {{"reason", word(why)}});
+  if (counter == nullptr) counter = &metrics_.counter(base::metric::kFramesRejected, {{"reason", words_of(why).label}});
   counter->add();
   auto more = budget_.take(now);
   if (!more) return;
-  log::warn("frame rejected", {{"reason", text(why)},
+  log::warn("frame rejected", {{"reason", words_of(why).text},
                                {"announced_bytes", connection.session.announced()},
                                {"received_bytes", connection.session.received()},
-                               {"peer_uid", connection.client.peer.uid},
-                               {"peer_pid", connection.client.peer.pid},
+                               {"client", handler_.name(connection.client)},
                                {"not_logged_before", *more}});
 }
 

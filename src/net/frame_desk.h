@@ -6,9 +6,11 @@
 //   taken within 5 s, a deferred one to be made within 12 s
 //   each of these times is the same for everybody, so a list for each state is in the order of its deadlines
 //
-// When all places are taken and somebody knocks, a connection is closed that costs its client least: one that has said
-// nothing yet, then one between two frames, then one in the middle of a frame, then one that does not take its reply;
-// of these, one of whoever holds the most connections, and the oldest of them. Who waits for a reply keeps the place.
+// Places belong to holders, and holders to groups (base::Whose): a group is a socket, a holder one of those who ask
+// there. A holder has a quarter of all places at most. When all are taken and somebody knocks, one is given up by the
+// group with most connections, there by the holder with most, and of these it is the one that costs its client least:
+// one that has said nothing yet, then one between two frames, then one in the middle of a frame, then one that does not
+// take its reply, the oldest first. Who waits for a reply keeps the place.
 #pragma once
 
 #include <array>
@@ -17,15 +19,16 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <variant>
 #include <vector>
 
+#include "base/fair_queue.h"
 #include "base/log_budget.h"
 #include "base/metrics.h"
 #include "net/frame_session.h"
 #include "net/unix_socket.h"
-#include "pods/asker.h"
 
 namespace enclayer::net {
 
@@ -34,11 +37,10 @@ using Moment = std::chrono::steady_clock::time_point;
 // A frame whose reply comes later. Never used twice.
 using Ticket = std::uint64_t;
 
-// Who is at the other end. What FrameHandler::identify() finds out stands beside the kernel's word.
+// Who is at the other end.
 struct Client {
-  Peer peer;
-  std::uint64_t holder = 0;                    // connections with the same one share what one may hold
-  std::shared_ptr<const pods::Asker> asker{};  // where pods are told apart
+  base::Whose whose;
+  Peer peer{};  // where a socket has several who ask; otherwise the kernel is not asked
 };
 
 // What becomes of a frame: a reply, a reply later, or none, and then the connection is closed.
@@ -70,14 +72,14 @@ class FrameHandler {
   // The ticket's client is gone, nobody waits for the reply.
   virtual void abandoned(Ticket ticket) = 0;
 
-  // A newcomer, as soon as it is accepted: fills in whose it is. By default its holder is its process, or its user
-  // where the process is hidden in a pid namespace of its own.
-  virtual void identify(Client& client, int socket);
+  // Who it is, for the log.
+  virtual std::string name(const Client& client) const;
 };
 
 struct FrameLimits {
   std::uint32_t max_frame = 64 << 10;  // bytes
   std::size_t max_connections = 1024;
+  std::size_t max_connections_each() const { return std::max<std::size_t>(16, max_connections / 4); }
   std::size_t max_buffered = 8U << 20;  // bytes of unfinished frames and replies, all connections together
   std::chrono::milliseconds read{5000}, idle{2000}, write{5000}, answer{12'000};
 };
@@ -89,6 +91,7 @@ struct Connection {
 
   // The desk's own.
   std::list<Connection>::iterator self{};
+  std::list<Connection*>::iterator of_holder{};
   FrameSession::State listed{};
   Moment since{};  // when it came into this state
   std::uint64_t frames = 0;
@@ -97,19 +100,21 @@ struct Connection {
   bool hung_up = false;
 
   // The server's own.
-  int watched = 0;                             // the events that epoll tells of
-  bool unfinished = false, unwatched = false;  // it stands in a list of things to do
+  int watched = 0;                     // the events that epoll tells of
+  bool ready = false, later = false;   // it stands in a list of things to do
+  bool may_bring_descriptors = false;  // this kernel cannot forbid it
 };
 
 // The sockets, as the desk sees them.
 class Wire {
  public:
-  static constexpr long kNotNow = -1, kBroken = -2;
+  static constexpr long kNotNow = -1, kBroken = -2, kDescriptors = -3;  // that descriptors came along
 
   virtual ~Wire() = default;
   virtual long receive(Connection& from, std::span<std::uint8_t> into) = 0;  // bytes; 0: the client sends no more
   virtual long send(Connection& to, ByteView bytes) = 0;                     // bytes
-  virtual void close(Connection& connection) = 0;
+  // False where that takes time: the place is taken until FrameDesk::let_go().
+  virtual bool close(Connection& connection) = 0;
 };
 
 class FrameDesk {
@@ -117,19 +122,22 @@ class FrameDesk {
   // All of them outlive it. Counts in `metrics` the connections and the frames that were rejected.
   FrameDesk(const FrameLimits& limits, FrameHandler& handler, Wire& wire, base::Metrics& metrics);
 
-  // Whether there is a place, or somebody who gives way.
+  // Whether there is a place, or somebody who gives way; whether this holder may have one more, or gives one way.
   bool has_room() const;
+  bool has_room(const base::Whose& whose) const;
 
-  // A new client, to be served with serve(). Somebody gives way if need be.
-  Connection& open(int fd, const Peer& peer, Moment now);
+  // A new client, to be served with serve(). Somebody gives way if need be; null, and then `fd` is the caller's, where
+  // the holder has its share and none of it can be given up.
+  Connection* open(int fd, const Client& client, Moment now);
 
-  // Goes on with a connection as far as its socket and its turn allow. kNow: there is more to do at once, but others
-  // should have their turn. kAfterReply: it was answered and its socket not looked at since; most clients close now.
+  // Goes on with a connection as far as its socket and its turn, a frame, allow. kNow: there is more to do at once, but
+  // others should have their turn. kAfterReply: it was answered and its socket not looked at since; most clients close
+  // now.
   enum class Next { kEvent, kNow, kAfterReply };
   Next serve(Connection& connection, Moment now);
 
-  // The client can neither send nor receive any more. What it said before is still looked at.
-  void hung_up(Connection& connection, Moment now);
+  // The same where the client can neither send nor receive any more: what it said before is still looked at.
+  Next hung_up(Connection& connection, Moment now);
 
   // The connection that waited for it, to be served; null when it is gone.
   Connection* replied(Ticket ticket, std::optional<Bytes> reply, Moment now);
@@ -141,12 +149,15 @@ class FrameDesk {
   // From now on, who is between two frames and has sent no other is closed. Gives those who have to be served for it.
   std::vector<Connection*> drain();
 
-  // The end: everybody is closed.
-  void close_all(Moment now);
+  // Everybody of the group is closed, or without one everybody.
+  void close(std::optional<std::uint32_t> group, Moment now);
+
+  // Of a connection whose closing took time: it is closed.
+  void let_go(const base::Whose& whose);
 
   std::size_t open_connections() const { return open_; }
 
-  // A connection that was closed stays where it is, in state kClosed, until this is called.
+  // A connection that was closed stays where it is, in state kClosed, until this is called and it stands in no list.
   void forget_closed();
 
  private:
@@ -156,7 +167,21 @@ class FrameDesk {
   std::list<Connection>& list(State state) { return lists_[static_cast<std::size_t>(state)]; }
   const std::list<Connection>& list(State state) const { return lists_[static_cast<std::size_t>(state)]; }
   std::chrono::milliseconds limit(State state) const;
-  Connection* who_gives_way(std::initializer_list<State> among) const;
+  // What one holder, or all of a group, have.
+  struct Holding {
+    std::size_t connections = 0, buffered = 0;
+  };
+  struct Holder : Holding {
+    std::array<std::list<Connection*>, kStates> by_state;
+  };
+  struct Group : Holding {
+    std::unordered_map<std::uint64_t, Holder> holders;
+  };
+
+  using States = std::initializer_list<State>;
+  static Connection* oldest(const Holder& holder, States among);
+  Connection* who_gives_way(std::size_t Holding::*most, States among) const;
+  void count(const base::Whose& whose, std::size_t Holding::*what, std::size_t more, std::size_t less = 0);
   void give_way(Connection& connection, Moment now);
   void update(Connection& connection, Moment now);
   void report(const Connection& connection, Rejection why, Moment now);
@@ -172,7 +197,7 @@ class FrameDesk {
   base::LogBudget budget_;
 
   std::array<std::list<Connection>, kStates> lists_;
-  std::unordered_map<std::uint64_t, std::size_t> held_;  // connections of each holder
+  std::unordered_map<std::uint32_t, Group> groups_;
   std::unordered_map<Ticket, Connection*> tickets_;
   Ticket last_ticket_ = 0;
   std::size_t open_ = 0, buffered_ = 0;

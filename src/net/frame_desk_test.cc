@@ -38,7 +38,9 @@ class FrameDeskTest : public testing::Test, public fake::ByteWire, public FrameH
   void abandoned(Ticket ticket) override { abandoned_.push_back(ticket); }
 
   void start(FrameLimits limits) { desk_ = std::make_unique<FrameDesk>(limits, *this, *this, metrics_); }
-  Connection& open(pid_t pid = 1) { return desk_->open(++last_fd_, {0, 0, pid}, now_); }
+  Connection& open(std::uint64_t holder = 1, std::uint32_t group = 0) {
+    return *desk_->open(++last_fd_, {{group, holder}}, now_);
+  }
   Next say(Connection& connection, ByteView bytes) {
     base::append(end_of(connection).to_server, bytes);
     return desk_->serve(connection, now_);
@@ -124,7 +126,7 @@ TEST_F(FrameDeskTest, deferred_frame_is_answered_when_the_reply_comes) {
   EXPECT_EQ(say(client, later_and_more), Next::kEvent);
   EXPECT_TRUE(end_of(client).to_client.empty());
   EXPECT_EQ(desk_->replied(tickets_.at(0), Bytes{'x'}, now_), &client);
-  desk_->serve(client, now_);
+  EXPECT_EQ(desk_->serve(client, now_), Next::kAfterReply);
   Bytes expected = framed("x");
   base::append(expected, framed("MORE"));
   EXPECT_EQ(end_of(client).to_client, expected);
@@ -153,7 +155,7 @@ TEST_F(FrameDeskTest, work_of_a_client_that_hung_up_is_given_up) {
   EXPECT_EQ(abandoned_, std::vector<Ticket>{tickets_.at(0)});
   base::append(end_of(speaking).to_server, framed("later"));
   end_of(speaking).ended = true;
-  desk_->hung_up(speaking, now_);
+  EXPECT_EQ(desk_->hung_up(speaking, now_), Next::kEvent);
   EXPECT_TRUE(closed(speaking));
   EXPECT_EQ(abandoned_, tickets_);
   EXPECT_EQ(desk_->replied(tickets_.at(0), Bytes{'x'}, now_), nullptr);
@@ -204,17 +206,51 @@ TEST_F(FrameDeskTest, who_holds_most_gives_way_before_who_came_first) {
   EXPECT_EQ(desk_->open_connections(), 10u);
 }
 
-TEST_F(FrameDeskTest, clients_without_a_visible_process_share_as_their_user_and_are_all_served) {
-  auto holder = [&](const Peer& peer) {
-    Client client{peer};
-    identify(client, -1);
-    return client.holder;
-  };
-  EXPECT_EQ(holder({1000, 1000, 0}), holder({1000, 5, 0}));
-  EXPECT_NE(holder({1000, 1000, 0}), holder({1001, 1000, 0}));
-  EXPECT_NE(holder({1000, 1000, 0}), holder({0, 0, 1000}));
-  start({.max_connections = 2});
-  for (int i = 0; i < 10; ++i) EXPECT_EQ(say(open(0), "hello"), Next::kAfterReply);
+TEST_F(FrameDeskTest, place_is_given_up_by_the_group_with_most_however_many_holders_it_has) {
+  start({.max_connections = 10});
+  Connection &modest = open(0, 1), &two = open(0, 2);
+  open(0, 2);
+  for (std::uint64_t process = 1; process <= 100; ++process) open(process);
+  EXPECT_FALSE(closed(modest));
+  EXPECT_FALSE(closed(two));
+  for (int i = 0; i < 100; ++i) open(0, 3);
+  EXPECT_FALSE(closed(modest)) << "who has one never loses it while others have more";
+  EXPECT_FALSE(closed(two));
+}
+
+TEST_F(FrameDeskTest, holder_has_a_quarter_of_the_places_and_beyond_gives_up_one_of_its_own) {
+  start({.max_connections = 80});
+  Connection &other = open(9), &first = open(8);
+  for (int i = 1; i < 20; ++i) open(8);
+  EXPECT_FALSE(closed(first));
+  open(8);
+  EXPECT_TRUE(closed(first));
+  EXPECT_FALSE(closed(other));
+  EXPECT_EQ(desk_->open_connections(), 21u);
+  for (int i = 0; i < 20; ++i) say(open(7), "later");
+  EXPECT_FALSE(desk_->has_room({0, 7})) << "all of it wait for their replies";
+  EXPECT_EQ(desk_->open(++last_fd_, {{0, 7}}, now_), nullptr);
+  EXPECT_TRUE(desk_->has_room({0, 6}));
+  EXPECT_TRUE(desk_->has_room({1, 7}));
+}
+
+TEST_F(FrameDeskTest, connection_whose_closing_takes_time_keeps_its_place_until_it_is_let_go) {
+  closing_takes_time = true;
+  say(open(3, 2), "what?");
+  desk_->forget_closed();
+  EXPECT_EQ(desk_->open_connections(), 1u);
+  desk_->let_go({2, 3});
+  EXPECT_EQ(desk_->open_connections(), 0u);
+}
+
+TEST_F(FrameDeskTest, group_can_be_closed_without_the_others) {
+  Connection &gone = open(1, 1), &waiting = open(2, 1), &stays = open(1, 2);
+  say(waiting, "later");
+  desk_->close(1, now_);
+  EXPECT_TRUE(closed(gone));
+  EXPECT_TRUE(closed(waiting));
+  EXPECT_EQ(abandoned_, tickets_);
+  EXPECT_FALSE(closed(stays));
 }
 
 TEST_F(FrameDeskTest, unfinished_frames_of_all_together_take_bounded_memory) {
@@ -237,8 +273,8 @@ TEST_F(FrameDeskTest, one_connection_with_many_frames_lets_others_have_their_tur
   Connection& greedy = open();
   Bytes many;
   for (int i = 0; i < 100; ++i) base::append(many, framed("x"));
-  EXPECT_NE(say(greedy, many), Next::kEvent);
-  EXPECT_LT(end_of(greedy).to_client.size(), 20 * framed("x").size());
+  EXPECT_EQ(say(greedy, many), Next::kNow);
+  EXPECT_EQ(end_of(greedy).to_client.size(), framed("x").size());
   for (int turns = 0; turns < 200 && desk_->serve(greedy, now_) != Next::kEvent; ++turns) {
   }
   EXPECT_EQ(end_of(greedy).to_client.size(), 100 * framed("x").size());
@@ -270,7 +306,7 @@ TEST_F(FrameDeskTest, draining_answers_what_was_sent_and_closes_the_rest) {
 TEST_F(FrameDeskTest, closing_everybody_gives_up_what_was_deferred) {
   open();
   say(open(), "later");
-  desk_->close_all(now_);
+  desk_->close({}, now_);
   EXPECT_EQ(abandoned_, tickets_);
   EXPECT_EQ(desk_->open_connections(), 0u);
   EXPECT_NE(metrics_.text().find("enclayer_connections_open 0\n"), std::string::npos);

@@ -1,8 +1,8 @@
 #include "net/frame_server.h"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,7 +10,9 @@
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
+#include <cstring>
 #include <deque>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <thread>
@@ -19,6 +21,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "net/closer.h"
 
 namespace enclayer::net {
 namespace {
@@ -27,22 +30,23 @@ namespace log = base::log;
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
-// Newcomers taken in one round.
-constexpr int kAcceptsARound = 64;
-constexpr int kEventsARound = 256;
-// A connection that waits for a reply is told to epoll only after this time: most quotes are made sooner. Until then it
-// is not noticed that its client is gone.
-constexpr auto kUnwatched = 1ms;
-// An answered client that is about to close has done so after this time, as nearly all do: its socket is looked at
-// once, and epoll never hears of it. Who sends another frame instead waits so long for it to be seen.
-constexpr auto kLinger = 1ms;
+// Newcomers taken in one round, of all sockets together; of each no fewer than the other number.
+constexpr int kAcceptsARound = 64, kLeastAccepts = 4;
+// Turns in one round: some 0.3 ms.
+constexpr int kTurnsARound = 64;
+constexpr int kEventsAtOnce = 256;
+// After this time a connection is looked at again of which epoll need not hear. An answered client that is about to
+// close has done so by then, as nearly all do; who sends another frame instead waits so long for it to be seen. And who
+// waits for a reply mostly has it.
+constexpr auto kLater = 1ms;
 // After accept() failed for want of descriptors or memory.
 constexpr auto kAcceptPause = 100ms;
+constexpr std::size_t kMostDescriptors = 253;  // that come at once: SCM_MAX_FD
 
 // What other threads have for the server's thread. Shared with the handler, which may be later than the server's end.
 class Mailbox {
  public:
-  using Reply = std::pair<Ticket, std::optional<Bytes>>;
+  using Task = std::function<void()>;
 
   Mailbox() : bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
@@ -52,45 +56,39 @@ class Mailbox {
     std::uint64_t one = 1;
     [[maybe_unused]] auto written = ::write(bell_.get(), &one, sizeof one);
   }
-  void put(Ticket ticket, std::optional<Bytes> reply) {
+  void put(Task task) {
     bool first = false;
     {
       std::lock_guard lock(mutex_);
-      first = replies_.empty();
-      replies_.emplace_back(ticket, std::move(reply));
+      first = tasks_.empty();
+      tasks_.push_back(std::move(task));
       any_.store(true, std::memory_order_release);
     }
     if (first) ring();
   }
-  std::vector<Reply> take() {
+  std::vector<Task> take() {
     if (!any_.load(std::memory_order_acquire)) return {};
     std::lock_guard lock(mutex_);
     any_.store(false, std::memory_order_relaxed);
-    return std::exchange(replies_, {});
+    return std::exchange(tasks_, {});
   }
 
  private:
   base::UniqueFd bell_;
   std::mutex mutex_;
-  std::vector<Reply> replies_;
+  std::vector<Task> tasks_;
   std::atomic<bool> any_ = false;
 };
-
-Result<> make_non_blocking(int fd) {
-  int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
-    return base::errno_error(errno, "cannot serve the socket");
-  return {};
-}
 
 class Server final : public FrameServer, private Wire {
  public:
   Server(const FrameLimits& limits, FrameHandler& handler, base::Metrics& metrics)
-      : max_connections_(limits.max_connections),
-        poller_(::epoll_create1(EPOLL_CLOEXEC)),
-        handler_(handler),
-        desk_(limits, handler, *this, metrics) {
-    handler.attach([mail = mail_](Ticket ticket, std::optional<Bytes> reply) { mail->put(ticket, std::move(reply)); });
+      : poller_(::epoll_create1(EPOLL_CLOEXEC)), handler_(handler), desk_(limits, handler, *this, metrics) {
+    handler.attach([this, mail = mail_](Ticket ticket, std::optional<Bytes> reply) {
+      mail->put([this, ticket, reply = std::move(reply)]() mutable {
+        if (Connection* connection = desk_.replied(ticket, std::move(reply), now_)) make_ready(*connection);
+      });
+    });
   }
 
   ~Server() override {
@@ -99,33 +97,44 @@ class Server final : public FrameServer, private Wire {
     if (thread_.joinable()) thread_.join();
   }
 
-  Result<> start(base::UniqueFd listener) {
+  Result<> start() {
     if (!poller_ || mail_->bell() < 0) return base::errno_error(errno, "cannot make an epoll and an event descriptor");
     ENCLAYER_CHECK(control(EPOLL_CTL_ADD, mail_->bell(), EPOLLIN | EPOLLET, &mail_));
-    if (listener) {
-      ENCLAYER_CHECK(make_non_blocking(listener.get()));
-      Listener& first = listeners_.emplace_back(std::move(listener));
-      ENCLAYER_CHECK(control(EPOLL_CTL_ADD, first.fd.get(), EPOLLIN, &first));
-      first.watched = true;
-    }
     thread_ = std::thread([this] { run(); });
     return {};
   }
 
-  void serve_also(base::UniqueFd listener) override {
-    if (auto ready = make_non_blocking(listener.get()); !ready)
-      return log::error("a socket is not served", {{"reason", ready.error().message()}});
-    {
-      std::lock_guard lock(mutex_);
-      new_listeners_.push_back(std::move(listener));
-    }
-    any_new_listener_ = true;
-    mail_->ring();
+  void serve(base::UniqueFd listener, std::uint32_t group, Askers askers) override {
+    auto socket = std::make_shared<base::UniqueFd>(std::move(listener));  // a task is copied
+    mail_->put([this, socket, group, askers] {
+      for (Listener& earlier : listeners_)
+        if (earlier.group == group) earlier.ends = std::min(earlier.ends, now_ + kOverlap);
+      Listener& added = listeners_.emplace_back(std::move(*socket), group, askers);
+      added.may_bring_descriptors = !refuses_descriptors(added.fd.get());
+      if (added.may_bring_descriptors && !closer_) closer_.emplace();
+      if (draining_) added.ends = now_;
+    });
+  }
+
+  void end(std::uint32_t group) override {
+    mail_->put([this, group] {
+      for (auto at = listeners_.begin(); at != listeners_.end();)
+        if (at->group == group) {
+          close_listener(*at);
+          at = listeners_.erase(at);
+        } else {
+          ++at;
+        }
+      desk_.close(group, now_);
+    });
   }
 
   void drain() override {
-    drain_ = true;
-    mail_->ring();
+    mail_->put([this] {
+      draining_ = true;
+      for (Listener& listener : listeners_) listener.ends = now_;
+      for (Connection* connection : desk_.drain()) make_ready(*connection);
+    });
   }
 
   bool wait_drained(std::chrono::milliseconds timeout) override {
@@ -133,22 +142,42 @@ class Server final : public FrameServer, private Wire {
     return ended_.wait_for(lock, timeout, [this] { return over_; });
   }
 
+  bool answers(std::chrono::milliseconds timeout) override {
+    std::unique_lock lock(mutex_);
+    if (over_) return true;
+    if (!std::exchange(asked_, true))
+      mail_->put([this] {
+        std::lock_guard answer(mutex_);
+        asked_ = false;
+        ++answers_;
+        ended_.notify_all();
+      });
+    return ended_.wait_for(lock, timeout, [this, before = answers_] { return answers_ != before || over_; });
+  }
+
  private:
   // A socket that clients come from. From `ends` on nobody can connect to it any more; who is in its queue is taken.
   struct Listener {
-    explicit Listener(base::UniqueFd socket) : fd(std::move(socket)) {}
+    Listener(base::UniqueFd socket, std::uint32_t whose, Askers who)
+        : fd(std::move(socket)), group(whose), askers(who) {}
 
     base::UniqueFd fd;
+    std::uint32_t group;
+    Askers askers;
+    bool may_bring_descriptors = false;
     bool watched = false;  // by epoll
-    bool knocked = false;
+    bool knocked = false;  // and its queue was not seen empty since
     Moment ends = Moment::max();
     bool ending = false;
   };
 
-  Result<> control(int operation, int fd, std::uint32_t events, void* what) {
+  // In the lowest bit of what epoll keeps for us, which addresses leave free.
+  static constexpr std::uint64_t kIsListener = 1;
+
+  Result<> control(int operation, int fd, std::uint32_t events, void* what, std::uint64_t is_listener = 0) {
     epoll_event event{};
     event.events = events;
-    event.data.ptr = what;
+    event.data.u64 = reinterpret_cast<std::uintptr_t>(what) | is_listener;
     if (::epoll_ctl(poller_.get(), operation, fd, &event) != 0) return base::errno_error(errno, "epoll_ctl");
     return {};
   }
@@ -157,11 +186,38 @@ class Server final : public FrameServer, private Wire {
 
   long receive(Connection& from, std::span<std::uint8_t> into) override {
     while (true) {
-      ssize_t size = ::recv(from.fd, into.data(), into.size(), MSG_DONTWAIT);
-      if (size >= 0) return size;
+      ssize_t size = from.may_bring_descriptors ? receive_with_descriptors(from, into)
+                                                : ::recv(from.fd, into.data(), into.size(), MSG_DONTWAIT);
+      if (size >= 0 || size == kDescriptors) return size;
       if (errno != EINTR) return errno == EAGAIN ? kNotNow : kBroken;
     }
   }
+
+  // Room for all that can come at once: what does not fit would be closed by the kernel, in this thread.
+  ssize_t receive_with_descriptors(Connection& from, std::span<std::uint8_t> into) {
+    alignas(cmsghdr) char control[CMSG_SPACE(kMostDescriptors * sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
+    iovec bytes{into.data(), into.size()};
+    msghdr message{};
+    message.msg_iov = &bytes;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    ssize_t size = ::recvmsg(from.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0 || message.msg_controllen == 0) return size;
+    std::vector<base::UniqueFd> came;
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+      if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+      for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= part->cmsg_len; at += sizeof(int)) {
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
+        came.emplace_back(fd);
+      }
+    }
+    if (came.empty()) return size;
+    closer_->close(from.client.whose.group, std::move(came));
+    return kDescriptors;
+  }
+
   long send(Connection& to, ByteView bytes) override {
     while (true) {
       ssize_t size = ::send(to.fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -169,118 +225,143 @@ class Server final : public FrameServer, private Wire {
       if (errno != EINTR) return errno == EAGAIN ? kNotNow : kBroken;
     }
   }
-  void close(Connection& connection) override {
-    ::close(connection.fd);  // takes it out of epoll too
-    connection.fd = -1;
+  // Unread bytes may have descriptors behind them. After the shutdown no more can be sent.
+  bool close(Connection& connection) override {
+    base::UniqueFd fd(std::exchange(connection.fd, -1));  // to close it takes it out of epoll too
+    int unread = 0;
+    if (!connection.may_bring_descriptors ||
+        (::shutdown(fd.get(), SHUT_RD), ::ioctl(fd.get(), FIONREAD, &unread)) != 0 || unread == 0)
+      return true;
+    if (connection.watched != 0) static_cast<void>(control(EPOLL_CTL_DEL, fd.get(), 0, nullptr));
+    ++closing_;
+    close_elsewhere(connection.client.whose.group, std::move(fd),
+                    [this, mail = mail_, whose = connection.client.whose] {
+                      mail->put([this, whose] {
+                        desk_.let_go(whose);
+                        --closing_;
+                      });
+                    });
+    return false;
+  }
+
+  void close_elsewhere(std::uint32_t group, base::UniqueFd fd, Closer::Closed closed = {}) {
+    std::vector<base::UniqueFd> one;
+    one.push_back(std::move(fd));
+    closer_->close(group, std::move(one), std::move(closed));
+  }
+
+  void close_listener(Listener& listener) {
+    if (!listener.may_bring_descriptors) return;
+    stop_listening(listener);
+    close_elsewhere(listener.group, std::move(listener.fd));
   }
 
   // --- The thread ---
 
   void run() {
-    std::vector<epoll_event> events(kEventsARound);
     while (!stop_) {
-      int ready = ::epoll_wait(poller_.get(), events.data(), kEventsARound, pause());
-      now_ = steady_clock::now();
-      for (int i = 0; i < ready; ++i) {
-        const epoll_event& event = events[static_cast<std::size_t>(i)];
-        if (event.data.ptr == &mail_) continue;
-        if (Listener* listener = listener_at(event.data.ptr)) {
-          listener->knocked = true;
-        } else {
-          auto& connection = *static_cast<Connection*>(event.data.ptr);
-          if ((event.events & (EPOLLHUP | EPOLLERR)) != 0)
-            desk_.hung_up(connection, now_);
-          else
-            serve(connection);
-        }
-      }
-      for (auto& [ticket, reply] : mail_->take())
-        if (Connection* connection = desk_.replied(ticket, std::move(reply), now_)) serve(*connection);
-      for (Connection* connection : desk_.expire(now_)) serve(*connection);
-      go_on();
-      if (any_new_listener_.exchange(false)) adopt_listeners();
-      if (drain_ && !draining_) {
-        draining_ = true;
-        for (Listener& listener : listeners_) listener.ends = now_;
-        for (Connection* connection : desk_.drain()) serve(*connection);
-      }
+      take_events();
+      for (auto& task : mail_->take()) task();
+      for (Connection* connection : desk_.expire(now_)) make_ready(*connection);
+      look_again();
       accept();
+      take_turns();
       handler_.begin();
       listen();
-      forget_closed();
-      if (draining_ && listeners_.empty() && desk_.open_connections() == 0) break;
+      desk_.forget_closed();
+      if (draining_ && listeners_.empty() && desk_.open_connections() == closing_) break;
     }
-    desk_.close_all(now_);
+    desk_.close({}, now_);
+    for (Listener& listener : listeners_) close_listener(listener);
     std::lock_guard lock(mutex_);
     over_ = true;
     ended_.notify_all();
   }
 
+  // All of them, so that nobody's turn depends on how many others have something ready.
+  void take_events() {
+    epoll_event events[kEventsAtOnce];
+    int timeout = pause(), ready = 0;
+    do {
+      ready = ::epoll_wait(poller_.get(), events, kEventsAtOnce, timeout);
+      now_ = steady_clock::now();
+      timeout = 0;
+      for (int i = 0; i < ready; ++i) {
+        const epoll_event& event = events[i];
+        if (event.data.ptr == &mail_) continue;
+        if ((event.data.u64 & kIsListener) != 0) {
+          reinterpret_cast<Listener*>(event.data.u64 & ~kIsListener)->knocked = true;
+          continue;
+        }
+        auto& connection = *static_cast<Connection*>(event.data.ptr);
+        if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) connection.hung_up = true;
+        make_ready(connection);
+      }
+    } while (ready == kEventsAtOnce);
+  }
+
+  void make_ready(Connection& connection) {
+    if (!std::exchange(connection.ready, true))
+      ready_.push(connection.client.whose.group, connection.client.whose.holder, &connection);
+  }
+
+  void take_turns() {
+    for (int turns = 0; turns < kTurnsARound && !ready_.empty(); ++turns) {
+      Connection& connection = *ready_.pop();
+      connection.ready = false;
+      if (connection.session.state() == FrameSession::State::kClosed) continue;
+      if (connection.may_bring_descriptors && closer_->full(connection.client.whose.group)) {
+        look_later(connection);
+      } else {
+        serve(connection);
+      }
+    }
+  }
+
   // How long epoll may wait, in milliseconds.
   int pause() const {
-    if (!unfinished_.empty()) return 0;
+    if (!ready_.empty()) return 0;
     std::optional<Moment> next = desk_.next_deadline();
-    if (!answered_.empty()) next = std::min(next.value_or(Moment::max()), answered_.front().first + kLinger);
-    if (!unwatched_.empty()) next = std::min(next.value_or(Moment::max()), now_ + kUnwatched);
+    if (!later_.empty()) next = std::min(next.value_or(Moment::max()), later_.front().first + kLater);
+    if (closer_is_full_) next = std::min(next.value_or(Moment::max()), now_ + kLater);
     if (listen_again_ > now_) next = std::min(next.value_or(Moment::max()), listen_again_);
-    for (const Listener& listener : listeners_)
+    for (const Listener& listener : listeners_) {
+      if (listener.knocked) return 0;
       if (!listener.ending && listener.ends != Moment::max())
         next = std::min(next.value_or(Moment::max()), listener.ends);
+    }
     if (!next) return -1;
     auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - now_);
     return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
   }
 
   void serve(Connection& connection) {
-    switch (desk_.serve(connection, now_)) {
+    switch (connection.hung_up ? desk_.hung_up(connection, now_) : desk_.serve(connection, now_)) {
       case FrameDesk::Next::kEvent: return watch(connection);
-      case FrameDesk::Next::kNow:
-        if (!std::exchange(connection.unfinished, true)) unfinished_.push_back(&connection);
-        return;
-      case FrameDesk::Next::kAfterReply:
-        if (!std::exchange(connection.unfinished, true)) answered_.emplace_back(now_, &connection);
-        return;
+      case FrameDesk::Next::kNow: return make_ready(connection);
+      case FrameDesk::Next::kAfterReply: return look_later(connection);
     }
   }
 
-  // What the last round left. Who was answered has had time to close.
-  void go_on() {
-    std::swap(unfinished_, last_round_);
-    for (Connection* connection : last_round_) {
-      connection->unfinished = false;
-      serve(*connection);
-    }
-    last_round_.clear();
-    while (!answered_.empty() && answered_.front().first + kLinger <= now_) {
-      Connection& connection = *answered_.front().second;
-      answered_.pop_front();
-      connection.unfinished = false;
-      serve(connection);
-    }
-    std::swap(unwatched_, last_round_);
-    for (Connection* connection : last_round_) {
-      connection->unwatched = false;
-      watch(*connection);
-    }
-    last_round_.clear();
+  void look_later(Connection& connection) {
+    if (!std::exchange(connection.later, true)) later_.emplace_back(now_, &connection);
   }
 
-  void forget_closed() {
-    auto closed = [](const Connection* c) { return c->session.state() == FrameSession::State::kClosed; };
-    std::erase_if(unfinished_, closed);
-    std::erase_if(unwatched_, closed);
-    std::erase_if(answered_, [&](const auto& answered) { return closed(answered.second); });
-    desk_.forget_closed();
+  void look_again() {
+    while (!later_.empty() && later_.front().first + kLater <= now_) {
+      Connection& connection = *later_.front().second;
+      later_.pop_front();
+      connection.later = false;
+      make_ready(connection);
+    }
   }
 
   // From now on, epoll tells what happens to the connection. For edges: when something happens, all of it is taken.
   void watch(Connection& connection) {
     auto state = connection.session.state();
     if (state == FrameSession::State::kClosed) return;
-    if (connection.watched == 0 && state == FrameSession::State::kWaiting && now_ - connection.since < kUnwatched) {
-      if (!std::exchange(connection.unwatched, true)) unwatched_.push_back(&connection);
-      return;
-    }
+    if (connection.watched == 0 && state == FrameSession::State::kWaiting && now_ - connection.since < kLater)
+      return look_later(connection);
     // Room to write is an event at every reply that is taken: only who once had to wait for it hears of it.
     int events = EPOLLIN | EPOLLRDHUP | static_cast<int>(EPOLLET) |
                  (state == FrameSession::State::kWriting ? EPOLLOUT : connection.watched & EPOLLOUT);
@@ -294,25 +375,9 @@ class Server final : public FrameServer, private Wire {
     connection.watched = events;
   }
 
-  Listener* listener_at(void* address) {
-    for (Listener& listener : listeners_)
-      if (&listener == address) return &listener;
-    return nullptr;
-  }
-
-  void adopt_listeners() {
-    std::vector<base::UniqueFd> sockets;
-    {
-      std::lock_guard lock(mutex_);
-      std::swap(sockets, new_listeners_);
-    }
-    for (base::UniqueFd& socket : sockets) {
-      for (Listener& earlier : listeners_) earlier.ends = std::min(earlier.ends, now_ + kOverlap);
-      listeners_.emplace_back(std::move(socket)).ends = draining_ ? now_ : Moment::max();
-    }
-  }
-
   void accept() {
+    auto knocked = std::count_if(listeners_.begin(), listeners_.end(), [](const Listener& l) { return l.knocked; });
+    const int each = std::max(kLeastAccepts, kAcceptsARound / static_cast<int>(std::max<std::ptrdiff_t>(1, knocked)));
     for (auto at = listeners_.begin(); at != listeners_.end();) {
       Listener& listener = *at;
       if (!listener.ending && now_ >= listener.ends) {
@@ -320,80 +385,121 @@ class Server final : public FrameServer, private Wire {
         ::shutdown(listener.fd.get(), SHUT_RD);
         listener.ending = true;
       }
-      bool all_taken = (std::exchange(listener.knocked, false) || listener.ending) && accept_from(listener);
-      at = all_taken && listener.ending ? listeners_.erase(at) : std::next(at);
+      if (!listener.knocked && !listener.ending) {
+        ++at;
+        continue;
+      }
+      bool all_taken = accept_from(listener, each);
+      listener.knocked = !all_taken && listener.watched;
+      if (all_taken && listener.ending) {
+        close_listener(listener);
+        at = listeners_.erase(at);
+      } else {
+        ++at;
+      }
     }
   }
 
+  // Whether one more can be taken; otherwise it waits in the kernel's queue, which is the socket's own.
+  bool has_room(const Listener& listener) {
+    if (!desk_.has_room()) {
+      if (auto more = budget_.take(now_))
+        log::warn("connections wait, all are taken and none can be dropped",
+                  {{"open", desk_.open_connections()}, {"not_logged_before", *more}});
+      return false;
+    }
+    if (listener.may_bring_descriptors && closer_->full(listener.group)) return false;
+    return listener.askers == Askers::kProcesses || desk_.has_room(base::Whose{listener.group, 0});
+  }
+
   // True when nobody is left in the queue.
-  bool accept_from(Listener& listener) {
-    for (int i = 0; i < kAcceptsARound; ++i) {
-      if (!desk_.has_room()) {
-        if (auto more = budget_.take(now_))
-          log::warn("connections wait, all are taken and none can be dropped",
-                    {{"open", max_connections_}, {"not_logged_before", *more}});
-        stop_listening(now_);
+  bool accept_from(Listener& listener, int most) {
+    for (int i = 0; i < most; ++i) {
+      if (!has_room(listener)) {
+        stop_listening(listener);
         return false;
       }
       int fd = ::accept4(listener.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
       if (fd >= 0) {
-        Connection& connection = desk_.open(fd, peer_of(fd), now_);
-        serve(connection);
+        open(listener, fd);
       } else if (errno == EAGAIN || (listener.ending && errno == EINVAL)) {
         return true;
       } else if (errno != EINTR && errno != ECONNABORTED) {
         if (auto more = budget_.take(now_))
           log::error("cannot accept a connection",
                      {{"reason", base::errno_error(errno, "accept").message()}, {"not_logged_before", *more}});
-        stop_listening(now_ + kAcceptPause);
+        for (Listener& each : listeners_) stop_listening(each);
+        listen_again_ = now_ + kAcceptPause;
         return false;
       }
     }
     return false;
   }
 
-  void stop_listening(Moment until) {
-    listen_again_ = until;
-    for (Listener& listener : listeners_)
-      if (listener.watched && control(EPOLL_CTL_DEL, listener.fd.get(), 0, nullptr)) listener.watched = false;
-  }
-  void listen() {
-    if (now_ < listen_again_) return;
-    for (Listener& listener : listeners_)
-      if (!listener.watched && desk_.has_room() && control(EPOLL_CTL_ADD, listener.fd.get(), EPOLLIN, &listener))
-        listener.watched = true;
+  void open(const Listener& listener, int fd) {
+    Client client{{listener.group, 0}};
+    if (listener.askers == Askers::kProcesses) {
+      client.peer = peer_of(fd);
+      client.whose.holder = process_of(fd, client.peer);
+    }
+    Connection* connection = desk_.open(fd, client, now_);
+    if (connection == nullptr) {  // one of many processes that has all it may
+      if (listener.may_bring_descriptors) return close_elsewhere(listener.group, base::UniqueFd(fd));
+      ::close(fd);
+      return;
+    }
+    if (listener.may_bring_descriptors) {
+      connection->may_bring_descriptors = true;
+      int yes = 1;  // a byte out of band is dropped with its descriptors when it is passed over
+      ::setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
+    }
+    make_ready(*connection);
   }
 
-  const std::size_t max_connections_;
+  void stop_listening(Listener& listener) {
+    listener.knocked = false;  // is said again when it is watched again
+    if (listener.watched && control(EPOLL_CTL_DEL, listener.fd.get(), 0, nullptr)) listener.watched = false;
+  }
+  void listen() {
+    closer_is_full_ = false;
+    if (now_ < listen_again_) return;
+    for (Listener& listener : listeners_) {
+      if (listener.watched) continue;
+      if (closer_ && closer_->full(listener.group)) closer_is_full_ = true;
+      if (has_room(listener) && control(EPOLL_CTL_ADD, listener.fd.get(), EPOLLIN | EPOLLET, &listener, kIsListener))
+        listener.watched = true;
+    }
+  }
+
   base::UniqueFd poller_;
   std::shared_ptr<Mailbox> mail_ = std::make_shared<Mailbox>();
   FrameHandler& handler_;
   FrameDesk desk_;
   base::LogBudget budget_;
+  std::optional<Closer> closer_;  // where descriptors may come along
 
   Moment now_ = steady_clock::now();
-  std::vector<Connection*> unfinished_;                  // to be served again in the next round
-  std::deque<std::pair<Moment, Connection*>> answered_;  // since when; to be looked at after kLinger
-  std::vector<Connection*> unwatched_;                   // wait for a reply, and epoll does not know them yet
-  std::vector<Connection*> last_round_;
-  std::list<Listener> listeners_;  // the one at the path, and earlier ones that end
-  bool draining_ = false;
+  base::Rotation<std::uint32_t, base::Rotation<std::uint64_t, base::Line<Connection*>>> ready_;
+  std::deque<std::pair<Moment, Connection*>> later_;  // since when; to be looked at after kLater
+  std::list<Listener> listeners_;                     // those at their paths, and earlier ones that end
+  bool draining_ = false, closer_is_full_ = false;
   Moment listen_again_{};
+  std::size_t closing_ = 0;  // connections that the closer has
 
-  std::atomic<bool> stop_ = false, drain_ = false, any_new_listener_ = false;
-  std::mutex mutex_;
-  std::vector<base::UniqueFd> new_listeners_;
+  std::atomic<bool> stop_ = false;
+  std::mutex mutex_;  // of what follows
   std::condition_variable ended_;
-  bool over_ = false;
+  bool over_ = false, asked_ = false;
+  std::uint64_t answers_ = 0;
   std::thread thread_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<FrameServer>> FrameServer::start(base::UniqueFd listener, const FrameLimits& limits,
-                                                        FrameHandler& handler, base::Metrics& metrics) {
+Result<std::unique_ptr<FrameServer>> FrameServer::start(const FrameLimits& limits, FrameHandler& handler,
+                                                        base::Metrics& metrics) {
   auto server = std::make_unique<Server>(limits, handler, metrics);
-  ENCLAYER_CHECK(server->start(std::move(listener)));
+  ENCLAYER_CHECK(server->start());
   return std::unique_ptr<FrameServer>(std::move(server));
 }
 

@@ -1,9 +1,11 @@
-// Serves frames on a unix stream socket: frame_desk.h with its sockets and its clock, in one thread of its own. One
+// Serves frames on unix stream sockets: frame_desk.h with its sockets and its clock, in one thread of its own. One
 // client that is slow, silent, greedy or talks rubbish costs a connection, never the others.
 //
-// Each round of the thread takes what is ready, answers what can be answered at once, and sends it. A connection that
-// is opened, asks, is answered and closed between two rounds is never told to epoll: five or six system calls a
-// request. What has to wait for something is put off by the handler, to threads of its own.
+// Each round of the thread takes what is ready, answers what can be answered at once, and sends it. Who asks takes
+// turns (base/fair_queue.h): a turn is one frame, and of all groups and holders that have something ready each has one
+// before any has a second, whatever their number of connections. A connection that is opened, asks, is answered and
+// closed between two rounds is never told to epoll: five system calls a request, and one more where several ask at one
+// socket. What has to wait for something is put off by the handler, to threads of its own.
 #pragma once
 
 #include <chrono>
@@ -16,26 +18,37 @@
 
 namespace enclayer::net {
 
+// Whose the connections of a socket are: all of one holder, or each of the process that made it.
+enum class Askers { kOne, kProcesses };
+
 class FrameServer {
  public:
-  // Serves a listening socket (socket_claim.h), or none yet. `handler` and `metrics` outlive it. A reply is one send.
-  // When all places are taken and nobody can give way, newcomers wait in the kernel's queue.
-  static Result<std::unique_ptr<FrameServer>> start(base::UniqueFd listener, const FrameLimits& limits,
-                                                    FrameHandler& handler, base::Metrics& metrics);
+  // Serves no socket yet. `handler` and `metrics` outlive it. A reply is one send. When all places are taken and nobody
+  // can give way, newcomers wait in the kernel's queue.
+  static Result<std::unique_ptr<FrameServer>> start(const FrameLimits& limits, FrameHandler& handler,
+                                                    base::Metrics& metrics);
   virtual ~FrameServer() = default;  // drops what is open and joins the thread
 
-  // Serves another listening socket from now on, because the one before lost its path. Whoever is connected notices
-  // nothing. The earlier socket is served for kOverlap more, for a client that had found it at the path and connects
-  // late, and then until its queue is empty. From any thread; returns at once.
-  virtual void serve_also(base::UniqueFd listener) = 0;
+  // The following from any thread; they return at once.
+
+  // Serves a listening socket (unix_socket.h) from now on. Where the group has one already, that one lost its path:
+  // whoever is connected notices nothing, and it is served for kOverlap more, for a client that had found it at the
+  // path and connects late, and then until its queue is empty.
+  virtual void serve(base::UniqueFd listener, std::uint32_t group, Askers askers) = 0;
   static constexpr std::chrono::milliseconds kOverlap{1000};
 
-  // Stops without losing a request: lets nobody else connect, takes who is already in the kernel's queues, answers what
-  // has been sent, closes the rest. Returns at once.
+  // Closes the group's sockets and connections.
+  virtual void end(std::uint32_t group) = 0;
+
+  // Stops without losing a request: nobody else can connect, who is in a queue is taken, what has been sent is
+  // answered, the rest closed.
   virtual void drain() = 0;
 
   // Until drain() is through; false when it is not within `timeout`.
   virtual bool wait_drained(std::chrono::milliseconds timeout) = 0;
+
+  // Whether the thread goes round: false where it does not within `timeout`.
+  virtual bool answers(std::chrono::milliseconds timeout) = 0;
 };
 
 }  // namespace enclayer::net

@@ -2,11 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <atomic>
+#include <cstring>
 #include <mutex>
 #include <thread>
 
 #include "fake/frame_answers.h"
+#include "fake/listen.h"
 #include "fake/raw_client.h"
 #include "fake/temp_folder.h"
 #include "net/frame_client.h"
@@ -15,6 +21,7 @@ namespace enclayer::net {
 namespace {
 
 using namespace std::chrono_literals;
+using fake::listen_at;
 using fake::RawClient;
 
 constexpr auto kPatience = 20s;
@@ -25,9 +32,8 @@ Bytes bytes(std::string_view text) { return Bytes(text.begin(), text.end()); }
 class FrameServerTest : public testing::Test {
  protected:
   void start(FrameLimits limits = {}) {
-    auto started = FrameServer::start(listen_at(path_).value(), limits, answers_, metrics_);
-    ASSERT_TRUE(started);
-    server_ = std::move(*started);
+    server_ = FrameServer::start(limits, answers_, metrics_).value();
+    server_->serve(listen_at(path_, descriptors_).value(), 0, Askers::kProcesses);
   }
   void expect_served(std::string_view text = "hello") {
     auto reply = call(path_, bytes(text), kPatience);
@@ -59,6 +65,7 @@ class FrameServerTest : public testing::Test {
     if (base::as_text(frame) == "big") return Bytes(60'000, 'b');
     return Bytes(frame.begin(), frame.end());
   }};
+  Descriptors descriptors_ = Descriptors::kRefused;
   std::unique_ptr<FrameServer> server_;
 };
 
@@ -237,7 +244,7 @@ TEST_F(FrameServerTest, another_socket_is_served_beside_the_first_which_ends_aft
   std::filesystem::path first = folder_.path() / "first";
   std::filesystem::rename(path_, first);
   auto begin = std::chrono::steady_clock::now();
-  server_->serve_also(listen_at(path_).value());
+  server_->serve(listen_at(path_).value(), 0, Askers::kProcesses);
   expect_served("at the new one");
   auto late = call(first, bytes("x"), kPatience);
   EXPECT_TRUE(late || std::chrono::steady_clock::now() - begin >= FrameServer::kOverlap) << late.error().message();
@@ -291,6 +298,170 @@ TEST_F(FrameServerTest, it_can_be_dropped_while_connections_are_open) {
   EXPECT_TRUE(client.closed_by_server());
 }
 
+// ---- Groups ----
+
+TEST_F(FrameServerTest, sockets_of_several_groups_are_served_and_one_can_end_without_the_others) {
+  start();
+  std::filesystem::path slot = folder_.path() / std::string(200, 'd') / "aesm.socket";
+  std::filesystem::create_directories(slot.parent_path());
+  server_->serve(listen_at(slot).value(), 7, Askers::kOne);
+  RawClient here(path_), there(slot);
+  ASSERT_TRUE(here.send_frame(bytes("hello")));
+  ASSERT_TRUE(there.send_frame(bytes("hello")));
+  EXPECT_TRUE(here.receive_frame());
+  EXPECT_TRUE(there.receive_frame());
+  server_->end(7);
+  EXPECT_TRUE(there.closed_by_server());
+  EXPECT_EQ(call(slot, bytes("x"), kPatience).error().kind(), ErrorKind::kUnavailable);
+  expect_served();
+}
+
+TEST_F(FrameServerTest, one_of_another_group_waits_for_one_frame_of_a_thousand_greedy_connections) {
+  std::atomic<int> before = 0;
+  std::atomic<bool> counts = false;
+  fake::FrameAnswers answers([&](ByteView frame, const Peer&) -> std::optional<Bytes> {
+    if (base::as_text(frame) == "hold") std::lock_guard wait(hold_);
+    if (base::as_text(frame) == "honest") counts = false;
+    if (counts && base::as_text(frame) == "greedy") ++before;
+    return Bytes{'x'};
+  });
+  server_ = FrameServer::start({.max_connections = 4096}, answers, metrics_).value();
+  server_->serve(listen_at(path_).value(), 0, Askers::kProcesses);
+  std::filesystem::path slot = folder_.path() / "slot";
+  server_->serve(listen_at(slot).value(), 1, Askers::kOne);
+  ASSERT_TRUE(fake::allow_descriptors(4096));
+  std::vector<std::unique_ptr<RawClient>> greedy;
+  for (int i = 0; i < 1000; ++i) greedy.push_back(std::make_unique<RawClient>(path_));
+  EXPECT_TRUE(metric_becomes("enclayer_connections_open 1000"));
+  // While the thread is held, everybody says what they want.
+  std::unique_lock held(hold_);
+  RawClient holder(path_), honest(slot);
+  ASSERT_TRUE(holder.send_frame(bytes("hold")));
+  Bytes many;
+  for (int i = 0; i < 20; ++i) base::append(many, fake::framed("greedy"));
+  for (auto& client : greedy) ASSERT_TRUE(client->send(many));
+  ASSERT_TRUE(honest.send_frame(bytes("honest")));
+  counts = true;
+  held.unlock();
+  EXPECT_TRUE(honest.receive_frame());
+  // The round that began with the thread's being held, and one turn of the others; not 20,000 frames.
+  EXPECT_LE(before, 130);
+  server_.reset();  // before its handler
+}
+
+TEST_F(FrameServerTest, thread_that_is_held_up_does_not_answer) {
+  start();
+  EXPECT_TRUE(server_->answers(kPatience));
+  hold_.lock();
+  RawClient client(path_);
+  ASSERT_TRUE(client.send_frame(bytes("hold")));
+  while (server_->answers(10ms)) std::this_thread::yield();
+  EXPECT_FALSE(server_->answers(1ms));
+  hold_.unlock();
+  EXPECT_TRUE(server_->answers(kPatience));
+}
+
+// ---- Descriptors that clients pass along ----
+
+// A TCP connection whose last close takes as long as it likes: its peer reads nothing, and it lingers.
+class LingeringSocket {
+ public:
+  LingeringSocket() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    int small = 4096;
+    ::setsockopt(listener_.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(listener_.get(), 1), 0);
+    ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    fd_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    std::string filler(1 << 16, 'x');
+    while (::send(fd_.get(), filler.data(), filler.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+    }
+    linger wait{1, 10};
+    EXPECT_EQ(::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &wait, sizeof wait), 0);
+  }
+
+  // Sends it along with a byte and closes our own descriptor; false where the kernel refuses that.
+  bool pass(const RawClient& client, int flags = 0) {
+    char byte = 1, control[CMSG_SPACE(sizeof(int))]{};
+    iovec bytes{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &bytes;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof(int));
+    int fd = fd_.get();
+    std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
+    bool passed = ::sendmsg(client.fd(), &message, MSG_NOSIGNAL | flags) == 1;
+    if (passed) fd_.reset();
+    return passed;
+  }
+  void let_go() { listener_.reset(); }  // resets the connection, so that nobody lingers any more
+
+ private:
+  base::UniqueFd listener_, fd_;
+};
+
+TEST_F(FrameServerTest, descriptors_are_refused_where_the_kernel_can) {
+  start();
+  RawClient client(path_);
+  ASSERT_TRUE(client.send_frame(bytes("hello")));
+  ASSERT_TRUE(client.receive_frame());
+  LingeringSocket lingering;
+  if (!refuses_descriptors(listen_at(folder_.path() / "probe").value().get()))
+    GTEST_SKIP() << "Linux 6.16 and later can; the other way is tested below";
+  EXPECT_FALSE(lingering.pass(client));
+  EXPECT_EQ(errno, EPERM);
+}
+
+TEST_F(FrameServerTest, descriptors_that_come_hold_up_nobody_and_cost_their_connection) {
+  descriptors_ = Descriptors::kAllowed;
+  start();
+  LingeringSocket with_a_frame, unread, out_of_band, in_the_queue;
+  RawClient reads(path_), leaves(path_), urgent(path_);
+  for (RawClient* client : {&reads, &leaves, &urgent}) {
+    ASSERT_TRUE(client->send_frame(bytes("hello")));
+    ASSERT_TRUE(client->receive_frame());
+  }
+  ASSERT_TRUE(with_a_frame.pass(reads));
+  EXPECT_TRUE(reads.closed_by_server());
+  EXPECT_TRUE(rejected("descriptors", 1));
+  // Behind more than is read of a frame that is too long.
+  Bytes too_long(10'000, 0xff);
+  ASSERT_TRUE(leaves.send(too_long));
+  if (unread.pass(leaves)) {
+    EXPECT_TRUE(leaves.closed_by_server());
+  }
+  if (out_of_band.pass(urgent, MSG_OOB)) {
+    EXPECT_TRUE(urgent.closed_by_server());
+  }
+  auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 50; ++i) expect_served();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s) << "each of them lingers for ten";
+  // One in the queue of a socket that ends.
+  std::filesystem::path slot = folder_.path() / "slot";
+  server_->serve(listen_at(slot, Descriptors::kAllowed).value(), 1, Askers::kOne);
+  hold_.lock();
+  RawClient holds(path_), waits(slot);
+  ASSERT_TRUE(holds.send_frame(bytes("hold")));
+  server_->end(1);
+  ASSERT_TRUE(in_the_queue.pass(waits));
+  hold_.unlock();
+  EXPECT_TRUE(waits.closed_by_server());
+  for (int i = 0; i < 50; ++i) expect_served();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 8s);
+  for (LingeringSocket* socket : {&with_a_frame, &unread, &out_of_band, &in_the_queue}) socket->let_go();
+  EXPECT_TRUE(metric_becomes("enclayer_connections_open 0")) << "closed in the end";
+}
+
 // ---- The client ----
 
 TEST_F(FrameServerTest, call_says_what_is_wrong_with_the_other_side) {
@@ -302,7 +473,7 @@ TEST_F(FrameServerTest, call_says_what_is_wrong_with_the_other_side) {
   EXPECT_NE(silent.error().message().find("no reply within 50 ms"), std::string::npos);
   listener.reset();
   EXPECT_EQ(call(path_, bytes("x"), kPatience).error().kind(), ErrorKind::kUnavailable);
-  std::filesystem::path too_long = folder_.path() / std::string(108, 's');
+  std::filesystem::path too_long = folder_.path() / std::string(81, 's');
   EXPECT_EQ(call(too_long, bytes("x"), kPatience).error().kind(), ErrorKind::kInvalidArgument);
 }
 
@@ -310,7 +481,7 @@ TEST_F(FrameServerTest, call_takes_no_reply_that_is_too_long_or_cut_off) {
   base::UniqueFd listener = listen_at(path_).value();
   std::thread server([&] {
     for (Bytes reply : {Bytes{1, 0, 1, 0}, Bytes{5, 0, 0, 0, 'x'}, Bytes{}}) {
-      base::UniqueFd client(::accept(listener.get(), nullptr, nullptr));
+      base::UniqueFd client = fake::accept_from(listener);
       char request[16];
       EXPECT_GT(::recv(client.get(), request, sizeof request, 0), 0);
       EXPECT_EQ(::send(client.get(), reply.data(), reply.size(), 0), static_cast<ssize_t>(reply.size()));

@@ -13,28 +13,17 @@ constexpr std::size_t kFirstRead = 4096;
 
 }  // namespace
 
-const char* word(Rejection why) {
-  switch (why) {
-    case Rejection::kTooLong: return "too_long";
-    case Rejection::kCutOff: return "cut_off";
-    case Rejection::kTooSlow: return "too_slow";
-    case Rejection::kNotARequest: return "not_a_request";
-    case Rejection::kNotTaken: return "reply_not_taken";
-    case Rejection::kCrowdedOut: return "crowded_out";
-  }
-  return "unknown";
-}
-
-const char* text(Rejection why) {
-  switch (why) {
-    case Rejection::kTooLong: return "longer than the limit";
-    case Rejection::kCutOff: return "cut off";
-    case Rejection::kTooSlow: return "not complete in time";
-    case Rejection::kNotARequest: return "not a request";
-    case Rejection::kNotTaken: return "the reply was not taken in time";
-    case Rejection::kCrowdedOut: return "gave way to others, all places were taken";
-  }
-  return "unknown";
+RejectionWords words_of(Rejection why) {
+  static constexpr RejectionWords kWords[kRejections] = {
+      {"too_long", "longer than the limit"},
+      {"cut_off", "cut off"},
+      {"too_slow", "not complete in time"},
+      {"not_a_request", "not a request"},
+      {"reply_not_taken", "the reply was not taken in time"},
+      {"crowded_out", "gave way to others, all places were taken"},
+      {"descriptors", "it brought file descriptors along"},
+  };
+  return kWords[static_cast<std::size_t>(why)];
 }
 
 FrameSession::State FrameSession::state() const {

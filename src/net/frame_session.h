@@ -25,12 +25,15 @@ enum class Rejection {
   kNotARequest,  // there is no reply to the frame
   kNotTaken,     // the reply was not taken in time
   kCrowdedOut,   // all places or all memory were taken, and others waited
+  kDescriptors,  // file descriptors came along with it
 };
-inline constexpr std::size_t kRejections = 6;
+inline constexpr std::size_t kRejections = 7;
 
 // As a metric's label, "too_long", and for a log, "longer than the limit".
-const char* word(Rejection why);
-const char* text(Rejection why);
+struct RejectionWords {
+  const char *label, *text;
+};
+RejectionWords words_of(Rejection why);
 
 class FrameSession {
  public:

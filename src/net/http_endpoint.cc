@@ -158,7 +158,10 @@ Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, 
       if (probes.before_metrics) probes.before_metrics();
       return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()};
     }
-    if (path == "/healthz") return {200, kText, "ok\n"};
+    if (path == "/healthz") {
+      std::string why = probes.not_alive ? probes.not_alive() : "";
+      return why.empty() ? HttpReply{200, kText, "ok\n"} : HttpReply{503, kText, "not alive\n" + why};
+    }
     if (path == "/readyz") {
       std::string why = probes.not_ready ? probes.not_ready() : "";
       if (!why.empty()) return {503, kText, "not ready\n" + why};

@@ -34,12 +34,13 @@ class HttpEndpoint {
   virtual std::string address() const = 0;
 };
 
-// What both daemons serve: /metrics (Prometheus text format), /healthz ("ok": the process lives) and /readyz (200 "ok"
-// with a remark, if there is one, or 503 with what is not ready). `metrics` outlives the endpoint.
+// What both daemons serve: /metrics (Prometheus text format), /healthz (200 "ok", or 503 with what hangs) and /readyz
+// (200 "ok" with a remark, if there is one, or 503 with what is not ready). `metrics` outlives the endpoint.
 struct Probes {
   std::function<void()> before_metrics{};    // called before each page, if given: brings the figures up to date
   std::function<std::string()> not_ready{};  // empty when ready; never given: always ready
   std::function<std::string()> remark{};     // what to say of a ready one, if given and not empty
+  std::function<std::string()> not_alive{};  // empty when alive; never given: always alive
 };
 Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, const base::Metrics& metrics,
                                                     Probes probes = {});

@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -25,10 +26,15 @@ namespace enclayer::slots {
 inline constexpr auto kDefaultParent = "/var/run/enclayer/quotes";
 inline constexpr auto kSocket = "aesm.socket";
 inline constexpr auto kHealth = "health";
-inline constexpr auto kHoldersFile = "holders.json";
+inline constexpr auto kHoldersFile = "holders.json",
+                      kDraHoldersFile = "holders-dra.json";  // the plugin's, the driver's
 
 // The quote helper's group, which may put its sockets into the folders (root:64213, 0775) but not move these.
 inline constexpr gid_t kHelperGroup = 64'213;
+
+// What is asked there: the cheapest frame of the AESM protocol, an empty GetSupportedAttKeyIDNum (field 21 of Request)
+// with its length in front.
+inline constexpr std::array<std::uint8_t, 7> kHealthQuestion = {3, 0, 0, 0, 0xaa, 0x01, 0x00};
 
 // Slots below one parent that are served; a name has 1 to 255 letters, digits, '.', '_' and '-', and does not begin
 // with a '.'.

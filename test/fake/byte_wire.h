@@ -40,7 +40,12 @@ class ByteWire : public net::Wire {
     end.room -= size;
     return static_cast<long>(size);
   }
-  void close(net::Connection& connection) override { end_of(connection).closed = true; }
+  bool close(net::Connection& connection) override {
+    end_of(connection).closed = true;
+    return !closing_takes_time;
+  }
+
+  bool closing_takes_time = false;
 
  private:
   const std::size_t room_;

@@ -60,7 +60,8 @@ inline std::vector<std::string> sim_quote_helper(const std::filesystem::path& so
                                                  const std::filesystem::path& state_dir,
                                                  const std::vector<std::string>& more_flags = {}) {
   std::vector<std::string> argv = {
-      ENCLAYER_BIN_DIR "/enclayer-quote-helper", "--platform", "sim", "--socket", socket, "--state-dir", state_dir};
+      ENCLAYER_BIN_DIR "/enclayer-quote-helper", "--platform",  "sim",    "--socket", socket, "--slots-dir",
+      state_dir.parent_path() / "slots",         "--state-dir", state_dir};
   argv.insert(argv.end(), more_flags.begin(), more_flags.end());
   return argv;
 }
@@ -83,6 +84,7 @@ class QuoteHelper {
   std::string log() const { return process_->err(); }
   std::filesystem::path socket() const { return folder_.path() / "run" / "aesm.socket"; }
   std::filesystem::path state_dir() const { return folder_.path() / "state"; }
+  std::filesystem::path slots_dir() const { return folder_.path() / "slots"; }
 
   QuoteClient client() const { return QuoteClient(socket()); }
   Result<Bytes> ask(ByteView request) const { return client().ask(request); }

@@ -37,6 +37,7 @@ class RawClient {
   }
 
   bool connected() const { return static_cast<bool>(fd_); }
+  int fd() const { return fd_.get(); }
 
   bool send(ByteView bytes) {
     return ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());

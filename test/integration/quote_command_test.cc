@@ -9,6 +9,7 @@
 #include "aesm/service.h"
 #include "base/bytes.h"
 #include "fake/frame_answers.h"
+#include "fake/listen.h"
 #include "fake/process.h"
 #include "fake/quote_source.h"
 #include "fake/temp_folder.h"
@@ -44,7 +45,8 @@ class QuoteCommandTest : public testing::Test {
   }
   void start_service(fake::FrameAnswers::Function answers) {
     answers_ = std::make_unique<fake::FrameAnswers>(std::move(answers));
-    server_ = net::FrameServer::start(net::listen_at(socket_).value(), {}, *answers_, metrics_).value();
+    server_ = net::FrameServer::start({}, *answers_, metrics_).value();
+    server_->serve(fake::listen_at(socket_).value(), 0, net::Askers::kProcesses);
   }
   Finished enclayer(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), ENCLAYER_BIN_DIR "/enclayer");
@@ -120,13 +122,13 @@ TEST_F(QuoteCommandTest, service_that_is_not_there_is_4_with_the_remedy) {
   auto missing = quote();
   EXPECT_EQ(missing.exit_code, 4);
   EXPECT_THAT(missing.err, HasSubstr("enclayer-quote-helper --socket " + socket_.string()));
-  { auto dead = net::listen_at(socket_).value(); }
+  { auto dead = fake::listen_at(socket_).value(); }
   EXPECT_EQ(quote().exit_code, 4);
   EXPECT_FALSE(fs::exists(out_));
 }
 
 TEST_F(QuoteCommandTest, service_that_stays_silent_is_4_when_the_time_is_up) {
-  auto silent = net::listen_at(socket_).value();
+  auto silent = fake::listen_at(socket_).value();
   auto finished = quote({"--timeout", "1"});
   EXPECT_EQ(finished.exit_code, 4);
   EXPECT_THAT(finished.err, HasSubstr("no reply within 1000 ms"));

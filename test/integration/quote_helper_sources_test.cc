@@ -1,4 +1,4 @@
-// enclayer-quote-helper, the real binary: quotes from (a stand-in of) Intel's libraries, and pods told apart.
+// enclayer-quote-helper, the real binary: quotes from (a stand-in of) Intel's libraries, and its own user.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -21,6 +21,7 @@
 #include "fake/quote_helper.h"
 #include "net/frame_client.h"
 #include "quoting/sim_enclave.h"
+#include "slots/slots.h"
 
 namespace enclayer {
 namespace {
@@ -180,7 +181,7 @@ TEST_F(HardwareTest, predecessor_serves_until_the_new_instance_can_quote) {
   ASSERT_TRUE(quote(standin_report()));
   standin_.tell("init e019");  // the certificate service is out of reach, for who starts now
   Process fresh(argv(), environment());
-  ASSERT_TRUE(fresh.wait_for_output("the socket is left to who serves it", kPatience)) << fresh.output();
+  ASSERT_TRUE(fresh.wait_for_output("the sockets are left to who serves them", kPatience)) << fresh.output();
   EXPECT_TRUE(quote(standin_report()));
   EXPECT_FALSE(old->wait(0ms));
   EXPECT_THAT(page(fresh, "/readyz"), HasSubstr("503"));
@@ -281,11 +282,9 @@ TEST_F(HardwareTest, wrong_flags_are_refused_by_name) {
   EXPECT_THAT(refused({"--pccs-url", "ftp://x"}, 1), HasSubstr("--pccs-url"));
   EXPECT_THAT(refused({"--pccs-url", "https://x", "--qcnl-conf", "/x"}, 1), HasSubstr("exclude each other"));
   EXPECT_THAT(refused({"--qcnl-conf", "/nonexistent/x"}, 3), HasSubstr("/nonexistent/x"));
-  EXPECT_THAT(refused({"--require-epc"}, 1), HasSubstr("--identify-pods"));
-  EXPECT_THAT(refused({"--max-quotes-per-pod", "5"}, 1), HasSubstr("--identify-pods"));
-  EXPECT_THAT(refused({"--identify-pods", "--max-quotes-per-pod", "0"}, 1), HasSubstr("--max-quotes-per-pod"));
-  EXPECT_THAT(refused({"--user", "root"}, 1), HasSubstr("--user is \"root\""));
-  EXPECT_THAT(refused({"--user", "0"}, 1), HasSubstr("other than 0"));
+  EXPECT_THAT(refused({"--quotes-per-minute", "0"}, 1), HasSubstr("--quotes-per-minute"));
+  EXPECT_THAT(refused({"--user", "root"}, 1), HasSubstr("--user"));
+  EXPECT_THAT(refused({"--user", "0"}, 1), HasSubstr("--user"));
 }
 
 TEST_F(SourcesTest, facts_of_a_simulation_name_the_level_that_its_quotes_reach) {
@@ -299,17 +298,16 @@ TEST_F(SourcesTest, facts_of_a_simulation_name_the_level_that_its_quotes_reach) 
   EXPECT_TRUE(told.at("libraries").empty());
 }
 
-// ---- Pods ----
+// ---- Its own user ----
 
-class PodsTest : public SourcesTest {
+class UserTest : public SourcesTest {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "takes user 0: the helper gives it up";
     // Everybody may pass, as in /var: the helper's user has to.
     fs::permissions(folder_.path(), fs::perms(0755));
   }
-  std::unique_ptr<Process> start(std::vector<std::string> more = {}) {
-    more.insert(more.begin(), {"--identify-pods", "--metrics-listen", "127.0.0.1:0"});
+  std::unique_ptr<Process> start(std::vector<std::string> more = {"--user", "64213"}) {
     return SourcesTest::start(fake::sim_quote_helper(socket_, state_, more));
   }
   Result<quoting::QuoteReply> quote() {
@@ -319,23 +317,14 @@ class PodsTest : public SourcesTest {
   static std::string status(const Process& helper) {
     return base::read_text("/proc/" + std::to_string(helper.pid()) + "/status", 1 << 16).value();
   }
+  struct stat status_of(const fs::path& path) {
+    struct stat found {};
+    EXPECT_EQ(::stat(path.c_str(), &found), 0) << path;
+    return found;
+  }
 };
 
-TEST_F(PodsTest, every_quote_has_a_line_and_a_figure_and_report_data_is_in_neither) {
-  auto helper = start();
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(quote());
-  EXPECT_FALSE(SourcesTest::quote(sgx::Report{}));
-  std::string err = helper->err();
-  std::size_t lines = 0;
-  for (std::size_t at = 0; (at = err.find("quote made pod=host", at)) != std::string::npos; ++at) ++lines;
-  EXPECT_EQ(lines, 5u) << err;
-  EXPECT_THAT(err, HasSubstr("quote refused pod=host"));
-  EXPECT_THAT(err, HasSubstr("mr_enclave=" + base::to_hex(quoting::sim_enclave_body({}).mr_enclave)));
-  EXPECT_THAT(err, Not(HasSubstr("report_data")));
-  EXPECT_THAT(page(*helper, "/metrics"), HasSubstr("enclayer_pod_quotes_total{pod_uid=\"host\",result=\"made\"} 5"));
-}
-
-TEST_F(PodsTest, user_0_is_given_up_for_good_with_all_capabilities) {
+TEST_F(UserTest, user_0_is_given_up_for_good_with_all_capabilities_and_folders_stay_roots) {
   auto helper = start();
   std::string found = status(*helper);
   EXPECT_THAT(found, HasSubstr("Uid:\t64213\t64213\t64213\t64213"));
@@ -343,23 +332,24 @@ TEST_F(PodsTest, user_0_is_given_up_for_good_with_all_capabilities) {
   EXPECT_THAT(found, HasSubstr("Groups:\t \n"));
   for (const char* set : {"CapPrm", "CapEff"}) EXPECT_THAT(found, HasSubstr(std::string(set) + ":\t0000000000000000"));
   EXPECT_THAT(found, HasSubstr("NoNewPrivs:\t1"));
-  EXPECT_TRUE(quote());
-
-  // Its successor takes over what is its user's; and one without --identify-pods, as user 0, too.
-  auto successor = start({"--user", "64214:64215"});
-  EXPECT_EQ(helper->wait(kPatience), 0) << helper->output();
-  EXPECT_THAT(status(*successor), HasSubstr("Uid:\t64214\t64214\t64214\t64214"));
+  for (const fs::path& folder : {socket_.parent_path(), state_}) {
+    EXPECT_EQ(status_of(folder).st_uid, 0u);
+    EXPECT_EQ(status_of(folder).st_gid, 64213u);
+    EXPECT_EQ(status_of(folder).st_mode & 07777, 0775u);
+  }
   EXPECT_TRUE(quote());
 }
 
-// As in a container that drops all other capabilities.
-TEST_F(PodsTest, three_capabilities_are_enough_at_every_start_and_for_another_user_too) {
-  for (const char* user : {"64213", "64213", "64299"}) {
-    std::vector<std::string> argv = {"/usr/bin/setpriv", "--bounding-set=-all,+chown,+setuid,+setgid",
-                                     "--inh-caps=-all,+chown,+setuid,+setgid"};
-    for (const auto& word : fake::sim_quote_helper(socket_, state_, {"--user", user})) argv.push_back(word);
+// As in a container of the DaemonSet, which drops all other capabilities and is in the group.
+TEST_F(UserTest, two_capabilities_and_the_group_are_enough_at_every_start) {
+  ASSERT_TRUE(slots::make_slot(socket_.parent_path().parent_path() / "slots", "p0"));
+  for (int times = 0; times < 2; ++times) {
+    std::vector<std::string> argv = {"/usr/bin/setpriv", "--groups=64213", "--bounding-set=-all,+setuid,+setgid",
+                                     "--inh-caps=-all,+setuid,+setgid"};
+    for (const auto& word : fake::sim_quote_helper(socket_, state_, {"--user", "64213"})) argv.push_back(word);
     auto helper = SourcesTest::start(argv);
-    EXPECT_THAT(status(*helper), HasSubstr("Uid:\t" + std::string(user)));
+    EXPECT_THAT(status(*helper), HasSubstr("Uid:\t64213"));
+    EXPECT_THAT(helper->err(), HasSubstr("slots=1"));
     EXPECT_TRUE(quote());
     argv.push_back("--self-test");
     auto tested = fake::run(argv, kPatience);
@@ -367,46 +357,54 @@ TEST_F(PodsTest, three_capabilities_are_enough_at_every_start_and_for_another_us
   }
 }
 
-TEST_F(PodsTest, no_more_quotes_than_allowed_and_init_says_so_where_clients_ask_again) {
-  auto helper = start({"--max-quotes-per-pod", "3"});
-  auto report = client().report();
-  ASSERT_TRUE(report);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(SourcesTest::quote(*report));
-  auto refused = SourcesTest::quote(*report);
-  ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message(), HasSubstr("BUSY"));
-  EXPECT_FALSE(target());
-  EXPECT_EQ(aesm::read_init_size_reply(reply(aesm::init_size_request())).value(), 32u) << "needs no quote";
+TEST_F(UserTest, bad_helper_can_neither_replace_nor_remove_a_slot_nor_make_one) {
+  fs::path slots = socket_.parent_path().parent_path() / "slots";
+  ASSERT_TRUE(slots::make_slot(slots, "p0"));
+  // What the helper is when it serves, with all that it may.
+  auto as_helper = [&](const std::string& command) {
+    return fake::run({"/usr/bin/setpriv", "--reuid=64213", "--regid=64213", "--clear-groups", "/bin/sh", "-c",
+                      "cd " + slots.string() + " && " + command});
+  };
+  for (const char* command : {"mv p0 away", "rmdir p0", "ln -sfnT /etc p0", "mkdir p1", "mv holders.json x",
+                              "chmod 0777 .", "chmod 0777 p0", "chown 64213 p0"})
+    EXPECT_NE(as_helper(command).exit_code, 0) << command;
+  EXPECT_EQ(as_helper("touch p0/aesm.socket").exit_code, 0) << "that is what it is for";
+  EXPECT_TRUE(fs::is_directory(fs::symlink_status(slots / "p0")));
 }
 
-TEST_F(PodsTest, host_holds_no_epc_so_with_the_rule_it_gets_no_quote) {
-  folder_.write("kubelet/device-plugins/kubelet_internal_checkpoint",
-                R"({"Data":{"PodDeviceEntries":null,"RegisteredDevices":{}},"Checksum":1})");
-  fs::permissions(folder_.path() / "kubelet" / "device-plugins", fs::perms(0750));
-  fs::permissions(folder_.path() / "kubelet/device-plugins/kubelet_internal_checkpoint", fs::perms(0600));
-  auto helper = start({"--require-epc", "--kubelet-dir", folder_.path() / "kubelet"});
-  auto refused = quote();
-  ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message(), HasSubstr("SERVICE_UNAVAILABLE"));
-  EXPECT_THAT(helper->err(), HasSubstr("only pods that hold EPC get quotes"));
+TEST_F(UserTest, folders_that_an_earlier_version_gave_to_the_user_are_taken_as_they_are) {
+  for (const fs::path& folder : {socket_.parent_path(), state_}) {
+    fs::create_directories(folder);
+    ASSERT_EQ(::chown(folder.c_str(), 64213, 64213), 0);
+  }
+  auto helper = start();
+  EXPECT_TRUE(quote());
 }
 
-TEST_F(PodsTest, missing_checkpoint_ends_the_start_with_the_remedy) {
-  auto finished = fake::run(fake::sim_quote_helper(
-      socket_, state_, {"--identify-pods", "--require-epc", "--kubelet-dir", folder_.path() / "nowhere"}));
-  EXPECT_EQ(finished.exit_code, 3);
-  EXPECT_THAT(finished.err, HasSubstr("nowhere/device-plugins"));
-  EXPECT_FALSE(fs::exists(socket_));
+TEST_F(UserTest, what_is_somebody_elses_is_named_with_the_remedy) {
+  fs::create_directories(socket_.parent_path());
+  ASSERT_EQ(::chown(socket_.parent_path().c_str(), 995, 995), 0);
+  auto refused = fake::run(fake::sim_quote_helper(socket_, state_, {"--user", "64213"}));
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.err, HasSubstr(socket_.parent_path().string() + " belongs to user 995"));
+  EXPECT_THAT(refused.err, HasSubstr("chown -R 64213:64213 " + socket_.parent_path().string()));
+  ASSERT_EQ(::chown(socket_.parent_path().c_str(), 0, 0), 0);
+  {
+    auto as_user_0 = start({});
+    EXPECT_TRUE(quote());
+  }
+  refused = fake::run(fake::sim_quote_helper(socket_, state_, {"--user", "64213"}));
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(refused.err, HasSubstr((state_ / "private").string() + " belongs to user 0"));
 }
 
-TEST_F(PodsTest, folder_that_everybody_may_write_to_is_left_as_it_is) {
+TEST_F(UserTest, folder_that_everybody_may_write_to_is_left_as_it_is) {
   fs::create_directory(folder_.path() / "shared");
   fs::permissions(folder_.path() / "shared", fs::perms(01777));
   socket_ = folder_.path() / "shared" / "aesm.socket";
   auto helper = start();
-  struct stat found {};
-  ASSERT_EQ(::stat((folder_.path() / "shared").c_str(), &found), 0);
-  EXPECT_EQ(found.st_uid, 0u);
+  EXPECT_EQ(status_of(folder_.path() / "shared").st_uid, 0u);
+  EXPECT_EQ(status_of(folder_.path() / "shared").st_mode & 07777, 01777u);
   EXPECT_TRUE(quote());
 }
 

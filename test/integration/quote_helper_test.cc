@@ -26,6 +26,8 @@
 #include "enclayer/verify.h"
 #include "fake/aesm_frames.h"
 #include "fake/http_get.h"
+#include "fake/listen.h"
+#include "fake/load.h"
 #include "fake/memory.h"
 #include "fake/process.h"
 #include "fake/quote_helper.h"
@@ -65,61 +67,6 @@ std::map<std::string, std::string> content(const fs::path& folder) {
   return out;
 }
 
-// Four honest clients that ask all the time, a connection for each request. With a target, every eighth request is for
-// a quote.
-class Load {
- public:
-  Load(fs::path socket, std::optional<quoting::QuoteTarget> target)
-      : socket_(std::move(socket)), cheap_(fake::aesm_body("quote_ex-num.req")) {
-    if (target)
-      quote_ = aesm::quote_request(sgx::sim::ereport(quoting::sim_enclave_body({}), target->qe), 8192, std::nullopt);
-    for (int i = 0; i < 4; ++i) clients_.emplace_back([this] { run(); });
-  }
-  ~Load() { stop(); }
-
-  // Waits until as many more have been served; false where that takes too long.
-  bool more(int requests) {
-    auto deadline = std::chrono::steady_clock::now() + kPatience;
-    int enough = served_ + requests;
-    while (served_ < enough && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
-    return served_ >= enough;
-  }
-  std::vector<std::string> failures() {
-    stop();
-    return failures_;
-  }
-
- private:
-  void run() {
-    for (int i = 0; !stop_; ++i) {
-      bool quote = i % 8 == 0 && !quote_.empty();
-      auto got = net::call(socket_, quote ? quote_ : cheap_, kPatience);
-      bool good = got && (!quote || aesm::read_quote_reply(*got, false));
-      if (good) {
-        ++served_;
-        continue;
-      }
-      std::lock_guard lock(mutex_);
-      failures_.push_back(got ? base::to_hex(*got) : got.error().message());
-      return;
-    }
-  }
-  void stop() {
-    stop_ = true;
-    for (std::thread& client : clients_) client.join();
-    clients_.clear();
-  }
-
-  const fs::path socket_;
-  const Bytes cheap_;
-  Bytes quote_;
-  std::atomic<bool> stop_ = false;
-  std::atomic<int> served_ = 0;
-  std::mutex mutex_;
-  std::vector<std::string> failures_;
-  std::vector<std::thread> clients_;
-};
-
 class QuoteHelperTest : public testing::Test {
  protected:
   std::vector<std::string> argv(std::vector<std::string> more = {}) {
@@ -153,7 +100,7 @@ class QuoteHelperTest : public testing::Test {
     expect_served();
     for (int number : signals) {
       helper->signal(number);
-      ASSERT_TRUE(helper->wait_for_output("stopping signal=SIGTERM", kPatience));
+      ASSERT_TRUE(helper->wait_for_output("stopping reason=SIGTERM", kPatience));
     }
     ASSERT_TRUE(begun.send(ByteView(frame).subspan(6)));
     EXPECT_EQ(begun.receive_frame(), fake::aesm_body("quote_ex-num.standin-res"));
@@ -208,7 +155,7 @@ TEST_F(QuoteHelperTest, quote_verifies_against_what_the_helper_published) {
   auto verification = verify(quoted, collateral, root, now);
   EXPECT_TRUE(judge(verification, {.allow_simulated = true}).trusted) << verification.detail;
   EXPECT_FALSE(verify(quoted, collateral, TrustedRoot::intel(), now).verified());
-  EXPECT_TRUE(helper->wait_for_output("quote made mr_enclave=", kPatience));
+  EXPECT_TRUE(helper->wait_for_output("quote made slot=legacy ", kPatience));
 }
 
 TEST_F(QuoteHelperTest, keys_are_the_same_after_a_restart) {
@@ -244,11 +191,9 @@ TEST_F(QuoteHelperTest, report_with_a_wrong_mac_is_told_to_ask_for_the_target_ag
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message(), HasSubstr("ATT_KEY_NOT_INITIALIZED (42)"));
   EXPECT_TRUE(
-      helper->wait_for_output("request refused request=get_quote_ex code=\"ATT_KEY_NOT_INITIALIZED (42)\" reason=\"the "
-                              "report's MAC is wrong",
-                              kPatience))
+      helper->wait_for_output("result=\"ATT_KEY_NOT_INITIALIZED (42)\" reason=\"the report's MAC is wrong", kPatience))
       << helper->err();
-  EXPECT_THAT(helper->err(), HasSubstr("peer_pid=" + std::to_string(::getpid())));
+  EXPECT_THAT(helper->err(), HasSubstr("client=\"legacy (process " + std::to_string(::getpid())));
   EXPECT_FALSE(quote().empty());
 }
 
@@ -427,10 +372,10 @@ TEST_F(QuoteHelperTest, misuse_by_a_thousand_connections_costs_neither_memory_no
 }
 
 TEST_F(QuoteHelperTest, silent_connections_on_all_places_give_way_to_whoever_asks) {
-  // 128 descriptors leave 64 places.
+  // 128 descriptors leave 32 places.
   auto helper = std::make_unique<Process>(few_descriptors(argv({"--metrics-listen", "127.0.0.1:0"})));
   ASSERT_TRUE(helper->wait_for_output(" serving ", kPatience)) << helper->output();
-  EXPECT_THAT(helper->err(), HasSubstr("max_connections=64"));
+  EXPECT_THAT(helper->err(), HasSubstr("max_connections=32"));
   std::vector<std::unique_ptr<RawClient>> held;
   auto begin = std::chrono::steady_clock::now();
   for (int i = 0; i < 300; ++i) {
@@ -461,13 +406,13 @@ TEST_F(QuoteHelperTest, flood_of_bad_frames_cannot_fill_the_log) {
 TEST_F(QuoteHelperTest, instances_succeed_each_other_under_load_and_no_request_fails) {
   std::vector<std::unique_ptr<Process>> instances;
   instances.push_back(start());
-  Load load(socket_, target());
+  fake::Load load({socket_}, target());
   for (int handover = 0; handover < 5; ++handover) {
     EXPECT_TRUE(load.more(300));
     instances.push_back(start());
     auto &before = *instances.end()[-2], &after = *instances.back();
     EXPECT_EQ(before.wait(kPatience), 0) << before.output();
-    EXPECT_THAT(before.err(), HasSubstr("a newer instance has taken over, pid " + std::to_string(after.pid())));
+    EXPECT_THAT(before.err(), HasSubstr("another instance has taken over, pid " + std::to_string(after.pid())));
     EXPECT_THAT(before.err(), Not(HasSubstr("connections dropped")));
   }
   EXPECT_THAT(instances.back()->err(), HasSubstr("generation=6"));
@@ -488,10 +433,10 @@ class RolloutTest : public QuoteHelperTest {
     return fake::http_get(fake::metrics_address(pod.err()), path);
   }
   static void expect_waits(Process& pod) {
-    EXPECT_TRUE(pod.wait_for_output("socket handed over", kPatience)) << pod.output();
+    EXPECT_TRUE(pod.wait_for_output("sockets handed over", kPatience)) << pod.output();
     std::string ready = page(pod, "/readyz");
     EXPECT_THAT(ready, HasSubstr(" 200 "));
-    EXPECT_THAT(ready, HasSubstr("ok, a newer instance serves, and this one waits"));
+    EXPECT_THAT(ready, HasSubstr("ok, another instance serves, and this one waits"));
     EXPECT_THAT(page(pod, "/metrics"), HasSubstr("\nenclayer_socket_ours 0\n"));
   }
   static void expect_ends(Process& pod, int signal = SIGTERM, int exit_code = 0) {
@@ -507,19 +452,19 @@ class RolloutTest : public QuoteHelperTest {
 
 TEST_F(RolloutTest, no_request_fails_over_rollouts_and_the_old_pod_waits_until_it_is_deleted) {
   auto pod = start_pod("uid-0");
-  Load load(socket_, target());
+  fake::Load load({socket_}, target());
   for (int rollout = 1; rollout <= 3; ++rollout) {
     auto fresh = start_pod("uid-" + std::to_string(rollout));
     expect_waits(*pod);
     EXPECT_TRUE(load.more(300));
     // Its container crashes, and is started again.
     expect_ends(*pod, SIGKILL, 128 + SIGKILL);
-    pod = start_pod("uid-" + std::to_string(rollout - 1), " waiting, a newer instance serves ");
+    pod = start_pod("uid-" + std::to_string(rollout - 1), " waiting, another instance serves ");
     EXPECT_TRUE(load.more(300));
     EXPECT_THAT(page(*pod, "/readyz"), HasSubstr("this one waits"));
     expect_ends(*pod);
     EXPECT_TRUE(load.more(300));
-    for (const char* lost : {"socket lost", "socket handed over"}) EXPECT_THAT(fresh->err(), Not(HasSubstr(lost)));
+    for (const char* lost : {"socket lost", "sockets handed over"}) EXPECT_THAT(fresh->err(), Not(HasSubstr(lost)));
     pod = std::move(fresh);
   }
   EXPECT_THAT(load.failures(), IsEmpty());
@@ -530,7 +475,7 @@ TEST_F(RolloutTest, old_pod_serves_again_while_the_new_one_crashes_and_gives_way
   for (int crash = 1; crash <= 3; ++crash) {
     auto fresh = start_pod("new");
     EXPECT_THAT(fresh->err(), HasSubstr("generation=2"));
-    ASSERT_TRUE(old->wait_for_output("socket handed over", kPatience));
+    ASSERT_TRUE(old->wait_for_output("sockets handed over", kPatience));
     expect_ends(*fresh, SIGKILL, 128 + SIGKILL);
     std::string again = "enclayer_socket_resumed_total " + std::to_string(crash);
     auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -539,7 +484,7 @@ TEST_F(RolloutTest, old_pod_serves_again_while_the_new_one_crashes_and_gives_way
     EXPECT_THAT(page(*old, "/metrics"), HasSubstr("\nenclayer_socket_ours 1\n"));
     expect_served();
     EXPECT_FALSE(quote().empty());
-    EXPECT_EQ(count(old->err(), "socket handed over"), static_cast<std::size_t>(crash)) << old->err();
+    EXPECT_EQ(count(old->err(), "sockets handed over"), static_cast<std::size_t>(crash)) << old->err();
   }
   EXPECT_THAT(old->err(), Not(HasSubstr("socket lost")));
 }
@@ -547,16 +492,16 @@ TEST_F(RolloutTest, old_pod_serves_again_while_the_new_one_crashes_and_gives_way
 // As a rollback deletes it while the old pod is still there.
 TEST_F(RolloutTest, new_pod_that_is_deleted_lets_the_old_one_take_over_and_no_request_fails) {
   auto old = start_pod("old");
-  Load load(socket_, target());
+  fake::Load load({socket_}, target());
   for (const char* name : {"new", "newer", "new"}) {
     auto fresh = start_pod(name);
     EXPECT_TRUE(load.more(300));
     expect_ends(*fresh);
-    EXPECT_THAT(fresh->err(), HasSubstr("socket handed over reason=\"this instance ends\""));
+    EXPECT_THAT(fresh->err(), HasSubstr("sockets handed over reason=\"this instance ends\""));
     EXPECT_TRUE(load.more(300));
   }
   EXPECT_THAT(load.failures(), IsEmpty());
-  EXPECT_EQ(count(old->err(), "socket taken again"), 3u) << old->err();
+  EXPECT_EQ(count(old->err(), "sockets taken"), 3u) << old->err();
 }
 
 TEST_F(RolloutTest, whatever_is_started_first_after_a_reboot_the_newer_pod_serves_in_the_end) {
@@ -570,13 +515,13 @@ TEST_F(RolloutTest, whatever_is_started_first_after_a_reboot_the_newer_pod_serve
       expect_waits(*old);
     } else {
       fresh = start_pod("new");
-      old = start_pod("old", " waiting, a newer instance serves ");
+      old = start_pod("old", " waiting, another instance serves ");
     }
     EXPECT_THAT(page(*fresh, "/metrics"), HasSubstr("\nenclayer_socket_ours 1\n"));
     expect_served();
   }
   for (const auto& pod : {std::cref(*old), std::cref(*fresh)})
-    EXPECT_THAT(pod.get().err(), Not(HasSubstr("taken again")));
+    EXPECT_THAT(pod.get().err(), Not(HasSubstr("sockets taken")));
 }
 
 TEST_F(RolloutTest, two_that_start_at_once_agree_on_one_and_leave_it_at_that) {
@@ -584,7 +529,7 @@ TEST_F(RolloutTest, two_that_start_at_once_agree_on_one_and_leave_it_at_that) {
     Process one(argv({"--instance", "one"})), two(argv({"--instance", "two"}));
     for (Process* pod : {&one, &two}) EXPECT_TRUE(pod->wait_for_output("generation=", kPatience)) << pod->output();
     auto waits = [](Process& pod) {
-      return pod.err().find("socket handed over") != std::string::npos ||
+      return pod.err().find("sockets handed over") != std::string::npos ||
              pod.err().find(" waiting, ") != std::string::npos;
     };
     auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -592,7 +537,7 @@ TEST_F(RolloutTest, two_that_start_at_once_agree_on_one_and_leave_it_at_that) {
     EXPECT_NE(waits(one), waits(two)) << one.err() << two.err();
     expect_served();
     for (Process* pod : {&one, &two}) {
-      EXPECT_THAT(pod->err(), Not(HasSubstr("taken again")));
+      EXPECT_THAT(pod->err(), Not(HasSubstr("sockets taken")));
       EXPECT_THAT(pod->err(), Not(HasSubstr("taken back")));
     }
     for (Process* pod : {&one, &two}) expect_ends(*pod, SIGKILL, 128 + SIGKILL);
@@ -605,7 +550,7 @@ TEST_F(QuoteHelperTest, clients_of_the_old_socket_are_answered_or_refused_but_ne
   fs::path old_socket = folder_.path() / "old";
   fs::create_hard_link(socket_, old_socket);
   auto second = start();
-  ASSERT_TRUE(first->wait_for_output("socket handed over", kPatience));
+  ASSERT_TRUE(first->wait_for_output("sockets handed over", kPatience));
   RawClient silent(old_socket), begun(old_socket);
   Bytes frame = fake::aesm_frame("quote_ex-num.req"), answer = fake::aesm_body("quote_ex-num.standin-res");
   ASSERT_TRUE(begun.send(ByteView(frame).first(6)));
@@ -635,7 +580,7 @@ TEST_F(QuoteHelperTest, socket_that_a_stranger_replaced_or_removed_is_taken_back
   std::vector<base::UniqueFd> strangers;
   for (int times : {1, 2}) {
     fs::remove(socket_);
-    if (times == 1) strangers.push_back(net::listen_at(socket_).value());
+    if (times == 1) strangers.push_back(fake::listen_at(socket_).value());
     ASSERT_TRUE(helper->wait_for_output(times == 1 ? "socket lost reason=\"somebody put another socket there\""
                                                    : "socket lost reason=\"the socket was removed\"",
                                         kPatience))
@@ -659,9 +604,9 @@ TEST_F(QuoteHelperTest, socket_that_a_stranger_replaced_or_removed_is_taken_back
 
 TEST_F(QuoteHelperTest, two_that_fight_for_the_path_pause_longer_each_time_and_cost_no_request) {
   auto one = start();
-  Load load(socket_, std::nullopt);
+  fake::Load load({socket_}, std::nullopt);
   auto argv_other = argv({"--replace"});
-  argv_other[6] = folder_.path() / "other-state";
+  argv_other[8] = folder_.path() / "other-state";
   Process other(argv_other);
   for (const char* pause : {"not_again_within_s=2", "not_again_within_s=4"})
     for (Process* process : {one.get(), &other})
@@ -730,7 +675,7 @@ TEST_F(QuoteHelperTest, clients_with_a_read_only_mount_of_the_folder_are_served_
 
 TEST_F(QuoteHelperTest, stranger_who_answers_is_left_alone_and_named) {
   fs::create_directories(socket_.parent_path());
-  auto stranger = net::listen_at(socket_).value();
+  auto stranger = fake::listen_at(socket_).value();
   auto finished = fake::run(argv());
   EXPECT_EQ(finished.exit_code, 5);
   EXPECT_THAT(finished.err,
@@ -741,7 +686,7 @@ TEST_F(QuoteHelperTest, stranger_who_answers_is_left_alone_and_named) {
 
 TEST_F(QuoteHelperTest, stranger_is_replaced_when_told_to) {
   fs::create_directories(socket_.parent_path());
-  auto stranger = net::listen_at(socket_).value();
+  auto stranger = fake::listen_at(socket_).value();
   auto helper = start({"--replace"});
   expect_served();
 }
@@ -765,12 +710,15 @@ TEST_F(QuoteHelperTest, socket_that_a_killed_instance_left_behind_is_replaced) {
   expect_served();
 }
 
-TEST_F(QuoteHelperTest, file_in_the_sockets_place_is_not_destroyed) {
+TEST_F(QuoteHelperTest, file_in_the_sockets_place_is_moved_aside_and_kept) {
   fs::create_directories(socket_.parent_path());
   ASSERT_TRUE(base::write_file_atomic(socket_, base::as_bytes("precious"), 0600));
-  auto finished = fake::run(argv({"--replace"}));
-  EXPECT_EQ(finished.exit_code, 5) << finished.err;
-  EXPECT_EQ(base::read_text(socket_, 100).value(), "precious");
+  auto helper = start();
+  expect_served();
+  std::vector<std::string> kept;
+  for (const auto& entry : fs::directory_iterator(socket_.parent_path()))
+    if (entry.path() != socket_) kept.push_back(base::read_text(entry.path(), 100).value());
+  EXPECT_EQ(kept, std::vector<std::string>{"precious"});
 }
 
 // ---- Reloading ----
