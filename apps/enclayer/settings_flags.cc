@@ -18,7 +18,8 @@ const SettingRule& rule(std::string_view name) {
   return *std::find_if(rules.begin(), rules.end(), [&](const SettingRule& one) { return one.name == name; });
 }
 
-CLI::Option* add_option(CLI::App& command, std::string_view name, std::optional<std::string>& value,
+template <class Kind>
+CLI::Option* add_option(CLI::App& command, std::string_view name, std::optional<Kind>& value,
                         const std::string& shown) {
   const SettingRule& of = rule(name);
   return command.add_option(std::string(of.flag), value, std::string(of.meaning))->option_text(shown);
@@ -47,6 +48,7 @@ std::string alternatives(std::string words) {
 void add_settings_flags(CLI::App& command, SettingsFlags& flags, bool may_disable) {
   const addon::Settings defaults;
   add_switch(command, "quoteHelper", flags.quote_helper, may_disable);
+  add_switch(command, "standby", flags.standby, true);
   add_switch(command, "inProcAttestation", flags.in_proc_attestation, may_disable);
   add_option(command, "platform", flags.platform, alternatives(std::string(rule("platform").words)) + " [hardware]");
   add_option(command, "simEpc", flags.sim_epc, "AMOUNT [" + defaults.sim_epc + "]");
@@ -56,11 +58,10 @@ void add_settings_flags(CLI::App& command, SettingsFlags& flags, bool may_disabl
   add_option(command, "imagePullPolicy", flags.image_pull_policy,
              alternatives(std::string(rule("imagePullPolicy").words)) + " [" + defaults.image_pull_policy + "]");
   CLI::Option* pccs = add_option(command, "pccsUrl", flags.pccs_url, "URL");
-  command.add_option(std::string(rule("qcnlConf").flag), flags.qcnl_conf, std::string(rule("qcnlConf").meaning))
-      ->option_text("FILE")
-      ->excludes(pccs);
-  command.add_option(std::string(rule("workers").flag), flags.workers, std::string(rule("workers").meaning))
-      ->option_text("N [1]");
+  add_option(command, "qcnlConf", flags.qcnl_conf, "FILE")->excludes(pccs);
+  add_option(command, "workers", flags.workers, "N [" + std::to_string(defaults.workers) + "]");
+  add_option(command, "quotesPerMinute", flags.quotes_per_minute, "N [no limit]");
+  add_option(command, "quoteSlots", flags.quote_slots, "N [" + std::to_string(defaults.quote_slots) + "]");
 }
 
 Result<addon::Settings> changed(addon::Settings settings, const SettingsFlags& flags) {
@@ -75,7 +76,10 @@ Result<addon::Settings> changed(addon::Settings settings, const SettingsFlags& f
   take(flags.sim_epc, settings.sim_epc);
   take(flags.quote_helper, settings.quote_helper);
   take(flags.in_proc_attestation, settings.in_proc_attestation);
+  take(flags.standby, settings.standby);
   take(flags.workers, settings.workers);
+  take(flags.quotes_per_minute, settings.quotes_per_minute);
+  take(flags.quote_slots, settings.quote_slots);
   if (flags.platform) {
     if (*flags.platform != "hardware" && *flags.platform != "sim")
       return Error(ErrorKind::kInvalidArgument, "--platform " + *flags.platform + " is none of: hardware sim");

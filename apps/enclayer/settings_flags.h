@@ -19,12 +19,12 @@ namespace enclayer::apps {
 struct SettingsFlags {
   std::optional<std::string> name_space, image, dcap_image, image_pull_policy, platform, pccs_url, sim_epc;
   std::optional<std::filesystem::path> qcnl_conf;  // a file; empty: none any more
-  std::optional<bool> quote_helper, in_proc_attestation;
-  std::optional<unsigned> workers;
+  std::optional<bool> quote_helper, standby, in_proc_attestation;
+  std::optional<unsigned> workers, quotes_per_minute, quote_slots;
 };
 
 // `may_disable`: there is something that could be switched off, so there are --disable-sgxquotehelper and
-// --disable-in-proc-attestation too.
+// --disable-in-proc-attestation too. What is on by default can always be switched off: --disable-standby.
 void add_settings_flags(CLI::App& command, SettingsFlags& flags, bool may_disable = false);
 
 // `settings` as changed by the flags. Reads the file of --qcnl-conf; kInvalidArgument where addon::check() refuses.

@@ -95,7 +95,7 @@ std::string values_yaml() {
     if (rule.name == "namespace") continue;  // the release's
     out += "\n# " + std::string(rule.meaning) + ".";
     if (rule.kind == Kind::kWord) out += " One of: " + std::string(rule.words) + ".";
-    if (rule.kind == Kind::kNumber) out += " 1 to " + std::to_string(rule.most) + ".";
+    if (rule.kind == Kind::kNumber) out += (rule.may_be_empty ? " 0 to " : " 1 to ") + std::to_string(rule.most) + ".";
     out += "\n" + std::string(rule.name) + ": " + defaults[std::string(rule.name)].dump() + "\n";
   }
   return out;
@@ -110,7 +110,7 @@ std::string values_schema() {
       case Kind::kSwitch: one["type"] = "boolean"; break;
       case Kind::kNumber:
         one["type"] = "integer";
-        one["minimum"] = 1;
+        one["minimum"] = rule.may_be_empty ? 0 : 1;
         one["maximum"] = rule.most;
         break;
       case Kind::kWord: {

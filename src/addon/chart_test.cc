@@ -64,6 +64,9 @@ TEST(Chart, every_setting_is_a_value_that_the_schema_knows) {
   EXPECT_EQ(values["image"].as<std::string>(), defaults.image);
   EXPECT_EQ(values["platform"].as<std::string>(), "hardware");
   EXPECT_FALSE(values["quoteHelper"].as<bool>());
+  EXPECT_TRUE(values["standby"].as<bool>());
+  EXPECT_EQ(schema["properties"]["quotesPerMinute"]["minimum"], 0);
+  EXPECT_EQ(schema["properties"]["quoteSlots"]["minimum"], 1);
 }
 
 TEST(Chart, templates_have_values_in_the_places_and_conditions_in_the_blocks_that_manifests_mark) {
@@ -73,7 +76,12 @@ TEST(Chart, templates_have_values_in_the_places_and_conditions_in_the_blocks_tha
   EXPECT_THAT(plugin, HasSubstr("            - --platform={{ .Values.platform }}\n"));
   EXPECT_THAT(plugin, HasSubstr("{{- if and (.Values.quoteHelper) (eq .Values.platform \"hardware\") "
                                 "(not .Values.inProcAttestation) }}\n"));
+  EXPECT_THAT(plugin, HasSubstr("--provision-limit={{ ternary 4 3 .Values.standby }}\n"));
   EXPECT_THAT(file("templates/quote-helper.yaml"), HasSubstr("{{- if .Values.quoteHelper }}\n"));
+  EXPECT_THAT(file("templates/quote-helper.yaml"), HasSubstr("{{- if .Values.standby }}\n"));
+  EXPECT_THAT(file("templates/quote-helper.yaml"),
+              HasSubstr("{{- if .Values.quotesPerMinute }}\n"
+                        "            - --quotes-per-minute={{ .Values.quotesPerMinute }}\n"));
   EXPECT_THAT(file("templates/quote-helper.yaml"), HasSubstr("sgx_epc_mem_in_MiB: {{ mul 5 .Values.workers }}\n"));
   for (const ChartFile& one : files()) {
     if (!one.path.ends_with(".yaml")) continue;

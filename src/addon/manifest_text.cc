@@ -102,9 +102,10 @@ struct Reader {
       const SettingRule* rule = rule_of(one.setting);
       if (rule == nullptr) return wrong("there is no setting '" + one.setting + "'");
       bool is_word_kind = rule->kind == SettingRule::Kind::kWord;
-      if (rule->kind == SettingRule::Kind::kNumber || is_word_kind != !one.equals.empty())
-        return wrong("a condition is a switch, a text that may be empty, or name=word, not '" + std::string(part) +
-                     "'");
+      bool is_always_on = !is_word_kind && rule->kind != SettingRule::Kind::kSwitch && !rule->may_be_empty;
+      if (is_always_on || is_word_kind != !one.equals.empty())
+        return wrong("a condition is a switch, a text that may be empty, a number that may be 0, or name=word, not '" +
+                     std::string(part) + "'");
       auto words = split(rule->words, " ");
       if (is_word_kind && std::find(words.begin(), words.end(), one.equals) == words.end())
         return wrong("'" + one.equals + "' is none of: " + std::string(rule->words));
@@ -164,11 +165,17 @@ std::span<const Value> values() {
         {"qcnlConf", "\"{}\"", [](const Settings& s) { return quoted(s.qcnl_conf); }, ".Values.qcnlConf | toJson",
          Kind::kJson},
         {"workers", "", [](const Settings& s) { return std::to_string(s.workers); }, ".Values.workers", Kind::kNumber},
+        {"quotesPerMinute", "60", [](const Settings& s) { return std::to_string(s.quotes_per_minute); },
+         ".Values.quotesPerMinute", Kind::kNumber},
+        {"quoteSlots", "", [](const Settings& s) { return std::to_string(s.quote_slots); }, ".Values.quoteSlots",
+         Kind::kNumber},
         {"simEpc", "", [](const Settings& s) { return s.sim_epc; }, ".Values.simEpc"},
         // What follows from the settings.
         {"helperImage", "", helper_image, "include \"enclayer.helperImage\" ."},
-        {"helperEpc", "", [](const Settings& s) { return std::to_string(s.workers * kWorkerEpcMib); },
-         "mul 5 .Values.workers", Kind::kNumber},
+        {"helperEpc", "", [](const Settings& s) { return std::to_string(helper_epc_mib(s)); }, "mul 5 .Values.workers",
+         Kind::kNumber},
+        {"provisionLimit", "", [](const Settings& s) { return std::string(s.standby ? "4" : "3"); },
+         "ternary 4 3 .Values.standby", Kind::kNumber},
         {"helperMemory", "", helper_memory, "printf \"%dMi\" (add 384 (mul 128 .Values.workers))"},
         {"qcnlHash", sha256_hex("{}"), [](const Settings& s) { return sha256_hex(s.qcnl_conf); },
          ".Values.qcnlConf | sha256sum"},
@@ -181,15 +188,8 @@ std::span<const Value> values() {
 }
 
 bool Condition::holds(const Settings& settings) const {
-  bool is = setting == "quoteHelper"         ? settings.quote_helper
-            : setting == "inProcAttestation" ? settings.in_proc_attestation
-            : setting == "pccsUrl"           ? !settings.pccs_url.empty()
-            : setting == "qcnlConf"          ? !settings.qcnl_conf.empty()
-            : setting == "dcapImage"         ? !settings.dcap_image.empty()
-            : setting == "platform"          ? to_string(settings.platform) == equals
-            : setting == "imagePullPolicy"   ? settings.image_pull_policy == equals
-                                             : true;
-  return is != negated;
+  const std::string value = value_of(settings, setting);
+  return (equals.empty() ? !value.empty() : value == equals) != negated;
 }
 
 std::string Condition::in_chart() const {

@@ -27,7 +27,7 @@ std::span<const Value> values();
 // A part of a condition: "quoteHelper", "!quoteHelper", "platform=sim".
 struct Condition {
   std::string setting;
-  std::string equals;  // empty: on, or not empty
+  std::string equals;  // empty: on, not empty, or not 0
   bool negated = false;
 
   bool holds(const Settings& settings) const;

@@ -10,8 +10,9 @@
 //   # only when: quoteHelper                            in the first lines: the whole file, which is never commented
 //   out
 //
-// Conditions: `quoteHelper` (a switch is on, a text is not empty), `!quoteHelper`, `platform=sim`; with ", " between
-// them all have to hold. What can be set beside settings is in manifest_text.h. docs/decisions/manifests.md says why.
+// Conditions: `quoteHelper` (a switch is on, a text is not empty, a number is not 0), `!quoteHelper`, `platform=sim`;
+// with ", " between them all have to hold. What can be set beside settings is in manifest_text.h.
+// docs/decisions/manifests.md says why.
 #pragma once
 
 #include <span>

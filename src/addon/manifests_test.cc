@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "addon/manifest_text.h"
+#include "addon/names.h"
 #include "base/file.h"
 #include "base/version.h"
 
@@ -20,6 +21,7 @@ namespace enclayer::addon {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -86,6 +88,14 @@ TEST(ManifestLanguage, blocks_stay_when_their_condition_holds) {
   EXPECT_EQ(rendered(two, both), "  a: 1\nb: 2\n");
   both.in_proc_attestation = true;
   EXPECT_EQ(rendered(two, both), "b: 2\n");
+  const std::string none = "# when: quotesPerMinute\n#+a: 60  # set: quotesPerMinute\n# end\nb: 2\n";
+  EXPECT_EQ(rendered(none), "b: 2\n");
+  both.quotes_per_minute = 5;
+  EXPECT_EQ(rendered(none, both), "  a: 5\nb: 2\n");
+  const std::string on = "# when: standby\na: 1\n# end\nb: 2\n";
+  EXPECT_EQ(rendered(on), "a: 1\nb: 2\n");
+  both.standby = false;
+  EXPECT_EQ(rendered(on, both), "b: 2\n");
 }
 
 TEST(ManifestLanguage, a_mistake_is_named_with_its_line) {
@@ -133,7 +143,12 @@ std::vector<Settings> combinations() {
           if (service == std::string("pccs")) settings.pccs_url = "https://service.example:1/";
           if (service == std::string("qcnl")) settings.qcnl_conf = "{\n  \"pccs_url\": \"x\", // comment\n}\n";
           settings.workers = 3;
+          settings.quote_slots = 55;
           settings.sim_epc = "2Gi";
+          out.push_back(settings);
+          if (!helper) continue;
+          settings.standby = false;
+          settings.quotes_per_minute = 7;
           out.push_back(settings);
         }
   return out;
@@ -232,8 +247,8 @@ TEST(Manifests, no_default_survives_where_a_setting_says_otherwise) {
       for (std::string line; std::getline(in, line);)
         if (line.find_first_not_of(' ') == std::string::npos || line[line.find_first_not_of(' ')] != '#')
           values += line + "\n";
-      for (const char* word :
-           {"enclayer-system", "localhost/", "IfNotPresent", "8Gi", "pccs.example", "# set", "# when", "# end", "#+"})
+      for (const char* word : {"enclayer-system", "localhost/", "IfNotPresent", "8Gi", "pccs.example", "per-minute=60",
+                               "quote-limit=110", "# set", "# when", "# end", "#+"})
         EXPECT_THAT(values, Not(HasSubstr(word)));
     }
 }
@@ -303,9 +318,47 @@ TEST(Manifests, the_helper_asks_for_epc_by_worker_and_on_hardware_for_the_provis
   EXPECT_FALSE(limits["sgx.intel.com/provision"]);
 }
 
+TEST(Manifests, a_standby_is_the_same_container_once_more_but_for_its_port) {
+  for (Settings settings : combinations()) {
+    if (!settings.quote_helper) continue;
+    SCOPED_TRACE(to_json(settings));
+    const YAML::Node containers = pod_of(settings, "enclayer-quote-helper")["containers"];
+    ASSERT_EQ(containers.size(), settings.standby ? 2U : 1U);
+    const YAML::Node helper = containers[0];
+    EXPECT_EQ(helper["name"].as<std::string>(), "quote-helper");
+    if (!settings.standby) continue;
+    const YAML::Node standby = containers[1];
+    EXPECT_EQ(standby["name"].as<std::string>(), kStandby);
+    EXPECT_EQ(helper.size(), standby.size());
+    for (const auto& field : helper) {
+      const auto key = field.first.as<std::string>();
+      const std::string one = text_of(field.second);
+      std::string other = text_of(standby[key]);
+      if (key == "name") continue;
+      for (const auto& [theirs, ours] : {std::pair{"9411", "9410"}, {"metrics-2", "metrics"}})
+        for (std::size_t at; (at = other.find(theirs)) != other.npos;)
+          other.replace(at, std::string(theirs).size(), ours);
+      EXPECT_EQ(one, other) << key;
+      EXPECT_EQ(one == text_of(standby[key]), key != "env" && key != "ports" && !key.ends_with("Probe")) << key;
+    }
+  }
+}
+
+TEST(Manifests, how_many_may_have_quotes_and_how_often_reaches_plugin_and_helper) {
+  Settings settings;
+  settings.quote_helper = true;
+  EXPECT_THAT(args(pod_of(settings, "enclayer-device-plugin")), Contains("--quote-limit=110"));
+  EXPECT_THAT(args(pod_of(settings, "enclayer-quote-helper")), Contains("--slots-dir=/var/run/enclayer/quotes"));
+  EXPECT_THAT(args(pod_of(settings, "enclayer-quote-helper")), Not(Contains(HasSubstr("quotes-per-minute"))));
+  settings.quote_slots = 7, settings.quotes_per_minute = 60;
+  EXPECT_THAT(args(pod_of(settings, "enclayer-device-plugin")), Contains("--quote-limit=7"));
+  EXPECT_THAT(args(pod_of(settings, "enclayer-quote-helper")), Contains("--quotes-per-minute=60"));
+}
+
 TEST(Manifests, the_provisioning_device_is_offered_to_nobody_unless_somebody_was_meant_to_have_it) {
-  auto offered = [](bool helper, bool in_proc, Platform platform) -> std::string {
+  auto offered = [](bool helper, bool in_proc, Platform platform, bool standby = true) -> std::string {
     Settings settings;
+    settings.standby = standby;
     settings.quote_helper = helper, settings.in_proc_attestation = in_proc, settings.platform = platform;
     std::string out;
     for (const std::string& arg : args(pod_of(settings, "enclayer-device-plugin"))) {
@@ -315,7 +368,8 @@ TEST(Manifests, the_provisioning_device_is_offered_to_nobody_unless_somebody_was
     return out;
   };
   EXPECT_EQ(offered(false, false, Platform::kHardware), "");
-  EXPECT_EQ(offered(true, false, Platform::kHardware), "2") << "the helper, and its successor in an update";
+  EXPECT_EQ(offered(true, false, Platform::kHardware), "4") << "helper and standby, and both again in an update";
+  EXPECT_EQ(offered(true, false, Platform::kHardware, false), "3") << "one that succeeds a helper with standby";
   EXPECT_EQ(offered(false, true, Platform::kHardware), "110");
   EXPECT_EQ(offered(true, true, Platform::kHardware), "110");
   EXPECT_EQ(offered(true, false, Platform::kSim), "") << "a simulated helper needs none";
@@ -457,8 +511,10 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
     EXPECT_THAT(plugin.capabilities, IsEmpty());
     if (!settings.quote_helper) continue;
     const Rights helper = rights_of(pod_of(settings, "enclayer-quote-helper"));
-    EXPECT_THAT(helper.host_paths, UnorderedElementsAre("/var/run/aesmd", "/var/lib/enclayer"));
-    EXPECT_THAT(helper.capabilities, UnorderedElementsAre("CHOWN", "SETUID", "SETGID"));
+    EXPECT_THAT(helper.host_paths, UnorderedElementsAre("/var/run/aesmd", "/var/run/enclayer", "/var/lib/enclayer"));
+    EXPECT_THAT(helper.capabilities, UnorderedElementsAre("SETUID", "SETGID"));
+    EXPECT_EQ(text_of(pod_of(settings, "enclayer-quote-helper")["securityContext"]["supplementalGroups"]), "[64213]")
+        << "without CHOWN, folders are given to a group that user 0 is in";
   }
   const std::string plugin_page =
       base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/device-plugin.md", 1 << 20).value();
@@ -467,7 +523,7 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
     EXPECT_THAT(plugin_page, HasSubstr(path));
   const std::string helper_page =
       base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/quote-helper.md", 1 << 20).value();
-  for (const char* word : {"/var/run/aesmd", "/var/lib/enclayer", "CHOWN, SETUID and SETGID"})
+  for (const char* word : {"/var/run/aesmd", "/var/lib/enclayer", "SETUID and SETGID"})
     EXPECT_THAT(helper_page, HasSubstr(word));
 }
 

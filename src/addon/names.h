@@ -20,6 +20,8 @@ inline constexpr std::string_view kSettingsKey = "settings.json", kPreviousKey =
 
 inline constexpr std::string_view kDetect = "enclayer-detect", kPlugin = "enclayer-device-plugin",
                                   kHelper = "enclayer-quote-helper";
+// The helper's second container.
+inline constexpr std::string_view kStandby = "standby";
 
 // Node labels: those that `enclayer detect` writes begin with kOurPrefix, and so does the user's kSimLabel.
 inline constexpr std::string_view kOurPrefix = "enclayer.io/";

@@ -42,6 +42,10 @@ constexpr std::array kRules = {
                 "hardware sim", "", 0, false},
     SettingRule{"quoteHelper", "--enable-sgxquotehelper", Kind::kSwitch,
                 "Out-of-process attestation: a quote helper on every SGX node", "", "", 0, false},
+    SettingRule{"standby", "--standby", Kind::kSwitch,
+                "Beside each quote helper a second one waits, and takes its sockets within 200 ms when it crashes or "
+                "hangs; it asks for as much EPC again. On by default",
+                "", "", 0, false},
     SettingRule{"inProcAttestation", "--in-proc-attestation", Kind::kSwitch,
                 "In-process attestation: pods may ask for sgx.intel.com/provision where their namespace is labelled "
                 "enclayer.io/allow-provisioning=true",
@@ -52,8 +56,12 @@ constexpr std::array kRules = {
     SettingRule{"qcnlConf", "--qcnl-conf", Kind::kText,
                 "A whole sgx_default_qcnl.conf for the quote helper instead of pccsUrl", "", "", kMostQcnlConf, true},
     SettingRule{"workers", "--workers", Kind::kNumber,
-                "Quote workers of a quote helper on hardware; the helper asks for 5 MiB of EPC for each", "", "",
-                kMostWorkers, false},
+                "Quote workers of a quote helper on hardware; the helper asks for 5 MiB of EPC for each", "", "", 16,
+                false},
+    SettingRule{"quotesPerMinute", "--quotes-per-minute", Kind::kNumber,
+                "Quotes a minute that each container may have; 0: no limit", "", "", 100'000, true},
+    SettingRule{"quoteSlots", "--quote-slots", Kind::kNumber,
+                "Containers of a node that may have quotes (enclayer.io/quote) at a time", "", "", 1000, false},
     SettingRule{"simEpc", "--sim-epc", Kind::kText, "The EPC that a simulated node pretends to have, 1Mi to 256Gi", "",
                 "^[0-9]+(Ki|Mi|Gi|Ti)?$", 20, false},
 };
@@ -72,6 +80,28 @@ auto* text_of(Any& settings, std::string_view name) {
   if (name == "qcnlConf") return &settings.qcnl_conf;
   if (name == "simEpc") return &settings.sim_epc;
   return none;
+}
+
+template <class Any>
+auto* switch_of(Any& settings, std::string_view name) {
+  auto* none = static_cast<decltype(&settings.quote_helper)>(nullptr);
+  if (name == "quoteHelper") return &settings.quote_helper;
+  if (name == "standby") return &settings.standby;
+  if (name == "inProcAttestation") return &settings.in_proc_attestation;
+  return none;
+}
+
+template <class Any>
+auto* number_of(Any& settings, std::string_view name) {
+  auto* none = static_cast<decltype(&settings.workers)>(nullptr);
+  if (name == "workers") return &settings.workers;
+  if (name == "quotesPerMinute") return &settings.quotes_per_minute;
+  if (name == "quoteSlots") return &settings.quote_slots;
+  return none;
+}
+
+std::string range_of(const SettingRule& rule) {
+  return (rule.may_be_empty ? "0 to " : "1 to ") + std::to_string(rule.most);
 }
 
 bool is_one_of(std::string_view words, std::string_view word) {
@@ -111,6 +141,11 @@ Result<> check_text(const SettingRule& rule, const std::string& value) {
   if (!rule.pattern.empty() && !std::regex_match(value, std::regex(rule.pattern.begin(), rule.pattern.end())))
     return refused(rule, value, remedy_of(rule.name));
   return {};
+}
+
+Result<> check_number(const SettingRule& rule, unsigned value) {
+  if (value <= rule.most && (value > 0 || rule.may_be_empty)) return {};
+  return refused(rule, std::to_string(value), " is no number from " + range_of(rule));
 }
 
 const SettingRule& rule_of(std::string_view name) {
@@ -204,11 +239,10 @@ Settings::Settings()
 std::span<const SettingRule> setting_rules() { return kRules; }
 
 Result<> check(const Settings& settings) {
-  for (const SettingRule& rule : kRules)
+  for (const SettingRule& rule : kRules) {
     if (const std::string* text = text_of(settings, rule.name)) ENCLAYER_CHECK(check_text(rule, *text));
-  if (settings.workers < 1 || settings.workers > kMostWorkers)
-    return refused(rule_of("workers"), std::to_string(settings.workers),
-                   ": a quote helper has 1 to " + std::to_string(kMostWorkers) + " workers");
+    if (const unsigned* number = number_of(settings, rule.name)) ENCLAYER_CHECK(check_number(rule, *number));
+  }
   ENCLAYER_CHECK(check_namespace(settings));
   ENCLAYER_CHECK(check_qcnl_conf(settings));
   ENCLAYER_CHECK(check_sim_epc(settings));
@@ -223,13 +257,19 @@ std::string to_json(const Settings& settings, Told told) {
   };
   for (const SettingRule& rule : kRules) {
     if (const std::string* text = text_of(settings, rule.name)) add(rule, *text, *text_of(defaults, rule.name));
+    if (const bool* on = switch_of(settings, rule.name)) add(rule, *on, *switch_of(defaults, rule.name));
+    if (const unsigned* number = number_of(settings, rule.name)) add(rule, *number, *number_of(defaults, rule.name));
     if (rule.name == "platform") add(rule, to_string(settings.platform), to_string(defaults.platform));
-    if (rule.name == "quoteHelper") add(rule, settings.quote_helper, defaults.quote_helper);
-    if (rule.name == "inProcAttestation") add(rule, settings.in_proc_attestation, defaults.in_proc_attestation);
-    if (rule.name == "workers") add(rule, settings.workers, defaults.workers);
   }
   // check() refuses what is not UTF-8; for settings that were never checked, anything is better than an exception.
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string value_of(const Settings& settings, std::string_view name) {
+  if (const std::string* text = text_of(settings, name)) return *text;
+  if (const bool* on = switch_of(settings, name)) return *on ? "true" : "";
+  if (const unsigned* number = number_of(settings, name)) return *number > 0 ? std::to_string(*number) : "";
+  return name == "platform" ? std::string(to_string(settings.platform)) : "";
 }
 
 Result<Settings> parse_settings_json(std::string_view json) {
@@ -253,20 +293,23 @@ Result<Settings> parse_settings_json(std::string_view json) {
   Settings settings;
   for (const auto& [key, value] : object.items()) {
     std::string name = base::printable(key, 100);
-    auto wrong_type = [&](const char* wanted) { return malformed("have a \"" + name + "\" that is no " + wanted); };
+    auto wrong_type = [&](const std::string& wanted) {
+      return malformed("have a \"" + name + "\" that is no " + wanted);
+    };
     if (std::string* text = text_of(settings, key)) {
       if (!value.is_string()) return wrong_type("text");
       *text = value.get<std::string>();
     } else if (key == "platform") {
       if (value != "hardware" && value != "sim") return wrong_type("\"hardware\" or \"sim\"");
       settings.platform = value == "sim" ? Platform::kSim : Platform::kHardware;
-    } else if (key == "quoteHelper" || key == "inProcAttestation") {
+    } else if (bool* on = switch_of(settings, key)) {
       if (!value.is_boolean()) return wrong_type("true or false");
-      (key == "quoteHelper" ? settings.quote_helper : settings.in_proc_attestation) = value.get<bool>();
-    } else if (key == "workers") {
-      if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMostWorkers)
-        return wrong_type("number from 1 to 16");
-      settings.workers = value.get<unsigned>();
+      *on = value.get<bool>();
+    } else if (unsigned* number = number_of(settings, key)) {
+      const SettingRule& rule = rule_of(key);
+      if (!value.is_number_unsigned() || value.get<std::uint64_t>() > rule.most)
+        return wrong_type("number from " + range_of(rule));
+      *number = value.get<unsigned>();
     } else {
       return malformed("have a key \"" + name + "\" that enclayer " + base::kVersion +
                        " does not know: a newer one wrote them. Use that one");
@@ -275,6 +318,10 @@ Result<Settings> parse_settings_json(std::string_view json) {
   ENCLAYER_CHECK(check(settings));
   return settings;
 }
+
+unsigned helper_epc_mib(const Settings& settings) { return settings.workers * kWorkerEpcMib; }
+
+unsigned helper_pod_epc_mib(const Settings& settings) { return helper_epc_mib(settings) * (settings.standby ? 2 : 1); }
 
 std::string helper_image(const Settings& settings) {
   if (settings.platform == Platform::kSim) return settings.image;

@@ -28,13 +28,16 @@ struct Settings {
 
   Platform platform = Platform::kHardware;
   bool quote_helper = false;
+  bool standby = true;  // a second container of the helper's pod, with as many workers, waits to take over
   // Pods may ask for the provisioning device (sgx.intel.com/provision), where their namespace is allowed to.
   bool in_proc_attestation = false;
 
   // The certificate service of the quote helper, or a whole sgx_default_qcnl.conf; at most one of them, on hardware.
   std::string pccs_url;
   std::string qcnl_conf;
-  unsigned workers = 1;  // processes of the helper that quote, 1 to 16; each asks for kWorkerEpcMib
+  unsigned workers = 1;            // processes of the helper that quote, 1 to 16; each asks for kWorkerEpcMib
+  unsigned quotes_per_minute = 0;  // of one who asks; 0: as many as they like
+  unsigned quote_slots = 110;      // containers of a node that may have quotes at a time
 
   std::string sim_epc;  // what a simulated node pretends to have: "8Gi"
 
@@ -43,7 +46,9 @@ struct Settings {
 
 // QE3 and PCE of one worker take 4.6 MiB (`enclayer epc-savings` says what that rests on).
 inline constexpr unsigned kWorkerEpcMib = 5;
-inline constexpr unsigned kMostWorkers = 16;
+// EPC of one quote helper, and of its pod: that of its standby is as much again.
+unsigned helper_epc_mib(const Settings& settings);
+unsigned helper_pod_epc_mib(const Settings& settings);
 // A ConfigMap holds 1 MiB, and the settings are in it twice.
 inline constexpr std::size_t kMostQcnlConf = std::size_t{32} * 1024;
 
@@ -57,8 +62,8 @@ struct SettingRule {
   std::string_view meaning;  // one sentence, for --help, values.yaml and the schema
   std::string_view words;    // "hardware sim"
   std::string_view pattern;  // ECMAScript, anchored; what a text has to match. Empty: any
-  std::size_t most;          // characters of a text, or the largest number; the smallest is 1
-  bool may_be_empty;         // a text that means something when it is empty
+  std::size_t most;          // characters of a text, or the largest number
+  bool may_be_empty;         // a text that means something when it is empty; a number that may be 0, which means none
 };
 std::span<const SettingRule> setting_rules();  // in the order of the struct
 
@@ -69,6 +74,9 @@ Result<> check(const Settings& settings);
 // former: who never chose an image gets that of the version that updates the add-on.
 enum class Told { kChosen, kAll };
 std::string to_json(const Settings& settings, Told told = Told::kChosen);
+
+// One setting as text: "true", "16", "hardware". What means "off" or "none" is empty: false, 0, an empty text.
+std::string value_of(const Settings& settings, std::string_view name);
 
 // What to_json() wrote, by this version or another: what is missing has its default. kMalformed: no object, longer than
 // kMostSettingsJson, a key twice, a value of another type, or a key that this version does not know (it is named: a

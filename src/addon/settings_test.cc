@@ -84,6 +84,9 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
       {[](Settings& s) { s.qcnl_conf = std::string(kMostQcnlConf + 1, 'x'); }, {"--qcnl-conf", "32768"}},
       {[](Settings& s) { s.workers = 0; }, {"--workers 0", "1 to 16"}},
       {[](Settings& s) { s.workers = 17; }, {"--workers 17", "1 to 16"}},
+      {[](Settings& s) { s.quotes_per_minute = 100'001; }, {"--quotes-per-minute 100001", "0 to 100000"}},
+      {[](Settings& s) { s.quote_slots = 0; }, {"--quote-slots 0", "1 to 1000"}},
+      {[](Settings& s) { s.quote_slots = 1001; }, {"--quote-slots 1001", "1 to 1000"}},
       {[](Settings& s) { s.sim_epc = "8GB"; }, {"--sim-epc 8GB", "8Gi"}},
       {[](Settings& s) { s.sim_epc = "512Ki"; }, {"--sim-epc 512Ki", "1Mi to 256Gi"}},
       {[](Settings& s) { s.sim_epc = "257Gi"; }, {"--sim-epc 257Gi", "1Mi to 256Gi"}},
@@ -131,7 +134,10 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
     s.image_pull_policy = "Never";
     s.quote_helper = s.in_proc_attestation = true;
     s.qcnl_conf = "{\"pccs_url\": \"https://a\"} // \xc3\xa9\n";
+    s.standby = false;
     s.workers = 16;
+    s.quotes_per_minute = 100'000;
+    s.quote_slots = 1000;
     s.sim_epc = "1Gi";
   });
   Settings sim = with([](Settings& s) { s.platform = Platform::kSim, s.workers = 2; });
@@ -141,6 +147,23 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
     ASSERT_TRUE(read) << read.error().message();
     EXPECT_EQ(*read, settings) << to_json(settings);
   }
+}
+
+TEST(Settings, every_one_has_a_value_that_is_empty_where_it_means_off_or_none) {
+  const auto by_default = nlohmann::json::parse(to_json(Settings(), Told::kAll));
+  for (const SettingRule& rule : setting_rules()) {
+    const auto& value = by_default.at(std::string(rule.name));
+    const bool off = value == "" || value == false || value == 0;
+    EXPECT_EQ(value_of(Settings(), rule.name).empty(), off) << rule.name;
+  }
+  EXPECT_EQ(value_of(with([](Settings& s) { s.workers = 7; }), "workers"), "7");
+  EXPECT_EQ(value_of(with([](Settings& s) { s.standby = false; }), "standby"), "");
+  EXPECT_EQ(value_of(with([](Settings& s) { s.platform = Platform::kSim; }), "platform"), "sim");
+}
+
+TEST(Settings, a_standby_doubles_what_a_helper_s_pod_asks_for) {
+  EXPECT_EQ(helper_pod_epc_mib(with([](Settings& s) { s.workers = 3; })), 30U);
+  EXPECT_EQ(helper_pod_epc_mib(with([](Settings& s) { s.workers = 3, s.standby = false; })), 15U);
 }
 
 TEST(SettingsJson, every_rule_is_a_key) {
@@ -166,7 +189,9 @@ TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
            {"{\"quoteHelper\": \"true\"}", "\"quoteHelper\" that is no true or false"},
            {"{\"workers\": -1}", "\"workers\""},
            {"{\"workers\": 4294967297}", "\"workers\""},
-           {"{\"workers\": 1.5}", "\"workers\""},
+           {"{\"workers\": 1.5}", "\"workers\" that is no number from 1 to 16"},
+           {"{\"standby\": 0}", "\"standby\" that is no true or false"},
+           {"{\"quotesPerMinute\": 100001}", "\"quotesPerMinute\" that is no number from 0 to 100000"},
            {"{\"image\": \"a:1\", \"image\": \"b:1\"}", "\"image\" twice"},
            {"{\"image\": {\"a\": {\"b\": {}}}}", "\"image\" that is no text"},
            {std::string(100'000, '['), "no JSON object"},

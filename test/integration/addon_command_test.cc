@@ -334,13 +334,13 @@ TEST_F(AddonCommands, a_new_helper_is_tried_first_and_nothing_changes_when_it_fa
 TEST_F(AddonCommands, a_node_without_room_for_two_helpers_is_named_and_rolled_with_a_gap_on_request) {
   ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
   change([](json& cluster) {
-    cluster["objects"].push_back(user_pod(1017));
+    cluster["objects"].push_back(user_pod(1012));
     cluster["keeps_old"] = {"node-a"};
   });
   Finished waits = run({"update", "--image", "registry.example/enclayer:2", "--timeout", "2"});
   EXPECT_EQ(waits.exit_code, 4);
   EXPECT_THAT(waits.out, HasSubstr("no room for two: node-a: 2 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are "
-                                   "free, a second quote helper needs 5"));
+                                   "free, a second quote helper needs 10"));
   Finished gap = run({"update", "--allow-gap", "--timeout", "10"});
   EXPECT_EQ(gap.exit_code, 0) << gap.err;
   EXPECT_THAT(gap.out, HasSubstr("replacing the quote helper on 1 node with a gap"));

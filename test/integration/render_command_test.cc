@@ -51,14 +51,19 @@ TEST(RenderCommand, manifests_for_the_default_settings_go_to_standard_output) {
 }
 
 TEST(RenderCommand, every_flag_reaches_the_manifests) {
-  const Finished done = render({"--enable-sgxquotehelper", "--in-proc-attestation", "--namespace", "sgx", "--image",
-                                "r.example/enclayer:7", "--dcap-image", "r.example/mine:8", "--image-pull-policy",
-                                "Never", "--pccs-url", "https://pccs.example/", "--workers", "2"});
+  const Finished done =
+      render({"--enable-sgxquotehelper", "--in-proc-attestation", "--namespace", "sgx", "--image",
+              "r.example/enclayer:7", "--dcap-image", "r.example/mine:8", "--image-pull-policy", "Never", "--pccs-url",
+              "https://pccs.example/", "--workers", "2", "--quotes-per-minute", "30", "--quote-slots", "200"});
   EXPECT_EQ(done.exit_code, 0) << done.err;
   for (const char* word : {"name: enclayer-quote-helper\n", "--provision-limit=110\n", "namespace: sgx\n",
                            "image: r.example/enclayer:7\n", "image: r.example/mine:8\n", "imagePullPolicy: Never\n",
-                           "--pccs-url=https://pccs.example/\"\n", "--workers=2\n", "sgx_epc_mem_in_MiB: 10\n"})
+                           "--pccs-url=https://pccs.example/\"\n", "--workers=2\n", "sgx_epc_mem_in_MiB: 10\n",
+                           "--quotes-per-minute=30\n", "--quote-limit=200\n", "name: standby\n"})
     EXPECT_THAT(done.out, HasSubstr(word));
+  const Finished alone = render({"--enable-sgxquotehelper", "--disable-standby"});
+  EXPECT_THAT(alone.out, HasSubstr("name: enclayer-quote-helper\n"));
+  EXPECT_THAT(alone.out, Not(HasSubstr("name: standby\n")));
   const Finished sim = render({"--platform", "sim", "--sim-epc", "3Gi"});
   EXPECT_THAT(sim.out, HasSubstr("--sim-epc=3Gi\n"));
 }
@@ -107,6 +112,9 @@ TEST(RenderCommand, what_makes_no_sense_is_refused_with_flag_value_and_remedy) {
            {{"--image", "enclayer"}, 1, "--image enclayer"},
            {{"--workers", "0"}, 1, "--workers 0"},
            {{"--workers", "many"}, 1, "--workers"},
+           {{"--quotes-per-minute", "100001"}, 1, "--quotes-per-minute 100001 is no number from 0 to 100000"},
+           {{"--quote-slots", "0"}, 1, "--quote-slots 0 is no number from 1 to 1000"},
+           {{"--standby", "--disable-standby"}, 1, "--disable-standby"},
            {{"--pccs-url", "https://a/", "--qcnl-conf", "x"}, 1, "--qcnl-conf"},
            {{"--qcnl-conf", "/nowhere/qcnl.conf"}, 3, "/nowhere/qcnl.conf"},
            {{"--output-dir", "/proc/enclayer"}, 3, "/proc/enclayer"},
