@@ -22,7 +22,8 @@ void add_update(CLI::App& app, const Surroundings& around, int& exit_code) {
       R"(Only what is given changes. Pods with EPC keep running. When the quote helper's pods change, the new one is tried
 first, as a pod on one SGX node (--self-test, 5 MiB of EPC); when that fails, its output is shown and nothing is
 changed. Then nodes are replaced one by one: the new helper takes over the socket, and then the old one goes.
-A node without EPC for two helpers is named and waited for; --allow-gap replaces its helper with a gap of seconds.
+A node without EPC for two helpers is named and waited for; --allow-gap replaces its helper with a gap of seconds,
+--disable-standby halves what each of them needs.
 Exit codes: 0 done; 1 misuse; 3 not switched on, a right is missing, no way back; 4 the self-test failed, the API
   server does not answer, or not every node was ready in time; 5 something else is there.
 Examples:

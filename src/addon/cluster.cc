@@ -154,7 +154,9 @@ std::vector<std::string> images(const json& spec) {
   std::vector<std::string> out;
   for (const char* list : {"initContainers", "containers"})
     if (const json& containers = at(spec, list); containers.is_array())
-      for (const json& container : containers) out.push_back(text(container, "image"));
+      for (const json& container : containers)
+        if (std::string image = text(container, "image"); std::find(out.begin(), out.end(), image) == out.end())
+          out.push_back(std::move(image));
   return out;
 }
 
@@ -320,6 +322,8 @@ Result<> read_daemon_sets(std::string_view list, Cluster& into) {
     const json& pod = at(object, "spec", "template", "spec");
     set.images = images(pod);
     set.requests = pod_requests(pod);
+    if (const json& containers = at(pod, "containers"); containers.is_array())
+      for (const json& container : containers) set.has_standby |= text(container, "name") == kStandby;
     const json& surge = at(object, "spec", "updateStrategy", "rollingUpdate", "maxSurge");
     set.max_surge = surge.is_number_integer() ? surge.get<int>() : surge.is_string() && surge != "0%" && surge != "0";
     set.generation = number(object, "metadata", "generation");

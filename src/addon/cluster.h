@@ -40,8 +40,8 @@ struct Pod {
   bool ready = false, leaving = false;
   std::string
       why_not;  // of a pod that is not ready: "ErrImagePull: ...", "Unschedulable: ...", "CrashLoopBackOff: ..."
-  std::string revision;  // label controller-revision-hash
-  std::vector<std::string> images;
+  std::string revision;                                         // label controller-revision-hash
+  std::vector<std::string> images;                              // each once
   std::map<std::string, std::string, std::less<>> annotations;  // those that begin with enclayer.io/
   // What the scheduler counts: containers that run side by side are added up, init containers take turns.
   Resources requests;
@@ -57,7 +57,8 @@ struct DaemonSet {
   std::vector<std::string> images;
   std::int64_t generation = 0, seen_generation = 0;
   int wanted = 0, updated = 0, ready = 0, available = 0, misscheduled = 0;
-  Resources requests;  // of one pod
+  Resources requests;        // of one pod
+  bool has_standby = false;  // a container kStandby, which asks for half of that
   int max_surge = 0;
 
   bool rolled_out() const;  // every node that should have it has the newest one, ready

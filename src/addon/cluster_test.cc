@@ -147,6 +147,21 @@ TEST(Pods, of_a_daemon_set_name_their_node_before_they_are_on_it) {
   EXPECT_FALSE(found.holds_epc());
 }
 
+TEST(DaemonSets, name_each_image_once_and_tell_of_a_standby) {
+  Cluster cluster;
+  ASSERT_TRUE(read_daemon_sets(
+      list(
+          R"({"metadata":{"name":"enclayer-quote-helper"},"spec":{"template":{"spec":{"containers":[)" + container(5) +
+          R"(,{"name":"standby","image":"i","resources":{"limits":{"kubernetes.azure.com/sgx_epc_mem_in_MiB":"5"}}}]}}}},
+    {"metadata":{"name":"x"},"spec":{"template":{"spec":{"containers":[)" +
+          container(5) + "]}}}}"),
+      cluster));
+  EXPECT_THAT(cluster.daemon_sets[0].images, ElementsAre("i"));
+  EXPECT_TRUE(cluster.daemon_sets[0].has_standby);
+  EXPECT_EQ(amount(cluster.daemon_sets[0].requests, kEpcResource), 10);
+  EXPECT_FALSE(cluster.daemon_sets[1].has_standby);
+}
+
 TEST(Quotas, that_name_foreign_epc_are_found) {
   Cluster cluster;
   ASSERT_TRUE(read_quotas(
@@ -189,6 +204,35 @@ TEST(InTheWay, are_other_plugins_rules_and_nodes_that_advertise_epc) {
   Settings with_helper;
   with_helper.quote_helper = true;
   EXPECT_THAT(worth_knowing(others, with_helper), ElementsAre(HasSubstr("kube-system/sgx-quote-helper")));
+}
+
+TEST(WorthKnowing, are_nodes_without_epc_for_a_helper_and_its_standby) {
+  Cluster cluster = with_nodes(node("a", kSgx, kEpc10) + "," + node("none-yet", kSgx, ""));
+  Settings settings;
+  EXPECT_THAT(worth_knowing(cluster, settings), IsEmpty());
+  settings.quote_helper = true;
+  EXPECT_THAT(worth_knowing(cluster, settings), IsEmpty()) << "10 MiB is what the two take";
+  Pod helper;
+  helper.node = "a";
+  helper.app = kHelper;
+  helper.ours = true;
+  helper.phase = "Running";
+  helper.requests = {{std::string(kEpcResource), 5}};
+  Pod user = helper;
+  user.ours = false;
+  user.requests = {{std::string(kEpcResource), 1}};
+  cluster.pods = {helper};
+  EXPECT_THAT(worth_knowing(cluster, settings), IsEmpty()) << "what the helper there has is its successor's";
+  cluster.pods = {helper, user};
+  EXPECT_THAT(worth_knowing(cluster, settings),
+              ElementsAre("no room for a quote helper and its standby, 10 MiB of EPC, on a (9 MiB free): a new one "
+                          "starts there when some is free. --disable-standby needs 5 MiB"));
+  settings.standby = false;
+  EXPECT_THAT(worth_knowing(cluster, settings), IsEmpty());
+  settings.workers = 2;
+  EXPECT_THAT(worth_knowing(cluster, settings),
+              ElementsAre("no room for a quote helper, 10 MiB of EPC, on a (9 MiB free): a new one starts there when "
+                          "some is free"));
 }
 
 TEST(Remembering, fails_where_there_are_two) {
@@ -316,6 +360,39 @@ TEST(Rollout, names_nodes_without_room_for_two_helpers) {
             "b: 2 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a second quote helper needs 5");
   cluster.nodes[1].allocatable[std::string(kEpcResource)] = 0;
   EXPECT_THAT(no_room_for_two(cluster), IsEmpty()) << "its plugin is being replaced: nothing is offered for a moment";
+}
+
+TEST(Rollout, knows_what_a_standby_needs_and_where_not_even_the_new_one_alone_has_room) {
+  Cluster cluster = rolling();
+  DaemonSet& set = cluster.daemon_sets[0];
+  ASSERT_TRUE(no_room_for_two(cluster).empty());
+  set.has_standby = true;
+  set.requests[std::string(kEpcResource)] = 10;
+  auto short_of = no_room_for_two(cluster);
+  ASSERT_EQ(short_of.size(), 2U);
+  EXPECT_EQ(short_of[0].text(),
+            "a: 5 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a second quote helper with its standby "
+            "needs 10");
+  EXPECT_TRUE(short_of[0].fits_alone()) << "the old one gives 5 back";
+  set.requests[std::string(kEpcResource)] = 12;
+  EXPECT_FALSE(no_room_for_two(cluster)[0].fits_alone());
+}
+
+TEST(Rollout, waits_for_the_plugin_where_that_offers_too_few_provisioning_devices_for_two) {
+  Cluster cluster = rolling();
+  const std::string provision(kProvisionResource);
+  cluster.daemon_sets[0].requests = {{provision, 2}};
+  for (Pod& pod : cluster.pods)
+    if (pod.app == kHelper) pod.requests = {{provision, 1}};
+  for (Node& node : cluster.nodes) node.allocatable[provision] = 2;
+  EXPECT_THAT(no_room_for_two(cluster), IsEmpty()) << "of a version that knew no standby";
+  for (Node& node : cluster.nodes) node.allocatable[provision] = 4;
+  Pod user;
+  user.node = "b";
+  user.phase = "Running";
+  user.requests = {{provision, 2}};
+  cluster.pods.push_back(user);
+  EXPECT_EQ(no_room_for_two(cluster).size(), 1U);
 }
 
 TEST(State, shows_each_node_with_its_reason_and_warns) {

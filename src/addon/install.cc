@@ -6,6 +6,7 @@
 #include <set>
 
 #include "addon/names.h"
+#include "addon/rollout.h"
 #include "base/version.h"
 
 namespace enclayer::addon {
@@ -53,6 +54,27 @@ std::string as_it_was(const Remembered& before) {
   if (!before.version.empty() && settings.image == own && own.ends_with(suffix))
     settings.image = own.substr(0, own.size() - suffix.size()) + ":" + before.version;
   return to_json(settings);
+}
+
+// Where EPC is offered already, and less of it is free than a helper's pod asks for, beside what one there has. Empty:
+// nowhere.
+std::string no_room_for_helper(const Cluster& cluster, const Settings& settings) {
+  if (!settings.quote_helper) return "";
+  const std::int64_t needed = helper_pod_epc_mib(settings);
+  std::vector<std::string> narrow;
+  for (const Node& node : cluster.nodes) {
+    if (amount(node.allocatable, kEpcResource) == 0) continue;
+    std::int64_t free = free_on(cluster, node, kEpcResource);
+    for (const Pod& pod : cluster.pods)
+      if (pod.ours && pod.app == kHelper && pod.node == node.name && pod.holds_epc())
+        free += amount(pod.requests, kEpcResource);
+    if (free < needed)
+      narrow.push_back(node.name + " (" + std::to_string(std::max<std::int64_t>(free, 0)) + " MiB free)");
+  }
+  if (narrow.empty()) return "";
+  return std::string("no room for a quote helper") + (settings.standby ? " and its standby, " : ", ") +
+         std::to_string(needed) + " MiB of EPC, on " + in_words(narrow) + ": a new one starts there when some is free" +
+         (settings.standby ? ". --disable-standby needs " + std::to_string(helper_epc_mib(settings)) + " MiB" : "");
 }
 
 }  // namespace
@@ -163,6 +185,7 @@ std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& s
       out.push_back(foreign.what +
                     " answers quote requests on its nodes; enclayer's quote helper takes the socket from nobody and "
                     "is not ready there until that is gone");
+  if (std::string text = no_room_for_helper(cluster, settings); !text.empty()) out.push_back(std::move(text));
   if (cluster.has_mutating)
     for (const std::string& quota : cluster.foreign_quotas)
       out.push_back(quota + " no longer counts: pods' EPC is translated to " + std::string(kEpcResource) +

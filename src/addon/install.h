@@ -46,7 +46,8 @@ Result<Plan> plan(const Cluster& cluster, const Settings& settings, const std::o
 // sentence each; many nodes with the same are one sentence.
 std::vector<std::string> in_the_way(const Cluster& cluster);
 
-// What the user should know and what stops nobody: quotas for names that no longer count, somebody else at the socket.
+// What the user should know and what stops nobody: quotas for names that no longer count, somebody else at the socket,
+// nodes without EPC for a quote helper and its standby.
 std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& settings);
 
 // Rights on the objects and on what look() reads, asked for as `kubectl auth can-i` does, all at once.

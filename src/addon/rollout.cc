@@ -50,6 +50,16 @@ bool awaits_epc(const Cluster& cluster) {
   return false;
 }
 
+std::string way_out(const Shortage& shortage, bool may_gap) {
+  std::string half = shortage.standby ? "--disable-standby needs half of it" : "";
+  if (!shortage.fits_alone())
+    return "; it has no room for the new one alone either, and waits until some is free" +
+           (half.empty() ? "" : " (" + half + ")");
+  if (may_gap) return "; it gets its new one after the others, with a gap";
+  return "; waiting until some is free (--allow-gap replaces it without a second one" +
+         (half.empty() ? ")" : ", " + half + ")");
+}
+
 std::string resource_unit(std::string_view resource) { return resource == kEpcResource ? " MiB" : ""; }
 
 }  // namespace
@@ -116,7 +126,7 @@ std::vector<std::string> told(const std::vector<Pending>& all) {
 
 std::string Shortage::text() const {
   return node + ": " + std::to_string(std::max<std::int64_t>(free, 0)) + resource_unit(resource) + " of " + resource +
-         " are free, a second quote helper needs " + std::to_string(needed);
+         " are free, a second quote helper" + (standby ? " with its standby" : "") + " needs " + std::to_string(needed);
 }
 
 std::vector<Shortage> no_room_for_two(const Cluster& cluster) {
@@ -130,9 +140,12 @@ std::vector<Shortage> no_room_for_two(const Cluster& cluster) {
     if (node == nullptr || !node->ready || !one_is_left || both || on.done) continue;
     for (const auto& [resource, needed] : helper->requests) {
       // None at all: the plugin there is being replaced as well, or is what has to be mended.
-      if (amount(node->allocatable, resource) == 0) break;
+      const std::int64_t all = amount(node->allocatable, resource);
+      if (all == 0) break;
+      // The plugin offers enough of these for two helpers, when it has been replaced too.
+      if (resource == kProvisionResource && all < 2 * needed) continue;
       if (std::int64_t free = free_on(cluster, *node, resource); free < needed) {
-        out.push_back({name, resource, free, needed});
+        out.push_back({name, resource, free, needed, amount(on.old->requests, resource), helper->has_standby});
         break;
       }
     }
@@ -202,12 +215,11 @@ Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name
     auto shortages = no_room_for_two(*cluster);
     for (const Shortage& shortage : shortages)
       if (short_said.insert(shortage.text()).second)
-        say("no room for two: " + shortage.text() +
-            (gap ? "; it gets its new one after the others, with a gap"
-                 : "; waiting until some is free (--allow-gap replaces it without a second one)"));
+        say("no room for two: " + shortage.text() + way_out(shortage, gap != nullptr));
     if (gap && !gap_made && !shortages.empty()) {
       std::set<std::string> narrow;
-      for (const Shortage& shortage : shortages) narrow.insert(shortage.node);
+      for (const Shortage& shortage : shortages)
+        if (shortage.fits_alone()) narrow.insert(shortage.node);
       bool only_these = std::all_of(all.begin(), all.end(), [&](const Pending& one) {
         return one.node_is_down || (one.part == kHelper && narrow.contains(one.node));
       });

@@ -31,6 +31,10 @@ std::vector<std::string> told(const std::vector<Pending>& pending);
 struct Shortage {
   std::string node, resource;
   std::int64_t free = 0, needed = 0;
+  std::int64_t freed = 0;  // more of it when the one that runs is gone
+  bool standby = false;    // half of `needed` is for the second one's standby
+
+  bool fits_alone() const { return free + freed >= needed; }
   std::string text() const;
 };
 std::vector<Shortage> no_room_for_two(const Cluster& cluster);
@@ -51,7 +55,8 @@ struct Patience {
 
 // Waits until every node that takes part has the newest pods, ready, and offers EPC (not longer than patience.status
 // for that: `show` says why one does not); nodes that are down are named and not waited for.
-// `gap` (may be empty) is called once, when only nodes without room for two quote helpers are left.
+// `gap` (may be empty) is called once, when only nodes without room for two quote helpers are left, which have room for
+// the new one alone.
 // Gives the cluster as it then is. kTimedOut with what every node waits for; an API server that does not answer for a
 // while is waited for.
 Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name_space, const Patience& patience,

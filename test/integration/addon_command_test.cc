@@ -340,7 +340,9 @@ TEST_F(AddonCommands, a_node_without_room_for_two_helpers_is_named_and_rolled_wi
   Finished waits = run({"update", "--image", "registry.example/enclayer:2", "--timeout", "2"});
   EXPECT_EQ(waits.exit_code, 4);
   EXPECT_THAT(waits.out, HasSubstr("no room for two: node-a: 2 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are "
-                                   "free, a second quote helper needs 10"));
+                                   "free, a second quote helper with its standby needs 10; waiting until some is "
+                                   "free (--allow-gap replaces it without a second one, --disable-standby needs "
+                                   "half of it)"));
   Finished gap = run({"update", "--allow-gap", "--timeout", "10"});
   EXPECT_EQ(gap.exit_code, 0) << gap.err;
   EXPECT_THAT(gap.out, HasSubstr("replacing the quote helper on 1 node with a gap"));
@@ -348,6 +350,25 @@ TEST_F(AddonCommands, a_node_without_room_for_two_helpers_is_named_and_rolled_wi
   EXPECT_EQ((*object(now, "DaemonSet", "enclayer-quote-helper"))["spec"]["updateStrategy"]["rollingUpdate"]["maxSurge"],
             1)
       << "the next roll has no gap again";
+}
+
+TEST_F(AddonCommands, a_node_without_epc_for_a_standby_is_told_before_anything_is_touched_and_keeps_its_helper) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper", "--disable-standby"}).exit_code, 0);
+  EXPECT_EQ(json::parse(run({"show", "--output", "json"}).out)["settings"]["standby"], false);
+  change([](json& cluster) {
+    cluster["objects"].push_back(user_pod(1017));
+    cluster["keeps_old"] = {"node-a"};
+  });
+  const std::string told =
+      "no room for a quote helper and its standby, 10 MiB of EPC, on node-a (7 MiB free): a new one starts there when "
+      "some is free. --disable-standby needs 5 MiB";
+  EXPECT_THAT(run({"update", "--standby", "--dry-run"}).err, HasSubstr(told));
+  Finished narrow = run({"update", "--standby", "--allow-gap", "--timeout", "2"});
+  EXPECT_EQ(narrow.exit_code, 4);
+  EXPECT_THAT(narrow.err, HasSubstr(told));
+  EXPECT_THAT(narrow.out, HasSubstr("it has no room for the new one alone either, and waits until some is free "
+                                    "(--disable-standby needs half of it)"));
+  EXPECT_THAT(narrow.out, Not(HasSubstr("with a gap"))) << "that would leave it without quotes";
 }
 
 TEST_F(AddonCommands, disable_refuses_while_pods_hold_epc) {
