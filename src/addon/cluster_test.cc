@@ -348,34 +348,47 @@ TEST(Rollout, names_what_every_node_waits_for) {
 
 TEST(Rollout, names_nodes_without_room_for_two_helpers) {
   Cluster cluster = rolling();
-  EXPECT_THAT(no_room_for_two(cluster), IsEmpty()) << "5 of 10 are free";
+  EXPECT_THAT(no_room(cluster), IsEmpty()) << "5 of 10 are free";
   Pod user;
   user.node = "b";
   user.phase = "Running";
   user.requests = {{std::string(kEpcResource), 3}};
   cluster.pods.push_back(user);
-  auto short_of = no_room_for_two(cluster);
+  auto short_of = no_room(cluster);
   ASSERT_EQ(short_of.size(), 1U);
   EXPECT_EQ(short_of[0].text(),
             "b: 2 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a second quote helper needs 5");
   cluster.nodes[1].allocatable[std::string(kEpcResource)] = 0;
-  EXPECT_THAT(no_room_for_two(cluster), IsEmpty()) << "its plugin is being replaced: nothing is offered for a moment";
+  EXPECT_THAT(no_room(cluster), IsEmpty()) << "its plugin is being replaced: nothing is offered for a moment";
 }
 
 TEST(Rollout, knows_what_a_standby_needs_and_where_not_even_the_new_one_alone_has_room) {
   Cluster cluster = rolling();
   DaemonSet& set = cluster.daemon_sets[0];
-  ASSERT_TRUE(no_room_for_two(cluster).empty());
+  ASSERT_TRUE(no_room(cluster).empty());
   set.has_standby = true;
   set.requests[std::string(kEpcResource)] = 10;
-  auto short_of = no_room_for_two(cluster);
+  auto short_of = no_room(cluster);
   ASSERT_EQ(short_of.size(), 2U);
   EXPECT_EQ(short_of[0].text(),
             "a: 5 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a second quote helper with its standby "
             "needs 10");
   EXPECT_TRUE(short_of[0].fits_alone()) << "the old one gives 5 back";
   set.requests[std::string(kEpcResource)] = 12;
-  EXPECT_FALSE(no_room_for_two(cluster)[0].fits_alone());
+  EXPECT_FALSE(no_room(cluster)[0].fits_alone());
+}
+
+TEST(Rollout, names_nodes_without_room_for_the_first_helper) {
+  Cluster cluster = rolling();
+  cluster.daemon_sets[0].requests[std::string(kEpcResource)] = 12;
+  for (Pod& pod : cluster.pods)
+    if (pod.app == kHelper && pod.node == "a") pod.revision = "new", pod.ready = false, pod.node = "";
+  auto short_of = no_room(cluster);
+  ASSERT_EQ(short_of.size(), 2U);
+  EXPECT_EQ(short_of[0].text(),
+            "a: 10 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a quote helper needs 12");
+  EXPECT_THAT(short_of[1].text(), HasSubstr("b: 5 MiB"));
+  EXPECT_THAT(short_of[1].text(), HasSubstr("a second quote helper needs 12"));
 }
 
 TEST(Rollout, waits_for_the_plugin_where_that_offers_too_few_provisioning_devices_for_two) {
@@ -385,14 +398,14 @@ TEST(Rollout, waits_for_the_plugin_where_that_offers_too_few_provisioning_device
   for (Pod& pod : cluster.pods)
     if (pod.app == kHelper) pod.requests = {{provision, 1}};
   for (Node& node : cluster.nodes) node.allocatable[provision] = 2;
-  EXPECT_THAT(no_room_for_two(cluster), IsEmpty()) << "of a version that knew no standby";
+  EXPECT_THAT(no_room(cluster), IsEmpty()) << "of a version that knew no standby";
   for (Node& node : cluster.nodes) node.allocatable[provision] = 4;
   Pod user;
   user.node = "b";
   user.phase = "Running";
   user.requests = {{provision, 2}};
   cluster.pods.push_back(user);
-  EXPECT_EQ(no_room_for_two(cluster).size(), 1U);
+  EXPECT_EQ(no_room(cluster).size(), 1U);
 }
 
 TEST(State, shows_each_node_with_its_reason_and_warns) {

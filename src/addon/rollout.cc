@@ -53,8 +53,8 @@ bool awaits_epc(const Cluster& cluster) {
 std::string way_out(const Shortage& shortage, bool may_gap) {
   std::string half = shortage.standby ? "--disable-standby needs half of it" : "";
   if (!shortage.fits_alone())
-    return "; it has no room for the new one alone either, and waits until some is free" +
-           (half.empty() ? "" : " (" + half + ")");
+    return std::string(shortage.freed ? "; there is none for the new one alone either" : "") +
+           "; waiting until some is free" + (half.empty() ? "" : " (" + half + ")");
   if (may_gap) return "; it gets its new one after the others, with a gap";
   return "; waiting until some is free (--allow-gap replaces it without a second one" +
          (half.empty() ? ")" : ", " + half + ")");
@@ -126,18 +126,19 @@ std::vector<std::string> told(const std::vector<Pending>& all) {
 
 std::string Shortage::text() const {
   return node + ": " + std::to_string(std::max<std::int64_t>(free, 0)) + resource_unit(resource) + " of " + resource +
-         " are free, a second quote helper" + (standby ? " with its standby" : "") + " needs " + std::to_string(needed);
+         " are free, a " + (freed ? "second " : "") + "quote helper" + (standby ? " with its standby" : "") +
+         " needs " + std::to_string(needed);
 }
 
-std::vector<Shortage> no_room_for_two(const Cluster& cluster) {
+std::vector<Shortage> no_room(const Cluster& cluster) {
   std::vector<Shortage> out;
   const DaemonSet* helper = cluster.ours(kHelper);
   if (helper == nullptr) return out;
   for (const auto& [name, on] : by_node(cluster, kHelper)) {
     const Node* node = cluster.node(name);
     bool one_is_left = on.old != nullptr && !on.old->node.empty();
-    bool both = one_is_left && on.newest != nullptr && !on.newest->node.empty();
-    if (node == nullptr || !node->ready || !one_is_left || both || on.done) continue;
+    bool new_is_there = on.newest != nullptr && !on.newest->node.empty();
+    if (node == nullptr || !node->ready || new_is_there) continue;
     for (const auto& [resource, needed] : helper->requests) {
       // None at all: the plugin there is being replaced as well, or is what has to be mended.
       const std::int64_t all = amount(node->allocatable, resource);
@@ -145,7 +146,8 @@ std::vector<Shortage> no_room_for_two(const Cluster& cluster) {
       // The plugin offers enough of these for two helpers, when it has been replaced too.
       if (resource == kProvisionResource && all < 2 * needed) continue;
       if (std::int64_t free = free_on(cluster, *node, resource); free < needed) {
-        out.push_back({name, resource, free, needed, amount(on.old->requests, resource), helper->has_standby});
+        out.push_back({name, resource, free, needed, helper->has_standby});
+        if (one_is_left) out.back().freed = amount(on.old->requests, resource);
         break;
       }
     }
@@ -212,10 +214,10 @@ Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name
       found_since = kNot;
     }
 
-    auto shortages = no_room_for_two(*cluster);
+    auto shortages = no_room(*cluster);
     for (const Shortage& shortage : shortages)
       if (short_said.insert(shortage.text()).second)
-        say("no room for two: " + shortage.text() + way_out(shortage, gap != nullptr));
+        say((shortage.freed ? "no room for two: " : "no room: ") + shortage.text() + way_out(shortage, gap != nullptr));
     if (gap && !gap_made && !shortages.empty()) {
       std::set<std::string> narrow;
       for (const Shortage& shortage : shortages)

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,17 +28,17 @@ std::vector<Pending> pending(const Cluster& cluster);
 std::vector<std::string> told(const std::vector<Pending>& pending);
 
 // A node on which the quote helper runs and whose free resources do not suffice for a second one beside it, which is
-// how it is replaced without a gap.
+// how it is replaced without a gap; or on which none runs yet, and they do not suffice for the first one.
 struct Shortage {
   std::string node, resource;
   std::int64_t free = 0, needed = 0;
-  std::int64_t freed = 0;  // more of it when the one that runs is gone
-  bool standby = false;    // half of `needed` is for the second one's standby
+  bool standby = false;                 // half of `needed` is for the new one's standby
+  std::optional<std::int64_t> freed{};  // more of it when the one that runs is gone; nullopt: none runs
 
-  bool fits_alone() const { return free + freed >= needed; }
+  bool fits_alone() const { return free + freed.value_or(0) >= needed; }
   std::string text() const;
 };
-std::vector<Shortage> no_room_for_two(const Cluster& cluster);
+std::vector<Shortage> no_room(const Cluster& cluster);
 
 // What nobody has asked for yet; negative when more is asked for than there is.
 std::int64_t free_on(const Cluster& cluster, const Node& node, std::string_view resource);

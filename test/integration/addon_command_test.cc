@@ -366,7 +366,7 @@ TEST_F(AddonCommands, a_node_without_epc_for_a_standby_is_told_before_anything_i
   Finished narrow = run({"update", "--standby", "--allow-gap", "--timeout", "2"});
   EXPECT_EQ(narrow.exit_code, 4);
   EXPECT_THAT(narrow.err, HasSubstr(told));
-  EXPECT_THAT(narrow.out, HasSubstr("it has no room for the new one alone either, and waits until some is free "
+  EXPECT_THAT(narrow.out, HasSubstr("; there is none for the new one alone either; waiting until some is free "
                                     "(--disable-standby needs half of it)"));
   EXPECT_THAT(narrow.out, Not(HasSubstr("with a gap"))) << "that would leave it without quotes";
 }
