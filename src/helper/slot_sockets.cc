@@ -97,6 +97,10 @@ void SlotSockets::look_at_folders(int parent, bool serves, Moment now) {
     std::uint32_t before = slot.group;
     if (is_new || is_held_anew) slot = {folder, is_held_anew ? Identity{} : slot.socket, ++last_group_, generation};
     show(name, slot);
+    if (!serves && name == slots::kHealth && slot.socket != Identity{}) {
+      server_.end(slot.group);
+      slot.socket = {};
+    }
     if (serves) {
       auto put = put_socket(parent, name, slot);
       ++(put ? ours : failed);

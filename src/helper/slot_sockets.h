@@ -2,6 +2,9 @@
 // one, of those that disappear everything is closed, and where another container holds a slot than before, what was
 // open on it is closed and counted anew.
 //
+// Who gives way is not to be found at the slot `health` any more. The other sockets are left to whoever replaces them:
+// a helper of before there were slots does not, and then containers that have one are served on.
+//
 // Folders are never made or removed here, and nobody but helpers can put anything into them; so there is nobody to
 // fight, and a socket of ours that is gone is simply put there again.
 #pragma once

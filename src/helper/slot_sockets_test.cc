@@ -122,6 +122,18 @@ TEST_F(SlotSocketsTest, one_that_waits_has_no_sockets_until_it_serves) {
   EXPECT_EQ(asked_as("p0"), "p0");
 }
 
+TEST_F(SlotSocketsTest, one_that_gives_way_is_not_found_at_health_and_serves_what_nobody_else_does) {
+  make("p0"), make(slots::kHealth);
+  look(true);
+  EXPECT_EQ(asked_as(slots::kHealth), slots::kHealth);
+  look(false);
+  EXPECT_EQ(asked_as(slots::kHealth), "");
+  EXPECT_EQ(asked_as("p0"), "p0");
+  look(true);
+  EXPECT_EQ(asked_as(slots::kHealth), slots::kHealth);
+  EXPECT_EQ(asked_as("p0"), "p0");
+}
+
 TEST_F(SlotSocketsTest, successors_socket_is_left_alone_and_one_that_was_removed_is_put_there_again) {
   make("p0");
   look();
