@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "base/bytes.h"
@@ -46,6 +47,7 @@ int connected(const sockaddr_un& address, int flags) {
 
 struct Client {
   Group* group = nullptr;
+  sockaddr_un address;
   int fd = -1;
   std::size_t received = 0;
   steady_clock::time_point begin;
@@ -60,19 +62,18 @@ std::uint32_t quantile(std::vector<std::uint32_t>& latencies_us, double p) {
   return *at;
 }
 
-double run_load(const std::string& socket, std::vector<Group>& groups, std::chrono::milliseconds duration,
-                std::chrono::milliseconds warm_up) {
-  sockaddr_un address = address_of(socket);
+double run_load(std::vector<Group>& groups, std::chrono::milliseconds duration, std::chrono::milliseconds warm_up) {
   int poller = ::epoll_create1(EPOLL_CLOEXEC);
   std::vector<Client> clients;
   for (Group& group : groups)
-    clients.resize(clients.size() + static_cast<std::size_t>(group.clients), Client{&group, -1, 0, {}});
+    for (std::size_t i = 0; i < static_cast<std::size_t>(group.clients); ++i)
+      clients.push_back({&group, address_of(group.sockets[i % group.sockets.size()]), -1, 0, {}});
 
   std::vector<Client*> waiting;  // for room in the backlog
   auto open = [&](Client& client) {
     client.received = 0;
     client.begin = steady_clock::now();
-    client.fd = connected(address, SOCK_NONBLOCK);
+    client.fd = connected(client.address, SOCK_NONBLOCK);
     if (client.fd < 0) {
       ++client.group->queue_full;
       waiting.push_back(&client);
@@ -149,24 +150,36 @@ double run_load(const std::string& socket, std::vector<Group>& groups, std::chro
 }
 
 Bytes ask(const std::string& socket, ByteView frame) {
-  sockaddr_un address = address_of(socket);
-  int fd = connected(address, 0);
-  if (::send(fd, frame.data(), frame.size(), MSG_NOSIGNAL) < 0) fail("send");
+  int fd = connected(address_of(socket), 0);
+  if (fd < 0) return {};
   Bytes reply;
   std::uint8_t chunk[16384];
-  for (ssize_t size; (size = ::recv(fd, chunk, sizeof chunk, 0)) > 0;) {
-    reply.insert(reply.end(), chunk, chunk + size);
-    if (reply.size() >= kHeader && reply.size() >= kHeader + base::load_le32(reply.data())) break;
-  }
+  if (::send(fd, frame.data(), frame.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(frame.size()))
+    for (ssize_t size; (size = ::recv(fd, chunk, sizeof chunk, 0)) > 0;) {
+      reply.insert(reply.end(), chunk, chunk + size);
+      if (reply.size() >= kHeader && reply.size() >= kHeader + base::load_le32(reply.data())) break;
+    }
   ::close(fd);
   return reply;
 }
 
-SilentConnections::SilentConnections(const std::string& socket, int count) {
-  sockaddr_un address = address_of(socket);
+Polite ask_politely(const std::string& socket, ByteView frame, std::size_t reply_size, std::chrono::milliseconds pause,
+                    std::chrono::milliseconds duration) {
+  Polite polite;
+  for (auto end = steady_clock::now() + duration; steady_clock::now() < end; std::this_thread::sleep_for(pause)) {
+    auto begin = steady_clock::now();
+    std::size_t size = ask(socket, frame).size();
+    polite.latencies_us.push_back(static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - begin).count()));
+    if (size != reply_size) ++(size == 0 ? polite.closed : polite.refused);
+  }
+  return polite;
+}
+
+SilentConnections::SilentConnections(const std::vector<std::string>& sockets, int count) {
   auto end = steady_clock::now() + std::chrono::seconds(1);
-  while (static_cast<int>(fds_.size()) < count && steady_clock::now() < end)
-    if (int fd = connected(address, SOCK_NONBLOCK); fd >= 0) fds_.push_back(fd);
+  for (std::size_t i = 0; static_cast<int>(fds_.size()) < count && steady_clock::now() < end; ++i)
+    if (int fd = connected(address_of(sockets[i % sockets.size()]), SOCK_NONBLOCK); fd >= 0) fds_.push_back(fd);
 }
 
 SilentConnections::~SilentConnections() {

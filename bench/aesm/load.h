@@ -1,4 +1,4 @@
-// A load generator for a frame server on a unix socket: many clients in one thread, each opening a connection for every
+// A load generator for a frame server on unix sockets: many clients in one thread, each opening a connection for every
 // request, as the clients of AESM do. Few system calls and no parsing of its own, so that the server is what is
 // measured.
 #pragma once
@@ -22,6 +22,7 @@ struct Group {
 
   Kind kind = Kind::kHonest;
   int clients = 1;
+  std::vector<std::string> sockets;  // the clients are spread over them
   Bytes frame;
   std::size_t reply_size = 0;  // of the whole framed reply; any other size is an error
 
@@ -35,17 +36,26 @@ struct Group {
 // The p-quantile (0.5, 0.99, ...) in microseconds; 0 when there is none. Reorders.
 std::uint32_t quantile(std::vector<std::uint32_t>& latencies_us, double p);
 
-// Runs the groups against the socket; gives the seconds that it took. Latencies and counts begin after `warm_up`.
-double run_load(const std::string& socket, std::vector<Group>& groups, std::chrono::milliseconds duration,
-                std::chrono::milliseconds warm_up);
+// Runs the groups; gives the seconds that it took. Latencies and counts begin after `warm_up`.
+double run_load(std::vector<Group>& groups, std::chrono::milliseconds duration, std::chrono::milliseconds warm_up);
+
+// One client that asks, waits for the reply, and asks again after a pause: what a pod does that is not greedy.
+struct Polite {
+  std::vector<std::uint32_t> latencies_us{};  // from connect to the end of the reply, or of the connection
+  std::uint64_t refused = 0;                  // a reply of another size
+  std::uint64_t closed = 0;                   // or not let in
+};
+Polite ask_politely(const std::string& socket, ByteView frame, std::size_t reply_size, std::chrono::milliseconds pause,
+                    std::chrono::milliseconds duration);
 
 // One request on a connection of its own: the reply with its length in front, empty if there was none.
 Bytes ask(const std::string& socket, ByteView frame);
 
-// Opens connections that stay silent until they are destroyed; as many as the server takes within a second.
+// Opens connections, spread over the sockets, that stay silent until they are destroyed; as many as the server takes
+// within a second.
 class SilentConnections {
  public:
-  SilentConnections(const std::string& socket, int count);
+  SilentConnections(const std::vector<std::string>& sockets, int count);
   SilentConnections(const SilentConnections&) = delete;
   ~SilentConnections();
   int count() const { return static_cast<int>(fds_.size()); }
