@@ -30,8 +30,8 @@ namespace log = base::log;
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
-// Newcomers taken in one round, of all sockets together; of each no fewer than the other number.
-constexpr int kAcceptsARound = 64, kLeastAccepts = 4;
+// Newcomers taken in one round from a socket, where it is the only one that knocks.
+constexpr int kAcceptsARound = 64;
 // Turns in one round: some 0.3 ms.
 constexpr int kTurnsARound = 64;
 constexpr int kEventsAtOnce = 256;
@@ -166,7 +166,7 @@ class Server final : public FrameServer, private Wire {
     Askers askers;
     bool may_bring_descriptors = false;
     bool watched = false;  // by epoll
-    bool knocked = false;  // and its queue was not seen empty since
+    bool knocked = false;
     Moment ends = Moment::max();
     bool ending = false;
   };
@@ -282,6 +282,7 @@ class Server final : public FrameServer, private Wire {
   void take_events() {
     epoll_event events[kEventsAtOnce];
     int timeout = pause(), ready = 0;
+    bool comes_again = false;  // what epoll tells of sockets it tells as long as it is true
     do {
       ready = ::epoll_wait(poller_.get(), events, kEventsAtOnce, timeout);
       now_ = steady_clock::now();
@@ -290,14 +291,14 @@ class Server final : public FrameServer, private Wire {
         const epoll_event& event = events[i];
         if (event.data.ptr == &mail_) continue;
         if ((event.data.u64 & kIsListener) != 0) {
-          reinterpret_cast<Listener*>(event.data.u64 & ~kIsListener)->knocked = true;
+          comes_again |= std::exchange(reinterpret_cast<Listener*>(event.data.u64 & ~kIsListener)->knocked, true);
           continue;
         }
         auto& connection = *static_cast<Connection*>(event.data.ptr);
         if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) connection.hung_up = true;
         make_ready(connection);
       }
-    } while (ready == kEventsAtOnce);
+    } while (ready == kEventsAtOnce && !comes_again);
   }
 
   void make_ready(Connection& connection) {
@@ -326,7 +327,6 @@ class Server final : public FrameServer, private Wire {
     if (closer_is_full_) next = std::min(next.value_or(Moment::max()), now_ + kLater);
     if (listen_again_ > now_) next = std::min(next.value_or(Moment::max()), listen_again_);
     for (const Listener& listener : listeners_) {
-      if (listener.knocked) return 0;
       if (!listener.ending && listener.ends != Moment::max())
         next = std::min(next.value_or(Moment::max()), listener.ends);
     }
@@ -377,7 +377,8 @@ class Server final : public FrameServer, private Wire {
 
   void accept() {
     auto knocked = std::count_if(listeners_.begin(), listeners_.end(), [](const Listener& l) { return l.knocked; });
-    const int each = std::max(kLeastAccepts, kAcceptsARound / static_cast<int>(std::max<std::ptrdiff_t>(1, knocked)));
+    // Where several knock, one of each: to ask whether another one waits is a system call, and epoll says so anyway.
+    const int each = knocked > 1 ? 1 : kAcceptsARound;
     for (auto at = listeners_.begin(); at != listeners_.end();) {
       Listener& listener = *at;
       if (!listener.ending && now_ >= listener.ends) {
@@ -390,7 +391,7 @@ class Server final : public FrameServer, private Wire {
         continue;
       }
       bool all_taken = accept_from(listener, each);
-      listener.knocked = !all_taken && listener.watched;
+      listener.knocked = false;  // epoll says it again as long as somebody waits
       if (all_taken && listener.ending) {
         close_listener(listener);
         at = listeners_.erase(at);
@@ -457,7 +458,6 @@ class Server final : public FrameServer, private Wire {
   }
 
   void stop_listening(Listener& listener) {
-    listener.knocked = false;  // is said again when it is watched again
     if (listener.watched && control(EPOLL_CTL_DEL, listener.fd.get(), 0, nullptr)) listener.watched = false;
   }
   void listen() {
@@ -466,7 +466,7 @@ class Server final : public FrameServer, private Wire {
     for (Listener& listener : listeners_) {
       if (listener.watched) continue;
       if (closer_ && closer_->full(listener.group)) closer_is_full_ = true;
-      if (has_room(listener) && control(EPOLL_CTL_ADD, listener.fd.get(), EPOLLIN | EPOLLET, &listener, kIsListener))
+      if (has_room(listener) && control(EPOLL_CTL_ADD, listener.fd.get(), EPOLLIN, &listener, kIsListener))
         listener.watched = true;
     }
   }
