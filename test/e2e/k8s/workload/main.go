@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -49,23 +50,40 @@ func main() {
 		report(attest(os.Args[2], os.Args[3:]))
 	case len(os.Args) == 2 && os.Args[1] == "quotes":
 		askForQuotes()
+	case len(os.Args) == 2 && os.Args[1] == "ask":
+		must(ask())
+	case len(os.Args) == 4 && os.Args[1] == "attack":
+		must(attack(os.Args[2], number(os.Args[3])))
+	case len(os.Args) == 4 && os.Args[1] == "burn":
+		must(burn(number(os.Args[2]), number(os.Args[3])))
 	case len(os.Args) > 2 && os.Args[1] == "api":
-		if err := askAPI(os.Args[2], os.Args[3:]); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
+		must(askAPI(os.Args[2], os.Args[3:]))
 		return
 	default:
-		fmt.Fprintln(os.Stderr, "usage: workload pause | open DEVICE... | attest REPORT_DATA DEVICE... | quotes | api PATH [BODY]")
+		fmt.Fprintln(os.Stderr, "usage: workload pause | open DEVICE... | attest REPORT_DATA DEVICE... | quotes | ask | attack KIND SECONDS | "+
+			"burn SECONDS CPU_SECONDS | api PATH [BODY]")
 		os.Exit(1)
 	}
 	untilTold()
 }
 
+func must(err error) {
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+func number(text string) float64 {
+	value, err := strconv.ParseFloat(text, 64)
+	must(err)
+	return value
+}
+
 // attest opens the devices, then lets the enclayer CLI ask the socket where AESM clients look for one.
 func attest(reportData string, paths []string) result {
 	seen := result{Devices: open(paths), Platform: os.Getenv("ENCLAYER_PLATFORM"), AesmAddr: os.Getenv("SGX_AESM_ADDR")}
-	command := exec.Command("/enclayer", "quote", "--socket", "/var/run/aesmd/aesm.socket", "--out", quoteFile, "--report-data", reportData)
+	command := exec.Command("/enclayer", "quote", "--socket", aesmSocket, "--out", quoteFile, "--report-data", reportData)
 	seen.QuoteCommand = command.String()
 	output, err := command.CombinedOutput()
 	seen.QuoteOutput = string(output)
@@ -86,7 +104,7 @@ func attest(reportData string, paths []string) result {
 func askForQuotes() {
 	for {
 		begin := time.Now()
-		output, err := exec.Command("/enclayer", "quote", "--socket", "/var/run/aesmd/aesm.socket", "--out", quoteFile).CombinedOutput()
+		output, err := exec.Command("/enclayer", "quote", "--socket", aesmSocket, "--out", quoteFile).CombinedOutput()
 		took := time.Since(begin).Round(time.Millisecond)
 		if err != nil {
 			fmt.Printf("failed after %s: %s: %s\n", took, err, strings.TrimSpace(string(output)))
