@@ -173,16 +173,14 @@ class Kubelet:
 
     def log_of(self, name):
         """What the pod's container has written so far: [(seconds since 1970, line)]. From the file that the runtime writes, so
-        asking costs the kubelet nothing. The newest, when there was a pod of this name before."""
+        asking costs the kubelet nothing. The newest, when there was a container or a pod of this name before."""
+        logs = self.logs_of(name)
+        return logs[-1] if logs else []
+
+    def logs_of(self, name):
+        """The same of each container that there was, the newest last."""
         files = sorted(PODS_LOGS.glob(f"default_{full_name(name)}_*/main/*.log"), key=lambda file: file.stat().st_mtime)
-        whole, lines = "", []
-        for line in files[-1].read_text().splitlines() if files else []:
-            when, _, flag, text = line.split(" ", 3)
-            whole += text
-            if flag == "F":  # a long line comes in pieces, all but the last marked P
-                lines.append((datetime.fromisoformat(when).timestamp(), whole))
-                whole = ""
-        return lines
+        return [lines_of(file) for file in files]
 
     def run_pod(self, manifest):
         name = manifest["metadata"]["name"]
@@ -199,7 +197,21 @@ def full_name(name):
     return f"{name}-{NODE}"
 
 
-def pod_manifest(name, image, arguments, *, limits=None, mounts=(), env=None, pod_security=None, container_security=None):
+def lines_of(log):
+    """Of a log that the runtime writes; a last line that is not whole yet is left out."""
+    whole, lines = "", []
+    for line in log.read_text().split("\n")[:-1]:
+        when, _, flag, text = line.split(" ", 3)
+        whole += text
+        if flag == "F":  # a long line comes in pieces, all but the last marked P
+            lines.append((datetime.fromisoformat(when).timestamp(), whole))
+            whole = ""
+    return lines
+
+
+def pod_manifest(
+    name, image, arguments, *, limits=None, mounts=(), env=None, pod_security=None, container_security=None, restart="Never", host_network=False
+):
     """A pod of one container. `mounts`: (host path, hostPath type, container path). Nothing that is not asked for is in it."""
     container = {
         "name": "main",
@@ -208,7 +220,9 @@ def pod_manifest(name, image, arguments, *, limits=None, mounts=(), env=None, po
         "args": [str(argument) for argument in arguments],
         "env": [{"name": key, "value": value} for key, value in (env or {}).items()],
     }
-    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container]}
+    spec = {"restartPolicy": restart, "terminationGracePeriodSeconds": 1, "containers": [container]}
+    if host_network:
+        spec["hostNetwork"] = True
     if limits:
         container["resources"] = {"limits": limits}
     if mounts:

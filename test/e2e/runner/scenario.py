@@ -15,8 +15,9 @@ from .cost import Cost
 from .large import Large
 from .node import full_name
 from .process import Daemon, output, wait_for
+from .slots import Slots
 from .steps import check, say
-from .testbed import ENCLAVE_DEVICES, EPC, QUOTE, QUOTE_LIMIT, SGX_GROUP, STAND_IN_KIND, Testbed, check_devices, check_opens, make_node
+from .testbed import ENCLAVE_DEVICES, EPC, HELPER_USER, QUOTE, QUOTE_LIMIT, SGX_GROUP, STAND_IN_KIND, Testbed, check_devices, check_opens, make_node
 from .update import Update
 
 EPC_MIB = 64
@@ -42,7 +43,6 @@ class Scenario:
         self.testbed = Testbed(work, logs, paths)
         self.kubelet = self.testbed.kubelet
         self.plugin = self.testbed.plugin
-        self.helper = self.testbed.helper
         self.collateral = work / "collateral.json"
         self.root = work / "root.pem"
         self.quotes = []
@@ -76,8 +76,9 @@ class Scenario:
             ("the plugin is killed and started again: the pods kept their devices, a new one gets others", self.kill_plugin),
             (f"a pod with {QUOTE}, without any volume, at the restricted level, gets a quote", self.attest_without_a_volume),
             (f"no quote helper, no {QUOTE}; the EPC stays", self.stop_and_start_helper),
-            ("pods are told apart: a line for each quote, and none without EPC", self.tell_pods_apart),
+            ("pods are told apart by their slots: holders.json and the line for a quote name each", self.tell_pods_apart),
             ("the device vanishes: no EPC; it comes back: all of it; its owners run on", self.lose_device),
+            *Slots(self.testbed, self.quotes).listed(),
             ("the unmodified Rust crate aesm-client gets a quote", self.attest_with_aesm_client),
             ("enclayer verify trusts each quote with the simulation's root, and none with Intel's", self.verify_quotes),
             ("the unmodified dcap-qvl agrees, and refuses a changed quote", self.verify_with_dcap_qvl),
@@ -177,7 +178,7 @@ class Scenario:
         say(f"pod security admission allows it as restricted; with a hostPath for the socket: {refused.strip()}")
 
     def stop_and_start_helper(self):
-        self.testbed.stop_daemon(self.helper)
+        self.testbed.stop_daemon(self.testbed.helper)
         started = time.monotonic()
         self.testbed.wait_for_devices(QUOTE, 0)
         say(f"{time.monotonic() - started:.2f} s from the helper's end to 0 allocatable")
@@ -189,40 +190,44 @@ class Scenario:
         self.check_owners_keep()
 
     def tell_pods_apart(self):
-        self.testbed.stop_daemon(self.helper)
-        self.work.chmod(0o711)  # the helper's own user has to pass, as it may in /var
-        self.testbed.start_helper(
-            "--identify-pods", "--max-quotes-per-pod", "100", "--require-epc", "--epc-resource", EPC, "--kubelet-dir", "/var/lib/kubelet"
-        )
-        wait_for("the helper serves", lambda: self.helper_lines("serving")[-1]["pods"] == "told apart", 30)
-        seen = [line.split() for line in Path(f"/proc/{self.helper.pid}/status").read_text().splitlines()]
+        seen = [line.split() for line in Path(f"/proc/{self.testbed.helper.pid}/status").read_text().splitlines()]
         status = {fields[0]: fields[1:] for fields in seen if fields}
-        check(status["Uid:"] == ["64213"] * 4 and int(status["CapEff:"][0], 16) == 0, f"the helper runs as {status['Uid:']}, {status['CapEff:']}")
-        say("the helper runs as user 64213, without capabilities")
+        check(
+            status["Uid:"] == [str(HELPER_USER)] * 4 and int(status["CapEff:"][0], 16) == 0,
+            f"the helper runs as {status['Uid:']}, {status['CapEff:']}",
+        )
+        say(f"the helper runs as user {HELPER_USER}, without capabilities")
 
-        self.attest("named", **self.with_mounted_socket())
-        made = [line for line in self.helper_lines("quote made") if "pod" in line]
-        uid = self.kubelet.pod("named")["metadata"]["uid"]
-        check([line["pod"] for line in made] == [uid], f"expected one quote of pod {uid}, the log has {made}")
-        check(len(made[0]["container"]) == 64, f"the container is '{made[0]['container']}'")
-        say(f"quote made: pod={uid} container={made[0]['container'][:12]}... mr_enclave={made[0]['mr_enclave'][:12]}...")
+        before = len(self.helper_lines("quote made"))
+        with_slot = {"limits": {EPC: POD_MIB, QUOTE: 1}}
+        holders = {}
+        for name in ("named", "other"):
+            self.attest(name, **with_slot)
+            slot, holder = self.testbed.slot_of(name)
+            expected = {"generation": holder["generation"], "namespace": "default", "pod": full_name(name), "container": "main", "epcMiB": POD_MIB}
+            check(holder == expected, f"holders.json says of {slot}: {holder}; expected {expected}")
+            holders[name] = slot
+        check(holders["named"] != holders["other"], f"both pods are said to hold the slot {holders['named']}")
+        self.attest("outsider", **{**self.with_mounted_socket(), "limits": {EPC: 1}}, mib=1)
 
-        without = {**self.with_mounted_socket(), "limits": {}}
-        seen, _ = self.testbed.run_workload("without-epc", ["attest", secrets.token_hex(64), *ENCLAVE_DEVICES], **without)
-        check(seen["quote_exit"] == 4 and "SERVICE_UNAVAILABLE" in seen["quote_output"], f"exit {seen['quote_exit']}: {seen['quote_output']}")
-        refused = self.helper_lines("quote refused")
-        uid = self.kubelet.pod("without-epc")["metadata"]["uid"]
-        check([line["pod"] for line in refused] == [uid], f"expected one refusal of pod {uid}, the log has {refused}")
-        say(f"a pod without EPC: {seen['quote_output'].strip()}")
-        self.kubelet.remove_pod("without-epc")
-
-        self.testbed.stop_daemon(self.helper)
-        self.testbed.start_helper()
-        self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
+        made = [
+            {key: line[key] for key in ("slot", "namespace", "pod", "container")} for line in self.helper_lines("quote made")[before:]
+        ]
+        expected = [
+            *({"slot": holders[name], "namespace": "default", "pod": full_name(name), "container": "main"} for name in ("named", "other")),
+            {"slot": "legacy", "namespace": "", "pod": "", "container": ""},
+        ]
+        check(made == expected, f"expected the lines {expected}, the log has {made}")
+        for line in made:
+            say(f"quote made: {' '.join(f'{key}={value}' for key, value in line.items())}")
+        for name in ("other", "outsider"):
+            self.kubelet.remove_pod(name)
+            del self.ids[name]
+        wait_for("what they held is free", lambda: self.testbed.resources()["pods"].keys().isdisjoint({full_name("other"), full_name("outsider")}), 60)
         self.check_owners_keep()
 
     def helper_lines(self, message):
-        lines = [json.loads(line) for line in self.helper.log.read_text().splitlines()]
+        lines = [json.loads(line) for line in self.testbed.helper.log.read_text().splitlines()]
         return [line for line in lines if line["message"] == message]
 
     def lose_device(self):
@@ -269,13 +274,13 @@ class Scenario:
 
     def stop_daemons(self):
         self.testbed.stop_daemon(self.plugin)
-        self.testbed.stop_daemon(self.helper)
+        self.testbed.stop_daemon(self.testbed.helper)
         self.testbed.remove_pods()
         self.ids.clear()
 
     # --- what the steps are made of
 
-    def attest(self, name, **options):
+    def attest(self, name, mib=POD_MIB, **options):
         """A pod with EPC that opens its devices and gets a quote; keeps running. Gives what it saw."""
         report_data = secrets.token_hex(64)
         seen, seconds = self.testbed.run_workload(name, ["attest", report_data, *ENCLAVE_DEVICES], **options)
@@ -289,8 +294,8 @@ class Scenario:
         quoted = quote.read_bytes()[REPORT_DATA].hex()
         check(quoted == report_data, f"the quote's report data is {quoted}, the pod asked for {report_data}")
         self.quotes.append(quote)
-        self.ids[name] = self.testbed.ids_of(name, POD_MIB)
-        say(f"{', '.join(ENCLAVE_DEVICES)} opened ({STAND_IN_KIND}), ENCLAYER_PLATFORM=sim, {POD_MIB} devices held")
+        self.ids[name] = self.testbed.ids_of(name, mib)
+        say(f"{', '.join(ENCLAVE_DEVICES)} opened ({STAND_IN_KIND}), ENCLAYER_PLATFORM=sim, {mib} devices held")
         say(f"a quote of {quote.stat().st_size} bytes through /var/run/aesmd/aesm.socket, with the pod's own report data")
         return seen
 

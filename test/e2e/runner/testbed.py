@@ -13,6 +13,7 @@ from .steps import Failure, check, say
 EPC = "kubernetes.azure.com/sgx_epc_mem_in_MiB"
 QUOTE = "enclayer.io/quote"
 QUOTE_LIMIT = 110
+HELPER_USER = 64213
 
 WORKLOAD_IMAGE = "localhost/enclayer-e2e/workload:1"
 ENCLAVE_DEVICES = ["/dev/sgx_enclave", "/dev/sgx/enclave"]
@@ -35,7 +36,9 @@ class Testbed:
         self.helper_state = work / "helper-state"
         self.aesm_folder = work / "aesmd"
         self.aesm_socket = self.aesm_folder / "aesm.socket"
+        self.slots_dir = work / "quotes"
         self.device = work / "stand-in-sgx"
+        self.epc_mib = None  # that the plugin was started with
 
     def product(self, name):
         return self.paths["product"] / name
@@ -60,19 +63,30 @@ class Testbed:
         self.kubelet.start()
         wait_for("the kubelet answers on its pod-resources socket", self.resources, 60)
 
-    def start_helper(self, *more):
+    def start_helper(self):
         self.helper.start(
-            [self.product("enclayer-quote-helper"), "--platform", "sim", "--socket", self.aesm_socket, "--state-dir", self.helper_state,
-             "--log-format", "json", *more]
+            [self.product("enclayer-quote-helper"), "--platform", "sim", "--socket", self.aesm_socket, "--slots-dir", self.slots_dir,
+             "--state-dir", self.helper_state, "--user", HELPER_USER, "--log-format", "json"]
         )
         wait_for("the AESM socket is there", self.aesm_socket.is_socket, 30)
 
+    def update_helper(self):
+        """A second instance, and the first one ends by itself when that one has taken the sockets over."""
+        old = self.helper
+        self.helper = Daemon(old.name, old.log)
+        self.start_helper()
+        check(old.end(30) == 0, f"{old.name}: its exit code is not 0 after it was succeeded")
+
     def start_plugin(self, epc_mib):
+        self.epc_mib = epc_mib
         self.plugin.start(
             [self.product("enclayer-device-plugin"), "--platform", "sim", "--sim-epc", f"{epc_mib}Mi", "--sim-device", self.device,
-             "--kubelet-dir", "/var/lib/kubelet", "--resource", EPC, "--quote-limit", QUOTE_LIMIT, "--aesmd-dir", self.aesm_folder,
+             "--kubelet-dir", "/var/lib/kubelet", "--resource", EPC, "--quote-limit", QUOTE_LIMIT, "--slots-dir", self.slots_dir,
              "--log-format", "json"]
         )
+
+    def start_plugin_again(self):
+        self.start_plugin(self.epc_mib)
 
     def stop_daemon(self, daemon):
         code = daemon.stop()
@@ -136,6 +150,28 @@ class Testbed:
         if not pod or pod["status"]["phase"] != "Running" or not pod["status"].get("containerStatuses"):
             return None
         return pod["status"]["containerStatuses"][0]["containerID"]
+
+    def restart_container(self, name):
+        """Ends its processes, so that the kubelet starts it again; for pods that are to be restarted."""
+        before = wait_for(f"the kubelet reports {name} as running", lambda: self.container(name), 60)
+        self.containerd.ctr("--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", before.removeprefix("containerd://"))
+        wait_for(f"{name} has another container", lambda: self.container(name) not in (None, before), 60)
+
+    # --- slots of the quote helper
+
+    def holders(self):
+        """What the plugin says of the slots: slot -> generation, and who holds it."""
+        return json.loads((self.slots_dir / "holders.json").read_text())["slots"]
+
+    def slot_of(self, name):
+        """The slot that is said to be the pod's, once it is, and what is said of it."""
+
+        def held():
+            return [(slot, holder) for slot, holder in self.holders().items() if holder.get("pod") == full_name(name)]
+
+        found = wait_for(f"holders.json names {full_name(name)}", held, 30)
+        check(len(found) == 1, f"{full_name(name)} is said to hold more than one slot: {found}")
+        return found[0]
 
     # --- devices
 

@@ -61,7 +61,7 @@ class Update:
         before = self.served()
         instance.start(
             [self.paths["product"] / "enclayer-quote-helper", "--platform", "sim", "--socket", self.socket, "--state-dir",
-             self.folder / "state", "--log-level", "info"]
+             self.folder / "state", "--slots-dir", self.folder / "quotes", "--log-level", "info"]
         )
         wait_for(f"{instance.name} serves", lambda: self.served() > before, 30)
         self.instance = instance

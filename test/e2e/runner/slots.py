@@ -1,0 +1,257 @@
+"""Pods with slots of their own at the quote helper: one of them attacks and another one notices nothing; and whatever befalls
+the node, no request fails."""
+
+import json
+import secrets
+import shutil
+import time
+from base64 import b64decode
+from pathlib import Path
+
+from .process import wait_for
+from .steps import Failure, check, say
+from .testbed import ENCLAVE_DEVICES, EPC, QUOTE, QUOTE_LIMIT
+
+ATTACKS = {  # of k8s/workload/attack.go
+    "flood": "1,000 connections that pipeline the cheapest request",
+    "quotes": "600 connections with a quote in flight each",
+    "churn": "2,000 connections with half a request each, replaced as fast as can be",
+    "descriptors": "descriptors in bytes that are not read yet, whose last close takes 5 s",
+}
+ATTACK_SECONDS = 6
+IDLE_SECONDS = 4
+TRIES = 2
+MOST_WAITED = 0.6  # seconds in ATTACK_SECONDS that the helper may wait for a processor for its times to be judged
+REQUESTS = 5000  # at least, while one thing after the other befalls the node
+AFTERWARDS = 200  # at least, of each pod whose container was started again
+
+# One thread each, as the programs of an attacker that had one processor. With the node's network, because TCP over a
+# loopback interface is part of one attack, and a pod here has none that is up.
+ATTACKER = {"env": {"GOMAXPROCS": "1"}, "host_network": True}
+IN_SLOT = {"limits": {EPC: 1, QUOTE: 1}}
+STARTED_AGAIN = {**IN_SLOT, "restart": "Always"}
+
+
+class Slots:
+    def __init__(self, testbed, quotes):
+        self.testbed = testbed
+        self.kubelet = testbed.kubelet
+        self.quotes = quotes
+
+    def listed(self):
+        return [
+            ("a pod asks without end in a slot of its own", lambda: self.ask("honest")),
+            *(
+                (f"{what}, in a slot and on the legacy socket: who asks in another slot is served", lambda kind=kind: self.attack(kind))
+                for kind, what in ATTACKS.items()
+            ),
+            (f"two pods ask while a container, helper, kubelet and plugin are started again: none of {REQUESTS:,} requests fails", self.go_on),
+            ("the slots' folder is emptied, as /run by a reboot: containers that are started again have their slots", self.reboot),
+        ]
+
+    def ask(self, name):
+        self.kubelet.run_pod(self.testbed.workload_pod(name, ["ask"], **STARTED_AGAIN))
+        wait_for(f"{name} asks", lambda: self.asked(name).requests, 60)
+        slot, holder = self.testbed.slot_of(name)
+        say(f"{name}: {slot}, generation {holder['generation']}")
+
+    # --- one attacks
+
+    def attack(self, kind):
+        """Nobody's request may fail, in any try. How long each may take is measured beside nobody, and, where that is missed,
+        beside a pod that is as busy and asks nobody: who has to wait for a processor is not kept waiting by the helper. Where the
+        helper itself has to wait for one, its times say nothing of it."""
+        for number in range(TRIES):
+            idle = self.watch(IDLE_SECONDS)
+            say(f"beside nobody: {idle}")
+            beside, cpu, waited = self.beside_attackers(kind, number)
+            beside.check_none_failed()
+            if not (missed := beside.missed(idle)):
+                return
+            say(f"not as beside nobody: {missed}")
+            burning, _ = self.beside({f"busy-{kind}-{number}": {}}, ["burn", ATTACK_SECONDS, f"{cpu:.2f}"])
+            say(f"beside a pod that takes the same {cpu:.1f} s of processor time and asks nobody: {burning}")
+            burning.check_none_failed()
+            if not (missed := beside.missed(burning)):
+                say("NOT SHOWN on this machine: the bounds beside nobody. Those beside a pod that is as busy hold")
+                return
+            say(f"nor as beside a pod that is as busy: {missed}")
+        check(waited > MOST_WAITED, f"the bounds do not hold in {TRIES} tries: {missed}")
+        say(
+            f"NOT SHOWN on this machine: any bound in time. The helper itself waited {waited:.1f} s for a processor, more than the "
+            f"{MOST_WAITED} s up to which its times are judged; that none failed and none was refused is shown"
+        )
+
+    def beside_attackers(self, kind, number):
+        """What the honest pod saw, the processor time that attackers and helper took for it, and how long the helper waited for
+        a processor."""
+        helper, waited = self.testbed.helper.cpu_seconds(), waited_for_processor(self.testbed.helper.pid)
+        beside, reports = self.beside(
+            {f"slot-{kind}-{number}": IN_SLOT, f"legacy-{kind}-{number}": self.with_legacy_socket()}, ["attack", kind, ATTACK_SECONDS]
+        )
+        helper, waited = self.testbed.helper.cpu_seconds() - helper, waited_for_processor(self.testbed.helper.pid) - waited
+        for name, seen in reports.items():
+            why = f" ({seen['why']})" if seen["why"] else ""
+            say(
+                f"{name}: {seen['connections']:,} connections, {seen['unconnected']:,} had no place, {seen['closed']:,} closed, "
+                f"{seen['answers']:,} answers, {seen['passed']:,} descriptors passed, {seen['unpassed']:,} not{why}, {seen['cpu_seconds']:.1f} s"
+            )
+        say(f"beside both: {beside}; the helper took {helper:.1f} s of processor time and waited {waited:.1f} s for it")
+        return beside, helper + sum(seen["cpu_seconds"] for seen in reports.values()), waited
+
+    def beside(self, pods, arguments):
+        """What the honest pod saw while all of these ran, and what they report."""
+        for name, options in pods.items():
+            self.kubelet.run_pod(self.testbed.workload_pod(name, arguments, **ATTACKER, **options))
+        logs = {name: wait_for(f"{name} ends", lambda: self.two_lines(name), 90) for name in pods}
+        begun = max(log[0][0] for log in logs.values())
+        ended = min(log[1][0] for log in logs.values())
+        for name in pods:
+            self.kubelet.remove_pod(name)
+        return self.asked("honest", begun, ended), {name: json.loads(log[1][1]) for name, log in logs.items()}
+
+    def two_lines(self, name):
+        """That it has begun, and what it came to."""
+        log = self.kubelet.log_of(name)
+        check(all(line.startswith("{") for _, line in log), f"{name} says: {log}")
+        return log if len(log) == 2 else None
+
+    def watch(self, seconds):
+        begin = time.time()
+        wait_for("some seconds of asking", lambda: self.kubelet.log_of("honest")[-1][0] > begin + seconds, seconds + 30)
+        return self.asked("honest", begin)
+
+    def with_legacy_socket(self):
+        return {"mounts": [(self.testbed.aesm_folder, "Directory", "/var/run/aesmd")]}
+
+    # --- one thing after the other
+
+    def go_on(self):
+        self.ask("steady")
+        names = ("honest", "steady")
+        begin = time.time()
+        before = {name: self.testbed.slot_of(name) for name in names}
+        self.testbed.restart_container("steady")
+        say("the container of one was killed and started again")
+        self.testbed.update_helper()
+        say("the helper was succeeded by another instance")
+        self.kubelet.daemon.stop()
+        self.testbed.start_kubelet()
+        self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
+        say("the kubelet was stopped and started")
+        self.testbed.stop_daemon(self.testbed.plugin)
+        self.testbed.start_plugin_again()
+        self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
+        say("the plugin was stopped and started")
+
+        def asked():
+            return Asked.sum(self.asked(name, begin) for name in names)
+
+        wait_for(f"{REQUESTS:,} requests", lambda: asked().requests >= REQUESTS, 120)
+        wait_for("the pod whose container was started again asks", lambda: self.asked("steady", begin, container=-1).requests, 60)
+        seen = asked()
+        say(f"{seen.requests:,} requests, {seen.failed} failed, {seen.refused} refused")
+        seen.check_none_failed()
+        after = {name: self.testbed.slot_of(name) for name in names}
+        check(before == after, f"slots before {before}, and after {after}: a container was given its devices anew")
+
+    # --- /run is emptied
+
+    def reboot(self):
+        report_data = secrets.token_hex(64)
+        self.testbed.run_workload("survivor", ["attest", report_data, *ENCLAVE_DEVICES], **STARTED_AGAIN)
+        names = ("honest", "steady", "survivor")
+        slots = {name: self.testbed.slot_of(name)[0] for name in names}
+        self.testbed.stop_daemon(self.testbed.plugin)
+        self.testbed.stop_daemon(self.testbed.helper)
+        for entry in self.testbed.slots_dir.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self.testbed.start_plugin_again()
+        self.testbed.start_helper()
+        self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
+        before = {name: self.testbed.slot_of(name) for name in names}
+        check({name: slot for name, (slot, _) in before.items()} == slots, f"slots before {slots}, and after {before}")
+
+        begin = time.time()
+        for name in names:
+            self.testbed.restart_container(name)
+        for name in ("honest", "steady"):
+            wait_for(f"{name} asks", lambda: self.asked(name, begin, container=-1).requests >= AFTERWARDS, 60)
+            seen = self.asked(name, begin, container=-1)
+            say(f"{name}, started again: {seen.requests:,} requests, {seen.failed} failed, {seen.refused} refused")
+            seen.check_none_failed()
+        log = wait_for("survivor reports again", lambda: [line for when, line in self.kubelet.log_of("survivor") if when > begin], 60)
+        seen = json.loads(log[0])
+        check(seen["quote_exit"] == 0, f"{seen['quote_command']}: exit {seen['quote_exit']}\n{seen['quote_output']}")
+        quote = self.testbed.work / "survivor.quote"
+        quote.write_bytes(b64decode(seen["quote"]))
+        check(bytes.fromhex(report_data) in quote.read_bytes(), "the quote is not for the pod's report data")
+        self.quotes.append(quote)
+        after = {name: self.testbed.slot_of(name) for name in names}
+        check(before == after, f"slots before {before}, and after {after}: a container was given its devices anew")
+        say(f"{', '.join(f'{name} in {slot}' for name, slot in slots.items())}: no Allocate, and a quote with the pod's own report data")
+        for name in names:
+            self.kubelet.remove_pod(name)
+
+    # --- what was asked
+
+    def asked(self, name, begin=0.0, end=float("inf"), container=None):
+        """What the pod asked in whole seconds between these times; of one of its containers, or of all."""
+        logs = self.kubelet.logs_of(name)
+        if container is not None:
+            logs = logs[container:]
+        return Asked.sum(Asked.read(line) for log in logs for when, line in log if begin + 1 <= when <= end)
+
+
+class Asked:
+    """Requests that a pod made, and how long they took."""
+
+    def __init__(self, requests=0, failed=0, refused=0, why="", cheapest=(), quote=()):
+        self.requests, self.failed, self.refused, self.why = requests, failed, refused, why
+        self.cheapest, self.quote = sorted(cheapest or ()), sorted(quote or ())  # milliseconds
+
+    @staticmethod
+    def read(line):
+        if not line.startswith("{"):
+            raise Failure(f"a pod that asks says: {line}")
+        return Asked(**json.loads(line))
+
+    @staticmethod
+    def sum(parts):
+        parts = list(parts)
+        return Asked(
+            *(sum(getattr(part, name) for part in parts) for name in ("requests", "failed", "refused")),
+            next((part.why for part in parts if part.why), ""),
+            *([took for part in parts for took in getattr(part, name)] for name in ("cheapest", "quote")),
+        )
+
+    def check_none_failed(self):
+        check(self.failed == self.refused == 0, f"{self.failed} requests failed, {self.refused} were refused, of {self.requests}: {self.why}")
+
+    def missed(self, idle):
+        """Which bounds do not hold beside what was seen without an attack; empty when all do."""
+        cheapest = 2 * at(idle.cheapest, 0.99) + 2
+        quote = 2 * at(idle.quote, 0.5) + at(idle.quote, 0.99)  # the one being made, one more, and what it takes anyway
+        missed = []
+        if (seen := at(self.cheapest, 0.99)) > cheapest:
+            missed.append(f"the cheapest request took {seen:.1f} ms (p99), at most {cheapest:.1f} ms were allowed")
+        if (seen := at(self.quote, 0.99)) > quote:
+            missed.append(f"a quote took {seen:.1f} ms (p99), at most {quote:.1f} ms were allowed")
+        return "; ".join(missed)
+
+    def __str__(self):
+        times = (
+            f"{what} p50 {at(sorted_times, 0.5):.2f}, p99 {at(sorted_times, 0.99):.2f}, max {sorted_times[-1]:.2f} ms"
+            for what, sorted_times in (("cheapest", self.cheapest), ("quote", self.quote))
+        )
+        return f"{self.requests:,} requests, {self.failed} failed, {self.refused} refused; {'; '.join(times)}"
+
+
+def waited_for_processor(pid):
+    """Seconds that the process's threads were ready to run and did not."""
+    return sum(int(file.read_text().split()[1]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def at(sorted_times, part):
+    check(sorted_times, "nothing was asked in that time")
+    return sorted_times[min(int(len(sorted_times) * part), len(sorted_times) - 1)]
