@@ -220,10 +220,11 @@ class Scenario:
         check(made == expected, f"expected the lines {expected}, the log has {made}")
         for line in made:
             say(f"quote made: {' '.join(f'{key}={value}' for key, value in line.items())}")
-        for name in ("other", "outsider"):
+        gone = ("other", "outsider")
+        for name in gone:
             self.kubelet.remove_pod(name)
             del self.ids[name]
-        wait_for("what they held is free", lambda: self.testbed.resources()["pods"].keys().isdisjoint({full_name("other"), full_name("outsider")}), 60)
+        wait_for("what they held is free", lambda: self.testbed.resources()["pods"].keys().isdisjoint(map(full_name, gone)), 60)
         self.check_owners_keep()
 
     def helper_lines(self, message):

@@ -20,8 +20,7 @@ ATTACKS = {  # of k8s/workload/attack.go
 }
 ATTACK_SECONDS = 6
 IDLE_SECONDS = 4
-TRIES = 2
-MOST_WAITED = 0.6  # seconds in ATTACK_SECONDS that the helper may wait for a processor for its times to be judged
+MOST_WAITED = 0.3  # seconds that a thread of the helper may wait for a processor meanwhile, for its times to be judged
 REQUESTS = 5000  # at least, while one thing after the other befalls the node
 AFTERWARDS = 200  # at least, of each pod whose container was started again
 
@@ -58,46 +57,41 @@ class Slots:
     # --- one attacks
 
     def attack(self, kind):
-        """Nobody's request may fail, in any try. How long each may take is measured beside nobody, and, where that is missed,
-        beside a pod that is as busy and asks nobody: who has to wait for a processor is not kept waiting by the helper. Where the
-        helper itself has to wait for one, its times say nothing of it."""
-        for number in range(TRIES):
-            idle = self.watch(IDLE_SECONDS)
-            say(f"beside nobody: {idle}")
-            beside, cpu, waited = self.beside_attackers(kind, number)
-            beside.check_none_failed()
-            if not (missed := beside.missed(idle)):
-                return
-            say(f"not as beside nobody: {missed}")
-            burning, _ = self.beside({f"busy-{kind}-{number}": {}}, ["burn", ATTACK_SECONDS, f"{cpu:.2f}"])
-            say(f"beside a pod that takes the same {cpu:.1f} s of processor time and asks nobody: {burning}")
-            burning.check_none_failed()
-            if not (missed := beside.missed(burning)):
-                say("NOT SHOWN on this machine: the bounds beside nobody. Those beside a pod that is as busy hold")
-                return
-            say(f"nor as beside a pod that is as busy: {missed}")
-        check(waited > MOST_WAITED, f"the bounds do not hold in {TRIES} tries: {missed}")
+        """Nobody's request may fail. How long each may take is measured beside nobody first. Who has to wait for a processor is
+        not kept waiting by the helper, so where that is missed it is measured beside a pod that is as busy and asks nobody; and
+        where the helper itself has to wait for a processor, its times are said and not judged."""
+        idle = self.watch(IDLE_SECONDS)
+        say(f"beside nobody: {idle}")
+        beside, cpu, waited = self.beside_attackers(kind)
+        beside.check_none_failed()
+        if not (missed := beside.missed(idle)):
+            return
+        say(f"not as beside nobody: {missed}")
+        burning, _ = self.beside({f"busy-{kind}": {}}, ["burn", ATTACK_SECONDS, f"{cpu:.2f}"])
+        say(f"beside a pod that takes the same {cpu:.1f} s of processor time and asks nobody: {burning}")
+        missed = beside.missed(burning)
+        check(not missed or waited > MOST_WAITED, f"neither as beside nobody nor as beside a pod that is as busy: {missed}")
         say(
-            f"NOT SHOWN on this machine: any bound in time. The helper itself waited {waited:.1f} s for a processor, more than the "
-            f"{MOST_WAITED} s up to which its times are judged; that none failed and none was refused is shown"
+            f"NOT SHOWN on this machine: the bounds beside nobody. The helper's thread waited {waited:.1f} s for a processor; those beside a "
+            f"pod that is as busy {'hold' if not missed else f'do not hold either: {missed}'}"
         )
 
-    def beside_attackers(self, kind, number):
-        """What the honest pod saw, the processor time that attackers and helper took for it, and how long the helper waited for
-        a processor."""
-        helper, waited = self.testbed.helper.cpu_seconds(), waited_for_processor(self.testbed.helper.pid)
-        beside, reports = self.beside(
-            {f"slot-{kind}-{number}": IN_SLOT, f"legacy-{kind}-{number}": self.with_legacy_socket()}, ["attack", kind, ATTACK_SECONDS]
-        )
-        helper, waited = self.testbed.helper.cpu_seconds() - helper, waited_for_processor(self.testbed.helper.pid) - waited
+    def beside_attackers(self, kind):
+        """What the honest pod saw, the processor time that attackers and helper took for it, and how long that thread of the
+        helper waited for a processor that waited longest."""
+        helper = self.testbed.helper
+        took, waited = helper.cpu_seconds(), waited_for_processor(helper.pid)
+        beside, reports = self.beside({f"slot-{kind}": IN_SLOT, f"legacy-{kind}": self.with_legacy_socket()}, ["attack", kind, ATTACK_SECONDS])
+        took = helper.cpu_seconds() - took
+        waited = max(seconds - waited.get(thread, 0) for thread, seconds in waited_for_processor(helper.pid).items())
         for name, seen in reports.items():
             why = f" ({seen['why']})" if seen["why"] else ""
             say(
                 f"{name}: {seen['connections']:,} connections, {seen['unconnected']:,} had no place, {seen['closed']:,} closed, "
                 f"{seen['answers']:,} answers, {seen['passed']:,} descriptors passed, {seen['unpassed']:,} not{why}, {seen['cpu_seconds']:.1f} s"
             )
-        say(f"beside both: {beside}; the helper took {helper:.1f} s of processor time and waited {waited:.1f} s for it")
-        return beside, helper + sum(seen["cpu_seconds"] for seen in reports.values()), waited
+        say(f"beside both: {beside}; the helper took {took:.1f} s of processor time, a thread of it waited {waited:.1f} s")
+        return beside, took + sum(seen["cpu_seconds"] for seen in reports.values()), waited
 
     def beside(self, pods, arguments):
         """What the honest pod saw while all of these ran, and what they report."""
@@ -164,8 +158,7 @@ class Slots:
         slots = {name: self.testbed.slot_of(name)[0] for name in names}
         self.testbed.stop_daemon(self.testbed.plugin)
         self.testbed.stop_daemon(self.testbed.helper)
-        for entry in self.testbed.slots_dir.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        empty(self.testbed.slots_dir)
         self.testbed.start_plugin_again()
         self.testbed.start_helper()
         self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
@@ -247,9 +240,17 @@ class Asked:
         return f"{self.requests:,} requests, {self.failed} failed, {self.refused} refused; {'; '.join(times)}"
 
 
+def empty(folder):
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
 def waited_for_processor(pid):
-    """Seconds that the process's threads were ready to run and did not."""
-    return sum(int(file.read_text().split()[1]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+    """Thread -> seconds that it was ready to run and did not."""
+    return {file.parent.name: int(file.read_text().split()[1]) / 1e9 for file in Path(f"/proc/{pid}/task").glob("*/schedstat")}
 
 
 def at(sorted_times, part):

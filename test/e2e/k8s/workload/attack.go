@@ -19,7 +19,7 @@ const (
 	floodPipelined    = 200 // requests that each has sent ahead
 	quotesInFlight    = 600
 	churnRing         = 2000
-	churnHalf         = 5 // bytes of a request that says it has six
+	churnHalf         = 5   // bytes of a request that says it has six
 	passedEach        = 5   // descriptors, of each connection
 	passedMost        = 500 // in all
 	passPause         = 20 * time.Millisecond
