@@ -63,7 +63,7 @@ class Slots:
         idle = self.watch(IDLE_SECONDS)
         say(f"beside nobody: {idle}")
         beside, cpu, waited = self.beside_attackers(kind)
-        beside.check_none_failed()
+        self.asked("honest").check_none_failed()
         if not (missed := beside.missed(idle)):
             return
         say(f"not as beside nobody: {missed}")
@@ -85,6 +85,8 @@ class Slots:
         took = helper.cpu_seconds() - took
         waited = max(seconds - waited.get(thread, 0) for thread, seconds in waited_for_processor(helper.pid).items())
         for name, seen in reports.items():
+            tried = seen["connections"] if kind == "churn" else seen["answers"] + seen["passed"] + seen["unpassed"]
+            check(tried > 0, f"{name} has not attacked: {seen}")
             why = f" ({seen['why']})" if seen["why"] else ""
             say(
                 f"{name}: {seen['connections']:,} connections, {seen['unconnected']:,} had no place, {seen['closed']:,} closed, "
