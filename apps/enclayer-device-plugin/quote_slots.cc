@@ -79,6 +79,10 @@ Result<> QuoteSlots::start() {
         holders_[slot_of(device)];
     }
     written_ = holders_ == *before;
+    // Containers that run may hold them: a kubelet that starts as we do knows of nobody at first.
+    for (const auto& [slot, holder] : holders_)
+      if (!holder.named()) unknown_.insert(slot);
+    tries_ = 0;
   }
   ENCLAYER_CHECK(make_missing());
   if (auto made = base::Root(folder_).stat(slots::kHealth); made && made->st_gid != slots::kHelperGroup)

@@ -70,6 +70,7 @@ TEST_F(QuoteSlotsTest, a_folder_for_each_device_and_one_of_nobody_are_made_and_w
 TEST_F(QuoteSlotsTest, a_slot_that_is_given_has_a_new_generation_and_gets_its_name_afterwards) {
   QuoteSlots slots = make();
   ASSERT_TRUE(slots.start());
+  ask_until_done(slots);
   EXPECT_EQ(give(slots, {1}), folder() / "p1");
   EXPECT_EQ(written().at("p1"), (Holder{kNow}));
   reply_ =
@@ -123,8 +124,8 @@ TEST_F(QuoteSlotsTest, reply_that_was_asked_for_before_a_slot_was_given_does_not
 TEST_F(QuoteSlotsTest, kubelet_is_asked_with_growing_pauses_and_again_at_the_next_give) {
   QuoteSlots slots = make();
   ASSERT_TRUE(slots.start());
-  ASSERT_TRUE(slots.ask());
-  EXPECT_EQ(slots.pause(), std::nullopt) << "nothing was given yet";
+  ask_until_done(slots);
+  EXPECT_EQ(slots.pause(), std::nullopt) << "nothing was given yet, and nobody had one before";
   give(slots, {0});
   reply_ = Error(ErrorKind::kUnavailable, "no kubelet");
   for (auto pause : {200ms, 500ms, 1000ms, 2000ms, 5000ms, 10'000ms, 30'000ms, 60'000ms, 60'000ms}) {
@@ -133,6 +134,16 @@ TEST_F(QuoteSlotsTest, kubelet_is_asked_with_growing_pauses_and_again_at_the_nex
   }
   give(slots, {1});
   EXPECT_EQ(slots.pause(), 200ms);
+}
+
+TEST_F(QuoteSlotsTest, slot_of_a_container_that_runs_is_named_also_by_a_kubelet_that_knows_of_nobody_at_first) {
+  QuoteSlots slots = make();
+  ASSERT_TRUE(slots.start());
+  ASSERT_TRUE(slots.ask());
+  EXPECT_EQ(slots.pause(), 500ms);
+  reply_ = std::vector<kubelet::ContainerDevices>{{"bank", "ledger-0", "app", 1, {0}}};
+  ASSERT_TRUE(slots.ask());
+  EXPECT_EQ(written().at("p0").pod, "ledger-0");
 }
 
 TEST_F(QuoteSlotsTest, slot_that_nobody_has_after_all_pauses_is_free_and_not_asked_for_any_more) {
@@ -163,6 +174,7 @@ TEST_F(QuoteSlotsTest, slot_that_two_pods_are_said_to_have_has_no_name_until_one
 TEST_F(QuoteSlotsTest, slot_whose_pod_is_gone_becomes_free_and_is_looked_at_once_more) {
   QuoteSlots slots = make();
   ASSERT_TRUE(slots.start());
+  ask_until_done(slots);
   give(slots, {0});
   const std::vector<kubelet::ContainerDevices> held = {{"bank", "ledger-0", "app", 2, {0}}};
   reply_ = held;

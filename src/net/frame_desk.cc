@@ -247,7 +247,6 @@ void FrameDesk::close(std::optional<std::uint32_t> group, Moment now) {
       connection.session.close();
       update(connection, now);
     }
-  forget_closed();
 }
 
 void FrameDesk::let_go(const base::Whose& whose) {

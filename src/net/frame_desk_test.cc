@@ -307,6 +307,7 @@ TEST_F(FrameDeskTest, closing_everybody_gives_up_what_was_deferred) {
   open();
   say(open(), "later");
   desk_->close({}, now_);
+  desk_->forget_closed();
   EXPECT_EQ(abandoned_, tickets_);
   EXPECT_EQ(desk_->open_connections(), 0u);
   EXPECT_NE(metrics_.text().find("enclayer_connections_open 0\n"), std::string::npos);

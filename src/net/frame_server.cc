@@ -272,6 +272,7 @@ class Server final : public FrameServer, private Wire {
       if (draining_ && listeners_.empty() && desk_.open_connections() == closing_) break;
     }
     desk_.close({}, now_);
+    desk_.forget_closed();
     for (Listener& listener : listeners_) close_listener(listener);
     std::lock_guard lock(mutex_);
     over_ = true;
