@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import builds, cache, cases, footprint, isolation
-from .clusterscenario import ClusterScenario
+from .clusterscenario import NEXT_SUITE, ClusterScenario
 from .process import wait_for
 from .scenario import Scenario
 from .steps import Failure, Steps, say
@@ -65,7 +65,7 @@ def outside(product, task):
         code = 1
         try:
             with isolation.work_folder(work):
-                paths = {"product": product, "logs": logs, **build(what, steps, logs)}
+                paths = {"product": product, "logs": logs, **build(what, task["suites"], steps, logs)}
                 if what == "node":
                     compare_cases(steps, paths["product"], paths["dcap_qvl"])
                 task["paths"] = {name: str(path) for name, path in paths.items()}
@@ -111,13 +111,14 @@ def compare_cases(steps, product, dcap_qvl):
             cases.compare(product / "enclayer", dcap_qvl, Path(folder))
 
 
-def build(what, steps, logs):
-    """Where everything is that `what` needs."""
+def build(what, suites, steps, logs):
+    """Where everything is that `what`, of the cluster `suites` or all of them, needs."""
     if what == "updates":
         return build_client(steps, logs)
     if what == "node":
         return build_client(steps, logs) | build_node(steps, logs)
-    return build_cluster(steps, logs) | (build_next(steps, logs) if what == "cluster" else {})
+    is_next_needed = what == "cluster" and (not suites or NEXT_SUITE in suites)
+    return build_cluster(steps, logs) | (build_next(steps, logs) if is_next_needed else {})
 
 
 def build_client(steps, logs):

@@ -43,11 +43,12 @@ class NextPolicies:
         self.plane.etcd.stop()
 
 
+NEXT_SUITE = "policies-next"  # the only one that needs the newer API server
 SUITES = {
-    "basics": Basics, "images": Images, "policies": policies, "policies-next": NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
+    "basics": Basics, "images": Images, "policies": policies, NEXT_SUITE: NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
     "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "demo": Demo,
 }
-BY_DEFAULT = ["basics", "images", "policies", "policies-next", "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
+BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
 DEMO = ["demo"]
 
 
