@@ -1,25 +1,35 @@
 """The add-on's life, as its users have it: `enclayer enable`, pods with EPC, quotes, `update`, `show`, `disable`. One node is real and
 labelled for the simulation; the others are played by kwok and ordinary."""
 
+import base64
 import json
 import re
 import time
+from datetime import datetime
 
 from .builds import E2E
 from .cluster import condition, ended, running
 from .controlplane import fake_node
+from .helperpod import CONTAINERS, NAMESPACE, HelperPod
 from .node import NODE
 from .process import output, wait_for
 from .steps import Failure, check, say
 from .testbed import ENCLAVE_DEVICES, EPC, QUOTE, WORKLOAD_IMAGE
 
 SAMPLES, CHART = E2E.parent.parent / "samples", E2E.parent.parent / "deploy/chart"
-NAMESPACE = "enclayer-system"
 OURS = "app.kubernetes.io/part-of=enclayer"
 NODE_MIB = 8192  # the default of --sim-epc
-HELPER_MIB = 5
+HELPER_MIB = 5  # for each of its two containers
 ORDINARY_NODES = 20
-HELLO, NGINX = "registry.example/sgx-hello:1", "registry.example/gsc-nginx:1"
+HELLO, NGINX, ATTEST = "registry.example/sgx-hello:1", "registry.example/gsc-nginx:1", "registry.example/sgx-attest:1"
+SLOTS_RECORD = "enclayer.io/quote-slots"
+AKS_JOB = E2E.parent / "data/manifests/azure-docs/addon_out-of-proc_job.yaml"
+# What `restricted` asks of any container.
+USUAL_LINES = {
+    "runAsNonRoot": True, "runAsUser": 65532, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
+}
+# From the death of the helper that serves to quotes from its standby: 200 ms, on a machine that has no other work.
+TAKEN_OVER_S = {True: 0.2, False: 2}
 KINDS = ("namespaces,priorityclasses,clusterroles,clusterrolebindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings,"
          "validatingadmissionpolicies,validatingadmissionpolicybindings")
 
@@ -28,6 +38,7 @@ class Addon:
     def __init__(self, cluster):
         self.cluster = cluster
         self.plane = cluster.plane
+        self.helper = HelperPod(cluster)
 
     def listed(self):
         return [
@@ -39,6 +50,11 @@ class Addon:
             ("a pod that asks for more than any node has stays Pending, with the reason", self.ask_for_too_much),
             ("enclayer update --enable-sgxquotehelper: the helper's own pod got its EPC from the plugin", self.enable_helper),
             ("samples/out-of-process: a quote, and it verifies; also in a namespace that enforces `restricted`", self.attest),
+            ("the Job of AKS's documentation, its variable quoted, where `baseline` and `restricted` are enforced: a slot, a quote, a line in the audit",
+             self.attest_as_on_aks),
+            ("the quote helper has few rights; with all of them nobody moves, replaces or links over a slot's folder", self.attack_slots),
+            ("the container that serves is killed under load: the other one takes over, and it comes back as the standby", self.kill_helpers),
+            ("without a standby, and with one again, under load: no quote fails", self.do_without_standby),
             ("every other YAML of samples/", self.apply_samples),
             ("samples/autoscaling: busy pods with EPC get more of them, by CPU", self.autoscale),
             ("update under load: from the manifests before these, to another image, and back: no quote fails, pods with EPC run on", self.update_under_load),
@@ -87,24 +103,71 @@ class Addon:
 
     def check_helper(self):
         self.cluster.wait_for_allocatable(QUOTE, 110)
-        helper = self.our_pod("quote-helper")
-        held = self.cluster.kubelet.resources()["pods"][helper["metadata"]["name"]].get(EPC, [])
-        check(len(held) == HELPER_MIB, f"the helper's pod holds {held}")
-        say(f"{helper['metadata']['name']} holds {len(held)} devices of {EPC}")
+        check(self.helper.containers() == CONTAINERS, f"the helper's containers are {self.helper.containers()}")
+        name = self.helper.pod()["metadata"]["name"]
+        held = self.cluster.kubelet.resources()["pods"][name].get(EPC, [])
+        check(len(held) == HELPER_MIB * len(CONTAINERS), f"the helper's pod holds {held}")
+        say(f"{name} holds {len(held)} devices of {EPC}")
         self.check_where_our_pods_are()
 
     def attest(self):
-        self.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {
-            "name": "strict", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}})
+        self.make_namespace("strict", "restricted")
         for namespace in ("default", "strict"):
             self.give_collateral(namespace)
             log = self.run_job("out-of-process/job.yaml", "attest-out-of-process", namespace, container="verifier")
             say(f"{namespace}: {log.splitlines()[0]}")
             check(log.startswith("TRUSTED"), f"the quote was not trusted:\n{log}")
 
+    def attest_as_on_aks(self):
+        """As it is published, but for the quotes around a 1, and an image that there is."""
+        self.cluster.load_image(ATTEST, self.cluster.workload_files(), ["/workload", "attest", "64" * 64, *ENCLAVE_DEVICES])
+        job = re.sub(r"value: 1\b", 'value: "1"', AKS_JOB.read_text()).replace("<registry>/<repository>:<version>", ATTEST)
+        restricted = job.replace("- name: sgxtest\n", f"- name: sgxtest\n        securityContext: {json.dumps(USUAL_LINES)}\n")
+        check(job.count('"1"') == 1 and restricted != job, f"the Job is another one:\n{job}")
+        self.make_namespace("modest", "baseline")
+        for namespace, text in (("modest", job), ("strict", restricted)):
+            self.plane.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)
+            pod = self.cluster.wait_for_pod(self.pod_of_job("sgx-test", namespace), running, 90, namespace)
+            self.check_slot(pod)
+            name = pod["metadata"]["name"]
+            seen = wait_for("the Job reports", lambda: json.loads(self.cluster.log(name, namespace)), 30, pause=0.2)
+            check(seen["quote_exit"] == 0, seen["quote_output"])
+            say(f"{namespace}: {pod['metadata']['annotations'][SLOTS_RECORD]}; {self.verified(base64.b64decode(seen['quote']))}")
+            line = self.helper.audit(namespace, name)
+            say(", ".join(f"{key}: {line[key]}" for key in ("message", "slot", "namespace", "pod", "container")))
+        self.plane.kubectl("delete", "namespace", "modest", "--wait", timeout=120)
+        self.plane.kubectl("delete", "-n", "strict", "job", "sgx-test", "--wait", timeout=120)
+
+    def attack_slots(self):
+        say(self.helper.check_rights())
+        say(self.helper.attack_slots())
+
+    def kill_helpers(self):
+        """Each of the two serves once and is killed."""
+        self.start_asker("asker")
+        for _ in CONTAINERS:
+            serves, waits = self.helper.server()
+            restarts = self.helper.restarts(serves)
+            killed = time.time()
+            self.helper.kill(serves)
+            wait_for("the other container serves", lambda: self.helper.state(waits).startswith("sockets taken"), 30, pause=0.2)
+            wait_for("the pod is as before", lambda: self.helper.restarts(serves) > restarts and running(self.helper.pod()), 120, pause=0.5)
+            check(self.helper.server() == (waits, serves), f"there serves {self.helper.server()}")
+            failed, after = self.failures("asker", killed)
+            say(f"{serves} killed, '{self.helper.state(waits)}' by {waits}: {len(failed)} requests failed, the next quote {after:.2f} s after the kill")
+            check(after < TAKEN_OVER_S[self.cluster.judge_times], f"no quote for {after:.2f} s; failed: {failed}")
+        self.cluster.remove_pods("asker")
+
+    def do_without_standby(self):
+        self.start_asker("asker")
+        for change, containers in (("--disable-standby", CONTAINERS[:1]), ("--standby", CONTAINERS)):
+            say(self.cluster.enclayer("update", change))
+            check(self.helper.containers() == containers, f"the helper's containers are {self.helper.containers()}")
+        self.end_asker("asker")
+
     def apply_samples(self):
-        self.run_job("out-of-process/job-aks.yaml", "attest-as-on-aks")
-        say("out-of-process/job-aks.yaml: a quote")
+        self.run_job("out-of-process/job-aks.yaml", "attest-as-on-aks", judge=self.check_slot)
+        say("out-of-process/job-aks.yaml: a quote, from a slot")
         self.allow_in_process()
         say("in-process/job.yaml: " + self.run_job("in-process/job.yaml", "attest-in-process", "attest-in-process"))
         self.plane.kubectl("delete", "namespace", "attest-in-process", "--wait", timeout=120)
@@ -137,25 +200,26 @@ class Addon:
         self.plane.stop_metrics()
 
     def update_under_load(self):
-        limits = {EPC: 10, QUOTE: 1}
-        self.cluster.start_pod("asker", ["quotes"], limits=limits)
-        self.cluster.wait_for_pod("asker", running)
-        holders = self.containers()
+        """`asker-before` got the folder of the legacy socket from the plugin of before; `asker` has a slot."""
         other = self.cluster.image + "-other"
         self.cluster.load_image(other, self.cluster.image_files(), ["/usr/bin/enclayer"])
         self.go_back_to_the_manifests_before()
+        self.start_asker("asker-before")
+        askers = ["asker-before"]
+        holders = self.containers()
         for change, images in [([], {self.cluster.image}), (["--image", other], {other}), (["--rollback"], {self.cluster.image})]:
             begin = time.monotonic()
             say(self.cluster.enclayer("update", *change))
             check(set(self.images().values()) == images, f"images are {self.images()}")
             say(f"update {' '.join(change)}: {time.monotonic() - begin:.0f} s")
-        lines = self.cluster.log("asker").splitlines()
-        failed = [line for line in lines if not line.startswith("quote ")]
-        check(lines and not failed, f"{len(failed)} of {len(lines)} requests failed, the first: {failed[:1]}")
-        slowest = max(milliseconds(line) for line in lines)
+            if len(askers) == 1:
+                self.start_asker("asker")
+                askers.append("asker")
+                holders = holders | self.containers()
         check(self.containers() == holders, "a pod with EPC was started again")
-        say(f"{len(lines)} quotes, none failed, the slowest took {slowest} ms; {len(holders)} pods with EPC kept their containers")
-        self.cluster.remove_pods("asker")
+        say(f"{len(holders)} pods with EPC kept their containers")
+        for name in askers:
+            self.end_asker(name)
 
     def go_back_to_the_manifests_before(self):
         """What an earlier enclayer would have left; by its field manager."""
@@ -185,7 +249,7 @@ class Addon:
     def update_without_room(self):
         other = self.cluster.image + "-other"
         free = json.loads(self.cluster.enclayer("show", "--output", "json"))["nodes"][0]["epc_mib"]["free"]
-        self.cluster.start_pod("filler", ["pause"], limits={EPC: free - HELPER_MIB + 1})
+        self.cluster.start_pod("filler", ["pause"], limits={EPC: free - HELPER_MIB * len(CONTAINERS) + 1})
         self.cluster.wait_for_pod("filler", running)
         # Nor is there room for a self-test.
         waited = self.cluster.enclayer("update", "--image", other, "--no-self-test", "--timeout", "25", expect=4)
@@ -268,6 +332,27 @@ class Addon:
         sets = self.plane.read(f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets")["items"]
         return {one["metadata"]["name"]: one["spec"]["template"]["spec"]["containers"][0]["image"] for one in sets}
 
+    def start_asker(self, name):
+        """A pod that asks for one quote after the other."""
+        self.cluster.start_pod(name, ["quotes"], limits={EPC: 10, QUOTE: 1})
+        self.cluster.wait_for_pod(name, running)
+        wait_for(f"{name} has a quote", lambda: "quote after" in self.cluster.log(name), 30, pause=0.2)
+
+    def end_asker(self, name):
+        """Nothing that it asked has failed."""
+        lines = self.cluster.log(name).splitlines()
+        failed = [line for line in lines if not line.startswith("quote ")]
+        check(not failed, f"{len(failed)} of {len(lines)} requests of {name} failed, the first: {failed[:1]}")
+        say(f"{name}: {len(lines)} quotes, none failed, the slowest took {max(map(milliseconds, lines))} ms")
+        self.cluster.remove_pods(name)
+
+    def failures(self, name, since):
+        """The asker's requests that failed since that time (seconds since 1970), and when, from then on, quotes came again."""
+        stamped = self.plane.raw(f"/api/v1/namespaces/default/pods/{name}/log", timestamps="true").splitlines()
+        answers = [(datetime.fromisoformat(when).timestamp() - since, what) for when, _, what in (line.partition(" ") for line in stamped)]
+        failed = [(after, what) for after, what in answers if not what.startswith("quote ") and after > 0]
+        return failed, next(after for after, what in answers if what.startswith("quote ") and after > max([0, *(at for at, _ in failed)]))
+
     def containers(self):
         """Of the pods in `default` that run."""
         pods = self.plane.read("/api/v1/namespaces/default/pods")["items"]
@@ -275,18 +360,40 @@ class Addon:
 
     def give_collateral(self, namespace):
         """As samples/out-of-process/README.md says."""
-        files = {}
-        for option, name in (("--out", "collateral.json"), ("--root-ca-out", "root.pem")):
-            files[name] = self.plane.kubectl(
-                "exec", "-n", NAMESPACE, "ds/enclayer-quote-helper", "--", "enclayer", "sim", "export", option, "-"
-            )
-        self.plane.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "quote-collateral", "namespace": namespace}, "data": files})
+        self.plane.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "quote-collateral", "namespace": namespace}, "data": self.collateral()})
 
-    def run_job(self, file, name, namespace="default", container=None):
-        """A Job of samples/, until it has succeeded; its log. It is removed again."""
+    def collateral(self):
+        return {name: self.plane.kubectl("exec", "-n", NAMESPACE, "ds/enclayer-quote-helper", "--", "enclayer", "sim", "export", option, "-")
+                for option, name in (("--out", "collateral.json"), ("--root-ca-out", "root.pem"))}
+
+    def verified(self, quote):
+        """What `enclayer verify` says of a quote that has to be trusted."""
+        work = self.cluster.work
+        for name, text in self.collateral().items():
+            (work / name).write_text(text)
+        (work / "quote.bin").write_bytes(quote)
+        said = self.cluster.enclayer("verify", "--quote", work / "quote.bin", "--collateral", work / "collateral.json", "--root-ca", work / "root.pem")
+        check(said.startswith("TRUSTED"), f"the quote was not trusted:\n{said}")
+        return said.splitlines()[0]
+
+    def make_namespace(self, name, level):
+        self.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": level}}})
+
+    def pod_of_job(self, name, namespace="default"):
+        pods = f"/api/v1/namespaces/{namespace}/pods"
+        return wait_for(f"a pod of {name}", lambda: self.plane.read(pods, labelSelector=f"job-name={name}")["items"], 60)[0]["metadata"]["name"]
+
+    def check_slot(self, pod):
+        """A pod that was written with a volume of the host, as it was admitted."""
+        check(not any("hostPath" in volume for volume in pod["spec"]["volumes"]), f"it has the volumes {pod['spec']['volumes']}")
+        limits = pod["spec"]["containers"][0]["resources"]["limits"]
+        check(limits[QUOTE] == "1" and SLOTS_RECORD in pod["metadata"]["annotations"], f"it asks for {limits}, and is annotated {pod['metadata']['annotations']}")
+
+    def run_job(self, file, name, namespace="default", container=None, judge=lambda pod: None):
+        """A Job of samples/, until it has succeeded; its log. `judge` looks at its pod. It is removed again."""
         self.plane.kubectl("apply", "-n", namespace, "-f", SAMPLES / file)
-        pod = wait_for(f"a pod of {name}", lambda: self.plane.read(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"job-name={name}")["items"], 60)[0]
-        pod = self.cluster.wait_for_pod(pod["metadata"]["name"], ended, 90, namespace)
+        pod = self.cluster.wait_for_pod(self.pod_of_job(name, namespace), ended, 90, namespace)
+        judge(pod)
         log = self.cluster.log(pod["metadata"]["name"], namespace, container).strip()
         check(pod["status"]["phase"] == "Succeeded", f"{file}: {pod['status']['phase']}: {log}")
         self.plane.kubectl("delete", "job", "-n", namespace, name, "--wait")

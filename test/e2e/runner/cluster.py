@@ -75,9 +75,11 @@ class Cluster:
         tar = self.work / f"enclayer-{self.version()}.oci.tar"
         self.containerd.load(tar)
         tar.unlink()
+        self.load_image(WORKLOAD_IMAGE, self.workload_files(), ["/workload"])
+
+    def workload_files(self):
         enclayer = self.product("enclayer")
-        files = {"/workload": self.paths["programs"] / "workload", "/enclayer": enclayer, **image.with_libraries(enclayer)}
-        self.load_image(WORKLOAD_IMAGE, files, ["/workload"])
+        return {"/workload": self.paths["programs"] / "workload", "/enclayer": enclayer, **image.with_libraries(enclayer)}
 
     def image_files(self):
         """What is in the add-on's image."""
