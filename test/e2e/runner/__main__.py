@@ -163,7 +163,7 @@ def build_cluster(steps, logs):
 
 def build_next(steps, logs):
     with steps.step(f"the API server of Kubernetes {builds.NEXT_KUBERNETES_VERSION}, from source"):
-        return {"next-kubernetes": builds.next_kubernetes(logs / "build.log").get("compiling; about 6 minutes on two cores")}
+        return {"next-kubernetes": builds.next_kubernetes(logs / "build.log").get("compiling; 8 to 15 minutes on two cores when nothing is cached")}
 
 
 def inside(work):
