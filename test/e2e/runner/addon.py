@@ -28,8 +28,12 @@ AKS_JOB = E2E.parent / "data/manifests/azure-docs/addon_out-of-proc_job.yaml"
 USUAL_LINES = {
     "runAsNonRoot": True, "runAsUser": 65532, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
 }
-# From the death of the helper that serves to quotes from its standby: 200 ms, on a machine that has no other work.
-TAKEN_OVER_S = {True: 0.2, False: 2}
+# Who applies everything at once restarts the plugin in the moment in which the helper's pod comes: the kubelet, without a healthy device
+# of EPC, refuses it, up to eight times within a second. The DaemonSet controller removes what was refused with growing pauses, two minutes
+# in all, and counts the oldest pod of a node only, so it says until then that the helper, which runs and serves, is not ready.
+HELPER_SECONDS = 300
+# From the death of the helper that serves to a quote from its standby: 200 ms and what a client takes for one, where times are judged.
+TAKEN_OVER_S = {True: 0.5, False: 2}
 KINDS = ("namespaces,priorityclasses,clusterroles,clusterrolebindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings,"
          "validatingadmissionpolicies,validatingadmissionpolicybindings")
 
@@ -427,7 +431,7 @@ class Rendered(Addon):
 
     def apply_helper(self):
         self.render("--enable-sgxquotehelper")
-        self.cluster.wait_for_daemon_set("enclayer-quote-helper", NAMESPACE)
+        self.cluster.wait_for_daemon_set("enclayer-quote-helper", NAMESPACE, HELPER_SECONDS)
         self.check_helper()
 
     def delete(self):
@@ -451,7 +455,7 @@ class Helm(Addon):
         ]
 
     def helm(self, *arguments):
-        say(self.cluster.helm(*arguments, "--namespace", NAMESPACE, timeout=180).splitlines()[0])
+        say(self.cluster.helm(*arguments, "--namespace", NAMESPACE, timeout=HELPER_SECONDS + 60).splitlines()[0])
 
     def install(self):
         self.helm("install", "enclayer", CHART, "--create-namespace", "--wait", "--set", "platform=sim", "--set", f"image={self.cluster.image}")
@@ -460,7 +464,7 @@ class Helm(Addon):
 
     def upgrade(self):
         self.helm("upgrade", "enclayer", CHART, "--wait", "--reuse-values", "--set", "quoteHelper=true")
-        self.cluster.wait_for_daemon_set("enclayer-quote-helper", NAMESPACE)
+        self.cluster.wait_for_daemon_set("enclayer-quote-helper", NAMESPACE, HELPER_SECONDS)
         self.check_helper()
 
     def rollback(self):

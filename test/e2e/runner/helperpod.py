@@ -43,7 +43,7 @@ os.rmdir("p1/folder")
 
 
 class HelperPod:
-    """There has to be one, besides those that end."""
+    """There has to be one, besides those that end and those that the kubelet refused."""
 
     def __init__(self, cluster):
         self.cluster = cluster
@@ -51,7 +51,7 @@ class HelperPod:
 
     def pod(self):
         found = self.plane.read(f"/api/v1/namespaces/{NAMESPACE}/pods", labelSelector="app.kubernetes.io/component=quote-helper")["items"]
-        stay = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        stay = [pod for pod in found if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] != "Failed"]
         check(len(stay) == 1, f"{len(stay)} pods of the quote helper")
         return stay[0]
 
