@@ -50,6 +50,7 @@ void add_settings_flags(CLI::App& command, SettingsFlags& flags, bool may_disabl
   add_switch(command, "quoteHelper", flags.quote_helper, may_disable);
   add_switch(command, "standby", flags.standby, true);
   add_switch(command, "inProcAttestation", flags.in_proc_attestation, may_disable);
+  add_switch(command, "externalAesmd", flags.external_aesmd, may_disable);
   add_option(command, "platform", flags.platform, alternatives(std::string(rule("platform").words)) + " [hardware]");
   add_option(command, "simEpc", flags.sim_epc, "AMOUNT [" + defaults.sim_epc + "]");
   add_option(command, "namespace", flags.name_space, "NAME [" + defaults.name_space + "]");
@@ -76,6 +77,7 @@ Result<addon::Settings> changed(addon::Settings settings, const SettingsFlags& f
   take(flags.sim_epc, settings.sim_epc);
   take(flags.quote_helper, settings.quote_helper);
   take(flags.in_proc_attestation, settings.in_proc_attestation);
+  take(flags.external_aesmd, settings.external_aesmd);
   take(flags.standby, settings.standby);
   take(flags.workers, settings.workers);
   take(flags.quotes_per_minute, settings.quotes_per_minute);

@@ -19,7 +19,7 @@ namespace enclayer::apps {
 struct SettingsFlags {
   std::optional<std::string> name_space, image, dcap_image, image_pull_policy, platform, pccs_url, sim_epc;
   std::optional<std::filesystem::path> qcnl_conf;  // a file; empty: none any more
-  std::optional<bool> quote_helper, standby, in_proc_attestation;
+  std::optional<bool> quote_helper, standby, in_proc_attestation, external_aesmd;
   std::optional<unsigned> workers, quotes_per_minute, quote_slots;
 };
 

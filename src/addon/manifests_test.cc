@@ -376,14 +376,15 @@ TEST(Manifests, the_provisioning_device_is_offered_to_nobody_unless_somebody_was
   EXPECT_EQ(offered(false, true, Platform::kSim), "110");
 }
 
-TEST(Manifests, containers_get_slots_with_the_helper_on_and_an_aesmds_folder_otherwise) {
+TEST(Manifests, containers_get_slots_and_an_aesmds_folder_only_where_somebody_says_that_there_is_one) {
   using testing::Contains, testing::Not;
   Settings settings;
+  settings.external_aesmd = true;
   YAML::Node plugin = pod_of(settings, "enclayer-device-plugin");
   EXPECT_THAT(args(plugin), Contains("--aesmd-dir=/var/run/aesmd"));
   EXPECT_THAT(args(plugin), Not(Contains(HasSubstr("--slots-dir"))));
   EXPECT_FALSE(plugin["securityContext"]["supplementalGroups"]);
-  settings.quote_helper = true;
+  settings.external_aesmd = false;
   plugin = pod_of(settings, "enclayer-device-plugin");
   EXPECT_THAT(args(plugin), Contains("--slots-dir=/var/run/enclayer/quotes"));
   EXPECT_THAT(args(plugin), Not(Contains(HasSubstr("--aesmd-dir"))));
@@ -506,7 +507,7 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
     const Rights plugin = rights_of(pod_of(settings, "enclayer-device-plugin"));
     EXPECT_THAT(plugin.host_paths,
                 UnorderedElementsAre("/var/lib/kubelet/device-plugins", "/dev read-only",
-                                     settings.quote_helper ? "/var/run/enclayer" : "/var/run/aesmd read-only",
+                                     settings.external_aesmd ? "/var/run/aesmd read-only" : "/var/run/enclayer",
                                      "/var/lib/kubelet/pod-resources read-only"));
     EXPECT_THAT(plugin.capabilities, IsEmpty());
     if (!settings.quote_helper) continue;

@@ -50,6 +50,11 @@ constexpr std::array kRules = {
                 "In-process attestation: pods may ask for sgx.intel.com/provision where their namespace is labelled "
                 "enclayer.io/allow-provisioning=true",
                 "", "", 0, false},
+    SettingRule{
+        "externalAesmd", "--external-aesmd", Kind::kSwitch,
+        "Pods with enclayer.io/quote are given /var/run/aesmd, where somebody else's aesmd answers; not with a quote "
+        "helper",
+        "", "", 0, false},
     SettingRule{"pccsUrl", "--pccs-url", Kind::kText,
                 "The certificate service of the quote helper, as https://pccs.example:8081/sgx/certification/v4/", "",
                 "^https?://([a-zA-Z0-9.-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]{1,5})?(/[a-zA-Z0-9._~%/-]*)?$", 512, true},
@@ -88,6 +93,7 @@ auto* switch_of(Any& settings, std::string_view name) {
   if (name == "quoteHelper") return &settings.quote_helper;
   if (name == "standby") return &settings.standby;
   if (name == "inProcAttestation") return &settings.in_proc_attestation;
+  if (name == "externalAesmd") return &settings.external_aesmd;
   return none;
 }
 
@@ -218,6 +224,11 @@ Result<> check_together(const Settings& settings) {
                  std::string(settings.pccs_url.empty() ? "--qcnl-conf" : "--pccs-url") +
                      " is for --platform hardware: simulated quotes have certificates of their own. Leave it out, or "
                      "give \"\" where it was set before");
+  if (settings.external_aesmd && settings.quote_helper)
+    return Error(
+        ErrorKind::kInvalidArgument,
+        "--external-aesmd and --enable-sgxquotehelper are two answers to one question: a node's quotes come from "
+        "somebody else's aesmd or from the quote helper; switch one of them off");
   if (settings.platform == Platform::kHardware && settings.quote_helper && helper_image(settings).empty())
     return Error(ErrorKind::kInvalidArgument,
                  "--image " + settings.image +

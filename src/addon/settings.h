@@ -31,6 +31,8 @@ struct Settings {
   bool standby = true;  // a second container of the helper's pod, with as many workers, waits to take over
   // Pods may ask for the provisioning device (sgx.intel.com/provision), where their namespace is allowed to.
   bool in_proc_attestation = false;
+  // Somebody else's aesmd runs on the nodes: pods with enclayer.io/quote are given its folder. Not with a quote helper.
+  bool external_aesmd = false;
 
   // The certificate service of the quote helper, or a whole sgx_default_qcnl.conf; at most one of them, on hardware.
   std::string pccs_url;

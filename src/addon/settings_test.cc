@@ -84,6 +84,7 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
       {[](Settings& s) { s.qcnl_conf = std::string(kMostQcnlConf + 1, 'x'); }, {"--qcnl-conf", "32768"}},
       {[](Settings& s) { s.workers = 0; }, {"--workers 0", "1 to 16"}},
       {[](Settings& s) { s.workers = 17; }, {"--workers 17", "1 to 16"}},
+      {[](Settings& s) { s.external_aesmd = s.quote_helper = true; }, {"--external-aesmd", "--enable-sgxquotehelper"}},
       {[](Settings& s) { s.quotes_per_minute = 100'001; }, {"--quotes-per-minute 100001", "0 to 100000"}},
       {[](Settings& s) { s.quote_slots = 0; }, {"--quote-slots 0", "1 to 1000"}},
       {[](Settings& s) { s.quote_slots = 1001; }, {"--quote-slots 1001", "1 to 1000"}},
