@@ -225,12 +225,12 @@ class Server final : public FrameServer, private Wire {
       if (errno != EINTR) return errno == EAGAIN ? kNotNow : kBroken;
     }
   }
-  // Unread bytes may have descriptors behind them. After the shutdown no more can be sent.
+  // Unread bytes may have descriptors behind them. After the shutdown no more can be sent, and the client knows.
   bool close(Connection& connection) override {
     base::UniqueFd fd(std::exchange(connection.fd, -1));  // to close it takes it out of epoll too
     int unread = 0;
     if (!connection.may_bring_descriptors ||
-        (::shutdown(fd.get(), SHUT_RD), ::ioctl(fd.get(), FIONREAD, &unread)) != 0 || unread == 0)
+        (::shutdown(fd.get(), SHUT_RDWR), ::ioctl(fd.get(), FIONREAD, &unread)) != 0 || unread == 0)
       return true;
     if (connection.watched != 0) static_cast<void>(control(EPOLL_CTL_DEL, fd.get(), 0, nullptr));
     ++closing_;

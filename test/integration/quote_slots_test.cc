@@ -63,8 +63,11 @@ class SlotsTest : public testing::Test {
   template <class Condition>
   static bool becomes(Condition condition) {
     auto deadline = Clock::now() + kPatience;
-    while (!condition() && Clock::now() < deadline) std::this_thread::yield();
-    return condition();
+    while (!condition()) {
+      if (Clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
   }
 
   // What an honest client sees that asks one request after the other: the time that nineteen of twenty take at most.
