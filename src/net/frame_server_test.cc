@@ -401,13 +401,20 @@ class LingeringSocket {
     int fd = fd_.get();
     std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
     bool passed = ::sendmsg(client.fd(), &message, MSG_NOSIGNAL | flags) == 1;
-    if (passed) fd_.reset();
+    // Whoever closes last lingers: that may be us, where the server was faster.
+    if (passed) closes_ = std::thread([ours = std::move(fd_)]() mutable { ours.reset(); });
     return passed;
   }
-  void let_go() { listener_.reset(); }  // resets the connection, so that nobody lingers any more
+  // Resets the connection, so that nobody lingers any more.
+  void let_go() {
+    listener_.reset();
+    if (closes_.joinable()) closes_.join();
+  }
+  ~LingeringSocket() { let_go(); }
 
  private:
   base::UniqueFd listener_, fd_;
+  std::thread closes_;
 };
 
 TEST_F(FrameServerTest, descriptors_are_refused_where_the_kernel_can) {
