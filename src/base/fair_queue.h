@@ -53,9 +53,9 @@ class Rotation {
 
   // The lane with most items; there has to be one.
   const Key& longest() const {
-    return std::max_element(lanes_.begin(), lanes_.end(), [](const auto& a, const auto& b) {
-             return a.second.lane.size() < b.second.lane.size();
-           })->first;
+    return std::max_element(lanes_.begin(), lanes_.end(),
+                            [](const auto& a, const auto& b) { return a.second.lane.size() < b.second.lane.size(); })
+        ->first;
   }
 
  private:

@@ -69,9 +69,10 @@ inline constexpr MetricName kAesmRequests{"enclayer_aesm_requests_total", Metric
 inline constexpr MetricName kAesmErrors{"enclayer_aesm_errors_total", MetricType::kCounter, "", kHelper,
                                         "AESM requests answered with an error code."};
 inline constexpr MetricName kQuotes{"enclayer_quotes_total", MetricType::kCounter, "", kHelper, "Quotes made."};
-inline constexpr MetricName kPodQuotes{
-    "enclayer_pod_quotes_total", MetricType::kCounter, "slot, namespace, pod, container, result", kHelper,
-    "Requests for quotes, made or refused, of each slot and of the legacy socket; of slots that are gone as slot gone."};
+inline constexpr MetricName kPodQuotes{"enclayer_pod_quotes_total", MetricType::kCounter,
+                                       "slot, namespace, pod, container, result", kHelper,
+                                       "Requests for quotes, made or refused, of each slot and of the legacy socket; "
+                                       "of slots that are gone as slot gone."};
 inline constexpr MetricName kConnections{"enclayer_connections_total", MetricType::kCounter, "", kHelper,
                                          "Connections accepted."};
 inline constexpr MetricName kConnectionsOpen{"enclayer_connections_open", MetricType::kGauge, "", kHelper,

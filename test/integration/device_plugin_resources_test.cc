@@ -74,9 +74,9 @@ class DevicePluginResources : public testing::Test {
   }
 
   std::unique_ptr<fake::Process> start_helper() {
-    auto helper = std::make_unique<fake::Process>(std::vector<std::string>{
-        kHelper, "--platform", "sim", "--socket", aesmd_ / "aesm.socket", "--slots-dir", folder_.path() / "slots",
-        "--state-dir", folder_.path() / "helper"});
+    auto helper = std::make_unique<fake::Process>(
+        std::vector<std::string>{kHelper, "--platform", "sim", "--socket", aesmd_ / "aesm.socket", "--slots-dir",
+                                 folder_.path() / "slots", "--state-dir", folder_.path() / "helper"});
     EXPECT_TRUE(helper->wait_for_output(" serving ", kSoon)) << helper->output();
     return helper;
   }

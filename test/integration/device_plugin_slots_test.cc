@@ -54,9 +54,9 @@ class DevicePluginSlots : public testing::Test {
   // Whoever answers in `health` lets quotes be given.
   void start_with_helper() {
     start();
-    helper_ = std::make_unique<fake::Process>(std::vector<std::string>{
-        kHelper, "--platform", "sim", "--socket", folder_.path() / "legacy/aesm.socket", "--slots-dir", slots_,
-        "--state-dir", folder_.path() / "helper"});
+    helper_ = std::make_unique<fake::Process>(
+        std::vector<std::string>{kHelper, "--platform", "sim", "--socket", folder_.path() / "legacy/aesm.socket",
+                                 "--slots-dir", slots_, "--state-dir", folder_.path() / "helper"});
     expect_quotes(110);
   }
 
