@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "fake/listen.h"
 #include "helper/claim.h"
 #include "helper/responder.h"
 #include "net/frame_server.h"
@@ -60,8 +61,8 @@ Result<> serve_slots(net::FrameServer& server, helper::Askers& askers, const fs:
     std::string name = i < slots ? "p" + std::to_string(i) : "older";
     fs::create_directories(parent / name);
     ENCLAYER_TRY(base::UniqueFd listener,
-                 net::listen_at(parent / name / slots::kSocket,
-                                i < slots ? net::Descriptors::kRefused : net::Descriptors::kAllowed));
+                 fake::listen_at(parent / name / slots::kSocket,
+                                 i < slots ? net::Descriptors::kRefused : net::Descriptors::kAllowed));
     auto group = helper::kLegacy + 1 + static_cast<std::uint32_t>(i);
     askers.set(group, {name, {}});
     server.serve(std::move(listener), group, net::Askers::kOne);
