@@ -145,9 +145,9 @@ void beside_greedy_pods(const Instant& instant, int rounds, milliseconds duratio
   double takes = static_cast<double>(instant.takes.count()) / 1000;
   double cheap_goal = 2 * median(idle.cheap, &Seen::p99) + 2, quote_goal = 2 * takes + median(idle.quote, &Seen::p99);
   std::printf(
-      "An honest client in a slot of its own, beside a greedy one; %g ms a quote, %s at once; medians of %d "
+      "An honest client in a slot of its own, beside a greedy one; %g ms a quote, one at once; medians of %d "
       "rounds of %lld ms, times in ms; %d slots.\n\n",
-      takes, instant.threads.c_str(), rounds, static_cast<long long>(duration.count()), kSlots);
+      takes, rounds, static_cast<long long>(duration.count()), kSlots);
   std::printf(
       "| the greedy one | where | cheapest call, p50 / p99 (goal %.1f) | quote, p50 / p99 (goal %.1f) | refused | "
       "closed |\n|---|---|---|---|---|---|\n",

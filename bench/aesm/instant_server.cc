@@ -73,9 +73,8 @@ Result<> serve_slots(net::FrameServer& server, helper::Askers& askers, const fs:
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 7)
-    return std::fprintf(stderr, "usage: %s SOCKET STATE_DIR THREADS MICROSECONDS_A_QUOTE SLOTS_DIR SLOTS\n", argv[0]),
-           1;
+  if (argc != 6)
+    return std::fprintf(stderr, "usage: %s SOCKET STATE_DIR MICROSECONDS_A_QUOTE SLOTS_DIR SLOTS\n", argv[0]), 1;
   ::mallopt(M_ARENA_MAX, 1);  // as the helper does
   base::log::setup(base::log::Level::kError, base::log::Format::kText);
   sigset_t ends;
@@ -88,7 +87,6 @@ int main(int argc, char** argv) {
   limits.max_connections = 4096;
   helper::Askers askers;
   helper::Responder::Options responding;  // as in helper.cc
-  responding.threads = std::atoi(argv[3]);
   responding.max_queued = limits.max_connections / 4;
   responding.max_queued_each = limits.max_connections / 16;
   helper::Responder responder(source, askers, responding, metrics);
@@ -97,7 +95,7 @@ int main(int argc, char** argv) {
   auto server = net::FrameServer::start(limits, responder, metrics);
   if (!server) return fail(server.error());
   (*server)->serve(claim->take_listener(), helper::kLegacy, net::Askers::kProcesses);
-  if (auto served = serve_slots(**server, askers, argv[5], std::atoi(argv[6])); !served) return fail(served.error());
+  if (auto served = serve_slots(**server, askers, argv[4], std::atoi(argv[5])); !served) return fail(served.error());
   std::fprintf(stderr, "serving\n");
   int number = 0;
   ::sigwait(&ends, &number);

@@ -122,13 +122,10 @@ struct Options {
   std::string only;       // one of the tables
   std::string helper;     // the real binary; empty: leave it out
   std::string front_end;  // another instant_server, for trying out variants
-  std::string threads = std::to_string(std::clamp(std::thread::hardware_concurrency(), 2U, 8U));  // as the helper does
   milliseconds duration{1000};
   int rounds = 3;
 
-  Instant instant(std::chrono::microseconds takes = {}, int slots = 1) const {
-    return {front_end, threads, takes, slots};
-  }
+  Instant instant(std::chrono::microseconds takes = {}, int slots = 1) const { return {front_end, takes, slots}; }
 };
 
 void throughput(const Options& options) {
@@ -280,10 +277,8 @@ void abuse(const Options& options) {
 }
 
 void greedy(const Options& options) {
-  beside_greedy_pods(options.instant(std::chrono::microseconds(80)), options.rounds, options.duration);
-  Instant hardware = options.instant(milliseconds(20));
-  hardware.threads = "1";  // a helper has one quote worker, if nobody sets another number
-  beside_greedy_pods(hardware, options.rounds, options.duration);
+  for (std::chrono::microseconds takes : {std::chrono::microseconds(80), std::chrono::microseconds(20'000)})
+    beside_greedy_pods(options.instant(takes), options.rounds, options.duration);
 }
 
 constexpr std::pair<const char*, void (*)(const Options&)> kTables[] = {
@@ -306,8 +301,6 @@ int main(int argc, char** argv) {
     std::string flag = argv[i];
     if (flag == "--only" && i + 1 < argc)
       options.only = argv[++i];
-    else if (flag == "--threads" && i + 1 < argc)
-      options.threads = argv[++i];
     else if (flag == "--front-end" && i + 1 < argc)
       options.front_end = std::filesystem::absolute(argv[++i]).string();
     else if (flag == "--milliseconds" && i + 1 < argc)
@@ -324,7 +317,7 @@ int main(int argc, char** argv) {
   if (is_misused || !has_table)
     return std::fprintf(stderr,
                         "usage: %s [--only throughput|simulated|memory|cheap-calls|abuse|greedy] [--front-end SERVER] "
-                        "[--threads N] [--milliseconds N] [--rounds N] [HELPER]\n",
+                        "[--milliseconds N] [--rounds N] [HELPER]\n",
                         argv[0]),
            1;
   for (const auto& [name, table] : kTables)

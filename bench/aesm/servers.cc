@@ -66,8 +66,8 @@ Server start_floor() {
 Server start_instant(const std::string& name, const Instant& instant) {
   Server server{name};
   const fs::path& folder = server.folder->path();
-  start(server, {instant.program, server.legacy(), folder / "state", instant.threads,
-                 std::to_string(instant.takes.count()), folder / "slots", std::to_string(instant.slots)});
+  start(server, {instant.program, server.legacy(), folder / "state", std::to_string(instant.takes.count()),
+                 folder / "slots", std::to_string(instant.slots)});
   server.frame = fake::aesm_frame("quote_ex-quote.req");
   server.reply_size = ask(server.legacy(), server.frame).size();
   return server;

@@ -34,7 +34,7 @@ struct Server {
 Server start_floor();
 // `program` is an aesm_instant_server.
 struct Instant {
-  std::string program, threads;
+  std::string program;
   std::chrono::microseconds takes{0};  // a quote
   int slots = 1;
 };

@@ -1,7 +1,6 @@
 #include "helper/quotes.h"
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 #include "base/bytes.h"
@@ -30,7 +29,7 @@ class Simulated final : public Quotes {
       : platform_(std::move(platform)), source_(std::move(source)), facts_(std::move(facts)) {}
 
   quoting::QuoteSource& source() override { return *source_; }
-  unsigned workers() const override { return std::clamp(std::thread::hardware_concurrency(), 1U, 8U); }
+  unsigned workers() const override { return 1; }
   std::string not_ready() override { return {}; }
   quoting::SourceFacts facts() const override { return facts_; }
 

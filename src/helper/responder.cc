@@ -41,6 +41,7 @@ Responder::Responder(quoting::QuoteSource& source, const Askers& askers, Options
       quotes_(options_.max_queued, options_.max_queued_each),
       others_(options_.max_queued, options_.max_queued_each) {
   if (options_.quotes_per_minute > 0) allowance_.emplace(options_.quotes_per_minute);
+  if (source_.only_computes()) return;
   for (int i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -127,12 +128,22 @@ net::FrameOutcome Responder::queue_up(aesm::Question question, const net::Client
 }
 
 void Responder::begin() {
+  if (source_.only_computes()) make_here();
   quoted_here_ = {};
   if (pushed_ == 0) return;
   for (int i = 0; i < std::min(pushed_, options_.threads); ++i) wake_.notify_one();
   pushed_ = 0;
   std::lock_guard lock(mutex_);
   count_queued();
+}
+
+// At least one of those that wait: its reply lets the server go round again, to the others.
+void Responder::make_here() {
+  do {
+    auto begin = Clock::now();
+    if (!make_next_quote()) return;
+    quoted_here_ += Clock::now() - begin;
+  } while (quoted_here_ < kQuotesHere);
 }
 
 std::optional<Bytes> Responder::overdue(net::Ticket ticket) {

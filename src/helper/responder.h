@@ -4,8 +4,8 @@
 // Everything but quotes comes from memory, on the server's thread. Quotes wait in a bounded queue, with fair turns for
 // everybody who asks (a slot, or all of the legacy socket, and there a process), and are made by threads of their own.
 // While the source is not ready, init and size wait there too, behind the quotes.
-// To wake a thread costs some ten microseconds: where the source only computes and nobody waits, the server's thread
-// makes the quotes itself, as long as that takes less than 200 us a round.
+// Where the source only computes, as simulated quotes do, the server's thread makes them itself, for 200 us a round:
+// to wake a thread costs some ten microseconds, and threads that compute keep the server's own from the processors.
 //
 // BUSY is said where clients repeat it, at init and size: when the queue is so long that a newcomer would not be served
 // within `budget`. Who got past that waits for the quote; it is told BUSY only when the queue has no place or its time
@@ -37,7 +37,7 @@ namespace enclayer::helper {
 class Responder final : public net::FrameHandler {
  public:
   struct Options {
-    int threads = 1;  // quotes that are made at once: as many as the source has workers
+    int threads = 1;  // quotes that are made at once: as many as the source has workers; where it only computes, none
     std::size_t max_queued = 1024;
     std::size_t max_queued_each = 1024;  // of one slot, or of the legacy socket
     std::chrono::milliseconds budget{12'000};
@@ -80,6 +80,7 @@ class Responder final : public net::FrameHandler {
   std::chrono::duration<double> expected_wait(const Whose& whose);  // of a newcomer
   std::optional<aesm::Answer> refused_by_rule(const aesm::Question& question, const net::Client& client);
   bool may_make_here();
+  void make_here();
   net::FrameOutcome queue_up(aesm::Question question, const net::Client& client, net::Ticket ticket);
   Bytes refuse(const Waiting& waiting, base::Counter& reason, const std::string& why);
   Place leave_queue(net::Ticket ticket);

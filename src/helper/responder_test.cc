@@ -269,6 +269,23 @@ TEST_F(ResponderTest, who_has_had_its_quotes_is_told_busy_and_others_are_not) {
   ask_quote(in_slot(6)), ask_quote(client(6));
 }
 
+TEST_F(ResponderTest, who_only_computes_has_no_threads_and_each_round_makes_quotes_for_a_while_but_one_at_least) {
+  source_.computes = true;
+  source_.takes = 1ms;  // more than a round may take
+  start({.threads = 2});
+  EXPECT_TRUE(std::holds_alternative<Bytes>(ask(quote_request(), 7))) << "nobody waits";
+  std::vector<net::Ticket> later;
+  for (pid_t pid : {7, 7, 8}) {
+    EXPECT_TRUE(std::holds_alternative<net::Later>(ask(quote_request(), pid)));
+    later.push_back(last_ticket_);
+  }
+  std::vector<net::Ticket> in_turn{later[0], later[2], later[1]};
+  for (std::size_t made = 1; made <= 3; ++made) {
+    responder_->begin();
+    EXPECT_EQ(order_, std::vector(in_turn.begin(), in_turn.begin() + static_cast<std::ptrdiff_t>(made)));
+  }
+}
+
 TEST_F(ResponderTest, threads_make_quotes_and_end_with_the_responder) {
   start({.threads = 2});
   for (pid_t pid = 1; pid <= 50; ++pid) ask_quote(pid);

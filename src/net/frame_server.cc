@@ -31,9 +31,9 @@ using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
 // Newcomers taken in one round from a socket, where it is the only one that knocks.
-constexpr int kAcceptsARound = 64;
-// Turns in one round: some 0.3 ms.
-constexpr int kTurnsARound = 64;
+constexpr int kAcceptsARound = 16;
+// Turns in one round: some 0.1 ms, so long does one who asks wait for the others.
+constexpr int kTurnsARound = 16;
 constexpr int kEventsAtOnce = 256;
 // After this time a connection is looked at again of which epoll need not hear. An answered client that is about to
 // close has done so by then, as nearly all do; who sends another frame instead waits so long for it to be seen. And who

@@ -386,21 +386,8 @@ class LingeringSocket {
   }
 
   // Sends it along with a byte and closes our own descriptor; false where the kernel refuses that.
-  bool pass(const RawClient& client, int flags = 0) {
-    char byte = 1, control[CMSG_SPACE(sizeof(int))]{};
-    iovec bytes{&byte, 1};
-    msghdr message{};
-    message.msg_iov = &bytes;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* part = CMSG_FIRSTHDR(&message);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(sizeof(int));
-    int fd = fd_.get();
-    std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
-    bool passed = ::sendmsg(client.fd(), &message, MSG_NOSIGNAL | flags) == 1;
+  bool pass(RawClient& client, int flags = 0) {
+    bool passed = client.send_descriptor(fd_.get(), flags);
     // Whoever closes last lingers: that may be us, where the server was faster.
     if (passed) closes_ = std::thread([ours = std::move(fd_)]() mutable { ours.reset(); });
     return passed;

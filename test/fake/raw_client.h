@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <optional>
 
@@ -53,6 +54,24 @@ class RawClient {
       sent += static_cast<std::size_t>(n);
     }
     return sent;
+  }
+
+  // A byte, and this descriptor along with it (SCM_RIGHTS); false where the kernel refuses that.
+  bool send_descriptor(int fd, int flags = 0) {
+    char byte = 1;
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)]{};
+    iovec bytes{&byte, 1};
+    msghdr message{};
+    message.msg_iov = &bytes;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* part = CMSG_FIRSTHDR(&message);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
+    return ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL | flags) == 1;
   }
 
   // A frame of this content, its length in front.

@@ -383,24 +383,11 @@ TEST_F(SlotsTest, descriptors_passed_along_hold_nobody_up) {
   auto helper = start();
   expect_unharmed_by([&] {
     // Wherever a socket lets them through they cost their connection (frame_server_test.cc has both ways).
-    char byte = 1, control[CMSG_SPACE(sizeof(int))]{};
-    iovec bytes{&byte, 1};
-    msghdr message{};
-    message.msg_iov = &bytes;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* part = CMSG_FIRSTHDR(&message);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(sizeof(int));
     while (true) {
       RawClient client(legacy_);
-      int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-      std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
-      for (int i = 0; i < 100 && ::sendmsg(client.fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1; ++i) {
+      base::UniqueFd fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+      for (int i = 0; i < 100 && client.send_descriptor(fd.get(), MSG_DONTWAIT); ++i) {
       }
-      ::close(fd);
     }
   });
 }

@@ -32,7 +32,7 @@ def main():
     parser.add_argument("--cluster", action="store_true", help="the add-on on a real control plane, instead of the daemons on a kubelet alone")
     parser.add_argument("--demo", action="store_true", help="the add-on's story on a real control plane, for a person to watch")
     parser.add_argument("--suite", action="append", default=[], help="with --cluster: only these suites")
-    parser.add_argument("--judge-times", action="store_true", help="with --cluster: times that are goals have to be met; for a machine without other work")
+    parser.add_argument("--judge-times", action="store_true", help="times that are goals have to be met; for a machine without other work")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.check_tools:
@@ -177,7 +177,7 @@ def inside(work):
         if task["what"] == "updates":
             Update(work, logs, paths).run(steps)
         elif task["what"] == "node":
-            Scenario(steps, work, logs, paths).run()
+            Scenario(steps, work, logs, paths, task["judge_times"]).run()
         else:
             ClusterScenario(steps, work, logs, paths, task["judge_times"]).run(task["what"], task["suites"])
     except Failure as why:

@@ -106,6 +106,12 @@ def cgroup_hierarchies():
     return [Path(line.split()[4]) for line in lines if line.split(" - ")[1].startswith(("cgroup ", "cgroup2 "))]
 
 
+def cgroup_hierarchy(controller):
+    """The mount point of this controller, v1."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return next(Path(line.split()[4]) for line in lines if " - cgroup " in line and controller in line.split()[-1].split(","))
+
+
 @contextmanager
 def cgroup_root():
     """A cgroup in every hierarchy; kubepods is made beneath it."""

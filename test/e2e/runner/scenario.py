@@ -35,11 +35,12 @@ RESTRICTED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"dro
 
 
 class Scenario:
-    def __init__(self, steps, work, logs, paths):
+    def __init__(self, steps, work, logs, paths, judge_times):
         self.steps = steps
         self.work = work
         self.logs = logs
         self.paths = paths
+        self.judge_times = judge_times
         self.testbed = Testbed(work, logs, paths)
         self.kubelet = self.testbed.kubelet
         self.plugin = self.testbed.plugin
@@ -78,7 +79,7 @@ class Scenario:
             (f"no quote helper, no {QUOTE}; the EPC stays", self.stop_and_start_helper),
             ("pods are told apart by their slots: holders.json and the line for a quote name each", self.tell_pods_apart),
             ("the device vanishes: no EPC; it comes back: all of it; its owners run on", self.lose_device),
-            *Slots(self.testbed, self.quotes).listed(),
+            *Slots(self.testbed, self.quotes, self.judge_times).listed(),
             ("the unmodified Rust crate aesm-client gets a quote", self.attest_with_aesm_client),
             ("enclayer verify trusts each quote with the simulation's root, and none with Intel's", self.verify_quotes),
             ("the unmodified dcap-qvl agrees, and refuses a changed quote", self.verify_with_dcap_qvl),

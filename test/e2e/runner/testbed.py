@@ -4,8 +4,10 @@ import json
 import os
 import stat
 import time
+from pathlib import Path
 
 from . import image
+from .isolation import CGROUP, cgroup_hierarchy
 from .node import PAUSE_IMAGE, Containerd, Kubelet, full_name, pod_manifest, why_not_running
 from .process import Daemon, output, wait_for
 from .steps import Failure, check, say
@@ -14,6 +16,7 @@ EPC = "kubernetes.azure.com/sgx_epc_mem_in_MiB"
 QUOTE = "enclayer.io/quote"
 QUOTE_LIMIT = 110
 HELPER_USER = 64213
+HELPER_CPU_MILLIS = 100  # as deploy/manifests/quote-helper asks for
 
 WORKLOAD_IMAGE = "localhost/enclayer-e2e/workload:1"
 ENCLAVE_DEVICES = ["/dev/sgx_enclave", "/dev/sgx/enclave"]
@@ -21,6 +24,14 @@ ENCLAVE_DEVICES = ["/dev/sgx_enclave", "/dev/sgx/enclave"]
 STAND_IN = os.makedev(10, 229)
 STAND_IN_KIND = "c 10:229"
 SGX_GROUP = 64229  # of the stand-in, as distributions give the real device to a group `sgx`
+
+
+def as_pod_of_the_addon():
+    """The share of the processors that the helper's pod asks for, beside those of all other pods."""
+    folder = cgroup_hierarchy("cpu") / CGROUP / "kubepods" / "enclayer-quote-helper"
+    folder.mkdir(exist_ok=True)
+    (folder / "cpu.shares").write_text(str(HELPER_CPU_MILLIS * 1024 // 1000))
+    (folder / "cgroup.procs").write_text("0")
 
 
 class Testbed:
@@ -66,7 +77,8 @@ class Testbed:
     def start_helper(self):
         self.helper.start(
             [self.product("enclayer-quote-helper"), "--platform", "sim", "--socket", self.aesm_socket, "--slots-dir", self.slots_dir,
-             "--state-dir", self.helper_state, "--user", HELPER_USER, "--log-format", "json"]
+             "--state-dir", self.helper_state, "--user", HELPER_USER, "--log-format", "json"],
+            preexec_fn=as_pod_of_the_addon,
         )
         wait_for("the AESM socket is there", self.aesm_socket.is_socket, 30)
 
@@ -156,6 +168,15 @@ class Testbed:
         before = wait_for(f"the kubelet reports {name} as running", lambda: self.container(name), 60)
         self.containerd.ctr("--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", before.removeprefix("containerd://"))
         wait_for(f"{name} has another container", lambda: self.container(name) not in (None, before), 60)
+
+    def come_first(self, name):
+        """Its processes get a processor whenever they want one. Beneath a cgroup of the kubelet's, none may have that."""
+        tasks = self.containerd.ctr("--namespace", "k8s.io", "tasks", "list").splitlines()
+        container = self.container(name).removeprefix("containerd://")
+        pid = next(line.split()[1] for line in tasks if line.startswith(container))
+        (cgroup_hierarchy("cpu") / "cgroup.procs").write_text(pid)
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(1))
 
     # --- slots of the quote helper
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,7 +23,7 @@ const (
 	passedMost        = 500 // in all
 	passPause         = 20 * time.Millisecond
 	lingerSeconds     = 5
-	burnSlice         = 10 * time.Millisecond
+	fillTime          = 10 * time.Millisecond
 	pauseAfterFailure = time.Millisecond // a full queue is no reason to spin
 )
 
@@ -49,27 +48,6 @@ func attack(kind string, seconds float64) error {
 		return fmt.Errorf("there is no attack %q", kind)
 	}
 	return timed(kind, func(seen *attacked) error { return act(seen, in(seconds)) })
-}
-
-// burn uses that much CPU in that time, on all processors evenly, and asks nobody anything.
-func burn(seconds, cpuSeconds float64) error {
-	share := cpuSeconds / seconds / float64(runtime.NumCPU())
-	busy := time.Duration(float64(burnSlice) * min(share, 1))
-	return timed("burn", func(*attacked) error {
-		end := in(seconds)
-		var burning sync.WaitGroup
-		for range runtime.NumCPU() {
-			burning.Go(func() {
-				for slice := time.Now(); slice.Before(end); slice = slice.Add(burnSlice) {
-					for time.Since(slice) < busy {
-					}
-					time.Sleep(time.Until(slice.Add(burnSlice)))
-				}
-			})
-		}
-		burning.Wait()
-		return nil
-	})
 }
 
 func timed(what string, act func(*attacked) error) error {
@@ -243,7 +221,7 @@ func connectLingering(address string) (*os.File, error) {
 		return nil, err
 	}
 	defer connection.Close()
-	connection.SetWriteDeadline(time.Now().Add(burnSlice))
+	connection.SetWriteDeadline(time.Now().Add(fillTime))
 	connection.Write(make([]byte, 8<<20))
 	lingering, err := connection.(*net.TCPConn).File()
 	if err != nil {

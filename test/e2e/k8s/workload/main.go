@@ -54,14 +54,12 @@ func main() {
 		must(ask())
 	case len(os.Args) == 4 && os.Args[1] == "attack":
 		must(attack(os.Args[2], number(os.Args[3])))
-	case len(os.Args) == 4 && os.Args[1] == "burn":
-		must(burn(number(os.Args[2]), number(os.Args[3])))
 	case len(os.Args) > 2 && os.Args[1] == "api":
 		must(askAPI(os.Args[2], os.Args[3:]))
 		return
 	default:
 		fmt.Fprintln(os.Stderr, "usage: workload pause | open DEVICE... | attest REPORT_DATA DEVICE... | quotes | ask | attack KIND SECONDS | "+
-			"burn SECONDS CPU_SECONDS | api PATH [BODY]")
+			"api PATH [BODY]")
 		os.Exit(1)
 	}
 	untilTold()
