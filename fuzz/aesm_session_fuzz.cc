@@ -9,10 +9,10 @@
 #include "aesm/client.h"
 #include "base/bytes.h"
 #include "base/log.h"
-#include "fake/byte_wire.h"
+#include "fake/byte_transport.h"
 #include "fake/framed.h"
-#include "helper/responder.h"
-#include "net/frame_desk.h"
+#include "helper/request_scheduler.h"
+#include "net/frame_connections.h"
 
 namespace {
 
@@ -43,10 +43,10 @@ class FixedQuotes final : public quoting::QuoteSource {
   bool is_ready = true, computes = false;
 };
 
-class World final : public fake::ByteWire {
+class World final : public fake::ByteTransport {
  public:
-  World() : ByteWire(60'000) {
-    responder_.attach(
+  World() : ByteTransport(60'000) {
+    scheduler_.attach(
         [this](net::Ticket ticket, std::optional<Bytes> reply) { mail_.emplace_back(ticket, std::move(reply)); });
   }
 
@@ -64,11 +64,11 @@ class World final : public fake::ByteWire {
         case 6: say(connection, Bytes{6, 0, 0, 0, 0xaa, 0x01, 0x03, 0x48, 0x98, 0x75}); break;
         case 7: end(connection); break;
         case 8:
-          if (connection != nullptr) desk_.hung_up(*connection, now_);
+          if (connection != nullptr) connections_.hung_up(*connection, now_);
           serve(connection);
           break;
         case 9: pass(parameter * 50ms); break;
-        case 10: responder_.make_next_quote(); break;
+        case 10: scheduler_.make_next_quote(); break;
         case 11: deliver(); break;
         case 12:
           if (connection != nullptr) end_of(*connection).room = parameter * 32U;
@@ -80,20 +80,20 @@ class World final : public fake::ByteWire {
           break;
         case 14:
           if (parameter == 14)
-            for (net::Connection* idle : desk_.drain()) serve(idle);
+            for (net::Connection* idle : connections_.drain()) serve(idle);
           break;
         default:
           if (parameter % 16 == 15)
-            desk_.close(which % 3U, now_);
+            connections_.close(which % 3U, now_);
           else
             serve(connection);
       }
-      demand(desk_.open_connections() <= kLimits.max_connections);
+      demand(connections_.open_connections() <= kLimits.max_connections);
     }
     // Every client falls silent. Whatever they were in the middle of ends by itself.
-    for (int rounds = 0; desk_.open_connections() > 0; ++rounds) {
+    for (int rounds = 0; connections_.open_connections() > 0; ++rounds) {
       demand(rounds < 10'000);  // frames of one connection are answered one after the other
-      while (responder_.make_next_quote()) {
+      while (scheduler_.make_next_quote()) {
       }
       deliver();
       pass(13s);
@@ -110,10 +110,10 @@ class World final : public fake::ByteWire {
   net::Connection* find(std::size_t which) { return which < open_.size() ? open_[which] : nullptr; }
   // In one of three groups, of which the first has several holders.
   void open(std::uint8_t group, std::uint8_t holder) {
-    if (!desk_.has_room()) return;
+    if (!connections_.has_room()) return;
     const base::Whose whose{group % 3U, group % 3U == 0 ? holder : 0U};
-    net::Connection* connection = desk_.open(++last_fd_, {whose}, now_);
-    demand(connection != nullptr || !desk_.has_room(whose));
+    net::Connection* connection = connections_.open(++last_fd_, {whose}, now_);
+    demand(connection != nullptr || !connections_.has_room(whose));
     if (connection == nullptr) return;
     open_.push_back(connection);
     serve(connection);
@@ -132,19 +132,19 @@ class World final : public fake::ByteWire {
     if (connection == nullptr) return;
     auto state = [&] { return connection->session.state(); };
     while (state() != net::FrameSession::State::kClosed &&
-           (connection->hung_up ? desk_.hung_up(*connection, now_) : desk_.serve(*connection, now_)) !=
-               net::FrameDesk::Next::kEvent) {
+           (connection->hung_up ? connections_.hung_up(*connection, now_) : connections_.serve(*connection, now_)) !=
+               net::FrameConnections::Next::kEvent) {
     }
   }
   void deliver() {
     for (; !mail_.empty(); mail_.pop_front())
-      serve(desk_.replied(mail_.front().first, std::move(mail_.front().second), now_));
+      serve(connections_.replied(mail_.front().first, std::move(mail_.front().second), now_));
   }
   void pass(std::chrono::milliseconds time) {
     now_ += time;
-    for (net::Connection* connection : desk_.expire(now_)) serve(connection);
-    demand(!desk_.next_deadline() || *desk_.next_deadline() > now_);
-    desk_.forget_closed();
+    for (net::Connection* connection : connections_.expire(now_)) serve(connection);
+    demand(!connections_.next_deadline() || *connections_.next_deadline() > now_);
+    connections_.forget_closed();
   }
   // Whole frames, none of them empty or too long; the last one may have been cut off by the client's own fault.
   static void check(const End& end) {
@@ -158,13 +158,13 @@ class World final : public fake::ByteWire {
   net::Moment now_{1h};
   FixedQuotes source_;
   static inline base::Metrics metrics_;
-  helper::Askers askers_;
-  helper::Responder responder_{
-      source_, askers_, {.threads = 0, .max_queued = kMostQueued, .max_queued_each = 2}, metrics_};
+  helper::ClientIdentities identities_;
+  helper::RequestScheduler scheduler_{
+      source_, identities_, {.threads = 0, .max_queued = kMostQueued, .max_queued_each = 2}, metrics_};
   std::vector<net::Connection*> open_;
   int last_fd_ = 0;
   std::deque<std::pair<net::Ticket, std::optional<Bytes>>> mail_;
-  net::FrameDesk desk_{kLimits, responder_, *this, metrics_};
+  net::FrameConnections connections_{kLimits, scheduler_, *this, metrics_};
 };
 
 }  // namespace

@@ -15,7 +15,7 @@
 #include "base/metrics.h"
 #include "fake/listen.h"
 #include "helper/claim.h"
-#include "helper/responder.h"
+#include "helper/request_scheduler.h"
 #include "net/frame_server.h"
 #include "net/unix_socket.h"
 #include "slots/slots.h"
@@ -56,7 +56,8 @@ int fail(const Error& error) {
 }
 
 // p0, p1, ... and "older": in that one clients may pass descriptors along, as on kernels without SO_PASSRIGHTS.
-Result<> serve_slots(net::FrameServer& server, helper::Askers& askers, const fs::path& parent, int slots) {
+Result<> serve_slots(net::FrameServer& server, helper::ClientIdentities& identities, const fs::path& parent,
+                     int slots) {
   for (int i = 0; i <= slots; ++i) {
     std::string name = i < slots ? "p" + std::to_string(i) : "older";
     fs::create_directories(parent / name);
@@ -64,8 +65,8 @@ Result<> serve_slots(net::FrameServer& server, helper::Askers& askers, const fs:
                  fake::listen_at(parent / name / slots::kSocket,
                                  i < slots ? net::Descriptors::kRefused : net::Descriptors::kAllowed));
     auto group = helper::kLegacy + 1 + static_cast<std::uint32_t>(i);
-    askers.set(group, {name, {}});
-    server.serve(std::move(listener), group, net::Askers::kOne);
+    identities.set(group, {name, {}});
+    server.serve(std::move(listener), group, net::Holders::kOne);
   }
   return {};
 }
@@ -81,21 +82,22 @@ int main(int argc, char** argv) {
   ::sigemptyset(&ends);
   ::sigaddset(&ends, SIGTERM);
   ::sigprocmask(SIG_BLOCK, &ends, nullptr);
-  FixedQuotes source{std::chrono::microseconds(std::atoi(argv[4]))};
+  FixedQuotes source{std::chrono::microseconds(std::atoi(argv[3]))};
   base::Metrics metrics;
   net::FrameLimits limits;
   limits.max_connections = 4096;
-  helper::Askers askers;
-  helper::Responder::Options responding;  // as in helper.cc
+  helper::ClientIdentities identities;
+  helper::RequestScheduler::Options responding;  // as in helper.cc
   responding.max_queued = limits.max_connections / 4;
   responding.max_queued_each = limits.max_connections / 16;
-  helper::Responder responder(source, askers, responding, metrics);
+  helper::RequestScheduler scheduler(source, identities, responding, metrics);
   auto claim = helper::SocketClaim::take(argv[1], argv[2], {.replace = true});
   if (!claim) return fail(claim.error());
-  auto server = net::FrameServer::start(limits, responder, metrics);
+  auto server = net::FrameServer::start(limits, scheduler, metrics);
   if (!server) return fail(server.error());
-  (*server)->serve(claim->take_listener(), helper::kLegacy, net::Askers::kProcesses);
-  if (auto served = serve_slots(**server, askers, argv[4], std::atoi(argv[5])); !served) return fail(served.error());
+  (*server)->serve(claim->take_listener(), helper::kLegacy, net::Holders::kProcesses);
+  if (auto served = serve_slots(**server, identities, argv[4], std::atoi(argv[5])); !served)
+    return fail(served.error());
   std::fprintf(stderr, "serving\n");
   int number = 0;
   ::sigwait(&ends, &number);

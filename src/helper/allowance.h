@@ -1,8 +1,8 @@
-// How many quotes one who asks may have: so many a minute, all at once if they like, then as they are earned again.
+// How many quotes a client may have: so many a minute, all at once if they like, then as they are earned again.
 //
-// That is what remains to be limited where turns are fair: who asks without end takes no turn from others, but keeps
-// the node's processors and the Quoting Enclave busy and fills the log. How many may wait at once is the queue's
-// matter.
+// That is what remains to be limited where turns are fair: a client that asks without end takes no turn from others,
+// but keeps the node's processors and the Quoting Enclave busy and fills the log. How many may wait at once is the
+// queue's matter.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ class Allowance {
   using Clock = std::chrono::steady_clock;
 
   // Keys that are remembered: those that have not earned all back. Newcomers beyond share one allowance, which takes
-  // more who ask at once than a node runs.
+  // more clients at once than a node runs.
   static constexpr std::size_t kMostKeys = 4096;
   static constexpr int kMost = 100'000;
 

@@ -22,7 +22,7 @@ namespace log = base::log;
 
 constexpr std::size_t kMaxRecords = 64 << 10;  // bytes; a line has about 100
 constexpr std::chrono::milliseconds kProbe{1000};
-// Of the state folder's lock: who holds it longer is stuck, and we have clients.
+// Of the state folder's lock: an instance that holds it longer is stuck, and we have clients.
 constexpr std::chrono::milliseconds kLock{1000};
 constexpr pid_t kLeaving = 0;  // in the place of a record's pid
 // Names that are remembered. Beside the newest one only those count that may still be started again: one or two.
@@ -42,7 +42,7 @@ Result<std::vector<std::string>> lines_of(const fs::path& file) {
   return lines;
 }
 
-// Whoever listens at the path; nullopt when nobody does.
+// The process that listens at the path; nullopt when none does.
 Result<std::optional<net::Peer>> answering(const fs::path& path) {
   auto connected = net::connect_to(path, kProbe);
   if (connected) return std::optional(net::peer_of(connected->get()));

@@ -1,11 +1,11 @@
-// Who serves: which of a node's helpers has the sockets, decided at the path of the legacy one. The socket appears by
+// Which of a node's helpers has the sockets, decided at the path of the legacy one. The socket appears by
 // rename: bound, listening and open to everybody under another name first, so that a client finds either the old server
 // or the new one and never a gap. It is never unlinked; a file that nobody listens behind is simply replaced by the
 // next start. Whatever else stands there (a file, a folder, a link) is moved aside, and kept.
 //
 // STATE_DIR/sockets says which socket was put where, a line a path: "generation pid device inode mtime path". With it a
 // new instance knows its own predecessor from a stranger, and the predecessor knows that it has been succeeded. A pid
-// of 0 says that who serves is about to end.
+// of 0 says that the serving instance is about to end.
 //
 // Where something starts instances again and again, as the kubelet does with the containers of a pod, the one that was
 // started last need not be the newest. There an instance has a name that stays (the pod's UID), and
@@ -41,17 +41,17 @@ class SocketClaim {
   struct Options {
     bool replace = false;
     std::string instance{};          // up to 64 letters, digits, '.', '_' and '-'
-    std::filesystem::path beacon{};  // a socket of whoever serves that no client can fill; empty: the path itself
+    std::filesystem::path beacon{};  // a socket of the serving instance that no client can fill; empty: the path itself
   };
 
   // Listens on `path` (absolute), in whose folder (made with mode 0755 where missing) the temporary name lives too.
-  // Whoever answers at the path, or at the beacon, is left in peace (kConflict, naming its pid), unless it is the
-  // instance that STATE_DIR speaks of or `replace` is given. With the name of an instance that was here before, it is
-  // that one again: while a newer one, or another one of the same name, answers, the claim waits.
+  // An instance that answers at the path, or at the beacon, is left in peace (kConflict, naming its pid), unless it is
+  // the instance that STATE_DIR speaks of or `replace` is given. With the name of an instance that was here before, it
+  // is that one again: while a newer one, or another one of the same name, answers, the claim waits.
   static Result<SocketClaim> take(const std::filesystem::path& path, const std::filesystem::path& state_dir,
                                   Options options);
 
-  // Whether somebody else served when this one was started, so that there is no listener; resume() may give one.
+  // Whether another instance served when this one was started, so that there is no listener; resume() may give one.
   bool waits() const { return identity_ == Identity{}; }
 
   // Puts a new socket of ours at the path, whoever's is there now, and gives it to be listened to; what connected to
@@ -70,7 +70,7 @@ class SocketClaim {
   // would take it for a stranger's. Cheap when there is nothing to do: call it every second.
   void record_again();
 
-  // Says in STATE_DIR that this instance is about to end, for one that waits. Whoever comes takes the path then, an
+  // Says in STATE_DIR that this instance is about to end, for one that waits. The next instance takes the path then, an
   // older one too: lost() tells, and until then ours has to be served.
   Result<> leave() const;
 

@@ -1,12 +1,14 @@
 // Keeps the path of a claimed socket (claim.h) ours while we serve. A newer instance of our own is given way to;
-// anybody else who replaces or removes the socket is told of, counted, and undone.
+// any other replacement or removal of the socket is logged, counted, and undone.
 //
-// Who has been succeeded ends, or waits: it serves what is connected, and puts its own socket there again when the
-// other instance is gone (which its pulse tells at once), has answered nobody for five seconds, or says that it goes.
-// So a helper that crashes or hangs does not leave the node without quotes, and one that is started again is a standby.
+// An instance that has been succeeded ends, or waits: it serves what is connected, and puts its own socket there again
+// when the other instance is gone (which its pulse tells at once), has answered nobody for five seconds, or says that
+// it goes. So a helper that crashes or hangs does not leave the node without quotes, and one that is started again is a
+// standby.
 //
 // Two that each believe the path to be theirs do not fight over it in a loop: the socket is put back at once, but
-// another time only after 2 s, then 4 s, and so on up to 5 minutes. Who has kept it for 10 minutes begins anew.
+// another time only after 2 s, then 4 s, and so on up to 5 minutes. After 10 minutes of keeping it the pauses begin
+// anew.
 #pragma once
 
 #include <atomic>
@@ -33,7 +35,8 @@ class SocketGuard {
 
   enum class Succeeded { kEnds, kWaits };
 
-  // `claim` and `metrics` outlive it. `ask_at`: sockets of whoever serves, where its pulse is felt while ours waits.
+  // `claim` and `metrics` outlive it. `ask_at`: sockets of the serving instance, where its pulse is felt while ours
+  // waits.
   SocketGuard(SocketClaim& claim, std::vector<std::filesystem::path> ask_at, Serve serve, Succeeded succeeded,
               base::Metrics& metrics);
 

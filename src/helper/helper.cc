@@ -14,7 +14,7 @@
 #include "helper/facts_file.h"
 #include "helper/guard.h"
 #include "helper/own_user.h"
-#include "helper/responder.h"
+#include "helper/request_scheduler.h"
 #include "helper/signals.h"
 #include "helper/slot_sockets.h"
 #include "net/frame_server.h"
@@ -84,7 +84,7 @@ Result<quoting::DcapLaunch> launch_of(const Options& options) {
   return hardware_launch(options.hardware, options.environment);
 }
 
-// False: a signal came first. Who waits at a socket where nobody answers is better off with us at once: what needs no
+// False: a signal came first. A client at a socket where nobody answers is better off with us at once: what needs no
 // quote is answered, and the rest is held for as long as clients wait.
 bool ready_to_succeed(const Options& options, Quotes& quotes) {
   bool was_said = false;
@@ -158,20 +158,20 @@ Result<> serve(const Options& options) {
 
   net::FrameLimits limits;
   limits.max_connections = connection_limit();
-  Askers askers;
-  Responder responder(quotes->source(), askers,
-                      {.threads = static_cast<int>(quotes->workers()),
-                       .max_queued = limits.max_connections / 4,
-                       .max_queued_each = std::max<std::size_t>(1, limits.max_connections / 16),
-                       .budget = limits.answer,
-                       .quotes_per_minute = options.quotes_per_minute},
-                      metrics);
-  ENCLAYER_TRY(auto server, net::FrameServer::start(limits, responder, metrics));
+  ClientIdentities identities;
+  RequestScheduler scheduler(quotes->source(), identities,
+                             {.threads = static_cast<int>(quotes->workers()),
+                              .max_queued = limits.max_connections / 4,
+                              .max_queued_each = std::max<std::size_t>(1, limits.max_connections / 16),
+                              .budget = limits.answer,
+                              .quotes_per_minute = options.quotes_per_minute},
+                             metrics);
+  ENCLAYER_TRY(auto server, net::FrameServer::start(limits, scheduler, metrics));
   Parts parts{*quotes, *server};
   std::unique_ptr<net::HttpEndpoint> endpoint;
   if (!options.metrics_listen.empty()) {
     net::Probes probes;
-    probes.before_metrics = [&responder] { responder.audit().publish(); };
+    probes.before_metrics = [&scheduler] { scheduler.audit().publish(); };
     probes.not_ready = [&parts] { return parts.not_ready(); };
     probes.not_alive = [&parts] { return parts.not_alive(); };
     // Ready, and said so: a DaemonSet's old pod that is not is deleted, whether the new one can serve or not.
@@ -187,15 +187,16 @@ Result<> serve(const Options& options) {
   ENCLAYER_TRY(auto claim, SocketClaim::take(options.socket, options.state_dir,
                                              {options.replace, options.instance, beacon(options)}));
   auto serve_legacy = [&server](base::UniqueFd listener) {
-    server->serve(std::move(listener), kLegacy, net::Askers::kProcesses);
+    server->serve(std::move(listener), kLegacy, net::Holders::kProcesses);
   };
   SocketGuard guard(claim, {beacon(options), options.socket}, serve_legacy,
                     options.instance.empty() ? SocketGuard::Succeeded::kEnds : SocketGuard::Succeeded::kWaits, metrics);
-  SlotSockets slot_sockets(options.slots_dir, askers, responder.audit(), *server, [&claim] { return !claim.lost(); });
+  SlotSockets slot_sockets(options.slots_dir, identities, scheduler.audit(), *server,
+                           [&claim] { return !claim.lost(); });
   if (!guard.waits()) serve_legacy(claim.take_listener());
   slot_sockets.look(!guard.waits(), steady_clock::now());
   FactsFile facts(options.state_dir, about(options, claim.generation()), metrics);
-  facts.keep(quotes->facts(), !guard.waits());  // who is told that we are ready may ask for them
+  facts.keep(quotes->facts(), !guard.waits());  // a caller of /readyz may ask for them
   parts.slots = &slot_sockets;
   parts.guard = &guard;
   log::info(guard.waits() ? "waiting, another instance serves" : "serving",
@@ -218,7 +219,7 @@ Result<> serve(const Options& options) {
     if (moment >= next_second) {
       quotes->look_after(options.now());
       facts.keep(quotes->facts(), !guard.waits());
-      responder.audit().look_after(moment);
+      scheduler.audit().look_after(moment);
       next_second = moment + 1s;
     }
     number = wait_for_end(kBetweenLooks);
@@ -231,7 +232,7 @@ Result<> serve(const Options& options) {
   server->drain();
   if (!server->wait_drained(kDrainTime)) log::warn("connections dropped, they were not done in time");
   endpoint.reset();
-  quotes->stop();  // whoever still waits in a thread of the responder
+  quotes->stop();  // what still waits in a thread of the scheduler
   log::info("stopped");
   return {};
 }

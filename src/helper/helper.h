@@ -29,10 +29,10 @@ struct Options {
   std::filesystem::path socket = "/var/run/aesmd/aesm.socket";
   std::filesystem::path slots_dir = slots::kDefaultParent;
   std::filesystem::path state_dir = "/var/lib/enclayer";
-  std::string instance;  // a name that stays; empty: who is succeeded ends
+  std::string instance;  // a name that stays; empty: a succeeded instance ends
   bool replace = false;
   uid_t user = 0;             // that user 0 is given up for; 0: it is not
-  int quotes_per_minute = 0;  // of one who asks; 0: as many as they like
+  int quotes_per_minute = 0;  // of one client; 0: no limit
   std::string metrics_listen;
 
   std::function<Time()> now;  // certificates and collateral have dates

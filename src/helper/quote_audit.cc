@@ -26,39 +26,39 @@ void QuoteAudit::record(const QuoteRequest& request, Clock::time_point now) {
     if (!is_logged) ++(request.quoted != nullptr ? counts.made_unsaid : counts.refused_unsaid);
   }
   if (!is_logged) return;
-  auto asker = askers_.of(group);
+  auto identity = identities_.of(group);
   if (request.quoted == nullptr) {
-    log::warn("quote refused", {{"slot", asker->slot},
-                                {"namespace", asker->holder.pod_namespace},
-                                {"pod", asker->holder.pod},
-                                {"container", asker->holder.container},
+    log::warn("quote refused", {{"slot", identity->slot},
+                                {"namespace", identity->holder.pod_namespace},
+                                {"pod", identity->holder.pod},
+                                {"container", identity->holder.container},
                                 {"result", request.result},
                                 {"reason", request.reason},
                                 {"waited_ms", request.waited.count() / 1000.0},
                                 {"took_ms", request.took.count() / 1000.0},
-                                {"client", askers_.name(request.client)}});
+                                {"client", identities_.name(request.client)}});
     return;
   }
-  log::info("quote made", {{"slot", asker->slot},
-                           {"namespace", asker->holder.pod_namespace},
-                           {"pod", asker->holder.pod},
-                           {"container", asker->holder.container},
+  log::info("quote made", {{"slot", identity->slot},
+                           {"namespace", identity->holder.pod_namespace},
+                           {"pod", identity->holder.pod},
+                           {"container", identity->holder.container},
                            {"mr_enclave", base::to_hex(request.quoted->mr_enclave)},
                            {"mr_signer", base::to_hex(request.quoted->mr_signer)},
                            {"debug", request.quoted->attributes.debug()},
                            {"waited_ms", request.waited.count() / 1000.0},
                            {"took_ms", request.took.count() / 1000.0},
-                           {"client", askers_.name(request.client)}});
+                           {"client", identities_.name(request.client)}});
 }
 
 void QuoteAudit::say_sum(std::uint32_t group, Counts& counts) {
   auto made = std::exchange(counts.made_unsaid, 0), refused = std::exchange(counts.refused_unsaid, 0);
   if (made + refused == 0) return;
-  auto asker = askers_.of(group);
-  log::info("quotes in a minute", {{"slot", asker->slot},
-                                   {"namespace", asker->holder.pod_namespace},
-                                   {"pod", asker->holder.pod},
-                                   {"container", asker->holder.container},
+  auto identity = identities_.of(group);
+  log::info("quotes in a minute", {{"slot", identity->slot},
+                                   {"namespace", identity->holder.pod_namespace},
+                                   {"pod", identity->holder.pod},
+                                   {"container", identity->holder.container},
                                    {"made", made},
                                    {"refused", refused}});
 }
@@ -85,20 +85,20 @@ void QuoteAudit::forget(std::uint32_t group) {
 void QuoteAudit::publish() {
   std::lock_guard lock(mutex_);
   std::vector<base::Metrics::Series> series;
-  auto add = [&series](const Asker& asker, const char* result, std::uint64_t count) {
+  auto add = [&series](const ClientIdentity& identity, const char* result, std::uint64_t count) {
     if (count > 0)
-      series.push_back({{{"slot", asker.slot},
-                         {"namespace", asker.holder.pod_namespace},
-                         {"pod", asker.holder.pod},
-                         {"container", asker.holder.container},
+      series.push_back({{{"slot", identity.slot},
+                         {"namespace", identity.holder.pod_namespace},
+                         {"pod", identity.holder.pod},
+                         {"container", identity.holder.container},
                          {"result", result}},
                         static_cast<double>(count)});
   };
-  auto add_both = [&](const Asker& asker, std::uint64_t made, std::uint64_t refused) {
-    add(asker, "made", made);
-    add(asker, "refused", refused);
+  auto add_both = [&](const ClientIdentity& identity, std::uint64_t made, std::uint64_t refused) {
+    add(identity, "made", made);
+    add(identity, "refused", refused);
   };
-  for (const auto& [group, counts] : counts_) add_both(*askers_.of(group), counts.made, counts.refused);
+  for (const auto& [group, counts] : counts_) add_both(*identities_.of(group), counts.made, counts.refused);
   add_both({"gone", {}}, gone_made_, gone_refused_);
   metrics_.replace(base::metric::kPodQuotes, series);
 }

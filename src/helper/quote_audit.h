@@ -1,9 +1,9 @@
-// What is said and counted of each request for a quote, by who asked: a line for the first quote of each enclave, then
+// What is said and counted of each request for a quote, by client: a line for the first quote of each enclave, then
 // a sum a minute, and figures.
 //   quote made       slot=p3 namespace=bank pod=ledger-0 container=app mr_enclave=... mr_signer=... debug=false ...
 //   quote refused    slot=p3 namespace=bank pod=ledger-0 container=app result="BUSY (18)" reason=...
 //   quotes in a minute slot=p3 namespace=bank pod=ledger-0 container=app made=5120 refused=3
-// A line each would let one who asks without end wash away the others' lines. Report data is never said.
+// A line each would let a client that asks without end wash away the others' lines. Report data is never said.
 #pragma once
 
 #include <chrono>
@@ -16,14 +16,14 @@
 #include "base/metrics.h"
 #include "enclayer/report.h"
 #include "helper/allowance.h"
-#include "helper/askers.h"
+#include "helper/client_identities.h"
 
 namespace enclayer::helper {
 
 // A request for a quote that was answered.
 struct QuoteRequest {
   const net::Client& client;
-  const ReportBody* quoted = nullptr;  // whom the quote is for; null: none was made, so who asks has proven nothing
+  const ReportBody* quoted = nullptr;  // whom the quote is for; null: none was made, so the client has proven nothing
   std::string_view result;             // the AESM code: "SUCCESS (0)"
   std::string_view reason;             // where no quote was made
   std::chrono::microseconds waited{}, took{};
@@ -34,14 +34,14 @@ class QuoteAudit {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Enclaves of one who asks that have a line of their own, and lines a minute about refusals.
+  // Enclaves of one client that have a line of their own, and lines a minute about refusals.
   static constexpr std::size_t kMostEnclaves = 64;
   static constexpr int kRefusalsLogged = 30;
   static constexpr std::chrono::minutes kSum{1};
 
   // Both outlive it.
-  QuoteAudit(const Askers& askers, base::Metrics& metrics)
-      : askers_(askers), metrics_(metrics), refusals_(kRefusalsLogged) {}
+  QuoteAudit(const ClientIdentities& identities, base::Metrics& metrics)
+      : identities_(identities), metrics_(metrics), refusals_(kRefusalsLogged) {}
 
   void record(const QuoteRequest& request, Clock::time_point now);
 
@@ -63,7 +63,7 @@ class QuoteAudit {
   };
   void say_sum(std::uint32_t group, Counts& counts);
 
-  const Askers& askers_;
+  const ClientIdentities& identities_;
   base::Metrics& metrics_;
   std::mutex mutex_;
   Allowance refusals_;

@@ -29,7 +29,7 @@ ReportBody report(std::uint8_t enclave = 0xe1) {
 
 class Audit : public testing::Test {
  protected:
-  Audit() { askers_.set(kSlot, {"p3", {7, "bank", "ledger-0", "app", 64}}); }
+  Audit() { identities_.set(kSlot, {"p3", {7, "bank", "ledger-0", "app", 64}}); }
 
   std::string made(std::uint8_t enclave = 0xe1, std::uint32_t group = kSlot, std::chrono::seconds after = 0s) {
     const ReportBody body = report(enclave);
@@ -51,8 +51,8 @@ class Audit : public testing::Test {
   }
 
   base::Metrics metrics_;
-  Askers askers_;
-  QuoteAudit audit_{askers_, metrics_};
+  ClientIdentities identities_;
+  QuoteAudit audit_{identities_, metrics_};
 };
 
 TEST_F(Audit, first_quote_of_an_enclave_has_a_line_that_says_who_and_what_but_no_report_data) {
@@ -93,17 +93,17 @@ TEST_F(Audit, legacy_socket_is_called_so_and_says_the_process) {
 }
 
 TEST_F(Audit, slot_without_a_name_is_called_by_its_number) {
-  askers_.set(9, {"p7", {}});
+  identities_.set(9, {"p7", {}});
   EXPECT_THAT(made(0xe1, 9), AllOf(HasSubstr("slot=p7"), HasSubstr("client=p7")));
 }
 
 TEST_F(Audit, slot_that_is_gone_leaves_its_sum_and_its_figures) {
   made(), made();
   EXPECT_THAT(fake::logged([&] { audit_.forget(kSlot); }), HasSubstr("quotes in a minute slot=p3"));
-  askers_.forget(kSlot);
+  identities_.forget(kSlot);
   EXPECT_TRUE(shows("slot=\"gone\"} 2\n"));
   EXPECT_FALSE(shows("slot=\"p3\""));
-  askers_.set(6, {"p3", {8, "other", "pod", "app", 1}});
+  identities_.set(6, {"p3", {8, "other", "pod", "app", 1}});
   EXPECT_THAT(made(0xe1, 6), HasSubstr("pod=pod")) << "who holds it next inherits nothing";
 }
 

@@ -37,7 +37,7 @@ class Quotes {
   // Reads again what the operator may have changed (SIGHUP). An error: everything stays as it was.
   virtual Result<> reload(Time now) = 0;
 
-  // Whoever waits for a quote is answered BUSY at once, and so is everybody after that.
+  // Every request for a quote that waits is answered BUSY at once, and so is each after that.
   virtual void stop() = 0;
 };
 

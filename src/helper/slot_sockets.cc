@@ -111,7 +111,7 @@ void SlotSockets::look_at_folders(int parent, bool serves, Moment now) {
     if (!is_held_anew) continue;
     server_.end(before);
     audit_.forget(before);
-    askers_.forget(before);
+    identities_.forget(before);
   }
   served_ = ours;
   failed_ = failed;
@@ -123,13 +123,13 @@ void SlotSockets::look_at_folders(int parent, bool serves, Moment now) {
 
 void SlotSockets::show(const std::string& name, const Slot& slot) {
   auto holder = holders_.find(name);
-  askers_.set(slot.group, {name, holder == holders_.end() ? slots::Holder{} : holder->second});
+  identities_.set(slot.group, {name, holder == holders_.end() ? slots::Holder{} : holder->second});
 }
 
 void SlotSockets::forget(Slots::iterator slot) {
   server_.end(slot->second.group);
   audit_.forget(slot->second.group);
-  askers_.forget(slot->second.group);
+  identities_.forget(slot->second.group);
   slots_.erase(slot);
 }
 
@@ -143,7 +143,7 @@ Result<> SlotSockets::put_socket(int parent, const std::string& name, Slot& slot
     return {};
   ENCLAYER_TRY(auto placed, net::place_socket(folder.get(), slots::kSocket));
   slot.socket = identity_of(placed.status);
-  server_.serve(std::move(placed.listener), slot.group, net::Askers::kOne);
+  server_.serve(std::move(placed.listener), slot.group, net::Holders::kOne);
   return {};
 }
 

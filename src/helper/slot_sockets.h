@@ -2,7 +2,7 @@
 // one, of those that disappear everything is closed, and where another container holds a slot than before, what was
 // open on it is closed and counted anew.
 //
-// Who gives way is not to be found at the slot `health` any more. The other sockets are left to whoever replaces them:
+// A succeeded instance is not to be found at the slot `health` any more. The other sockets are left to its successor:
 // a helper of before there were slots does not, and then containers that have one are served on.
 //
 // Folders are never made or removed here, and nobody but helpers can put anything into them; so there is nobody to
@@ -23,7 +23,7 @@
 #include "base/file.h"
 #include "base/folder_watch.h"
 #include "base/log_budget.h"
-#include "helper/askers.h"
+#include "helper/client_identities.h"
 #include "helper/quote_audit.h"
 #include "net/frame_server.h"
 
@@ -38,10 +38,10 @@ class SlotSockets {
 
   // All of them outlive it. `still_ours` is asked before a socket is replaced that took the place of one of ours: it
   // may be a successor's, of whom we have not heard yet.
-  SlotSockets(std::filesystem::path parent, Askers& askers, QuoteAudit& audit, net::FrameServer& server,
+  SlotSockets(std::filesystem::path parent, ClientIdentities& identities, QuoteAudit& audit, net::FrameServer& server,
               std::function<bool()> still_ours)
       : parent_(std::move(parent)),
-        askers_(askers),
+        identities_(identities),
         audit_(audit),
         server_(server),
         still_ours_(std::move(still_ours)) {}
@@ -77,7 +77,7 @@ class SlotSockets {
   void show(const std::string& name, const Slot& slot);
 
   const std::filesystem::path parent_;
-  Askers& askers_;
+  ClientIdentities& identities_;
   QuoteAudit& audit_;
   net::FrameServer& server_;
   const std::function<bool()> still_ours_;

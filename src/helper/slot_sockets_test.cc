@@ -39,25 +39,25 @@ class SlotSocketsTest : public testing::Test {
   fs::path parent_ = folder_.path() / "quotes";
   slots::Holders holders_;
   base::Metrics metrics_;
-  Askers askers_;
-  QuoteAudit audit_{askers_, metrics_};
+  ClientIdentities identities_;
+  QuoteAudit audit_{identities_, metrics_};
   bool still_ours_ = true;
   class Names final : public net::FrameHandler {
    public:
-    explicit Names(const Askers& askers) : askers_(askers) {}
+    explicit Names(const ClientIdentities& identities) : identities_(identities) {}
     void attach(Replies) override {}
     net::FrameOutcome frame(ByteView, const net::Client& client, net::Ticket) override {
-      std::string name = askers_.name(client);
+      std::string name = identities_.name(client);
       return Bytes(name.begin(), name.end());
     }
     std::optional<Bytes> overdue(net::Ticket) override { return std::nullopt; }
     void abandoned(net::Ticket) override {}
 
    private:
-    const Askers& askers_;
-  } names_{askers_};
+    const ClientIdentities& identities_;
+  } names_{identities_};
   std::unique_ptr<net::FrameServer> server_ = net::FrameServer::start({}, names_, metrics_).value();
-  SlotSockets slots_{parent_, askers_, audit_, *server_, [this] { return still_ours_; }};
+  SlotSockets slots_{parent_, identities_, audit_, *server_, [this] { return still_ours_; }};
   SlotSockets::Moment now_{1h};
 };
 

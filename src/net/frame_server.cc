@@ -32,12 +32,12 @@ using std::chrono::steady_clock;
 
 // Newcomers taken in one round from a socket, where it is the only one that knocks.
 constexpr int kAcceptsARound = 16;
-// Turns in one round: some 0.1 ms, so long does one who asks wait for the others.
+// Turns in one round: some 0.1 ms, for so long a client may wait for the others.
 constexpr int kTurnsARound = 16;
 constexpr int kEventsAtOnce = 256;
 // After this time a connection is looked at again of which epoll need not hear. An answered client that is about to
-// close has done so by then, as nearly all do; who sends another frame instead waits so long for it to be seen. And who
-// waits for a reply mostly has it.
+// close has done so by then, as nearly all do; a client that sends another frame instead waits so long for it to be
+// seen. And a client that waits for a reply mostly has it.
 constexpr auto kLater = 1ms;
 // After accept() failed for want of descriptors or memory.
 constexpr auto kAcceptPause = 100ms;
@@ -80,13 +80,13 @@ class Mailbox {
   std::atomic<bool> any_ = false;
 };
 
-class Server final : public FrameServer, private Wire {
+class Server final : public FrameServer, private Transport {
  public:
   Server(const FrameLimits& limits, FrameHandler& handler, base::Metrics& metrics)
-      : poller_(::epoll_create1(EPOLL_CLOEXEC)), handler_(handler), desk_(limits, handler, *this, metrics) {
+      : poller_(::epoll_create1(EPOLL_CLOEXEC)), handler_(handler), connections_(limits, handler, *this, metrics) {
     handler.attach([this, mail = mail_](Ticket ticket, std::optional<Bytes> reply) {
       mail->put([this, ticket, reply = std::move(reply)]() mutable {
-        if (Connection* connection = desk_.replied(ticket, std::move(reply), now_)) make_ready(*connection);
+        if (Connection* connection = connections_.replied(ticket, std::move(reply), now_)) make_ready(*connection);
       });
     });
   }
@@ -104,12 +104,12 @@ class Server final : public FrameServer, private Wire {
     return {};
   }
 
-  void serve(base::UniqueFd listener, std::uint32_t group, Askers askers) override {
+  void serve(base::UniqueFd listener, std::uint32_t group, Holders holders) override {
     auto socket = std::make_shared<base::UniqueFd>(std::move(listener));  // a task is copied
-    mail_->put([this, socket, group, askers] {
+    mail_->put([this, socket, group, holders] {
       for (Listener& earlier : listeners_)
         if (earlier.group == group) earlier.ends = std::min(earlier.ends, now_ + kOverlap);
-      Listener& added = listeners_.emplace_back(std::move(*socket), group, askers);
+      Listener& added = listeners_.emplace_back(std::move(*socket), group, holders);
       added.may_bring_descriptors = !refuses_descriptors(added.fd.get());
       if (added.may_bring_descriptors && !closer_) closer_.emplace();
       if (draining_) added.ends = now_;
@@ -125,7 +125,7 @@ class Server final : public FrameServer, private Wire {
         } else {
           ++at;
         }
-      desk_.close(group, now_);
+      connections_.close(group, now_);
     });
   }
 
@@ -133,7 +133,7 @@ class Server final : public FrameServer, private Wire {
     mail_->put([this] {
       draining_ = true;
       for (Listener& listener : listeners_) listener.ends = now_;
-      for (Connection* connection : desk_.drain()) make_ready(*connection);
+      for (Connection* connection : connections_.drain()) make_ready(*connection);
     });
   }
 
@@ -156,14 +156,14 @@ class Server final : public FrameServer, private Wire {
   }
 
  private:
-  // A socket that clients come from. From `ends` on nobody can connect to it any more; who is in its queue is taken.
+  // A socket that clients come from. From `ends` on no client can connect to it any more; its queue is taken.
   struct Listener {
-    Listener(base::UniqueFd socket, std::uint32_t whose, Askers who)
-        : fd(std::move(socket)), group(whose), askers(who) {}
+    Listener(base::UniqueFd socket, std::uint32_t whose, Holders who)
+        : fd(std::move(socket)), group(whose), holders(who) {}
 
     base::UniqueFd fd;
     std::uint32_t group;
-    Askers askers;
+    Holders holders;
     bool may_bring_descriptors = false;
     bool watched = false;  // by epoll
     bool knocked = false;
@@ -182,7 +182,7 @@ class Server final : public FrameServer, private Wire {
     return {};
   }
 
-  // --- Wire ---
+  // --- Transport ---
 
   long receive(Connection& from, std::span<std::uint8_t> into) override {
     while (true) {
@@ -237,7 +237,7 @@ class Server final : public FrameServer, private Wire {
     close_elsewhere(connection.client.whose.group, std::move(fd),
                     [this, mail = mail_, whose = connection.client.whose] {
                       mail->put([this, whose] {
-                        desk_.let_go(whose);
+                        connections_.let_go(whose);
                         --closing_;
                       });
                     });
@@ -262,24 +262,24 @@ class Server final : public FrameServer, private Wire {
     while (!stop_) {
       take_events();
       for (auto& task : mail_->take()) task();
-      for (Connection* connection : desk_.expire(now_)) make_ready(*connection);
+      for (Connection* connection : connections_.expire(now_)) make_ready(*connection);
       look_again();
       accept();
       take_turns();
       handler_.begin();
       listen();
-      desk_.forget_closed();
-      if (draining_ && listeners_.empty() && desk_.open_connections() == closing_) break;
+      connections_.forget_closed();
+      if (draining_ && listeners_.empty() && connections_.open_connections() == closing_) break;
     }
-    desk_.close({}, now_);
-    desk_.forget_closed();
+    connections_.close({}, now_);
+    connections_.forget_closed();
     for (Listener& listener : listeners_) close_listener(listener);
     std::lock_guard lock(mutex_);
     over_ = true;
     ended_.notify_all();
   }
 
-  // All of them, so that nobody's turn depends on how many others have something ready.
+  // All of them, so that no client's turn depends on how many others have something ready.
   void take_events() {
     epoll_event events[kEventsAtOnce];
     int timeout = pause(), ready = 0;
@@ -323,7 +323,7 @@ class Server final : public FrameServer, private Wire {
   // How long epoll may wait, in milliseconds.
   int pause() const {
     if (!ready_.empty()) return 0;
-    std::optional<Moment> next = desk_.next_deadline();
+    std::optional<Moment> next = connections_.next_deadline();
     if (!later_.empty()) next = std::min(next.value_or(Moment::max()), later_.front().first + kLater);
     if (closer_is_full_) next = std::min(next.value_or(Moment::max()), now_ + kLater);
     if (listen_again_ > now_) next = std::min(next.value_or(Moment::max()), listen_again_);
@@ -337,10 +337,10 @@ class Server final : public FrameServer, private Wire {
   }
 
   void serve(Connection& connection) {
-    switch (connection.hung_up ? desk_.hung_up(connection, now_) : desk_.serve(connection, now_)) {
-      case FrameDesk::Next::kEvent: return watch(connection);
-      case FrameDesk::Next::kNow: return make_ready(connection);
-      case FrameDesk::Next::kAfterReply: return look_later(connection);
+    switch (connection.hung_up ? connections_.hung_up(connection, now_) : connections_.serve(connection, now_)) {
+      case FrameConnections::Next::kEvent: return watch(connection);
+      case FrameConnections::Next::kNow: return make_ready(connection);
+      case FrameConnections::Next::kAfterReply: return look_later(connection);
     }
   }
 
@@ -363,14 +363,14 @@ class Server final : public FrameServer, private Wire {
     if (state == FrameSession::State::kClosed) return;
     if (connection.watched == 0 && state == FrameSession::State::kWaiting && now_ - connection.since < kLater)
       return look_later(connection);
-    // Room to write is an event at every reply that is taken: only who once had to wait for it hears of it.
+    // Room to write is an event at every reply that is taken: only a client that once had to wait for it hears of it.
     int events = EPOLLIN | EPOLLRDHUP | static_cast<int>(EPOLLET) |
                  (state == FrameSession::State::kWriting ? EPOLLOUT : connection.watched & EPOLLOUT);
     if (events == connection.watched) return;
     int operation = connection.watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
     if (!control(operation, connection.fd, static_cast<std::uint32_t>(events), &connection)) {
       connection.session.close();  // no memory in the kernel
-      desk_.serve(connection, now_);
+      connections_.serve(connection, now_);
       return;
     }
     connection.watched = events;
@@ -383,7 +383,7 @@ class Server final : public FrameServer, private Wire {
     for (auto at = listeners_.begin(); at != listeners_.end();) {
       Listener& listener = *at;
       if (!listener.ending && now_ >= listener.ends) {
-        // Whoever connects now is refused, rather than queued and then lost with the queue.
+        // A client that connects now is refused, rather than queued and then lost with the queue.
         ::shutdown(listener.fd.get(), SHUT_RD);
         listener.ending = true;
       }
@@ -404,14 +404,14 @@ class Server final : public FrameServer, private Wire {
 
   // Whether one more can be taken; otherwise it waits in the kernel's queue, which is the socket's own.
   bool has_room(const Listener& listener) {
-    if (!desk_.has_room()) {
+    if (!connections_.has_room()) {
       if (auto more = budget_.take(now_))
         log::warn("connections wait, all are taken and none can be dropped",
-                  {{"open", desk_.open_connections()}, {"not_logged_before", *more}});
+                  {{"open", connections_.open_connections()}, {"not_logged_before", *more}});
       return false;
     }
     if (listener.may_bring_descriptors && closer_->full(listener.group)) return false;
-    return listener.askers == Askers::kProcesses || desk_.has_room(base::Whose{listener.group, 0});
+    return listener.holders == Holders::kProcesses || connections_.has_room(base::Whose{listener.group, 0});
   }
 
   // True when nobody is left in the queue.
@@ -440,11 +440,11 @@ class Server final : public FrameServer, private Wire {
 
   void open(const Listener& listener, int fd) {
     Client client{{listener.group, 0}};
-    if (listener.askers == Askers::kProcesses) {
+    if (listener.holders == Holders::kProcesses) {
       client.peer = peer_of(fd);
       client.whose.holder = process_of(fd, client.peer);
     }
-    Connection* connection = desk_.open(fd, client, now_);
+    Connection* connection = connections_.open(fd, client, now_);
     if (connection == nullptr) {  // one of many processes that has all it may
       if (listener.may_bring_descriptors) return close_elsewhere(listener.group, base::UniqueFd(fd));
       ::close(fd);
@@ -475,7 +475,7 @@ class Server final : public FrameServer, private Wire {
   base::UniqueFd poller_;
   std::shared_ptr<Mailbox> mail_ = std::make_shared<Mailbox>();
   FrameHandler& handler_;
-  FrameDesk desk_;
+  FrameConnections connections_;
   base::LogBudget budget_;
   std::optional<Closer> closer_;  // where descriptors may come along
 

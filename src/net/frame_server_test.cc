@@ -33,7 +33,7 @@ class FrameServerTest : public testing::Test {
  protected:
   void start(FrameLimits limits = {}) {
     server_ = FrameServer::start(limits, answers_, metrics_).value();
-    server_->serve(listen_at(path_, descriptors_).value(), 0, Askers::kProcesses);
+    server_->serve(listen_at(path_, descriptors_).value(), 0, Holders::kProcesses);
   }
   void expect_served(std::string_view text = "hello") {
     auto reply = call(path_, bytes(text), kPatience);
@@ -244,7 +244,7 @@ TEST_F(FrameServerTest, another_socket_is_served_beside_the_first_which_ends_aft
   std::filesystem::path first = folder_.path() / "first";
   std::filesystem::rename(path_, first);
   auto begin = std::chrono::steady_clock::now();
-  server_->serve(listen_at(path_).value(), 0, Askers::kProcesses);
+  server_->serve(listen_at(path_).value(), 0, Holders::kProcesses);
   expect_served("at the new one");
   auto late = call(first, bytes("x"), kPatience);
   EXPECT_TRUE(late || std::chrono::steady_clock::now() - begin >= FrameServer::kOverlap) << late.error().message();
@@ -304,7 +304,7 @@ TEST_F(FrameServerTest, sockets_of_several_groups_are_served_and_one_can_end_wit
   start();
   std::filesystem::path slot = folder_.path() / std::string(200, 'd') / "aesm.socket";
   std::filesystem::create_directories(slot.parent_path());
-  server_->serve(listen_at(slot).value(), 7, Askers::kOne);
+  server_->serve(listen_at(slot).value(), 7, Holders::kOne);
   RawClient here(path_), there(slot);
   ASSERT_TRUE(here.send_frame(bytes("hello")));
   ASSERT_TRUE(there.send_frame(bytes("hello")));
@@ -326,9 +326,9 @@ TEST_F(FrameServerTest, one_of_another_group_waits_for_one_frame_of_a_thousand_g
     return Bytes{'x'};
   });
   server_ = FrameServer::start({.max_connections = 4096}, answers, metrics_).value();
-  server_->serve(listen_at(path_).value(), 0, Askers::kProcesses);
+  server_->serve(listen_at(path_).value(), 0, Holders::kProcesses);
   std::filesystem::path slot = folder_.path() / "slot";
-  server_->serve(listen_at(slot).value(), 1, Askers::kOne);
+  server_->serve(listen_at(slot).value(), 1, Holders::kOne);
   ASSERT_TRUE(fake::allow_descriptors(4096));
   std::vector<std::unique_ptr<RawClient>> greedy;
   for (int i = 0; i < 1000; ++i) greedy.push_back(std::make_unique<RawClient>(path_));
@@ -442,7 +442,7 @@ TEST_F(FrameServerTest, descriptors_that_come_hold_up_nobody_and_cost_their_conn
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s) << "each of them lingers for ten";
   // One in the queue of a socket that ends.
   std::filesystem::path slot = folder_.path() / "slot";
-  server_->serve(listen_at(slot, Descriptors::kAllowed).value(), 1, Askers::kOne);
+  server_->serve(listen_at(slot, Descriptors::kAllowed).value(), 1, Holders::kOne);
   hold_.lock();
   RawClient holds(path_), waits(slot);
   ASSERT_TRUE(holds.send_frame(bytes("hold")));

@@ -4,7 +4,7 @@
 #include <functional>
 #include <utility>
 
-#include "net/frame_desk.h"
+#include "net/frame_connections.h"
 
 namespace enclayer::fake {
 

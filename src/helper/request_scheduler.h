@@ -2,14 +2,14 @@
 // logs what is asked and what is answered.
 //
 // Everything but quotes comes from memory, on the server's thread. Quotes wait in a bounded queue, with fair turns for
-// everybody who asks (a slot, or all of the legacy socket, and there a process), and are made by threads of their own.
+// all clients (a slot, or all of the legacy socket, and there a process), and are made by threads of their own.
 // While the source is not ready, init and size wait there too, behind the quotes.
 // Where the source only computes, as simulated quotes do, the server's thread makes them itself, for 200 us a round:
 // to wake a thread costs some ten microseconds, and threads that compute keep the server's own from the processors.
 //
 // BUSY is said where clients repeat it, at init and size: when the queue is so long that a newcomer would not be served
-// within `budget`. Who got past that waits for the quote; it is told BUSY only when the queue has no place or its time
-// is up (net::FrameLimits::answer).
+// within `budget`. A client that got past that waits for the quote; it is told BUSY only when the queue has no place or
+// its time is up (net::FrameLimits::answer).
 #pragma once
 
 #include <array>
@@ -28,34 +28,35 @@
 #include "base/log_budget.h"
 #include "base/metrics.h"
 #include "helper/allowance.h"
-#include "helper/askers.h"
+#include "helper/client_identities.h"
 #include "helper/quote_audit.h"
-#include "net/frame_desk.h"
+#include "net/frame_connections.h"
 
 namespace enclayer::helper {
 
-class Responder final : public net::FrameHandler {
+class RequestScheduler final : public net::FrameHandler {
  public:
   struct Options {
     int threads = 1;  // quotes that are made at once: as many as the source has workers; where it only computes, none
     std::size_t max_queued = 1024;
     std::size_t max_queued_each = 1024;  // of one slot, or of the legacy socket
     std::chrono::milliseconds budget{12'000};
-    int quotes_per_minute = 0;  // of one who asks; beyond it, BUSY. 0: as many as they like
+    int quotes_per_minute = 0;  // of one client; beyond it, BUSY. 0: no limit
   };
 
   // All of them outlive it.
-  Responder(quoting::QuoteSource& source, const Askers& askers, Options options, base::Metrics& metrics);
+  RequestScheduler(quoting::QuoteSource& source, const ClientIdentities& identities, Options options,
+                   base::Metrics& metrics);
 
   // After the server that it serves has ended. Quotes that are being made are waited for: stop the source first.
-  ~Responder() override;
+  ~RequestScheduler() override;
 
   void attach(Replies replies) override { replies_ = std::move(replies); }
   net::FrameOutcome frame(ByteView frame, const net::Client& client, net::Ticket ticket) override;
   void begin() override;
   std::optional<Bytes> overdue(net::Ticket ticket) override;
   void abandoned(net::Ticket ticket) override;
-  std::string name(const net::Client& client) const override { return askers_.name(client); }
+  std::string name(const net::Client& client) const override { return identities_.name(client); }
 
   QuoteAudit& audit() { return audit_; }
 
@@ -97,7 +98,7 @@ class Responder final : public net::FrameHandler {
 
   quoting::QuoteSource& source_;
   const aesm::Service service_;
-  const Askers& askers_;
+  const ClientIdentities& identities_;
   const Options options_;
   Replies replies_;
 

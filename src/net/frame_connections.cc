@@ -1,4 +1,4 @@
-#include "net/frame_desk.h"
+#include "net/frame_connections.h"
 
 #include <tuple>
 #include <utility>
@@ -14,8 +14,8 @@ namespace log = base::log;
 constexpr auto kOpen = {FrameSession::State::kSilent, FrameSession::State::kIdle, FrameSession::State::kReading,
                         FrameSession::State::kWriting, FrameSession::State::kWaiting};
 // In the order of what it costs a client to be closed.
-constexpr auto kMayGiveWay = {FrameSession::State::kSilent, FrameSession::State::kIdle, FrameSession::State::kReading,
-                              FrameSession::State::kWriting};
+constexpr auto kMayBeEvicted = {FrameSession::State::kSilent, FrameSession::State::kIdle, FrameSession::State::kReading,
+                                FrameSession::State::kWriting};
 
 }  // namespace
 
@@ -23,16 +23,17 @@ std::string FrameHandler::name(const Client& client) const {
   return "process " + std::to_string(client.peer.pid) + " of user " + std::to_string(client.peer.uid);
 }
 
-FrameDesk::FrameDesk(const FrameLimits& limits, FrameHandler& handler, Wire& wire, base::Metrics& metrics)
+FrameConnections::FrameConnections(const FrameLimits& limits, FrameHandler& handler, Transport& transport,
+                                   base::Metrics& metrics)
     : limits_(limits),
       handler_(handler),
-      wire_(wire),
+      transport_(transport),
       metrics_(metrics),
       connections_total_(metrics.counter(base::metric::kConnections)),
       evicted_(metrics.counter(base::metric::kConnectionsEvicted)),
       connections_open_(metrics.gauge(base::metric::kConnectionsOpen)) {}
 
-std::chrono::milliseconds FrameDesk::limit(State state) const {
+std::chrono::milliseconds FrameConnections::limit(State state) const {
   switch (state) {
     case State::kIdle: return limits_.idle;
     case State::kWaiting: return limits_.answer;
@@ -41,7 +42,7 @@ std::chrono::milliseconds FrameDesk::limit(State state) const {
   }
 }
 
-Connection* FrameDesk::oldest(const Holder& holder, States among) {
+Connection* FrameConnections::oldest(const Holder& holder, States among) {
   for (State state : among)
     if (const auto& all = holder.by_state[static_cast<std::size_t>(state)]; !all.empty()) return all.front();
   return nullptr;
@@ -49,7 +50,7 @@ Connection* FrameDesk::oldest(const Holder& holder, States among) {
 
 // Of the holder that has most, in the group that has most, among those that can give something up; among equals of the
 // one whose connection is worth least.
-Connection* FrameDesk::who_gives_way(std::size_t Holding::*most, States among) const {
+Connection* FrameConnections::to_evict(std::size_t Holding::*most, States among) const {
   using Rank = std::tuple<std::size_t, std::size_t, int, Moment::duration>;
   Connection* chosen = nullptr;
   Rank highest{};
@@ -67,7 +68,7 @@ Connection* FrameDesk::who_gives_way(std::size_t Holding::*most, States among) c
   return chosen;
 }
 
-void FrameDesk::count(const base::Whose& whose, std::size_t Holding::*what, std::size_t more, std::size_t less) {
+void FrameConnections::count(const base::Whose& whose, std::size_t Holding::*what, std::size_t more, std::size_t less) {
   Group& group = groups_[whose.group];
   Holder& holder = group.holders[whose.holder];
   group.*what += more - less;
@@ -76,7 +77,7 @@ void FrameDesk::count(const base::Whose& whose, std::size_t Holding::*what, std:
   if (group.connections == 0) groups_.erase(whose.group);
 }
 
-void FrameDesk::give_way(Connection& connection, Moment now) {
+void FrameConnections::evict(Connection& connection, Moment now) {
   evicted_.add();
   State state = connection.session.state();
   if (state == State::kReading || state == State::kWriting)
@@ -86,29 +87,29 @@ void FrameDesk::give_way(Connection& connection, Moment now) {
   update(connection, now);
 }
 
-bool FrameDesk::has_room() const {
-  return open_ < limits_.max_connections || who_gives_way(&Holding::connections, kMayGiveWay) != nullptr;
+bool FrameConnections::has_room() const {
+  return open_ < limits_.max_connections || to_evict(&Holding::connections, kMayBeEvicted) != nullptr;
 }
 
-bool FrameDesk::has_room(const base::Whose& whose) const {
+bool FrameConnections::has_room(const base::Whose& whose) const {
   auto group = groups_.find(whose.group);
   if (group == groups_.end()) return true;
   auto holder = group->second.holders.find(whose.holder);
   return holder == group->second.holders.end() || holder->second.connections < limits_.max_connections_each() ||
-         oldest(holder->second, kMayGiveWay) != nullptr;
+         oldest(holder->second, kMayBeEvicted) != nullptr;
 }
 
-Connection* FrameDesk::open(int fd, const Client& client, Moment now) {
+Connection* FrameConnections::open(int fd, const Client& client, Moment now) {
   Holder& holder = groups_[client.whose.group].holders[client.whose.holder];
   Connection* other = nullptr;
   if (holder.connections >= limits_.max_connections_each()) {
-    other = oldest(holder, kMayGiveWay);
+    other = oldest(holder, kMayBeEvicted);
     if (other == nullptr) return nullptr;
   } else if (open_ >= limits_.max_connections) {
-    other = who_gives_way(&Holding::connections, kMayGiveWay);
+    other = to_evict(&Holding::connections, kMayBeEvicted);
   }
   count(client.whose, &Holding::connections, 1);  // first, so that its holder stays
-  if (other != nullptr) give_way(*other, now);
+  if (other != nullptr) evict(*other, now);
   ++open_;
   connections_total_.add();
   auto& silent = list(State::kSilent);
@@ -121,13 +122,13 @@ Connection* FrameDesk::open(int fd, const Client& client, Moment now) {
   return &connection;
 }
 
-FrameDesk::Next FrameDesk::serve(Connection& connection, Moment now) {
+FrameConnections::Next FrameConnections::serve(Connection& connection, Moment now) {
   FrameSession& session = connection.session;
   auto next = Next::kEvent;
   for (bool had_its_turn = false; session.state() != State::kClosed;) {
     if (ByteView unsent = session.unsent(); !unsent.empty()) {
-      long sent = wire_.send(connection, unsent);
-      if (sent == Wire::kNotNow) break;
+      long sent = transport_.send(connection, unsent);
+      if (sent == Transport::kNotNow) break;
       if (sent < 0) {
         session.close();
         break;
@@ -157,12 +158,12 @@ FrameDesk::Next FrameDesk::serve(Connection& connection, Moment now) {
     std::size_t wanted = session.wanted();
     if (wanted == 0) break;
     if (scratch_.size() < wanted) scratch_.resize(wanted);
-    long received = wire_.receive(connection, std::span(scratch_).first(wanted));
-    if (received == Wire::kNotNow) {
+    long received = transport_.receive(connection, std::span(scratch_).first(wanted));
+    if (received == Transport::kNotNow) {
       if (draining_ && session.state() == State::kIdle) session.close();
       break;
     }
-    if (received == Wire::kDescriptors)
+    if (received == Transport::kDescriptors)
       session.reject(Rejection::kDescriptors);
     else if (received > 0)
       session.receive(ByteView(scratch_).first(static_cast<std::size_t>(received)));
@@ -173,13 +174,13 @@ FrameDesk::Next FrameDesk::serve(Connection& connection, Moment now) {
   return next;
 }
 
-FrameDesk::Next FrameDesk::hung_up(Connection& connection, Moment now) {
+FrameConnections::Next FrameConnections::hung_up(Connection& connection, Moment now) {
   connection.hung_up = true;
   Next next = serve(connection, now);
   return next == Next::kAfterReply ? Next::kNow : next;
 }
 
-Connection* FrameDesk::replied(Ticket ticket, std::optional<Bytes> reply, Moment now) {
+Connection* FrameConnections::replied(Ticket ticket, std::optional<Bytes> reply, Moment now) {
   auto found = tickets_.find(ticket);
   if (found == tickets_.end()) return nullptr;
   Connection& connection = *found->second;
@@ -193,7 +194,7 @@ Connection* FrameDesk::replied(Ticket ticket, std::optional<Bytes> reply, Moment
   return &connection;
 }
 
-std::vector<Connection*> FrameDesk::expire(Moment now) {
+std::vector<Connection*> FrameConnections::expire(Moment now) {
   std::vector<Connection*> to_serve;
   for (State state : kOpen) {
     auto& all = list(state);
@@ -217,7 +218,7 @@ std::vector<Connection*> FrameDesk::expire(Moment now) {
   return to_serve;
 }
 
-std::optional<Moment> FrameDesk::next_deadline() const {
+std::optional<Moment> FrameConnections::next_deadline() const {
   std::optional<Moment> next;
   for (State state : kOpen) {
     if (list(state).empty()) continue;
@@ -227,19 +228,19 @@ std::optional<Moment> FrameDesk::next_deadline() const {
   return next;
 }
 
-std::vector<Connection*> FrameDesk::drain() {
+std::vector<Connection*> FrameConnections::drain() {
   draining_ = true;
   std::vector<Connection*> idle;
   for (Connection& connection : list(State::kIdle)) idle.push_back(&connection);
   return idle;
 }
 
-void FrameDesk::forget_closed() {
+void FrameConnections::forget_closed() {
   connections_open_.set(static_cast<double>(open_));
   list(State::kClosed).remove_if([](const Connection& c) { return !c.ready && !c.later; });
 }
 
-void FrameDesk::close(std::optional<std::uint32_t> group, Moment now) {
+void FrameConnections::close(std::optional<std::uint32_t> group, Moment now) {
   for (State state : kOpen)
     for (auto at = list(state).begin(); at != list(state).end();) {
       Connection& connection = *at++;
@@ -249,14 +250,14 @@ void FrameDesk::close(std::optional<std::uint32_t> group, Moment now) {
     }
 }
 
-void FrameDesk::let_go(const base::Whose& whose) {
+void FrameConnections::let_go(const base::Whose& whose) {
   --open_;
   count(whose, &Holding::connections, 0, 1);
 }
 
 // After anything that was done to a connection: brings it into the list of its state, which renews its deadline where
 // the state or the frame is another one.
-void FrameDesk::update(Connection& connection, Moment now) {
+void FrameConnections::update(Connection& connection, Moment now) {
   FrameSession& session = connection.session;
   if (connection.listed == State::kClosed) return;
   if (connection.hung_up && session.state() == State::kWaiting) session.close();
@@ -281,16 +282,16 @@ void FrameDesk::update(Connection& connection, Moment now) {
       tickets_.erase(connection.ticket);
       handler_.abandoned(connection.ticket);
     }
-    if (wire_.close(connection)) let_go(connection.client.whose);
+    if (transport_.close(connection)) let_go(connection.client.whose);
   }
   while (buffered_ > limits_.max_buffered) {
-    Connection* other = who_gives_way(&Holding::buffered, {State::kReading, State::kWriting});
+    Connection* other = to_evict(&Holding::buffered, {State::kReading, State::kWriting});
     if (other == nullptr) break;
-    give_way(*other, now);
+    evict(*other, now);
   }
 }
 
-void FrameDesk::report(const Connection& connection, Rejection why, Moment now) {
+void FrameConnections::report(const Connection& connection, Rejection why, Moment now) {
   base::Counter*& counter = rejected_[static_cast<std::size_t>(why)];
   if (counter == nullptr) counter = &metrics_.counter(base::metric::kFramesRejected, {{"reason", words_of(why).label}});
   counter->add();

@@ -1,4 +1,4 @@
-#include "helper/responder.h"
+#include "helper/request_scheduler.h"
 
 #include <algorithm>
 #include <utility>
@@ -23,10 +23,11 @@ double seconds(std::chrono::steady_clock::duration duration) { return std::chron
 
 }  // namespace
 
-Responder::Responder(quoting::QuoteSource& source, const Askers& askers, Options options, base::Metrics& metrics)
+RequestScheduler::RequestScheduler(quoting::QuoteSource& source, const ClientIdentities& identities, Options options,
+                                   base::Metrics& metrics)
     : source_(source),
       service_(source),
-      askers_(askers),
+      identities_(identities),
       options_(options),
       metrics_(metrics),
       errors_(metrics.counter(metric::kAesmErrors)),
@@ -37,7 +38,7 @@ Responder::Responder(quoting::QuoteSource& source, const Askers& askers, Options
       depth_(metrics.gauge(metric::kQuoteQueueDepth)),
       queue_seconds_(metrics.histogram(metric::kQuoteQueueSeconds, kSeconds)),
       quote_seconds_(metrics.histogram(metric::kQuoteSeconds, kSeconds)),
-      audit_(askers, metrics),
+      audit_(identities, metrics),
       quotes_(options_.max_queued, options_.max_queued_each),
       others_(options_.max_queued, options_.max_queued_each) {
   if (options_.quotes_per_minute > 0) allowance_.emplace(options_.quotes_per_minute);
@@ -45,7 +46,7 @@ Responder::Responder(quoting::QuoteSource& source, const Askers& askers, Options
   for (int i = 0; i < options_.threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
-Responder::~Responder() {
+RequestScheduler::~RequestScheduler() {
   {
     std::lock_guard lock(mutex_);
     stop_ = true;
@@ -56,7 +57,7 @@ Responder::~Responder() {
 
 // --- The server's thread ---
 
-net::FrameOutcome Responder::frame(ByteView frame, const net::Client& client, net::Ticket ticket) {
+net::FrameOutcome RequestScheduler::frame(ByteView frame, const net::Client& client, net::Ticket ticket) {
   auto read = aesm::Service::read(frame);
   if (auto* answer = std::get_if<aesm::Answer>(&read)) return conclude(std::move(*answer), client);
   auto* question = std::get_if<aesm::Question>(&read);
@@ -80,8 +81,9 @@ net::FrameOutcome Responder::frame(ByteView frame, const net::Client& client, ne
   return queue_up(std::move(*question), client, ticket);
 }
 
-// Who has had its quotes of this minute is told so at init and size already, where clients repeat BUSY.
-std::optional<aesm::Answer> Responder::refused_by_rule(const aesm::Question& question, const net::Client& client) {
+// A client that has had its quotes of this minute is told so at init and size already, where clients repeat BUSY.
+std::optional<aesm::Answer> RequestScheduler::refused_by_rule(const aesm::Question& question,
+                                                              const net::Client& client) {
   if (!allowance_) return std::nullopt;
   // Processes of the legacy socket are numbered far above all groups.
   std::uint64_t key = client.whose.group == kLegacy ? ~client.whose.holder : client.whose.group;
@@ -93,14 +95,14 @@ std::optional<aesm::Answer> Responder::refused_by_rule(const aesm::Question& que
 }
 
 // A source that waits for others may wait for long.
-bool Responder::may_make_here() {
+bool RequestScheduler::may_make_here() {
   if (!source_.only_computes()) return false;
   std::lock_guard lock(mutex_);
   return queued_.empty() && seconds(quoted_here_) + average_seconds_ < seconds(kQuotesHere);
 }
 
 // With fair turns a newcomer waits until each of the others had as many turns as it needs itself.
-std::chrono::duration<double> Responder::expected_wait(const Whose& whose) {
+std::chrono::duration<double> RequestScheduler::expected_wait(const Whose& whose) {
   std::lock_guard lock(mutex_);
   std::size_t holders = std::max<std::size_t>(1, quotes_.holders(whose.group));
   std::size_t of_group = std::min(quotes_.size(whose.group), (quotes_.size(whose) + 1) * holders - 1);
@@ -108,7 +110,7 @@ std::chrono::duration<double> Responder::expected_wait(const Whose& whose) {
   return std::chrono::duration<double>(static_cast<double>(ahead) * average_seconds_ / std::max(options_.threads, 1));
 }
 
-net::FrameOutcome Responder::queue_up(aesm::Question question, const net::Client& client, net::Ticket ticket) {
+net::FrameOutcome RequestScheduler::queue_up(aesm::Question question, const net::Client& client, net::Ticket ticket) {
   Queue& queue = question.kind == aesm::RequestKind::kGetQuoteEx ? quotes_ : others_;
   auto place = std::make_unique<Waiting>(Waiting{ticket, client, std::move(question), Clock::now()});
   std::optional<Place> loser;
@@ -127,7 +129,7 @@ net::FrameOutcome Responder::queue_up(aesm::Question question, const net::Client
   return net::Later{};
 }
 
-void Responder::begin() {
+void RequestScheduler::begin() {
   if (source_.only_computes()) make_here();
   quoted_here_ = {};
   if (pushed_ == 0) return;
@@ -138,7 +140,7 @@ void Responder::begin() {
 }
 
 // At least one of those that wait: its reply lets the server go round again, to the others.
-void Responder::make_here() {
+void RequestScheduler::make_here() {
   do {
     auto begin = Clock::now();
     if (!make_next_quote()) return;
@@ -146,17 +148,17 @@ void Responder::make_here() {
   } while (quoted_here_ < kQuotesHere);
 }
 
-std::optional<Bytes> Responder::overdue(net::Ticket ticket) {
+std::optional<Bytes> RequestScheduler::overdue(net::Ticket ticket) {
   auto waiting = leave_queue(ticket);
   if (!waiting) return std::nullopt;
   return refuse(*waiting, dropped_late_, "its turn did not come in time");
 }
 
-void Responder::abandoned(net::Ticket ticket) {
+void RequestScheduler::abandoned(net::Ticket ticket) {
   if (leave_queue(ticket)) dropped_gone_.add();
 }
 
-Responder::Place Responder::leave_queue(net::Ticket ticket) {
+RequestScheduler::Place RequestScheduler::leave_queue(net::Ticket ticket) {
   std::lock_guard lock(mutex_);
   auto found = queued_.find(ticket);
   if (found == queued_.end()) return nullptr;
@@ -166,14 +168,14 @@ Responder::Place Responder::leave_queue(net::Ticket ticket) {
   return queue->take(whose, [&](const Place& place) { return place->ticket == ticket; }).value();
 }
 
-Bytes Responder::refuse(const Waiting& waiting, base::Counter& reason, const std::string& why) {
+Bytes RequestScheduler::refuse(const Waiting& waiting, base::Counter& reason, const std::string& why) {
   reason.add();
   return conclude(aesm::Service::refuse(waiting.question, aesm::kBusy, why), waiting.client);
 }
 
 // --- The threads that make quotes ---
 
-Responder::Place Responder::next() {
+RequestScheduler::Place RequestScheduler::next() {
   auto place = quotes_.pop();
   if (!place) place = others_.pop();
   if (!place) return nullptr;
@@ -181,7 +183,7 @@ Responder::Place Responder::next() {
   return std::move(*place);
 }
 
-bool Responder::make_next_quote() {
+bool RequestScheduler::make_next_quote() {
   std::unique_lock lock(mutex_);
   Place place = next();
   lock.unlock();
@@ -190,7 +192,7 @@ bool Responder::make_next_quote() {
   return true;
 }
 
-void Responder::run() {
+void RequestScheduler::run() {
   std::unique_lock lock(mutex_);
   while (true) {
     wake_.wait(lock, [this] { return stop_ || !queued_.empty(); });
@@ -201,7 +203,7 @@ void Responder::run() {
   }
 }
 
-Bytes Responder::make_quote(const aesm::Question& question, const net::Client& client, Clock::time_point since) {
+Bytes RequestScheduler::make_quote(const aesm::Question& question, const net::Client& client, Clock::time_point since) {
   auto begin = Clock::now();
   aesm::Answer answer = service_.answer(question);
   Times times{begin - since, Clock::now() - begin};
@@ -218,7 +220,7 @@ Bytes Responder::make_quote(const aesm::Question& question, const net::Client& c
 
 // --- Counting and logging, from any thread ---
 
-Bytes Responder::conclude(aesm::Answer answer, const net::Client& client, Times times) {
+Bytes RequestScheduler::conclude(aesm::Answer answer, const net::Client& client, Times times) {
   requests(answer.kind, answer.code).add();
   if (answer.code != aesm::kSuccess) errors_.add();
   if (answer.kind == aesm::RequestKind::kGetQuoteEx)
@@ -231,17 +233,17 @@ Bytes Responder::conclude(aesm::Answer answer, const net::Client& client, Times 
   return std::move(answer.reply);
 }
 
-void Responder::log_refusal(const aesm::Answer& answer, const net::Client& client) {
+void RequestScheduler::log_refusal(const aesm::Answer& answer, const net::Client& client) {
   auto more = refusals_.take(base::LogBudget::Clock::now());
   if (!more) return;
   log::warn("request refused", {{"request", to_string(answer.kind)},
                                 {"code", aesm::to_string(answer.code)},
                                 {"reason", answer.why},
-                                {"client", askers_.name(client)},
+                                {"client", identities_.name(client)},
                                 {"not_logged_before", *more}});
 }
 
-base::Counter& Responder::requests(aesm::RequestKind kind, aesm::Code code) {
+base::Counter& RequestScheduler::requests(aesm::RequestKind kind, aesm::Code code) {
   auto& slot = requests_[std::min<std::size_t>(static_cast<std::size_t>(kind), kKinds - 1)]
                         [std::min<std::size_t>(code, kCodes - 1)];
   base::Counter* counter = slot.load(std::memory_order_acquire);

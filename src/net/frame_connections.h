@@ -1,16 +1,16 @@
-// All conversations of a frame server: who is served, who waits how long, and who gives way when all places are taken.
-// Everything but the sockets, the clock and the waiting, which the server (frame_server.h) or a test brings: so all of
-// it can be tested and fuzzed byte by byte. Used by one thread.
+// All connections of a frame server: which is served, how long each may wait, and which is closed when all places are
+// taken. Everything but the sockets, the clock and the waiting, which the server (frame_server.h) or a test brings: so
+// all of it can be tested and fuzzed byte by byte. Used by one thread.
 //
 //   a frame has to be complete within 5 s, a connection may be silent for 2 s between two of them, a reply has to be
 //   taken within 5 s, a deferred one to be made within 12 s
 //   each of these times is the same for everybody, so a list for each state is in the order of its deadlines
 //
-// Places belong to holders, and holders to groups (base::Whose): a group is a socket, a holder one of those who ask
-// there. A holder has a quarter of all places at most. When all are taken and somebody knocks, one is given up by the
-// group with most connections, there by the holder with most, and of these it is the one that costs its client least:
+// Places belong to holders, and holders to groups (base::Whose): a group is a socket, a holder one of its clients. A
+// holder has a quarter of all places at most. When all are taken and a new client comes, one connection is evicted: of
+// the group with most connections, there of the holder with most, and of these the one that costs its client least:
 // one that has said nothing yet, then one between two frames, then one in the middle of a frame, then one that does not
-// take its reply, the oldest first. Who waits for a reply keeps the place.
+// take its reply, the oldest first. A connection that waits for a reply is never evicted.
 #pragma once
 
 #include <array>
@@ -37,10 +37,10 @@ using Moment = std::chrono::steady_clock::time_point;
 // A frame whose reply comes later. Never used twice.
 using Ticket = std::uint64_t;
 
-// Who is at the other end.
+// The other end of a connection.
 struct Client {
   base::Whose whose;
-  Peer peer{};  // where a socket has several who ask; otherwise the kernel is not asked
+  Peer peer{};  // where a socket has several holders; otherwise the kernel is not asked
 };
 
 // What becomes of a frame: a reply, a reply later, or none, and then the connection is closed.
@@ -89,7 +89,7 @@ struct Connection {
   Client client;
   FrameSession session;
 
-  // The desk's own.
+  // Of FrameConnections alone.
   std::list<Connection>::iterator self{};
   std::list<Connection*>::iterator of_holder{};
   FrameSession::State listed{};
@@ -99,35 +99,36 @@ struct Connection {
   Ticket ticket = 0;  // 0: none is out
   bool hung_up = false;
 
-  // The server's own.
+  // Of the server alone.
   int watched = 0;                     // the events that epoll tells of
   bool ready = false, later = false;   // it stands in a list of things to do
   bool may_bring_descriptors = false;  // this kernel cannot forbid it
 };
 
-// The sockets, as the desk sees them.
-class Wire {
+// The sockets.
+class Transport {
  public:
   static constexpr long kNotNow = -1, kBroken = -2, kDescriptors = -3;  // that descriptors came along
 
-  virtual ~Wire() = default;
+  virtual ~Transport() = default;
   virtual long receive(Connection& from, std::span<std::uint8_t> into) = 0;  // bytes; 0: the client sends no more
   virtual long send(Connection& to, ByteView bytes) = 0;                     // bytes
-  // False where that takes time: the place is taken until FrameDesk::let_go().
+  // False where that takes time: the place is taken until FrameConnections::let_go().
   virtual bool close(Connection& connection) = 0;
 };
 
-class FrameDesk {
+class FrameConnections {
  public:
   // All of them outlive it. Counts in `metrics` the connections and the frames that were rejected.
-  FrameDesk(const FrameLimits& limits, FrameHandler& handler, Wire& wire, base::Metrics& metrics);
+  FrameConnections(const FrameLimits& limits, FrameHandler& handler, Transport& transport, base::Metrics& metrics);
 
-  // Whether there is a place, or somebody who gives way; whether this holder may have one more, or gives one way.
+  // Whether there is a place, or a connection that can be evicted; whether this holder may have one more, or has one
+  // that can be evicted.
   bool has_room() const;
   bool has_room(const base::Whose& whose) const;
 
-  // A new client, to be served with serve(). Somebody gives way if need be; null, and then `fd` is the caller's, where
-  // the holder has its share and none of it can be given up.
+  // A new client, to be served with serve(). Evicts a connection if need be; null, and then `fd` is the caller's, where
+  // the holder has its share and none of it can be evicted.
   Connection* open(int fd, const Client& client, Moment now);
 
   // Goes on with a connection as far as its socket and its turn, a frame, allow. kNow: there is more to do at once, but
@@ -146,7 +147,7 @@ class FrameDesk {
   std::vector<Connection*> expire(Moment now);
   std::optional<Moment> next_deadline() const;
 
-  // From now on, who is between two frames and has sent no other is closed. Gives those who have to be served for it.
+  // From now on, a connection between two frames that has sent no other is closed. Gives those to be served for it.
   std::vector<Connection*> drain();
 
   // Everybody of the group is closed, or without one everybody.
@@ -180,15 +181,15 @@ class FrameDesk {
 
   using States = std::initializer_list<State>;
   static Connection* oldest(const Holder& holder, States among);
-  Connection* who_gives_way(std::size_t Holding::*most, States among) const;
+  Connection* to_evict(std::size_t Holding::*most, States among) const;
   void count(const base::Whose& whose, std::size_t Holding::*what, std::size_t more, std::size_t less = 0);
-  void give_way(Connection& connection, Moment now);
+  void evict(Connection& connection, Moment now);
   void update(Connection& connection, Moment now);
   void report(const Connection& connection, Rejection why, Moment now);
 
   const FrameLimits limits_;
   FrameHandler& handler_;
-  Wire& wire_;
+  Transport& transport_;
   base::Metrics& metrics_;
   base::Counter& connections_total_;
   base::Counter& evicted_;

@@ -1,18 +1,18 @@
-// The sockets of a frame desk as byte strings: what clients have said, and what they were sent.
+// The sockets of frame connections as byte strings: what clients have said, and what they were sent.
 #pragma once
 
 #include <algorithm>
 #include <map>
 
 #include "base/bytes.h"
-#include "net/frame_desk.h"
+#include "net/frame_connections.h"
 
 namespace enclayer::fake {
 
-class ByteWire : public net::Wire {
+class ByteTransport : public net::Transport {
  protected:
   // `room`: bytes that a client takes at first.
-  explicit ByteWire(std::size_t room) : room_(room) {}
+  explicit ByteTransport(std::size_t room) : room_(room) {}
 
   struct End {
     Bytes to_server{}, to_client{};
