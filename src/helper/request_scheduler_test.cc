@@ -260,10 +260,10 @@ TEST_F(RequestSchedulerTest, every_quote_and_refusal_is_counted_for_its_slot_and
 TEST_F(RequestSchedulerTest, who_has_had_its_quotes_is_told_busy_and_others_are_not) {
   start({.threads = 0, .quotes_per_minute = 2});
   Bytes init = fake::aesm_body("quote_ex-init2.req");
-  for (const net::Client& identity : {in_slot(5), client(5)}) {
-    ask_quote(asker), ask_quote(asker);
-    EXPECT_EQ(hex(ask(quote_request(), asker)), kBusyQuote);
-    EXPECT_EQ(hex(ask(init, asker)), "7a0408121820") << "where clients repeat it";
+  for (const net::Client& whose : {in_slot(5), client(5)}) {
+    ask_quote(whose), ask_quote(whose);
+    EXPECT_EQ(hex(ask(quote_request(), whose)), kBusyQuote);
+    EXPECT_EQ(hex(ask(init, whose)), "7a0408121820") << "where clients repeat it";
   }
   EXPECT_TRUE(aesm::read_init_reply(std::get<Bytes>(ask(init, in_slot(6)))));
   ask_quote(in_slot(6)), ask_quote(client(6));
