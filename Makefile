@@ -1,6 +1,6 @@
 # Thin on purpose: the presets in CMakePresets.json and the scripts in tools/ do the work.
 .DEFAULT_GOAL := help
-.PHONY: help build image image-dcap install uninstall demo test e2e e2e-cluster demo-cluster lint format sanitize fuzz bench clean
+.PHONY: help build image image-dcap install uninstall demo test check-all e2e e2e-cluster demo-cluster lint format sanitize fuzz bench clean
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
@@ -75,6 +75,8 @@ sanitize: ## The tests again under AddressSanitizer + UBSan, then under ThreadSa
 	@tools/packages build
 	@tools/build asan && ctest --preset asan -j $(JOBS)
 	@tools/build tsan && ctest --preset tsan -j $(JOBS)
+
+check-all: lint sanitize fuzz ## What takes too long for each submission: all of lint, the sanitizers, the fuzzers
 
 fuzz: ## Run every fuzz target for FUZZ_SECONDS (default 60) each
 	@tools/packages build
