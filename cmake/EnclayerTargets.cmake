@@ -3,8 +3,14 @@
 add_library(enclayer_flags INTERFACE)
 target_include_directories(enclayer_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/src
                                                     ${CMAKE_BINARY_DIR}/generated)
-target_compile_options(enclayer_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wundef -Werror
+target_compile_options(enclayer_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wundef
                                                 -fstack-protector-strong)
+target_compile_definitions(enclayer_flags INTERFACE _GLIBCXX_ASSERTIONS)
+# Another compiler warns of other things, and who only wants to build is not held up by them.
+option(ENCLAYER_WERROR "Warnings are errors: in CI and in the developers' presets" OFF)
+if(ENCLAYER_WERROR)
+  target_compile_options(enclayer_flags INTERFACE -Werror)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # At -O2, g++ 12 sees overruns in std::string operator+ and vector::insert that are not there (GCC bugs 105651, 105329).
   target_compile_options(enclayer_flags INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow
@@ -25,6 +31,11 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=. -ffile-prefix-map=${CMAKE_BINARY_DIR}=build)
   # A test's own code is compiled once and run for milliseconds; what it tests is optimised as for users.
   set(is_test $<BOOL:$<TARGET_PROPERTY:ENCLAYER_IS_TEST>>)
+  # test/integration/hardening_test.cc looks for what these leave in the programs.
+  target_compile_options(enclayer_flags INTERFACE -fcf-protection -fstack-clash-protection)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(enclayer_flags INTERFACE -ftrivial-auto-var-init=zero)
+  endif()
   target_compile_options(enclayer_flags INTERFACE "$<IF:${is_test},-O0,-g1;-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
   target_link_options(enclayer_flags INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
 endif()
