@@ -1,4 +1,4 @@
-#include "quoting/sim_qe.h"
+#include "sim/quoting_enclave.h"
 
 #include <gtest/gtest.h>
 
@@ -10,9 +10,9 @@
 #include "base/hex.h"
 #include "base/metric_names.h"
 #include "quoting/pck_validity.h"
-#include "quoting/sim_enclave.h"
+#include "sim/enclave.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using attestation::P256Key;
@@ -26,27 +26,27 @@ const Time kNow = parse_time("2026-11-21T10:00:00Z").value();
 class SimQeTest : public testing::Test {
  protected:
   SimQeTest() {
-    ca_ = make_sim_ca(sim_ca_order(kNow)).value();
+    ca_ = make_ca(ca_order(kNow)).value();
     key_ = SigningKey::generate().value();
-    qe_ = SimQuotingEnclave::make(*ca_, *key_).value();
+    qe_ = QuotingEnclave::make(*ca_, *key_).value();
     ByteArray<64> report_data{};
     report_data.fill(0x5a);
-    body_ = sim_enclave_body(report_data);
-    report_ = sgx::sim::ereport(body_, qe_->target()->qe);
+    body_ = enclave_body(report_data);
+    report_ = ereport(body_, qe_->target()->qe);
   }
 
-  std::optional<SimCa> ca_;
+  std::optional<Ca> ca_;
   std::optional<SigningKey> key_;
-  std::unique_ptr<SimQuotingEnclave> qe_;
+  std::unique_ptr<QuotingEnclave> qe_;
   ReportBody body_;
   sgx::Report report_;
 };
 
 TEST_F(SimQeTest, validity_of_the_certificate_in_a_quote_is_shown) {
   base::Metrics metrics;
-  show_pck_validity_of_quote(Bytes{1, 2, 3}, metrics);
+  quoting::show_pck_validity_of_quote(Bytes{1, 2, 3}, metrics);
   EXPECT_EQ(metrics.text().find("enclayer_pck"), std::string::npos);
-  show_pck_validity_of_quote(qe_->quote(report_, std::nullopt)->quote, metrics);
+  quoting::show_pck_validity_of_quote(qe_->quote(report_, std::nullopt)->quote, metrics);
   auto validity = attestation::certificates_from_pem(ca_->pck.certificate).value().front().validity;
   auto shown = [&](const std::string& name, Time time) {
     return metrics.text().find(name + " " + std::to_string(time.time_since_epoch().count()) + "\n") !=
@@ -90,7 +90,7 @@ TEST_F(SimQeTest, quote_has_the_layout_of_version_3_and_both_signatures_verify) 
 TEST_F(SimQeTest, report_for_another_enclave_or_with_one_bit_changed_is_refused) {
   auto other = qe_->target()->qe;
   other.mr_enclave[0] ^= 1;
-  auto refused = qe_->quote(sgx::sim::ereport(body_, other), std::nullopt);
+  auto refused = qe_->quote(ereport(body_, other), std::nullopt);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind(), ErrorKind::kPermissionDenied);
   for (std::size_t at : {0, 64, 383, 384, 416, 431}) {
@@ -103,9 +103,9 @@ TEST_F(SimQeTest, report_for_another_enclave_or_with_one_bit_changed_is_refused)
 TEST_F(SimQeTest, qe_report_ties_the_quote_to_the_nonce) {
   ByteArray<16> nonce{};
   nonce.fill(9);
-  auto reply = qe_->quote(report_, QeReportRequest{nonce, sim_enclave_target()}).value();
+  auto reply = qe_->quote(report_, quoting::QeReportRequest{nonce, enclave_target()}).value();
   ASSERT_TRUE(reply.qe_report);
-  EXPECT_TRUE(sgx::sim::report_is_for(*reply.qe_report, sim_enclave_target()));
+  EXPECT_TRUE(report_is_for(*reply.qe_report, enclave_target()));
   auto body = reply.qe_report->body();
   EXPECT_EQ(base::to_hex(body.report_data), base::to_hex(sha256(nonce, reply.quote)) + std::string(64, '0'));
   EXPECT_EQ(body.mr_enclave, qe_->target()->qe.mr_enclave);
@@ -115,13 +115,13 @@ TEST_F(SimQeTest, qe_report_ties_the_quote_to_the_nonce) {
 TEST_F(SimQeTest, simulated_enclave_finds_every_kind_of_wrong_qe_report) {
   ByteArray<16> nonce{};
   auto qe = qe_->target()->qe;
-  auto reply = qe_->quote(report_, QeReportRequest{nonce, sim_enclave_target()}).value();
-  auto said = [&](const QuoteReply& changed, const ByteArray<16>& n, const sgx::TargetInfo& asked) {
+  auto reply = qe_->quote(report_, quoting::QeReportRequest{nonce, enclave_target()}).value();
+  auto said = [&](const quoting::QuoteReply& changed, const ByteArray<16>& n, const sgx::TargetInfo& asked) {
     auto checked = check_qe_report(changed, n, asked);
     return checked ? std::string() : checked.error().message();
   };
   EXPECT_EQ(said(reply, nonce, qe), "");
-  QuoteReply changed = reply;
+  quoting::QuoteReply changed = reply;
   changed.quote[100] ^= 1;
   EXPECT_EQ(said(changed, nonce, qe), "the QE report does not say SHA-256(nonce || quote)");
   EXPECT_EQ(said(reply, {1}, qe), "the QE report does not say SHA-256(nonce || quote)");
@@ -136,7 +136,7 @@ TEST_F(SimQeTest, simulated_enclave_finds_every_kind_of_wrong_qe_report) {
 }
 
 TEST_F(SimQeTest, same_key_gives_the_same_key_id_and_only_the_signature_differs) {
-  auto again = SimQuotingEnclave::make(*ca_, *key_).value();
+  auto again = QuotingEnclave::make(*ca_, *key_).value();
   EXPECT_EQ(again->target()->pub_key_id, qe_->target()->pub_key_id);
   EXPECT_EQ(again->target()->qe, qe_->target()->qe);
   Bytes one = qe_->quote(report_, std::nullopt)->quote, two = again->quote(report_, std::nullopt)->quote;
@@ -145,8 +145,8 @@ TEST_F(SimQeTest, same_key_gives_the_same_key_id_and_only_the_signature_differs)
 }
 
 TEST_F(SimQeTest, simulated_identities_are_nobodys) {
-  EXPECT_NE(base::to_hex(sim_qe_body().mr_signer), "8c4f5775d796503e96137f77c68a829a0056ac8ded70140b081b094490c57bff");
-  EXPECT_FALSE(sim_enclave_body({}).attributes.debug());
+  EXPECT_NE(base::to_hex(qe_body().mr_signer), "8c4f5775d796503e96137f77c68a829a0056ac8ded70140b081b094490c57bff");
+  EXPECT_FALSE(enclave_body({}).attributes.debug());
 }
 
 TEST_F(SimQeTest, quotes_are_made_by_several_threads_at_once) {
@@ -163,4 +163,4 @@ TEST_F(SimQeTest, quotes_are_made_by_several_threads_at_once) {
 }
 
 }  // namespace
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

@@ -1,4 +1,4 @@
-#include "quoting/sim_platform.h"
+#include "sim/platform.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 namespace fs = std::filesystem;
@@ -82,12 +82,12 @@ Result<Identity> read_identity(const fs::path& state_dir, const std::string& nam
   return identity;
 }
 
-Result<SimCa> read_ca(const fs::path& state_dir, Time now) {
+Result<Ca> read_ca(const fs::path& state_dir, Time now) {
   ENCLAYER_TRY(Identity root, read_identity(state_dir, kRoot, nullptr, now));
   ENCLAYER_TRY(Identity pck_ca, read_identity(state_dir, kPckCa, &root, now));
   ENCLAYER_TRY(Identity tcb_signing, read_identity(state_dir, kTcbSigning, &root, now));
   ENCLAYER_TRY(Identity pck, read_identity(state_dir, kPck, &pck_ca, now));
-  return SimCa{std::move(root), std::move(pck_ca), std::move(tcb_signing), std::move(pck)};
+  return Ca{std::move(root), std::move(pck_ca), std::move(tcb_signing), std::move(pck)};
 }
 
 // ---- Making ----
@@ -103,7 +103,7 @@ Result<> write_identity(const fs::path& folder, const std::string& name, const I
 }
 
 Result<> write_private(const fs::path& folder, Time now) {
-  ENCLAYER_TRY(SimCa ca, make_sim_ca(sim_ca_order(now)));
+  ENCLAYER_TRY(Ca ca, make_ca(ca_order(now)));
   ENCLAYER_TRY(SigningKey attestation_key, SigningKey::generate());
   ENCLAYER_CHECK(write_identity(folder, kRoot, ca.root));
   ENCLAYER_CHECK(write_identity(folder, kPckCa, ca.pck_ca));
@@ -143,7 +143,7 @@ Result<bool> has_private(const fs::path& state_dir) {
 }
 
 // When what is published was issued; nothing where it cannot be read or belongs to another CA.
-std::optional<Time> published(const fs::path& state_dir, const SimCa& ca) {
+std::optional<Time> published(const fs::path& state_dir, const Ca& ca) {
   auto root = base::read_text(public_root_path(state_dir), kMaxFile);
   auto json = base::read_text(public_collateral_path(state_dir), Collateral::kMaxJsonSize);
   if (!root || *root != ca.root.certificate || !json) return std::nullopt;
@@ -163,27 +163,27 @@ std::optional<Time> published(const fs::path& state_dir, const SimCa& ca) {
 fs::path public_root_path(const fs::path& state_dir) { return state_dir / "public" / "root.pem"; }
 fs::path public_collateral_path(const fs::path& state_dir) { return state_dir / "public" / "collateral.json"; }
 
-Result<SimPlatform> SimPlatform::open(const fs::path& state_dir, Time now) {
+Result<Platform> Platform::open(const fs::path& state_dir, Time now) {
   std::error_code error;
   // A folder that is there keeps the mode that its owner gave it.
   if (!fs::is_directory(state_dir, error)) ENCLAYER_CHECK(base::make_folder(state_dir, 0755));
   ENCLAYER_TRY(base::UniqueFd lock, base::lock_file(state_dir / "lock"));
   ENCLAYER_TRY(bool made_before, has_private(state_dir));
   if (!made_before) ENCLAYER_CHECK(make_private(state_dir, now));
-  ENCLAYER_TRY(SimCa ca, read_ca(state_dir, now));
+  ENCLAYER_TRY(Ca ca, read_ca(state_dir, now));
   ENCLAYER_TRY(SigningKey attestation_key, read_key(state_dir, kAttestationKey));
-  SimPlatform platform(state_dir, std::move(ca), std::move(attestation_key));
+  Platform platform(state_dir, std::move(ca), std::move(attestation_key));
   ENCLAYER_CHECK(platform.renew_locked(now));
   return platform;
 }
 
-Result<bool> SimPlatform::renew(Time now) {
+Result<bool> Platform::renew(Time now) {
   if (now < renew_at_) return false;
   ENCLAYER_TRY(base::UniqueFd lock, base::lock_file(state_dir_ / "lock"));
   return renew_locked(now);
 }
 
-Result<bool> SimPlatform::renew_locked(Time now) {
+Result<bool> Platform::renew_locked(Time now) {
   auto half_life = kCollateralLife / 2;
   auto issued = published(state_dir_, ca_);
   if (issued && *issued <= now && now < *issued + half_life) {
@@ -200,4 +200,4 @@ Result<bool> SimPlatform::renew_locked(Time now) {
   return true;
 }
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

@@ -1,4 +1,4 @@
-#include "quoting/sim_x509.h"
+#include "sim/x509.h"
 
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
@@ -16,7 +16,7 @@
 #include "attestation/openssl.h"
 #include "base/bytes.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using attestation::OpensslPtr;
@@ -227,4 +227,4 @@ Result<> check_identity(const Identity& identity, const Identity* issuer, Time n
   return {};
 }
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

@@ -1,16 +1,16 @@
 // What the simulation issues, judged by the verifier: the honest order verifies, and each order with one thing wrong is
 // refused for that very thing.
-#include "quoting/sim_ca.h"
+#include "sim/ca.h"
 
 #include <gtest/gtest.h>
 
 #include "enclayer/policy.h"
 #include "enclayer/verify.h"
 #include "fake/print_reason.h"
-#include "quoting/sim_enclave.h"
-#include "quoting/sim_qe.h"
+#include "sim/enclave.h"
+#include "sim/quoting_enclave.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using std::chrono::days;
@@ -27,18 +27,18 @@ class SimCaTest : public testing::Test {
   }
 
   Verification verification(Time at = kNow) {
-    SimCa ca = make_sim_ca(ca_order_).value();
-    auto qe = SimQuotingEnclave::make(ca, SigningKey::generate().value(), qe_body_).value();
-    auto report = sgx::sim::ereport(sim_enclave_body({}), qe->target()->qe);
+    Ca ca = make_ca(ca_order_).value();
+    auto qe = QuotingEnclave::make(ca, SigningKey::generate().value(), qe_body_).value();
+    auto report = ereport(enclave_body({}), qe->target()->qe);
     Bytes quote = qe->quote(report, std::nullopt)->quote;
     root_pem_ = ca.root.certificate;
     return verify(quote, issue_collateral(ca, order_).value(), TrustedRoot::from_pem(root_pem_).value(), at);
   }
 
   // What the tests change.
-  SimCaOrder ca_order_ = sim_ca_order(kNow);
+  CaOrder ca_order_ = ca_order(kNow);
   CollateralOrder order_ = collateral_order(kNow);
-  ReportBody qe_body_ = sim_qe_body();
+  ReportBody qe_body_ = qe_body();
 
   std::string root_pem_, detail_;
 };
@@ -49,15 +49,15 @@ TEST_F(SimCaTest, honest_quote_verifies_up_to_date_and_is_known_as_simulated) {
   EXPECT_EQ(got.tcb_status, TcbStatus::kUpToDate);
   EXPECT_TRUE(got.simulated);
   EXPECT_TRUE(got.custom_root);
-  EXPECT_EQ(got.fmspc, kSimFmspc);
+  EXPECT_EQ(got.fmspc, kFmspc);
   EXPECT_TRUE(judge(got, {.allow_simulated = true}).trusted);
   EXPECT_EQ(judge(got, {}).reason, Reason::kSimulatedPlatform);
 }
 
 TEST_F(SimCaTest, honest_quote_is_refused_under_intels_root_and_under_another_simulations) {
-  SimCa ca = make_sim_ca(ca_order_).value(), other = make_sim_ca(ca_order_).value();
-  auto qe = SimQuotingEnclave::make(ca, SigningKey::generate().value()).value();
-  Bytes quote = qe->quote(sgx::sim::ereport(sim_enclave_body({}), qe->target()->qe), std::nullopt)->quote;
+  Ca ca = make_ca(ca_order_).value(), other = make_ca(ca_order_).value();
+  auto qe = QuotingEnclave::make(ca, SigningKey::generate().value()).value();
+  Bytes quote = qe->quote(ereport(enclave_body({}), qe->target()->qe), std::nullopt)->quote;
   Collateral collateral = issue_collateral(ca, order_).value();
   EXPECT_FALSE(verify(quote, collateral, TrustedRoot::intel(), kNow).verified());
   EXPECT_FALSE(verify(quote, collateral, TrustedRoot::from_pem(other.root.certificate).value(), kNow).verified());
@@ -117,8 +117,8 @@ TEST_F(SimCaTest, pck_certificate_spells_its_components_in_its_cpusvn_as_intels_
 }
 
 TEST_F(SimCaTest, platform_behind_the_newest_level_gets_the_status_of_its_level) {
-  SimTcbLevel newest = order_.tcb_levels[0];
-  newest.components[3] = kSimSvn + 1;
+  TcbLevel newest = order_.tcb_levels[0];
+  newest.components[3] = kSvn + 1;
   order_.tcb_levels[0].status = "OutOfDate";
   order_.tcb_levels[0].advisory_ids = {"INTEL-SA-00000"};
   order_.tcb_levels.insert(order_.tcb_levels.begin(), newest);
@@ -134,7 +134,7 @@ TEST_F(SimCaTest, quoting_enclave_of_another_signer_is_refused) {
 }
 
 TEST_F(SimCaTest, quoting_enclave_that_is_older_than_every_level_is_refused) {
-  qe_body_.isv_svn = kSimSvn - 1;
+  qe_body_.isv_svn = kSvn - 1;
   EXPECT_EQ(reason(), Reason::kSgxEnclaveReportIsvsvnNotSupported) << detail_;
 }
 
@@ -156,4 +156,4 @@ TEST_F(SimCaTest, every_certificate_says_that_it_is_simulated) {
 }
 
 }  // namespace
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

@@ -9,22 +9,22 @@
 
 #include <filesystem>
 
-#include "quoting/sim_ca.h"
+#include "sim/ca.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 
 // The files that a relying party needs; readable for everybody.
 std::filesystem::path public_root_path(const std::filesystem::path& state_dir);        // PEM
 std::filesystem::path public_collateral_path(const std::filesystem::path& state_dir);  // the layout of collateral.h
 
-class SimPlatform {
+class Platform {
  public:
   // Reads STATE_DIR/private, or makes it where there is none; several processes may do so at once and get the same.
   // What is there but damaged (cut off, mixed up, open to others) is an error that names the file and the remedy, and
   // stays as it is: keys are never replaced silently. Also publishes, as renew() does.
-  static Result<SimPlatform> open(const std::filesystem::path& state_dir, Time now);
+  static Result<Platform> open(const std::filesystem::path& state_dir, Time now);
 
-  const SimCa& ca() const { return ca_; }
+  const Ca& ca() const { return ca_; }
   const SigningKey& attestation_key() const { return attestation_key_; }
 
   // Publishes root certificate and collateral where they are missing, of another CA, or through half of their life.
@@ -34,15 +34,15 @@ class SimPlatform {
   void look_again() { renew_at_ = {}; }
 
  private:
-  SimPlatform(std::filesystem::path state_dir, SimCa ca, SigningKey attestation_key)
+  Platform(std::filesystem::path state_dir, Ca ca, SigningKey attestation_key)
       : state_dir_(std::move(state_dir)), ca_(std::move(ca)), attestation_key_(std::move(attestation_key)) {}
 
   Result<bool> renew_locked(Time now);
 
   std::filesystem::path state_dir_;
-  SimCa ca_;
+  Ca ca_;
   SigningKey attestation_key_;
   Time renew_at_{};  // until then what is published is known to be good
 };
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

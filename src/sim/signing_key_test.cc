@@ -1,4 +1,4 @@
-#include "quoting/signing_key.h"
+#include "sim/signing_key.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include "attestation/p256.h"
 #include "base/bytes.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using attestation::P256Key;
@@ -78,4 +78,4 @@ TEST(SigningKey, several_threads_sign_at_once) {
 }
 
 }  // namespace
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

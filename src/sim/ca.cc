@@ -1,4 +1,4 @@
-#include "quoting/sim_ca.h"
+#include "sim/ca.h"
 
 #include <nlohmann/json.hpp>
 
@@ -6,8 +6,9 @@
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "sgx/report.h"
+#include "sim/ereport.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using attestation::sha256;
@@ -25,13 +26,13 @@ constexpr std::uint64_t kXfrmLegacy = 3;
 
 ByteArray<16> same_svn() {
   ByteArray<16> out{};
-  out.fill(kSimSvn);
+  out.fill(kSvn);
   return out;
 }
 
 Json tcb_info(const CollateralOrder& order) {
   Json levels = Json::array();
-  for (const SimTcbLevel& level : order.tcb_levels) {
+  for (const TcbLevel& level : order.tcb_levels) {
     Json components = Json::array();
     for (std::uint8_t svn : level.components) components.push_back({{"svn", svn}});
     Json entry = {{"tcb", {{"sgxtcbcomponents", components}, {"pcesvn", level.pce_svn}}},
@@ -61,7 +62,7 @@ Json qe_identity(const CollateralOrder& order) {
   base::store_le32(misc_select.data(), order.qe.misc_select);
 
   Json levels = Json::array();
-  for (const SimQeLevel& level : order.qe_levels) {
+  for (const QeLevel& level : order.qe_levels) {
     Json entry = {
         {"tcb", {{"isvsvn", level.isv_svn}}}, {"tcbDate", format_time(level.date)}, {"tcbStatus", level.status}};
     if (!level.advisory_ids.empty()) entry["advisoryIDs"] = level.advisory_ids;
@@ -94,7 +95,7 @@ Result<Bytes> signature(const SigningKey& key, const std::string& text) {
 
 }  // namespace
 
-SimCaOrder sim_ca_order(Time now) {
+CaOrder ca_order(Time now) {
   CertificateOrder common;
   common.not_before = now - kClockSkew;
   common.not_after = common.not_before + std::chrono::floor<std::chrono::seconds>(kCertificateLife);
@@ -107,10 +108,10 @@ SimCaOrder sim_ca_order(Time now) {
     order.basic_constraints = constraints;
     return order;
   };
-  SimCaOrder order{named("SIMULATED SGX Root CA", kCaUsage, "critical,CA:TRUE,pathlen:1"),
-                   named("SIMULATED SGX PCK Platform CA", kCaUsage, "critical,CA:TRUE,pathlen:0"),
-                   named("SIMULATED SGX TCB Signing", kSignerUsage, kNotCa),
-                   named("SIMULATED SGX PCK Certificate", kSignerUsage, kNotCa)};
+  CaOrder order{named("SIMULATED SGX Root CA", kCaUsage, "critical,CA:TRUE,pathlen:1"),
+                named("SIMULATED SGX PCK Platform CA", kCaUsage, "critical,CA:TRUE,pathlen:0"),
+                named("SIMULATED SGX TCB Signing", kSignerUsage, kNotCa),
+                named("SIMULATED SGX PCK Certificate", kSignerUsage, kNotCa)};
   order.pck.crl_url = kPckCrlUrl;
 
   SgxExtension& sgx = order.pck.sgx.emplace();
@@ -118,37 +119,37 @@ SimCaOrder sim_ca_order(Time now) {
   sgx.ppid = base::array_at<16>(machine, 0);
   sgx.platform.emplace().instance_id = base::array_at<16>(machine, 16);
   sgx.components = same_svn();
-  sgx.pce_svn = kSimSvn;
+  sgx.pce_svn = kSvn;
   // Byte for byte, as in all of Intel's certificates that we have seen: there are verifiers that compare these with a
   // TCB level.
   sgx.cpu_svn = sgx.components;
-  sgx.fmspc = kSimFmspc;
+  sgx.fmspc = kFmspc;
   return order;
 }
 
-Result<SimCa> make_sim_ca(const SimCaOrder& order) {
+Result<Ca> make_ca(const CaOrder& order) {
   ENCLAYER_TRY(Identity root, certified(order.root, nullptr));
   ENCLAYER_TRY(Identity pck_ca, certified(order.pck_ca, &root));
   ENCLAYER_TRY(Identity tcb_signing, certified(order.tcb_signing, &root));
   ENCLAYER_TRY(Identity pck, certified(order.pck, &pck_ca));
-  return SimCa{std::move(root), std::move(pck_ca), std::move(tcb_signing), std::move(pck)};
+  return Ca{std::move(root), std::move(pck_ca), std::move(tcb_signing), std::move(pck)};
 }
 
 CollateralOrder collateral_order(Time now) {
   CollateralOrder order;
   order.issued = now - kClockSkew;
   order.expires = order.issued + kCollateralLife;
-  order.fmspc = base::to_hex(kSimFmspc);
-  order.tcb_levels = {{same_svn(), kSimSvn, "UpToDate", order.issued, {}}};
-  order.qe = sim_qe_body();
-  order.qe_levels = {{kSimSvn, "UpToDate", order.issued, {}}};
+  order.fmspc = base::to_hex(kFmspc);
+  order.tcb_levels = {{same_svn(), kSvn, "UpToDate", order.issued, {}}};
+  order.qe = qe_body();
+  order.qe_levels = {{kSvn, "UpToDate", order.issued, {}}};
   // CRL numbers have to grow; the time does.
   order.root_crl = {order.issued, order.expires, static_cast<std::uint64_t>(now.time_since_epoch().count()), {}};
   order.pck_crl = order.root_crl;
   return order;
 }
 
-Result<Collateral> issue_collateral(const SimCa& ca, const CollateralOrder& order) {
+Result<Collateral> issue_collateral(const Ca& ca, const CollateralOrder& order) {
   Collateral out;
   out.pck_crl_issuer_chain = ca.pck_ca.certificate + ca.root.certificate;
   out.tcb_info_issuer_chain = ca.tcb_signing.certificate + ca.root.certificate;
@@ -161,21 +162,21 @@ Result<Collateral> issue_collateral(const SimCa& ca, const CollateralOrder& orde
   return out;
 }
 
-Result<> sign_collateral(const SimCa& ca, Collateral& collateral) {
+Result<> sign_collateral(const Ca& ca, Collateral& collateral) {
   ENCLAYER_TRY(collateral.tcb_info_signature, signature(ca.tcb_signing.key, collateral.tcb_info));
   ENCLAYER_TRY(collateral.qe_identity_signature, signature(ca.tcb_signing.key, collateral.qe_identity));
   return {};
 }
 
-ReportBody sim_qe_body() {
+ReportBody qe_body() {
   ReportBody qe;
-  qe.cpu_svn = sgx::sim::cpu_svns()[0];
+  qe.cpu_svn = cpu_svns()[0];
   qe.attributes = {Attributes::kInit | Attributes::kMode64 | Attributes::kProvisionKey, kXfrmLegacy};
   qe.mr_enclave = sha256(base::as_bytes("enclayer: SIMULATED Quoting Enclave, it protects nothing"));
   qe.mr_signer = sha256(base::as_bytes("enclayer: SIMULATED signer of the Quoting Enclave, it vouches for nothing"));
   qe.isv_prod_id = 1;
-  qe.isv_svn = kSimSvn;
+  qe.isv_svn = kSvn;
   return qe;
 }
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

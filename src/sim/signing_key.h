@@ -9,7 +9,7 @@
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 
 class SigningKey {
  public:
@@ -34,4 +34,4 @@ class SigningKey {
   ByteArray<64> public_key_{};
 };
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

@@ -9,9 +9,9 @@
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
 #include "enclayer/time.h"
-#include "quoting/signing_key.h"
+#include "sim/signing_key.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 
 using Serial = ByteArray<20>;
 
@@ -70,4 +70,4 @@ Result<Bytes> issue_crl(const CrlOrder& order, const Identity& issuer);
 // kMalformed with the reason if not. Not a verification of trust: it finds a state folder that was damaged or mixed up.
 Result<> check_identity(const Identity& identity, const Identity* issuer, Time now);
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

@@ -1,5 +1,5 @@
 // Evidence that only a certificate authority can make, with one thing wrong in it: whoever holds the trusted key, or a
-// PCK, errs or lies. Each is refused for that very thing. sim_ca_test.cc has what an honest simulation could come to
+// PCK, errs or lies. Each is refused for that very thing. ca_test.cc has what an honest simulation could come to
 // issue.
 #include <gtest/gtest.h>
 
@@ -9,9 +9,9 @@
 #include "enclayer/policy.h"
 #include "enclayer/verify.h"
 #include "fake/print_reason.h"
-#include "quoting/sim_quote.h"
+#include "sim/quote.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using std::chrono::seconds;
@@ -21,23 +21,23 @@ const Time kNow = parse_time("2026-11-21T10:00:00Z").value();
 class HostileCa : public testing::Test {
  protected:
   Verification verification() {
-    SimCa ca = make_sim_ca(ca_order_).value();
+    Ca ca = make_ca(ca_order_).value();
     Collateral collateral = issue_collateral(ca, order_).value();
     if (change_issued_) change_issued_(ca, collateral);
     auto root = TrustedRoot::from_pem(ca.root.certificate);
     return verify(quote_of(ca), collateral, root ? *root : TrustedRoot::intel(), kNow);
   }
   Reason reason() { return verification().reason; }
-  Bytes quote_of(const SimCa& ca) { return issue_quote(quote_, ca, SigningKey::generate().value()).value(); }
+  Bytes quote_of(const Ca& ca) { return issue_quote(quote_, ca, SigningKey::generate().value()).value(); }
 
-  SimCaOrder ca_order_ = sim_ca_order(kNow);
+  CaOrder ca_order_ = ca_order(kNow);
   CollateralOrder order_ = collateral_order(kNow);
-  SimQuoteOrder quote_;
-  std::function<void(const SimCa&, Collateral&)> change_issued_;
+  QuoteOrder quote_;
+  std::function<void(const Ca&, Collateral&)> change_issued_;
 };
 
 // Signs the JSON again after a change to it, as the TCB signing key would.
-void resign(const SimCa& ca, Collateral& collateral, std::string Collateral::*text,
+void resign(const Ca& ca, Collateral& collateral, std::string Collateral::*text,
             const std::function<void(nlohmann::ordered_json&)>& change) {
   auto json = nlohmann::ordered_json::parse(collateral.*text);
   change(json);
@@ -88,16 +88,16 @@ TEST_F(HostileCa, debug_enclave_verifies_and_is_a_matter_of_policy) {
 TEST_F(HostileCa, quoting_enclave_in_debug_mode_or_of_another_product_is_refused) {
   quote_.qe.attributes.flags |= Attributes::kDebug;
   EXPECT_EQ(reason(), Reason::kQeIdentityMismatch);
-  quote_.qe = sim_qe_body();
+  quote_.qe = qe_body();
   quote_.qe.isv_prod_id = 2;
   EXPECT_EQ(reason(), Reason::kQeIdentityMismatch);
-  quote_.qe = sim_qe_body();
+  quote_.qe = qe_body();
   quote_.qe.misc_select = 1;
   EXPECT_EQ(reason(), Reason::kQeIdentityMismatch);
 }
 
 TEST_F(HostileCa, quoting_enclave_out_of_date_draws_the_platform_down) {
-  order_.qe_levels = {{kSimSvn + 1, "UpToDate", order_.issued, {}}, {kSimSvn, "OutOfDate", order_.issued, {}}};
+  order_.qe_levels = {{kSvn + 1, "UpToDate", order_.issued, {}}, {kSvn, "OutOfDate", order_.issued, {}}};
   EXPECT_EQ(verification().tcb_status, TcbStatus::kOutOfDate);
   order_.tcb_levels[0].status = "ConfigurationNeeded";
   EXPECT_EQ(verification().tcb_status, TcbStatus::kOutOfDateConfigurationNeeded);
@@ -126,15 +126,15 @@ TEST_F(HostileCa, status_that_is_not_known_is_refused_where_it_matters_and_only_
   EXPECT_EQ(reason(), Reason::kTcbUnrecognizedStatus);
 
   order_ = collateral_order(kNow);
-  SimTcbLevel newer = order_.tcb_levels[0];
-  newer.components[0] = kSimSvn + 1;
+  TcbLevel newer = order_.tcb_levels[0];
+  newer.components[0] = kSvn + 1;
   newer.status = "Splendid";
   order_.tcb_levels.insert(order_.tcb_levels.begin(), newer);
   EXPECT_EQ(reason(), Reason::kOk);
 }
 
 TEST_F(HostileCa, platform_below_every_level_is_not_supported) {
-  order_.tcb_levels[0].pce_svn = kSimSvn + 1;
+  order_.tcb_levels[0].pce_svn = kSvn + 1;
   EXPECT_EQ(reason(), Reason::kTcbNotSupported);
 }
 
@@ -148,7 +148,7 @@ TEST_F(HostileCa, two_levels_with_the_same_numbers_are_refused) {
 }
 
 TEST_F(HostileCa, levels_in_any_order_give_the_same_status) {
-  SimTcbLevel lower = order_.tcb_levels[0];
+  TcbLevel lower = order_.tcb_levels[0];
   lower.components[5] = 0;
   lower.status = "OutOfDate";
   order_.tcb_levels = {lower, order_.tcb_levels[0]};
@@ -159,7 +159,7 @@ TEST_F(HostileCa, json_that_is_signed_but_of_the_future_is_refused) {
   order_.issued = kNow + seconds(1);
   EXPECT_EQ(reason(), Reason::kSgxTcbInfoExpired);
   order_ = collateral_order(kNow);
-  change_issued_ = [](const SimCa& ca, Collateral& c) {
+  change_issued_ = [](const Ca& ca, Collateral& c) {
     resign(ca, c, &Collateral::qe_identity, [](auto& json) { json["issueDate"] = format_time(kNow + seconds(1)); });
   };
   EXPECT_EQ(reason(), Reason::kSgxEnclaveIdentityExpired);
@@ -169,7 +169,7 @@ TEST_F(HostileCa, json_that_is_signed_but_past_its_next_update_is_refused) {
   order_.expires = kNow - seconds(1);
   EXPECT_EQ(reason(), Reason::kSgxTcbInfoExpired);
   order_ = collateral_order(kNow);
-  change_issued_ = [](const SimCa& ca, Collateral& c) {
+  change_issued_ = [](const Ca& ca, Collateral& c) {
     resign(ca, c, &Collateral::qe_identity, [](auto& json) { json["nextUpdate"] = format_time(kNow - seconds(1)); });
   };
   EXPECT_EQ(reason(), Reason::kSgxEnclaveIdentityExpired);
@@ -177,11 +177,11 @@ TEST_F(HostileCa, json_that_is_signed_but_past_its_next_update_is_refused) {
 
 TEST_F(HostileCa, signed_json_of_another_version_kind_or_platform_is_refused) {
   auto tcb_info_with = [&](const std::function<void(nlohmann::ordered_json&)>& change) {
-    change_issued_ = [=](const SimCa& ca, Collateral& c) { resign(ca, c, &Collateral::tcb_info, change); };
+    change_issued_ = [=](const Ca& ca, Collateral& c) { resign(ca, c, &Collateral::tcb_info, change); };
     return reason();
   };
   auto identity_with = [&](const std::function<void(nlohmann::ordered_json&)>& change) {
-    change_issued_ = [=](const SimCa& ca, Collateral& c) { resign(ca, c, &Collateral::qe_identity, change); };
+    change_issued_ = [=](const Ca& ca, Collateral& c) { resign(ca, c, &Collateral::qe_identity, change); };
     return reason();
   };
   EXPECT_EQ(tcb_info_with([](auto&) {}), Reason::kOk);
@@ -199,20 +199,20 @@ TEST_F(HostileCa, signed_json_of_another_version_kind_or_platform_is_refused) {
 
 TEST_F(HostileCa, each_certificate_outside_its_life_is_refused) {
   struct {
-    CertificateOrder SimCaOrder::*which;
+    CertificateOrder CaOrder::*which;
     Reason reason;
-  } table[] = {{&SimCaOrder::root, Reason::kSgxPckCertChainExpired},
-               {&SimCaOrder::pck_ca, Reason::kSgxPckCertChainExpired},
-               {&SimCaOrder::pck, Reason::kSgxPckCertChainExpired},
-               {&SimCaOrder::tcb_signing, Reason::kSgxSigningCertChainExpired}};
+  } table[] = {{&CaOrder::root, Reason::kSgxPckCertChainExpired},
+               {&CaOrder::pck_ca, Reason::kSgxPckCertChainExpired},
+               {&CaOrder::pck, Reason::kSgxPckCertChainExpired},
+               {&CaOrder::tcb_signing, Reason::kSgxSigningCertChainExpired}};
   for (const auto& row : table) {
-    ca_order_ = sim_ca_order(kNow);
+    ca_order_ = ca_order(kNow);
     (ca_order_.*row.which).not_after = kNow - seconds(1);
     EXPECT_EQ(reason(), row.reason);
-    ca_order_ = sim_ca_order(kNow);
+    ca_order_ = ca_order(kNow);
     (ca_order_.*row.which).not_before = kNow + seconds(1);
     EXPECT_EQ(reason(), row.reason) << "not valid yet";
-    ca_order_ = sim_ca_order(kNow);
+    ca_order_ = ca_order(kNow);
     (ca_order_.*row.which).not_before = (ca_order_.*row.which).not_after = kNow;
     EXPECT_EQ(reason(), Reason::kOk) << "both ends belong to the life of a certificate";
   }
@@ -228,23 +228,23 @@ TEST_F(HostileCa, crls_of_the_future_are_refused) {
 
 TEST_F(HostileCa, certificates_that_may_not_do_what_they_do_are_refused) {
   struct {
-    CertificateOrder SimCaOrder::*which;
+    CertificateOrder CaOrder::*which;
     const char *constraints, *usage;
     Reason reason;
   } table[] = {
-      {&SimCaOrder::root, "critical,CA:TRUE,pathlen:0", nullptr, Reason::kSgxRootCaInvalidExtensions},
-      {&SimCaOrder::root, nullptr, "critical,keyCertSign", Reason::kSgxRootCaInvalidExtensions},
-      {&SimCaOrder::pck_ca, "critical,CA:FALSE", nullptr, Reason::kSgxIntermediateCaInvalidExtensions},
-      {&SimCaOrder::pck_ca, nullptr, "critical,cRLSign", Reason::kSgxIntermediateCaInvalidExtensions},
-      {&SimCaOrder::pck_ca, nullptr, "critical,keyCertSign", Reason::kSgxIntermediateCaInvalidExtensions},
-      {&SimCaOrder::pck, "critical,CA:TRUE", nullptr, Reason::kSgxPckInvalidExtensions},
-      {&SimCaOrder::pck, nullptr, "critical,nonRepudiation", Reason::kSgxPckInvalidExtensions},
-      {&SimCaOrder::pck, nullptr, "critical,digitalSignature,keyCertSign", Reason::kSgxPckInvalidExtensions},
-      {&SimCaOrder::tcb_signing, "critical,CA:TRUE", nullptr, Reason::kSgxTcbSigningCertInvalidExtensions},
-      {&SimCaOrder::tcb_signing, nullptr, "critical,keyAgreement", Reason::kSgxTcbSigningCertInvalidExtensions},
+      {&CaOrder::root, "critical,CA:TRUE,pathlen:0", nullptr, Reason::kSgxRootCaInvalidExtensions},
+      {&CaOrder::root, nullptr, "critical,keyCertSign", Reason::kSgxRootCaInvalidExtensions},
+      {&CaOrder::pck_ca, "critical,CA:FALSE", nullptr, Reason::kSgxIntermediateCaInvalidExtensions},
+      {&CaOrder::pck_ca, nullptr, "critical,cRLSign", Reason::kSgxIntermediateCaInvalidExtensions},
+      {&CaOrder::pck_ca, nullptr, "critical,keyCertSign", Reason::kSgxIntermediateCaInvalidExtensions},
+      {&CaOrder::pck, "critical,CA:TRUE", nullptr, Reason::kSgxPckInvalidExtensions},
+      {&CaOrder::pck, nullptr, "critical,nonRepudiation", Reason::kSgxPckInvalidExtensions},
+      {&CaOrder::pck, nullptr, "critical,digitalSignature,keyCertSign", Reason::kSgxPckInvalidExtensions},
+      {&CaOrder::tcb_signing, "critical,CA:TRUE", nullptr, Reason::kSgxTcbSigningCertInvalidExtensions},
+      {&CaOrder::tcb_signing, nullptr, "critical,keyAgreement", Reason::kSgxTcbSigningCertInvalidExtensions},
   };
   for (const auto& row : table) {
-    ca_order_ = sim_ca_order(kNow);
+    ca_order_ = ca_order(kNow);
     if (row.constraints != nullptr) (ca_order_.*row.which).basic_constraints = row.constraints;
     if (row.usage != nullptr) (ca_order_.*row.which).key_usage = row.usage;
     EXPECT_EQ(reason(), row.reason) << (ca_order_.*row.which).common_name << " "
@@ -255,13 +255,13 @@ TEST_F(HostileCa, certificates_that_may_not_do_what_they_do_are_refused) {
 TEST_F(HostileCa, certificates_are_known_by_their_names) {
   ca_order_.root.common_name = "SIMULATED Root";
   EXPECT_EQ(reason(), Reason::kSgxRootCaMissing);
-  ca_order_ = sim_ca_order(kNow);
+  ca_order_ = ca_order(kNow);
   ca_order_.pck_ca.common_name = "SIMULATED SGX Intermediate";
   EXPECT_EQ(reason(), Reason::kSgxIntermediateCaMissing);
-  ca_order_ = sim_ca_order(kNow);
+  ca_order_ = ca_order(kNow);
   ca_order_.pck.common_name = "SIMULATED SGX Certificate";
   EXPECT_EQ(reason(), Reason::kSgxPckMissing);
-  ca_order_ = sim_ca_order(kNow);
+  ca_order_ = ca_order(kNow);
   ca_order_.tcb_signing.common_name = "SIMULATED SGX Signing";
   EXPECT_EQ(reason(), Reason::kSgxTcbSigningCertMissing);
 }
@@ -276,10 +276,10 @@ TEST_F(HostileCa, pck_certificate_has_five_or_seven_sgx_items_and_no_other_numbe
 }
 
 TEST_F(HostileCa, evidence_of_another_ca_with_the_same_names_is_refused) {
-  SimCa other = make_sim_ca(sim_ca_order(kNow)).value();
+  Ca other = make_ca(ca_order(kNow)).value();
   Collateral theirs = issue_collateral(other, order_).value();
   auto with = [&](const std::function<void(Collateral&)>& change) {
-    change_issued_ = [=](const SimCa&, Collateral& c) { change(c); };
+    change_issued_ = [=](const Ca&, Collateral& c) { change(c); };
     return reason();
   };
   EXPECT_EQ(with([&](Collateral& c) { c.root_ca_crl = theirs.root_ca_crl; }), Reason::kSgxCrlInvalidExtensions);
@@ -295,8 +295,8 @@ TEST_F(HostileCa, evidence_of_another_ca_with_the_same_names_is_refused) {
 }
 
 TEST_F(HostileCa, chain_that_mixes_two_cas_with_the_same_names_is_refused) {
-  SimCa other = make_sim_ca(sim_ca_order(kNow)).value();
-  SimCa ca = make_sim_ca(ca_order_).value();
+  Ca other = make_ca(ca_order(kNow)).value();
+  Ca ca = make_ca(ca_order_).value();
   Collateral collateral = issue_collateral(ca, order_).value();
   TrustedRoot root = TrustedRoot::from_pem(ca.root.certificate).value();
   auto reason_of = [&](const Identity& pck, const Identity& pck_ca, const Identity& top) {
@@ -312,7 +312,7 @@ TEST_F(HostileCa, chain_that_mixes_two_cas_with_the_same_names_is_refused) {
 }
 
 TEST_F(HostileCa, tcb_signing_certificate_that_the_pck_ca_issued_is_refused) {
-  change_issued_ = [&](const SimCa& ca, Collateral& c) {
+  change_issued_ = [&](const Ca& ca, Collateral& c) {
     c.tcb_info_issuer_chain =
         issue_certificate(ca_order_.tcb_signing, ca.tcb_signing.key, &ca.pck_ca).value() + ca.root.certificate;
   };
@@ -320,7 +320,7 @@ TEST_F(HostileCa, tcb_signing_certificate_that_the_pck_ca_issued_is_refused) {
 }
 
 TEST_F(HostileCa, pck_holder_cannot_sign_collateral_or_certificates) {
-  change_issued_ = [&](const SimCa& ca, Collateral& c) {
+  change_issued_ = [&](const Ca& ca, Collateral& c) {
     c.tcb_info_issuer_chain =
         issue_certificate(ca_order_.tcb_signing, ca.pck.key, &ca.pck).value() + ca.pck.certificate;
   };
@@ -332,7 +332,7 @@ TEST_F(HostileCa, names_of_intel_do_not_make_a_root_trusted) {
     order->common_name.replace(0, 9, "Intel");
     order->organization = "Intel Corporation";
   }
-  SimCa ca = make_sim_ca(ca_order_).value();
+  Ca ca = make_ca(ca_order_).value();
   Bytes quote = quote_of(ca);
   Collateral collateral = issue_collateral(ca, order_).value();
   EXPECT_EQ(verify(quote, collateral, TrustedRoot::intel(), kNow).reason, Reason::kSgxPckCertChainUntrusted);
@@ -344,7 +344,7 @@ TEST_F(HostileCa, names_of_intel_do_not_make_a_root_trusted) {
 }
 
 TEST_F(HostileCa, simulation_is_told_even_where_it_is_refused) {
-  SimCa ca = make_sim_ca(ca_order_).value();
+  Ca ca = make_ca(ca_order_).value();
   Verification v = verify(quote_of(ca), issue_collateral(ca, order_).value(), TrustedRoot::intel(), kNow);
   EXPECT_EQ(v.reason, Reason::kSgxPckCertChainUntrusted);
   EXPECT_TRUE(v.simulated);
@@ -352,4 +352,4 @@ TEST_F(HostileCa, simulation_is_told_even_where_it_is_refused) {
 }
 
 }  // namespace
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

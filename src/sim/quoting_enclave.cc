@@ -1,12 +1,12 @@
-#include "quoting/sim_qe.h"
+#include "sim/quoting_enclave.h"
 
 #include <algorithm>
 
 #include "attestation/p256.h"
 #include "base/bytes.h"
-#include "quoting/sim_quote.h"
+#include "sim/quote.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using attestation::sha256;
@@ -17,10 +17,10 @@ constexpr std::size_t kSignatureSize = 64;
 
 }  // namespace
 
-Result<std::unique_ptr<SimQuotingEnclave>> SimQuotingEnclave::make(const SimCa& ca, SigningKey attestation_key,
-                                                                   const ReportBody& qe) {
-  std::unique_ptr<SimQuotingEnclave> out(new SimQuotingEnclave(std::move(attestation_key)));
-  SimQuoteOrder order;
+Result<std::unique_ptr<QuotingEnclave>> QuotingEnclave::make(const Ca& ca, SigningKey attestation_key,
+                                                             const ReportBody& qe) {
+  std::unique_ptr<QuotingEnclave> out(new QuotingEnclave(std::move(attestation_key)));
+  QuoteOrder order;
   order.qe = qe;
   ENCLAYER_TRY(Bytes quote, issue_quote(order, ca, out->attestation_key_));
   out->header_ = base::array_at<QuoteHeader::kSize>(quote, 0);
@@ -34,16 +34,16 @@ Result<std::unique_ptr<SimQuotingEnclave>> SimQuotingEnclave::make(const SimCa& 
   return out;
 }
 
-Result<std::uint32_t> SimQuotingEnclave::quote_size() {
+Result<std::uint32_t> QuotingEnclave::quote_size() {
   return static_cast<std::uint32_t>(kSignedSize + 4 + kSignatureSize + tail_.size());
 }
 
-Result<QuoteReply> SimQuotingEnclave::quote(const sgx::Report& report,
-                                            const std::optional<QeReportRequest>& qe_report) {
-  if (!sgx::sim::report_is_for(report, target_.qe))
+Result<quoting::QuoteReply> QuotingEnclave::quote(const sgx::Report& report,
+                                                  const std::optional<quoting::QeReportRequest>& qe_report) {
+  if (!report_is_for(report, target_.qe))
     return Error(ErrorKind::kPermissionDenied,
                  "the report's MAC is wrong: it was not made for this simulated Quoting Enclave, or by real hardware");
-  QuoteReply out;
+  quoting::QuoteReply out;
   out.quote.reserve(kSignedSize + 4 + kSignatureSize + tail_.size());
   base::append(out.quote, header_);
   base::append(out.quote, report.body_bytes());
@@ -58,9 +58,9 @@ Result<QuoteReply> SimQuotingEnclave::quote(const sgx::Report& report,
     ReportBody body = qe_;
     body.report_data = {};
     std::ranges::copy(sha256(qe_report->nonce, out.quote), body.report_data.begin());
-    out.qe_report = sgx::sim::ereport(body, qe_report->target);
+    out.qe_report = ereport(body, qe_report->target);
   }
   return out;
 }
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

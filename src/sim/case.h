@@ -2,8 +2,8 @@
 // its own that departs from a good one in exactly one thing, with the verdict that a careful verifier has to give.
 // docs/sim-cases.md has the list for people, `enclayer sim case` writes the files. All of it says SIMULATED.
 //
-//   for (const SimCase& which : sim_cases()) {
-//     SimEvidence e = make_sim_evidence(which, at).value();
+//   for (const Case& which : cases()) {
+//     Evidence e = make_evidence(which, at).value();
 //     Verdict verdict = judge(verify(e.quote, e.collateral, TrustedRoot::from_pem(e.root).value(), at), Policy{});
 //     // verdict.reason == which.reason
 //   }
@@ -16,38 +16,38 @@
 #include <vector>
 
 #include "enclayer/verify.h"
-#include "quoting/sim_quote.h"
+#include "sim/quote.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 
 // All that evidence is made from.
-struct SimOrder {
+struct Order {
   Time at;  // when it is to be judged
-  SimCaOrder ca;
+  CaOrder ca;
   CollateralOrder collateral;
-  SimQuoteOrder quote;
+  QuoteOrder quote;
 };
 
 // The good platform: seven items in its PCK certificate (Platform CA), up to date, nothing revoked.
-SimOrder sim_order(Time at);
+Order good_order(Time at);
 
-struct SimEvidence {
+struct Evidence {
   Bytes quote;
   Collateral collateral;
   std::string root;  // PEM; the only root to trust
 };
 
 // How a case departs from the good platform. Each function is called, where there is one, at its moment.
-struct SimDeparture {
+struct Departure {
   // Before anything is made.
-  std::function<void(SimOrder&)> order = nullptr;
+  std::function<void(Order&)> order = nullptr;
   // When certificates, collateral and root are made, and the quote is not: puts other ones in their place.
-  std::function<Result<>(SimOrder&, const SimCa&, SimEvidence&)> issued = nullptr;
+  std::function<Result<>(Order&, const Ca&, Evidence&)> issued = nullptr;
   // When the quote is made: what befalls it on its way.
   std::function<Result<>(Bytes&)> on_its_way = nullptr;
 };
 
-struct SimCase {
+struct Case {
   // tcbEvaluationDataNumber of TCB Info and of QE Identity.
   static constexpr std::uint32_t kEvaluationNumber = 17;
 
@@ -60,7 +60,7 @@ struct SimCase {
   std::vector<std::string> advisory_ids;
   std::uint32_t tcb_evaluation_number = kEvaluationNumber;  // the lower one of both
 
-  SimDeparture departure;
+  Departure departure;
 
   bool trusted() const { return reason == Reason::kOk; }
   // Every check passes and no policy has to refuse it: not revoked, not a debug enclave. What remains is a matter of
@@ -71,11 +71,11 @@ struct SimCase {
 };
 
 // Every case, the good ones first; names are unique and never change their meaning.
-const std::vector<SimCase>& sim_cases();
-const SimCase* find_sim_case(std::string_view name);  // nullptr: there is none
+const std::vector<Case>& cases();
+const Case* find_case(std::string_view name);  // nullptr: there is none
 
 // Every call makes another platform with keys of its own. What is signed is the same each time but for keys, serial
 // numbers and what is derived from them; signatures never are.
-Result<SimEvidence> make_sim_evidence(const SimCase& which, Time at);
+Result<Evidence> make_evidence(const Case& which, Time at);
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

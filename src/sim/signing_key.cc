@@ -1,4 +1,4 @@
-#include "quoting/signing_key.h"
+#include "sim/signing_key.h"
 
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
@@ -12,7 +12,7 @@
 
 #include "attestation/openssl.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using attestation::OpensslPtr;
@@ -91,4 +91,4 @@ Result<ByteArray<64>> SigningKey::sign(ByteView message) const {
   return out;
 }
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

@@ -1,4 +1,4 @@
-#include "quoting/sim_quote.h"
+#include "sim/quote.h"
 
 #include <algorithm>
 #include <numeric>
@@ -6,7 +6,7 @@
 #include "attestation/p256.h"
 #include "base/bytes.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using attestation::sha256;
@@ -48,14 +48,14 @@ Bytes bytes_of(const TdReportBody& td) {
 }
 
 // What the attestation key signs: header, in version 5 the body's type and size, body.
-Bytes signed_part(const SimQuoteOrder& order, const ByteArray<64>& attestation_key) {
+Bytes signed_part(const QuoteOrder& order, const ByteArray<64>& attestation_key) {
   ByteArray<QuoteHeader::kSize> header{};
   base::store_le16(header.data(), order.version);
   base::store_le16(header.data() + 2, order.att_key_type);
   base::store_le32(header.data() + 4, order.td ? QuoteHeader::kTdx : QuoteHeader::kSgx);
   if (order.version == 3) {
     base::store_le16(header.data() + 8, order.qe.isv_svn);
-    base::store_le16(header.data() + 10, kSimSvn);  // the PCE's
+    base::store_le16(header.data() + 10, kSvn);  // the PCE's
   }
   std::ranges::copy(order.vendor_id, header.begin() + 12);
   // The QE's id, 16 bytes: which QE on which machine. The attestation key is as lasting.
@@ -84,7 +84,7 @@ Bytes usual_auth_data() {
   return out;
 }
 
-Result<Bytes> issue_quote(const SimQuoteOrder& order, const SimCa& ca, const SigningKey& attestation_key) {
+Result<Bytes> issue_quote(const QuoteOrder& order, const Ca& ca, const SigningKey& attestation_key) {
   ByteArray<64> named_key = order.attestation_key.value_or(attestation_key.public_key());
   Bytes out = signed_part(order, named_key);
   ENCLAYER_TRY(auto signature, attestation_key.sign(out));
@@ -121,4 +121,4 @@ Result<Bytes> issue_quote(const SimQuoteOrder& order, const SimCa& ca, const Sig
   return out;
 }
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

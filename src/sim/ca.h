@@ -15,9 +15,9 @@
 #include "enclayer/collateral.h"
 #include "enclayer/report.h"
 #include "enclayer/time.h"
-#include "quoting/sim_x509.h"
+#include "sim/x509.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 
 // How long before `now` things are dated, so that a relying party whose clock is a little behind accepts them.
 inline constexpr std::chrono::minutes kClockSkew{5};
@@ -25,30 +25,30 @@ inline constexpr std::chrono::minutes kClockSkew{5};
 inline constexpr std::chrono::days kCollateralLife{30};
 
 // The SVN that all 16 TCB components and the PCE of a simulated machine have, and the ISV SVN of its QE.
-inline constexpr std::uint8_t kSimSvn = 1;
+inline constexpr std::uint8_t kSvn = 1;
 // FMSPC of every simulated machine: "SIMULA".
-inline constexpr ByteArray<6> kSimFmspc = {'S', 'I', 'M', 'U', 'L', 'A'};
+inline constexpr ByteArray<6> kFmspc = {'S', 'I', 'M', 'U', 'L', 'A'};
 
 // ---- Certificates ----
 
-struct SimCaOrder {
+struct CaOrder {
   CertificateOrder root, pck_ca, tcb_signing, pck;
 };
 
 // What an honest simulation orders: new serial numbers, a PPID and a platform instance of its own, valid for 20 years.
-SimCaOrder sim_ca_order(Time now);
+CaOrder ca_order(Time now);
 
-struct SimCa {
+struct Ca {
   Identity root, pck_ca, tcb_signing, pck;
 
   std::string pck_chain() const { return pck.certificate + pck_ca.certificate + root.certificate; }
 };
 
-Result<SimCa> make_sim_ca(const SimCaOrder& order);
+Result<Ca> make_ca(const CaOrder& order);
 
 // ---- Collateral ----
 
-struct SimTcbLevel {
+struct TcbLevel {
   ByteArray<16> components{};
   std::uint16_t pce_svn = 0;
   std::string status = "UpToDate";
@@ -56,7 +56,7 @@ struct SimTcbLevel {
   std::vector<std::string> advisory_ids;
 };
 
-struct SimQeLevel {
+struct QeLevel {
   std::uint16_t isv_svn = 0;
   std::string status = "UpToDate";
   Time date;
@@ -66,11 +66,11 @@ struct SimQeLevel {
 struct CollateralOrder {
   Time issued, expires;  // of TCB Info and QE Identity
   std::uint32_t tcb_evaluation_data_number = 1;
-  std::string fmspc;                    // hexadecimal; Intel writes both cases
-  std::string pce_id = "0000";          // hexadecimal
-  std::vector<SimTcbLevel> tcb_levels;  // newest first
-  ReportBody qe;                        // MRSIGNER, product id and attributes that a QE has to have
-  std::vector<SimQeLevel> qe_levels;    // newest first
+  std::string fmspc;                 // hexadecimal; Intel writes both cases
+  std::string pce_id = "0000";       // hexadecimal
+  std::vector<TcbLevel> tcb_levels;  // newest first
+  ReportBody qe;                     // MRSIGNER, product id and attributes that a QE has to have
+  std::vector<QeLevel> qe_levels;    // newest first
   CrlOrder root_crl, pck_crl;
 };
 
@@ -78,14 +78,14 @@ struct CollateralOrder {
 // lives kCollateralLife.
 CollateralOrder collateral_order(Time now);
 
-Result<Collateral> issue_collateral(const SimCa& ca, const CollateralOrder& order);
+Result<Collateral> issue_collateral(const Ca& ca, const CollateralOrder& order);
 
 // Signs TCB Info and QE Identity as they now stand, after a change that no order has a field for.
-Result<> sign_collateral(const SimCa& ca, Collateral& collateral);
+Result<> sign_collateral(const Ca& ca, Collateral& collateral);
 
 // ---- The simulated Quoting Enclave's own measurements ----
 
 // MRENCLAVE and MRSIGNER are SHA-256 sums of sentences that say SIMULATED; they are nobody's.
-ReportBody sim_qe_body();
+ReportBody qe_body();
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

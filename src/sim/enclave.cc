@@ -1,4 +1,4 @@
-#include "quoting/sim_enclave.h"
+#include "sim/enclave.h"
 
 #include <algorithm>
 
@@ -6,13 +6,13 @@
 #include "base/bytes.h"
 #include "base/hex.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 
 using attestation::sha256;
 
-ReportBody sim_enclave_body(const ByteArray<64>& report_data) {
+ReportBody enclave_body(const ByteArray<64>& report_data) {
   ReportBody body;
-  body.cpu_svn = sgx::sim::cpu_svns()[0];
+  body.cpu_svn = cpu_svns()[0];
   body.attributes = {Attributes::kInit | Attributes::kMode64, 3};
   body.mr_enclave = sha256(base::as_bytes("enclayer: SIMULATED application enclave, it protects nothing"));
   body.mr_signer = sha256(base::as_bytes("enclayer: SIMULATED signer of applications, it vouches for nothing"));
@@ -22,18 +22,18 @@ ReportBody sim_enclave_body(const ByteArray<64>& report_data) {
   return body;
 }
 
-sgx::TargetInfo sim_enclave_target() {
-  ReportBody body = sim_enclave_body({});
+sgx::TargetInfo enclave_target() {
+  ReportBody body = enclave_body({});
   sgx::TargetInfo target;
   target.mr_enclave = body.mr_enclave;
   target.attributes = body.attributes;
   return target;
 }
 
-Result<> check_qe_report(const QuoteReply& reply, const ByteArray<16>& nonce, const sgx::TargetInfo& qe) {
+Result<> check_qe_report(const quoting::QuoteReply& reply, const ByteArray<16>& nonce, const sgx::TargetInfo& qe) {
   auto refused = [](const std::string& why) { return Error(ErrorKind::kPermissionDenied, "the QE report " + why); };
   if (!reply.qe_report) return refused("is missing");
-  if (!sgx::sim::report_is_for(*reply.qe_report, sim_enclave_target()))
+  if (!report_is_for(*reply.qe_report, enclave_target()))
     return refused("was not made for the simulated enclave that asked: its MAC is wrong");
   ReportBody body = reply.qe_report->body();
   if (body.mr_enclave != qe.mr_enclave)
@@ -44,4 +44,4 @@ Result<> check_qe_report(const QuoteReply& reply, const ByteArray<16>& nonce, co
   return {};
 }
 
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

@@ -1,4 +1,4 @@
-#include "quoting/sim_platform.h"
+#include "sim/platform.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "fake/temp_folder.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 namespace fs = std::filesystem;
@@ -44,7 +44,7 @@ class SimPlatformTest : public testing::Test {
   // The error of opening; and nothing may have changed by it.
   Error refusal() {
     auto before = content(dir());
-    auto opened = SimPlatform::open(dir(), kNow);
+    auto opened = Platform::open(dir(), kNow);
     EXPECT_FALSE(opened) << "opened";
     EXPECT_EQ(content(dir()), before) << "a damaged state folder was touched";
     return opened ? Error(ErrorKind::kInternal, "") : opened.error();
@@ -54,7 +54,7 @@ class SimPlatformTest : public testing::Test {
 };
 
 TEST_F(SimPlatformTest, first_start_makes_private_and_public_files_with_their_modes) {
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   EXPECT_EQ(mode(dir()), 0755u);
   EXPECT_EQ(mode(dir() / "private"), 0700u);
   EXPECT_EQ(mode(dir() / "public"), 0755u);
@@ -67,9 +67,9 @@ TEST_F(SimPlatformTest, first_start_makes_private_and_public_files_with_their_mo
 }
 
 TEST_F(SimPlatformTest, next_start_has_the_same_keys_and_changes_no_file) {
-  auto first = SimPlatform::open(dir(), kNow).value();
+  auto first = Platform::open(dir(), kNow).value();
   auto before = content(dir());
-  auto second = SimPlatform::open(dir(), kNow + days(1)).value();
+  auto second = Platform::open(dir(), kNow + days(1)).value();
   EXPECT_EQ(content(dir()), before);
   EXPECT_EQ(first.attestation_key().public_key(), second.attestation_key().public_key());
   EXPECT_EQ(first.ca().pck_chain(), second.ca().pck_chain());
@@ -77,7 +77,7 @@ TEST_F(SimPlatformTest, next_start_has_the_same_keys_and_changes_no_file) {
 
 TEST_F(SimPlatformTest, folder_that_was_there_keeps_its_mode) {
   ASSERT_TRUE(base::make_folder(dir(), 0711));
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   EXPECT_EQ(mode(dir()), 0711u);
 }
 
@@ -85,7 +85,7 @@ TEST_F(SimPlatformTest, parallel_starts_get_the_same_keys) {
   std::vector<std::thread> starts;
   std::vector<std::string> chains(8);
   for (std::string& chain : chains)
-    starts.emplace_back([&chain, this] { chain = SimPlatform::open(dir(), kNow)->ca().pck_chain(); });
+    starts.emplace_back([&chain, this] { chain = Platform::open(dir(), kNow)->ca().pck_chain(); });
   for (std::thread& start : starts) start.join();
   for (const std::string& chain : chains) EXPECT_EQ(chain, chains[0]);
 }
@@ -93,12 +93,12 @@ TEST_F(SimPlatformTest, parallel_starts_get_the_same_keys) {
 TEST_F(SimPlatformTest, what_a_crash_left_behind_is_cleared_away) {
   ASSERT_TRUE(base::make_folder(dir() / "private.new.abcdef", 0700));
   write(dir() / "private.new.abcdef" / "root.key", "half a key");
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   EXPECT_FALSE(fs::exists(dir() / "private.new.abcdef"));
 }
 
 TEST_F(SimPlatformTest, collateral_is_issued_again_at_half_of_its_life) {
-  auto platform = SimPlatform::open(dir(), kNow).value();
+  auto platform = Platform::open(dir(), kNow).value();
   auto before = content(dir());
   EXPECT_FALSE(platform.renew(kNow + days(14)).value());
   EXPECT_EQ(content(dir()), before);
@@ -112,30 +112,30 @@ TEST_F(SimPlatformTest, collateral_is_issued_again_at_half_of_its_life) {
 }
 
 TEST_F(SimPlatformTest, start_with_old_missing_or_broken_collateral_issues_it_again) {
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   auto issued = [&] {
     auto json = base::read_text(public_collateral_path(dir()), 1 << 20).value();
     return parse_collateral_json(json)->tcb_info.substr(0, 60);
   };
   std::string first = issued();
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow + days(100)));
+  ASSERT_TRUE(Platform::open(dir(), kNow + days(100)));
   std::string second = issued();
   EXPECT_NE(second, first);
   fs::remove(public_root_path(dir()));
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow + days(100) + seconds(1)));
+  ASSERT_TRUE(Platform::open(dir(), kNow + days(100) + seconds(1)));
   EXPECT_TRUE(fs::exists(public_root_path(dir())));
   std::string third = issued();
   EXPECT_NE(third, second);
   write(public_collateral_path(dir()), "{");
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow + days(100) + seconds(2)));
+  ASSERT_TRUE(Platform::open(dir(), kNow + days(100) + seconds(2)));
   EXPECT_NE(issued(), third);
   // The clock went back: what was issued in the future would be refused by everybody.
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   EXPECT_EQ(issued(), first);
 }
 
 TEST_F(SimPlatformTest, key_that_is_cut_off_is_reported_and_left) {
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   for (const char* name : {"root.key", "pck-ca.key", "tcb-signing.key", "pck.key", "attestation.key"}) {
     std::string whole = base::read_text(secret(name), 1 << 20).value();
     write(secret(name), whole.substr(0, 100));
@@ -146,13 +146,13 @@ TEST_F(SimPlatformTest, key_that_is_cut_off_is_reported_and_left) {
     EXPECT_NE(error.message().find("mv " + (dir() / "private").string()), std::string::npos) << "no remedy";
     write(secret(name), whole);
   }
-  EXPECT_TRUE(SimPlatform::open(dir(), kNow));
+  EXPECT_TRUE(Platform::open(dir(), kNow));
 }
 
 TEST_F(SimPlatformTest, certificate_of_another_key_or_authority_is_reported_and_left) {
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   fake::TempFolder elsewhere;
-  ASSERT_TRUE(SimPlatform::open(elsewhere.path() / "state", kNow));
+  ASSERT_TRUE(Platform::open(elsewhere.path() / "state", kNow));
   fs::path other = elsewhere.path() / "state" / "private";
 
   std::string mine = base::read_text(secret("pck.crt"), 1 << 20).value();
@@ -167,13 +167,13 @@ TEST_F(SimPlatformTest, certificate_of_another_key_or_authority_is_reported_and_
 }
 
 TEST_F(SimPlatformTest, missing_key_is_reported_and_not_made_anew) {
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   fs::remove(secret("attestation.key"));
   EXPECT_NE(refusal().message().find("attestation.key: it is missing"), std::string::npos);
 }
 
 TEST_F(SimPlatformTest, keys_that_others_can_read_are_reported_with_the_remedy) {
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   ASSERT_EQ(::chmod(secret("root.key").c_str(), 0644), 0);
   Error error = refusal();
   EXPECT_EQ(error.kind(), ErrorKind::kPermissionDenied);
@@ -185,18 +185,18 @@ TEST_F(SimPlatformTest, keys_that_others_can_read_are_reported_with_the_remedy) 
 }
 
 TEST_F(SimPlatformTest, links_and_folders_in_place_of_keys_are_not_followed) {
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
   fs::rename(secret("pck.key"), dir() / "elsewhere.key");
   fs::create_symlink(dir() / "elsewhere.key", secret("pck.key"));
   EXPECT_NE(refusal().message().find("pck.key is not a plain file"), std::string::npos);
 }
 
 TEST_F(SimPlatformTest, certificates_past_their_life_are_reported) {
-  ASSERT_TRUE(SimPlatform::open(dir(), kNow));
-  auto later = SimPlatform::open(dir(), kNow + days(21 * 365));
+  ASSERT_TRUE(Platform::open(dir(), kNow));
+  auto later = Platform::open(dir(), kNow + days(21 * 365));
   ASSERT_FALSE(later);
   EXPECT_NE(later.error().message().find("has expired"), std::string::npos);
 }
 
 }  // namespace
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim

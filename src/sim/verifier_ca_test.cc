@@ -7,11 +7,11 @@
 
 #include "enclayer/verifier.h"
 #include "fake/same_verification.h"
-#include "quoting/sim_ca.h"
-#include "quoting/sim_enclave.h"
-#include "quoting/sim_qe.h"
+#include "sim/ca.h"
+#include "sim/enclave.h"
+#include "sim/quoting_enclave.h"
 
-namespace enclayer::quoting {
+namespace enclayer::sim {
 namespace {
 
 using fake::expect_same;
@@ -19,14 +19,14 @@ using fake::expect_same;
 const Time kNow = parse_time("2026-11-21T10:00:00Z").value();
 
 struct Platform {
-  SimCaOrder order = sim_ca_order(kNow);
-  SimCa ca = make_sim_ca(order).value();
+  CaOrder order = ca_order(kNow);
+  Ca ca = make_ca(order).value();
   TrustedRoot root = TrustedRoot::from_pem(ca.root.certificate).value();
-  std::unique_ptr<SimQuotingEnclave> qe = SimQuotingEnclave::make(ca, SigningKey::generate().value()).value();
+  std::unique_ptr<QuotingEnclave> qe = QuotingEnclave::make(ca, SigningKey::generate().value()).value();
 
   Bytes quote(std::uint8_t data = 0) const {
     ByteArray<64> report_data{data};
-    return qe->quote(sgx::sim::ereport(sim_enclave_body(report_data), qe->target()->qe), std::nullopt)->quote;
+    return qe->quote(ereport(enclave_body(report_data), qe->target()->qe), std::nullopt)->quote;
   }
   Collateral collateral(const std::function<void(CollateralOrder&)>& change = {}) const {
     CollateralOrder wish = collateral_order(kNow);
@@ -56,7 +56,7 @@ TEST_F(VerifierOfAPlatform, another_revocation_list_revokes_what_was_good_and_on
   auto with = [&](CrlOrder CollateralOrder::*list, const Serial& serial) {
     return platform_.collateral([&](CollateralOrder& wish) { (wish.*list).revoked = {serial}; });
   };
-  const SimCaOrder& order = platform_.order;
+  const CaOrder& order = platform_.order;
   EXPECT_EQ(reason(with(&CollateralOrder::pck_crl, order.pck.serial)), Reason::kSgxPckRevoked);
   EXPECT_EQ(reason(with(&CollateralOrder::root_crl, order.pck_ca.serial)), Reason::kSgxIntermediateCaRevoked);
   EXPECT_EQ(reason(with(&CollateralOrder::root_crl, order.tcb_signing.serial)), Reason::kSgxTcbSigningCertRevoked);
@@ -166,4 +166,4 @@ TEST(VerifierOfManyPlatforms, its_count_of_bytes_is_an_estimate_from_above) {
 #endif
 
 }  // namespace
-}  // namespace enclayer::quoting
+}  // namespace enclayer::sim
