@@ -14,10 +14,10 @@
 
 #include "attestation/certificate.h"
 #include "attestation/crl.h"
-#include "attestation/json.h"
 #include "attestation/pem.h"
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "enclayer/verifier.h"
 #include "fake/quote_case.h"
 #include "sim/enclave.h"
@@ -144,7 +144,7 @@ std::string repeated(std::string_view begin, std::string_view part, std::string_
 }
 
 void parse_json(benchmark::State& state, const std::string& text) {
-  for (auto _ : state) benchmark::DoNotOptimize(attestation::JsonDocument::parse(text));
+  for (auto _ : state) benchmark::DoNotOptimize(base::JsonDocument::parse(text));
 }
 void parse_collateral(benchmark::State& state, const std::string& text) {
   for (auto _ : state) benchmark::DoNotOptimize(parse_collateral_json(text));

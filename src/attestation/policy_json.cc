@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
-#include "attestation/json.h"
 #include "attestation/policy_keys.h"
 #include "base/hex.h"
+#include "base/json.h"
 #include "base/printable.h"
 #include "enclayer/policy.h"
 
@@ -193,7 +193,7 @@ Result<Policy> parse_policy_json(std::string_view text) {
     return malformed("it has " + std::to_string(text.size()) + " bytes, at most " +
                      std::to_string(Policy::kMaxJsonSize) + " are read");
   // Judges depth, duplicate keys and what follows; what it lets pass can be parsed again without a thought.
-  if (auto bounded = attestation::JsonDocument::parse(text); !bounded) return malformed(bounded.error().message());
+  if (auto bounded = base::JsonDocument::parse(text); !bounded) return malformed(bounded.error().message());
   const json root = json::parse(text, nullptr, false);
 
   for (const auto& member : root.items()) {

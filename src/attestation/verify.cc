@@ -8,10 +8,10 @@
 #include "attestation/chain.h"
 #include "attestation/checked.h"
 #include "attestation/facts.h"
-#include "attestation/json.h"
 #include "attestation/tcb_status.h"
 #include "base/bytes.h"
 #include "base/hex.h"
+#include "base/json.h"
 #include "enclayer/verifier.h"
 
 namespace enclayer {
@@ -39,7 +39,7 @@ Checked<std::shared_ptr<const Crl>> check_crl(ByteView der, const Certificate& c
 // The signature is over the exact text that Intel sent; a text that was pretty-printed on its way still verifies.
 bool json_signed_by(const P256Key& key, const Hashed& json, ByteView signature, Facts& facts) {
   if (facts.signed_by(key, json, signature)) return true;
-  std::string compact = without_whitespace(base::as_text(json.bytes));
+  std::string compact = base::without_whitespace(base::as_text(json.bytes));
   return compact.size() != json.bytes.size() && facts.signed_by(key, Hashed(base::as_bytes(compact)), signature);
 }
 
@@ -75,7 +75,7 @@ Checked<InForce<T>> check_signed_json(const SignedJson& kind, const Result<std::
   if (!parsed) {
     Reason reason = kind.invalid;
     if (parsed.error().kind() == ErrorKind::kUnsupported) reason = kind.unsupported;
-    if (!JsonDocument::parse(base::as_text(json.bytes))) reason = kind.not_json;
+    if (!base::JsonDocument::parse(base::as_text(json.bytes))) reason = kind.not_json;
     return Refusal{reason, parsed.error().message()};
   }
   auto chain = check_tcb_signing_chain(issuer_chain, trusted, facts);

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "attestation/json.h"
 #include "attestation/p256.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/json.h"
 #include "base/printable.h"
 
 namespace enclayer::collateral {
@@ -49,7 +49,7 @@ std::string to_line(const Entry& entry) {
 
 Result<Entry> entry_from_line(std::string_view line) {
   // The bounds first: size, depth, no key twice. Then the values, of which the order counts for the checksum.
-  ENCLAYER_TRY(auto document, attestation::JsonDocument::parse(line));
+  ENCLAYER_TRY(auto document, base::JsonDocument::parse(line));
   ENCLAYER_TRY(std::string sum, document.root().text("sha256"));
   ENCLAYER_TRY(std::string url, document.root().text("url"));
   ENCLAYER_TRY(std::string fetched_text, document.root().text("fetched"));
@@ -122,7 +122,7 @@ Result<std::vector<Entry>> entries_from_bundle(std::string_view text) {
     return line;
   };
   auto header_line = next_line();
-  auto header = attestation::JsonDocument::parse(header_line.value_or(""));
+  auto header = base::JsonDocument::parse(header_line.value_or(""));
   auto format = header ? header->root().text("format") : Result<std::string>(header.error());
   if (!format || *format != kBundleFormat)
     return malformed("this is no collateral bundle; `enclayer collateral export` makes one");
@@ -154,7 +154,7 @@ fs::path Cache::path_of(const PlatformKind& platform, const std::string& url) co
 
 Result<std::optional<Entry>> Cache::find(const PlatformKind& platform, const std::string& url) const {
   fs::path path = path_of(platform, url);
-  auto text = base::read_text(path, attestation::JsonDocument::kMaxSize);
+  auto text = base::read_text(path, base::JsonDocument::kMaxSize);
   if (!text && text.error().kind() == ErrorKind::kNotFound) return std::optional<Entry>();
   if (!text) return text.error();
   auto entry = entry_from_line(*text);
@@ -166,10 +166,10 @@ Result<std::optional<Entry>> Cache::find(const PlatformKind& platform, const std
 
 Result<bool> Cache::keep(const Entry& entry) const {
   std::string line = to_line(entry);
-  if (line.size() > attestation::JsonDocument::kMaxSize)
+  if (line.size() > base::JsonDocument::kMaxSize)
     return Error(ErrorKind::kExhausted, "an entry of " + std::to_string(line.size()) +
                                             " bytes is too long for the cache, at most " +
-                                            std::to_string(attestation::JsonDocument::kMaxSize) + " are kept");
+                                            std::to_string(base::JsonDocument::kMaxSize) + " are kept");
   if (!fs::is_directory(folder_)) {  // the mode of a folder that is there is its owner's business
     ENCLAYER_CHECK(base::make_folder(folder_, 0700));
   }
@@ -200,7 +200,7 @@ Result<std::vector<Cache::Listed>> Cache::list() const {
   for (const std::string& name : base::Root(folder_).list("")) {
     if (!name.ends_with(kEntrySuffix)) continue;
     if (out.size() == kMaxBundleEntries) break;
-    auto text = base::read_text(folder_ / name, attestation::JsonDocument::kMaxSize);
+    auto text = base::read_text(folder_ / name, base::JsonDocument::kMaxSize);
     out.push_back({name, text ? entry_from_line(*text) : Result<Entry>(text.error())});
   }
   return out;

@@ -7,10 +7,10 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "attestation/json.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 
 namespace enclayer::sim {
 namespace {
@@ -151,7 +151,7 @@ std::optional<Time> published(const fs::path& state_dir, const Ca& ca) {
   if (!collateral || collateral->tcb_info_issuer_chain != ca.tcb_signing.certificate + ca.root.certificate ||
       collateral->pck_crl_issuer_chain != ca.pck_ca.certificate + ca.root.certificate)
     return std::nullopt;
-  auto tcb_info = attestation::JsonDocument::parse(collateral->tcb_info);
+  auto tcb_info = base::JsonDocument::parse(collateral->tcb_info);
   if (!tcb_info) return std::nullopt;
   auto text = tcb_info->root().text("issueDate");
   auto issued = text ? parse_time(*text) : Result<Time>(Time{});

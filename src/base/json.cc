@@ -1,9 +1,9 @@
-#include "attestation/json.h"
+#include "base/json.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-namespace enclayer::attestation {
+namespace enclayer::base {
 
 struct JsonNode {
   enum class Type { kNull, kBoolean, kNumber, kWholeNumber, kString, kArray, kObject };
@@ -38,6 +38,8 @@ const char* name_of(Type type) {
 // are not used: with a callback that could stop it early, its time for one array grows with the square of the elements.
 class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
  public:
+  explicit TreeBuilder(std::size_t max_values) : max_values_(max_values) {}
+
   bool null() override { return leaf(Type::kNull); }
   bool boolean(bool) override { return leaf(Type::kBoolean); }
   bool number_integer(number_integer_t) override { return leaf(Type::kNumber); }
@@ -90,8 +92,8 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
   }
 
   JsonNode* add(Type type) {
-    if (++values_ > JsonDocument::kMaxValues) {
-      refuse("JSON text has more than " + std::to_string(JsonDocument::kMaxValues) + " values");
+    if (++values_ > max_values_) {
+      refuse("JSON text has more than " + std::to_string(max_values_) + " values");
       return nullptr;
     }
     // Only the innermost open node grows, so that the pointers to the open ones stay good.
@@ -111,6 +113,7 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
 
   std::vector<JsonNode*> open_;  // from the root to the innermost
   std::string key_;              // of the next value
+  const std::size_t max_values_;
   std::size_t values_ = 0;
 };
 
@@ -176,13 +179,23 @@ Result<std::vector<std::string>> JsonValue::texts(std::string_view key) const {
   return out;
 }
 
-Result<JsonDocument> JsonDocument::parse(std::string_view text) {
+Result<std::vector<std::pair<std::string, JsonValue>>> JsonValue::members() const {
+  std::vector<std::pair<std::string, JsonValue>> out;
+  out.reserve(value_->members.size());
+  for (const JsonNode& element : value_->members) {
+    if (element.type != Type::kObject) return wrong_type(element.key, "object", element);
+    out.emplace_back(element.key, JsonValue(&element));
+  }
+  return out;
+}
+
+Result<JsonDocument> JsonDocument::parse(std::string_view text, std::size_t max_values) {
   if (text.size() > kMaxSize)
     return malformed("JSON text has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kMaxSize) +
                      " are read");
   // nlohmann takes it for the end of the text, and would let anything stand behind it.
   if (text.find('\0') != std::string_view::npos) return malformed("JSON text has a NUL in it");
-  TreeBuilder builder;
+  TreeBuilder builder(max_values);
   if (!nlohmann::json::sax_parse(text, &builder)) return malformed(builder.refusal);
   if (builder.root.type != Type::kObject)
     return malformed(std::string("JSON text is of type ") + name_of(builder.root.type) + ", not object");
@@ -206,4 +219,4 @@ std::string without_whitespace(std::string_view text) {
   return out;
 }
 
-}  // namespace enclayer::attestation
+}  // namespace enclayer::base

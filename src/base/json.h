@@ -8,11 +8,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "enclayer/error.h"
 
-namespace enclayer::attestation {
+namespace enclayer::base {
 
 struct JsonNode;
 
@@ -25,8 +26,9 @@ class JsonValue {
   Result<std::string> text(std::string_view key) const;
   Result<std::uint64_t> number(std::string_view key, std::uint64_t max) const;  // whole, 0 .. max
   Result<JsonValue> object(std::string_view key) const;
-  Result<std::vector<JsonValue>> objects(std::string_view key) const;  // an array with objects only
-  Result<std::vector<std::string>> texts(std::string_view key) const;  // an array with strings only
+  Result<std::vector<JsonValue>> objects(std::string_view key) const;      // an array with objects only
+  Result<std::vector<std::string>> texts(std::string_view key) const;      // an array with strings only
+  Result<std::vector<std::pair<std::string, JsonValue>>> members() const;  // all of them, which have to be objects
 
  private:
   const JsonNode* value_;
@@ -38,8 +40,8 @@ class JsonDocument {
   static constexpr int kMaxDepth = 12;              // TCB Info nests 5 deep
   static constexpr std::size_t kMaxValues = 4096;   // real TCB Info has 500 to 1,100
 
-  // An object, and nothing after it; else kMalformed.
-  static Result<JsonDocument> parse(std::string_view text);
+  // An object, and nothing after it; else kMalformed. More than `max_values` are for what has more by its nature.
+  static Result<JsonDocument> parse(std::string_view text, std::size_t max_values = kMaxValues);
 
   JsonValue root() const { return JsonValue(root_.get()); }
 
@@ -51,4 +53,4 @@ class JsonDocument {
 // The text without the whitespace that JSON allows between its tokens; nothing else changes.
 std::string without_whitespace(std::string_view json);
 
-}  // namespace enclayer::attestation
+}  // namespace enclayer::base

@@ -1,9 +1,9 @@
-#include "attestation/json.h"
+#include "base/json.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace enclayer::attestation {
+namespace enclayer::base {
 namespace {
 
 using testing::HasSubstr;
@@ -34,6 +34,13 @@ TEST(Json, values_are_read_by_type_and_the_error_names_the_key) {
   EXPECT_FALSE(root.object("os"));
   EXPECT_FALSE(root.objects("ts"));
   EXPECT_FALSE(root.texts("os"));
+  EXPECT_THAT(root.members().error().message(), HasSubstr("\"a\" is of type string, not object"));
+  auto members = JsonDocument::parse(R"({"p1":{"n":7},"p0":{}})");
+  auto named = members->root().members();
+  ASSERT_TRUE(named);
+  ASSERT_EQ(named->size(), 2U);
+  EXPECT_EQ((*named)[0].first, "p1");
+  EXPECT_EQ(*(*named)[0].second.number("n", 7), 7U);
 }
 
 TEST(Json, key_that_is_there_twice_is_refused_at_any_depth_but_not_in_two_objects) {
@@ -49,6 +56,18 @@ TEST(Json, depth_and_size_are_bounded) {
   EXPECT_THAT(why(nested(JsonDocument::kMaxDepth)), HasSubstr("deeper"));
   EXPECT_THAT(why(nested(300'000)), HasSubstr("deeper"));
   EXPECT_THAT(why("{\"a\":\"" + std::string(JsonDocument::kMaxSize, 'x') + "\"}"), HasSubstr("at most"));
+}
+
+TEST(Json, number_of_values_is_bounded_and_the_bound_can_be_said) {
+  auto with = [](std::size_t values) {  // the object and the array count too
+    std::string text = R"({"a":[0)";
+    for (std::size_t i = 3; i < values; ++i) text += ",0";
+    return text + "]}";
+  };
+  EXPECT_EQ(why(with(JsonDocument::kMaxValues)), "");
+  EXPECT_THAT(why(with(JsonDocument::kMaxValues + 1)), HasSubstr("more than 4096 values"));
+  EXPECT_TRUE(JsonDocument::parse(with(10), 10));
+  EXPECT_FALSE(JsonDocument::parse(with(11), 10));
 }
 
 TEST(Json, anything_but_one_object_is_refused) {
@@ -72,4 +91,4 @@ TEST(Json, whitespace_goes_from_between_the_tokens_only) {
 }
 
 }  // namespace
-}  // namespace enclayer::attestation
+}  // namespace enclayer::base
