@@ -16,6 +16,7 @@
 #include "attestation/crl.h"
 #include "attestation/pem.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "enclayer/verifier.h"
@@ -72,7 +73,7 @@ Verification judge(Verifier& verifier, const Bytes& quote) {
 void p256_verification(benchmark::State& state) {
   sim::SigningKey key = sim::SigningKey::generate().value();
   Bytes message(432, 1);
-  ByteArray<32> digest = attestation::sha256(message);
+  ByteArray<32> digest = base::sha256(message);
   auto* pkey = static_cast<EVP_PKEY*>(key.evp_pkey());
   unsigned char signature[80];
   std::size_t size = sizeof signature;

@@ -7,6 +7,8 @@
 #include "attestation/pem.h"
 #include "attestation/x509_parts.h"
 #include "base/bytes.h"
+#include "base/digest.h"
+#include "base/malformed.h"
 
 namespace enclayer::attestation {
 namespace {
@@ -16,7 +18,7 @@ namespace {
 constexpr std::uint8_t kP256Key[] = {0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
                                      0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, "certificate: " + std::move(message)}; }
+constexpr base::Malformed malformed{"certificate: "};
 Error unsupported(std::string message) { return {ErrorKind::kUnsupported, "certificate: " + std::move(message)}; }
 Error not_a_certificate() { return malformed("it is not X.509 in DER"); }
 
@@ -176,7 +178,7 @@ Certificate::Certificate(ByteView der, ByteView signed_bytes, ByteView signature
     : subject(std::move(subject_name)),
       issuer(std::move(issuer_name)),
       key(std::move(public_key)),
-      digest(sha256(der)),
+      digest(base::sha256(der)),
       der_(der.begin(), der.end()),
       signed_at_(static_cast<std::size_t>(signed_bytes.data() - der.data())),
       signed_size_(signed_bytes.size()),

@@ -5,11 +5,13 @@
 #include <algorithm>
 
 #include "attestation/x509_parts.h"
+#include "base/digest.h"
+#include "base/malformed.h"
 
 namespace enclayer::attestation {
 namespace {
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, "CRL: " + std::move(message)}; }
+constexpr base::Malformed malformed{"CRL: "};
 Error not_a_crl() { return malformed("it is not an X.509 CRL in DER"); }
 
 constexpr std::uint8_t kCrlNumber[] = {0x55, 0x1d, 0x14};  // 2.5.29.20
@@ -109,7 +111,7 @@ Result<Crl> read(ByteView der, auto&& make) {
   auto begin = time_from(*from), end = until ? time_from(*until) : std::nullopt;
   if (!begin || !end) return malformed("it lacks thisUpdate or nextUpdate");
   out.validity = {*begin, *end};
-  out.digest = sha256(der);
+  out.digest = base::sha256(der);
   if (list.at(DerReader::kSequence)) {
     auto entries = list.next(DerReader::kSequence);
     if (!entries) return not_a_crl();

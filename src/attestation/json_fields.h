@@ -8,12 +8,13 @@
 #include "attestation/window.h"
 #include "base/hex.h"
 #include "base/json.h"
+#include "base/malformed.h"
 #include "enclayer/bytes.h"
 #include "enclayer/time.h"
 
 namespace enclayer::attestation {
 
-inline Error malformed(std::string message) { return {ErrorKind::kMalformed, std::move(message)}; }
+using base::malformed;
 
 template <std::size_t N>
 Result<ByteArray<N>> hex_array(base::JsonValue json, std::string_view key) {

@@ -7,6 +7,7 @@
 #include "attestation/policy_keys.h"
 #include "base/hex.h"
 #include "base/json.h"
+#include "base/malformed.h"
 #include "base/printable.h"
 #include "enclayer/policy.h"
 
@@ -188,7 +189,7 @@ std::vector<std::string_view> policy_keys() {
 }  // namespace attestation
 
 Result<Policy> parse_policy_json(std::string_view text) {
-  auto malformed = [](std::string why) { return Error(ErrorKind::kMalformed, "policy: " + std::move(why)); };
+  constexpr base::Malformed malformed{"policy: "};
   if (text.size() > Policy::kMaxJsonSize)
     return malformed("it has " + std::to_string(text.size()) + " bytes, at most " +
                      std::to_string(Policy::kMaxJsonSize) + " are read");

@@ -2,6 +2,7 @@
 // users. Parsing and signatures are asked of Facts, which may know them already; everything else is judged here, every
 // time.
 #include "enclayer/verify.h"
+#include "base/digest.h"
 
 #include <algorithm>
 
@@ -125,7 +126,7 @@ Checked<> check_qe_report(const Quote& quote, const P256Key& pck, Facts& facts) 
   if (!facts.signed_by(pck, Hashed(quote.qe_report_bytes), quote.qe_report_signature))
     return Refusal{Reason::kInvalidQeReportSignature, "the QE report's signature is not by the PCK certificate's key"};
   ByteArray<64> wanted{};
-  ByteArray<32> digest = sha256(quote.attestation_key, quote.qe_auth_data);
+  ByteArray<32> digest = base::sha256(quote.attestation_key, quote.qe_auth_data);
   std::copy(digest.begin(), digest.end(), wanted.begin());
   if (quote.qe_report().report_data != wanted)
     return Refusal{Reason::kInvalidQeReportData,

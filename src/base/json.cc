@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/malformed.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -18,8 +19,6 @@ struct JsonNode {
 namespace {
 
 using Type = JsonNode::Type;
-
-Error malformed(std::string message) { return {ErrorKind::kMalformed, std::move(message)}; }
 
 const char* name_of(Type type) {
   switch (type) {

@@ -5,10 +5,12 @@
 
 #include "attestation/p256.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/json.h"
+#include "base/malformed.h"
 #include "base/printable.h"
 
 namespace enclayer::collateral {
@@ -22,10 +24,9 @@ constexpr std::string_view kBundleFormat = "enclayer collateral bundle";
 constexpr std::uint64_t kBundleVersion = 1;
 constexpr std::string_view kEntrySuffix = ".json";
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, std::move(message)}; }
+using base::malformed;
 
 std::string dump(const ordered_json& json) { return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
-std::string sha256_hex(std::string_view text) { return base::to_hex(attestation::sha256(base::as_bytes(text))); }
 
 }  // namespace
 
@@ -43,7 +44,7 @@ std::string to_line(const Entry& entry) {
   json["url"] = entry.url;
   json["fetched"] = format_time(entry.fetched);
   json["collateral"] = ordered_json::parse(to_json(entry.collateral));
-  json["sha256"] = sha256_hex(dump(json));
+  json["sha256"] = base::sha256_hex(dump(json));
   return dump(json) + "\n";
 }
 
@@ -59,7 +60,7 @@ Result<Entry> entry_from_line(std::string_view line) {
   auto json = ordered_json::parse(line, nullptr, false);
   if (json.is_discarded()) return malformed("not JSON");
   json.erase("sha256");
-  if (sha256_hex(dump(json)) != sum) return malformed("damaged: its checksum is not that of its content");
+  if (base::sha256_hex(dump(json)) != sum) return malformed("damaged: its checksum is not that of its content");
   // It will be shown to people.
   bool plain = std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c <= '~'; });
   if (url.empty() || url.size() > kMaxUrl || !plain)
@@ -149,7 +150,7 @@ Result<std::vector<Entry>> entries_from_bundle(std::string_view text) {
 
 fs::path Cache::path_of(const PlatformKind& platform, const std::string& url) const {
   return folder_ / (base::to_hex(platform.fmspc) + "-" + std::string(to_string(platform.ca)) + "-" +
-                    sha256_hex(url).substr(0, 16) + std::string(kEntrySuffix));
+                    base::sha256_hex(url).substr(0, 16) + std::string(kEntrySuffix));
 }
 
 Result<std::optional<Entry>> Cache::find(const PlatformKind& platform, const std::string& url) const {

@@ -14,12 +14,13 @@
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/json.h"
+#include "base/malformed.h"
 #include "base/printable.h"
 
 namespace enclayer::collateral {
 namespace {
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, std::move(message)}; }
+using base::malformed;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 bool same_word(std::string_view a, std::string_view b) {

@@ -4,6 +4,7 @@
 
 #include "attestation/p256.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/hex.h"
 #include "sgx/report.h"
 #include "sim/ereport.h"
@@ -11,7 +12,7 @@
 namespace enclayer::sim {
 namespace {
 
-using attestation::sha256;
+using base::sha256;
 
 using Json = nlohmann::ordered_json;  // the order of the keys is part of what is signed
 

@@ -4,11 +4,12 @@
 
 #include "attestation/p256.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/hex.h"
 
 namespace enclayer::sim {
 
-using attestation::sha256;
+using base::sha256;
 
 ReportBody enclave_body(const ByteArray<64>& report_data) {
   ReportBody body;

@@ -5,11 +5,12 @@
 
 #include "attestation/p256.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 
 namespace enclayer::sim {
 namespace {
 
-using attestation::sha256;
+using base::sha256;
 
 void append_le16(Bytes& out, std::uint16_t value) {
   ByteArray<2> bytes{};

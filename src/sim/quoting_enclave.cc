@@ -4,12 +4,13 @@
 
 #include "attestation/p256.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "sim/quote.h"
 
 namespace enclayer::sim {
 namespace {
 
-using attestation::sha256;
+using base::sha256;
 
 // Quote v3: header 48 | report body 384 | length 4 | signature 64 | what is the same in every quote.
 constexpr std::size_t kSignedSize = QuoteHeader::kSize + ReportBody::kSize;

@@ -1,4 +1,5 @@
 #include "sim/quoting_enclave.h"
+#include "base/digest.h"
 
 #include <gtest/gtest.h>
 
@@ -16,10 +17,10 @@ namespace enclayer::sim {
 namespace {
 
 using attestation::P256Key;
-using attestation::sha256;
 using base::array_at;
 using base::load_le16;
 using base::load_le32;
+using base::sha256;
 
 const Time kNow = parse_time("2026-11-21T10:00:00Z").value();
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/malformed.h"
 #include "base/printable.h"
 
 namespace enclayer::slots {
@@ -36,7 +37,7 @@ bool is_word(std::string_view text, std::size_t most) {
          });
 }
 
-Error malformed(const std::string& what) { return {ErrorKind::kMalformed, "the slots' holders " + what}; }
+constexpr base::Malformed malformed{"the slots' holders "};
 
 Result<std::string> word_of(base::JsonValue entry, const char* key) {
   if (!entry.has(key)) return std::string();

@@ -12,6 +12,7 @@
 
 #include "aesm/att_key_id.h"
 #include "attestation/p256.h"
+#include "base/digest.h"
 #include "base/hex.h"
 #include "enclayer/collateral.h"
 #include "enclayer/policy.h"
@@ -175,7 +176,7 @@ class AesmSequencesTest : public testing::Test {
     EXPECT_EQ(qe.mr_enclave, target.qe.mr_enclave);
     EXPECT_EQ(qe.attributes, target.qe.attributes);
     EXPECT_EQ(qe.misc_select, target.qe.misc_select);
-    EXPECT_EQ(target.pub_key_id, attestation::sha256(parsed->attestation_key, parsed->qe_auth_data));
+    EXPECT_EQ(target.pub_key_id, base::sha256(parsed->attestation_key, parsed->qe_auth_data));
     EXPECT_SAME_BYTES(ByteView(qe.report_data).first<32>(), target.pub_key_id);
 
     Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
