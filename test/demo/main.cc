@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/resource_names.h"
 #include "cli_support.h"
 #include "container.h"
 #include "fake/kubelet.h"
@@ -30,8 +31,7 @@ using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-constexpr char kResource[] = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
-constexpr char kQuote[] = "enclayer.io/quote";
+using base::kEpcResource, base::kQuoteResource;
 constexpr std::size_t kPodMib = 10;
 constexpr auto kPatience = 30s;  // for any one step; each takes milliseconds
 
@@ -125,8 +125,8 @@ class Demo {
     plugin_ = start({bin_ / "enclayer-device-plugin", "--platform", "sim", "--sim-epc", "8Gi", "--kubelet-dir",
                      in_folder("kubelet"), "--slots-dir", in_folder("quotes")});
     step("device plugin", "started: enclayer-device-plugin --platform sim --sim-epc 8Gi");
-    ENCLAYER_CHECK(kubelet_->wait_for_devices(kResource, 8192, kPatience));
-    step("EPC advertised", std::string(kResource) + ": 8192");
+    ENCLAYER_CHECK(kubelet_->wait_for_devices(kEpcResource, 8192, kPatience));
+    step("EPC advertised", std::string(kEpcResource) + ": 8192");
     return {};
   }
 
@@ -141,16 +141,16 @@ class Demo {
     }
     step("AESM sockets", "are there, one for each who asks, with a simulated Quoting Enclave behind them");
     ENCLAYER_TRY(auto quotes, kubelet_->wait_for(
-                                  kQuote, [](const auto& seen) { return seen.allocatable > 0; }, kPatience));
-    step("quotes advertised", std::string(kQuote) + ": " + std::to_string(quotes.allocatable));
+                                  kQuoteResource, [](const auto& seen) { return seen.allocatable > 0; }, kPatience));
+    step("quotes advertised", std::string(kQuoteResource) + ": " + std::to_string(quotes.allocatable));
     return {};
   }
 
   Result<fake::Kubelet::Allocation> start_pod() {
-    ENCLAYER_TRY(fake::Kubelet::Allocation given, kubelet_->allocate(kResource, kPodMib));
-    auto node = kubelet_->resource(kResource);
+    ENCLAYER_TRY(fake::Kubelet::Allocation given, kubelet_->allocate(kEpcResource, kPodMib));
+    auto node = kubelet_->resource(kEpcResource);
     step("10 MiB allocated", std::to_string(node.allocatable - node.allocated) + " MiB left");
-    ENCLAYER_TRY(fake::Kubelet::Allocation quote, kubelet_->allocate(kQuote, 1));
+    ENCLAYER_TRY(fake::Kubelet::Allocation quote, kubelet_->allocate(kQuoteResource, 1));
     given.mounts.insert(given.mounts.end(), quote.mounts.begin(), quote.mounts.end());
     given.envs.insert(quote.envs.begin(), quote.envs.end());
     for (const auto& device : given.devices)
