@@ -12,18 +12,18 @@
 #include <cstring>
 #include <memory>
 
-#include "quoting/sim_enclave.h"
-#include "quoting/sim_qe.h"
+#include "sim/enclave.h"
+#include "sim/quoting_enclave.h"
 
 namespace {
 
 using namespace enclayer;
 
 struct Setup {
-  quoting::SimCa ca = quoting::make_sim_ca(quoting::sim_ca_order(parse_time("2026-11-21T10:00:00Z").value())).value();
-  quoting::SigningKey key = quoting::SigningKey::generate().value();
-  std::unique_ptr<quoting::SimQuotingEnclave> qe = quoting::SimQuotingEnclave::make(ca, key).value();
-  sgx::Report report = sgx::sim::ereport(quoting::sim_enclave_body({}), qe->target()->qe);
+  sim::Ca ca = sim::make_ca(sim::ca_order(parse_time("2026-11-21T10:00:00Z").value())).value();
+  sim::SigningKey key = sim::SigningKey::generate().value();
+  std::unique_ptr<sim::QuotingEnclave> qe = sim::QuotingEnclave::make(ca, key).value();
+  sgx::Report report = sim::ereport(sim::enclave_body({}), qe->target()->qe);
   Bytes finished = qe->quote(report, std::nullopt)->quote;
 };
 
@@ -43,7 +43,7 @@ void quote(benchmark::State& state) {
 
 void quote_with_qe_report(benchmark::State& state) {
   quoting::QeReportRequest wish;
-  wish.target = quoting::sim_enclave_target();
+  wish.target = sim::enclave_target();
   for (auto _ : state) {
     auto reply = setup().qe->quote(setup().report, wish);
     if (!reply) std::abort();

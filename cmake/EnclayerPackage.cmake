@@ -7,7 +7,7 @@ include(CMakePackageConfigHelpers)
 find_package(tl-expected REQUIRED)
 
 # The objects that the programs are made of, in one archive. Its name is not that of the C library: -lenclayer finds one.
-add_library(enclayer_static STATIC $<TARGET_OBJECTS:enclayer_base_values> $<TARGET_OBJECTS:enclayer_attestation>)
+add_library(enclayer_static STATIC $<TARGET_OBJECTS:enclayer_base_values> $<TARGET_OBJECTS:enclayer_base_digest> $<TARGET_OBJECTS:enclayer_attestation>)
 set_target_properties(enclayer_static PROPERTIES OUTPUT_NAME enclayer_cxx EXPORT_NAME enclayer LINKER_LANGUAGE CXX)
 target_compile_features(enclayer_static INTERFACE cxx_std_20)
 target_link_libraries(enclayer_static INTERFACE OpenSSL::Crypto tl::expected)

@@ -2,17 +2,17 @@
 #include <cstdlib>
 
 #include "aesm/service.h"
-#include "quoting/sim_qe.h"
+#include "sim/quoting_enclave.h"
 
 namespace {
 
 using namespace enclayer;
 
-quoting::SimQuotingEnclave& source() {
+sim::QuotingEnclave& source() {
   static auto qe = [] {
     Time now{std::chrono::seconds(1'795'000'000)};
-    auto ca = quoting::make_sim_ca(quoting::sim_ca_order(now)).value();
-    return quoting::SimQuotingEnclave::make(ca, quoting::SigningKey::generate().value()).value();
+    auto ca = sim::make_ca(sim::ca_order(now)).value();
+    return sim::QuotingEnclave::make(ca, sim::SigningKey::generate().value()).value();
   }();
   return *qe;
 }

@@ -2,8 +2,8 @@
 // that is cut out of it is a part of it, and JSON.
 #include <cstdlib>
 
-#include "attestation/json.h"
 #include "base/bytes.h"
+#include "base/json.h"
 #include "collateral/responses.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -21,6 +21,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto read = collateral::collateral_from(responses);
   if (!read) return 0;
   for (const std::string& object : {read->tcb_info, read->qe_identity})
-    if (body.find(object) == std::string_view::npos || !attestation::JsonDocument::parse(object)) std::abort();
+    if (body.find(object) == std::string_view::npos || !base::JsonDocument::parse(object)) std::abort();
   return 0;
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/metric_names.h"
 #include "base/quantity.h"
+#include "base/resource_names.h"
 #include "cdi.h"
 #include "cli_support.h"
 #include "kubelet/pod_resources.h"
@@ -32,7 +33,7 @@ constexpr auto kProgram = "enclayer-device-plugin";
 
 struct Flags {
   apps::DaemonOptions daemon;
-  std::string resource = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
+  std::string resource = base::kEpcResource;
   std::string max_epc, reserve_epc;
   bool numa = false;
   std::size_t enclave_limit = 0, provision_limit = 0, quote_limit = 110;
@@ -80,7 +81,7 @@ void add_flags(CLI::App& app, Flags& flags) {
         ->option_text("N [" + std::string(unless) + "]");
   };
   app.add_option("--resource", flags.resource, "Name by which pods ask for EPC; the unit stays MiB")
-      ->option_text("NAME [kubernetes.azure.com/sgx_epc_mem_in_MiB]");
+      ->option_text(std::string("NAME [") + base::kEpcResource + "]");
   app.add_option("--max-epc", flags.max_epc, "Offer no more than this, in Ki, Mi, Gi, Ti or bytes")
       ->option_text("AMOUNT [all]");
   app.add_option("--reserve-epc", flags.reserve_epc, "Keep this much back, for enclaves of the host")

@@ -12,15 +12,14 @@
 #include <string>
 #include <vector>
 
+#include "base/resource_names.h"
 #include "kubelet/plugin.h"
 #include "node.h"
 #include "quote_slots.h"
 
 namespace enclayer::device_plugin {
 
-inline constexpr auto kEnclaveResource = "sgx.intel.com/enclave";
-inline constexpr auto kProvisionResource = "sgx.intel.com/provision";
-inline constexpr auto kQuoteResource = "enclayer.io/quote";
+using base::kEnclaveResource, base::kProvisionResource, base::kQuoteResource;
 
 struct Offer {
   kubelet::Plugin plugin;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/quantity.h"
+#include "base/resource_names.h"
 #include "cli_support.h"
 #include "commands.h"
 
@@ -57,7 +58,7 @@ constexpr Sku kSkus[] = {
 struct Options {
   std::string epc, sku;
   std::string cloud = "all";
-  std::string resource = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
+  std::string resource = base::kEpcResource;
   std::string output = "text";
 };
 
@@ -224,7 +225,7 @@ void add_autoscaler_hints(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"all", "azure", "aws", "gcp", "cluster-api", "karpenter"}))
       ->option_text("all|azure|aws|gcp|cluster-api|karpenter [all]");
   command->add_option("--resource", options->resource, "The resource that the device plugin offers as EPC, in MiB")
-      ->option_text("NAME [kubernetes.azure.com/sgx_epc_mem_in_MiB]");
+      ->option_text(std::string("NAME [") + base::kEpcResource + "]");
   command->add_option("--output", options->output, "For people or for programs")
       ->check(CLI::IsMember({"text", "json"}))
       ->option_text("text|json [text]");

@@ -15,8 +15,8 @@
 #include "cli_support.h"
 #include "commands.h"
 #include "net/frame_client.h"
-#include "quoting/sim_ca.h"
-#include "quoting/sim_enclave.h"
+#include "sim/ca.h"
+#include "sim/enclave.h"
 
 namespace enclayer::apps {
 namespace {
@@ -72,12 +72,12 @@ Result<Received> fetch(const Options& options) {
 
   ByteArray<64> report_data{};
   std::ranges::copy(*base::from_hex(options.report_data), report_data.begin());
-  got.enclave = quoting::sim_enclave_body(report_data);
-  quoting::QeReportRequest wish{{}, quoting::sim_enclave_target()};
+  got.enclave = sim::enclave_body(report_data);
+  quoting::QeReportRequest wish{{}, sim::enclave_target()};
   if (::getrandom(wish.nonce.data(), wish.nonce.size(), 0) != static_cast<ssize_t>(wish.nonce.size()))
     return Error(ErrorKind::kInternal, "the system gives no random numbers");
 
-  auto report = sgx::sim::ereport(got.enclave, got.target.qe);
+  auto report = sim::ereport(got.enclave, got.target.qe);
   ENCLAYER_TRY(Bytes quote_reply, ask(options, aesm::quote_request(report, size, wish)));
   auto reply = aesm::read_quote_reply(quote_reply, true);
   if (!reply) {
@@ -88,7 +88,7 @@ Result<Received> fetch(const Options& options) {
                        "accepts its report: a service with real hardware has to refuse it");
     return reply.error();
   }
-  ENCLAYER_CHECK(quoting::check_qe_report(*reply, wish.nonce, got.target.qe));
+  ENCLAYER_CHECK(sim::check_qe_report(*reply, wish.nonce, got.target.qe));
   got.quote = std::move(reply->quote);
   ByteView body = ByteView(got.quote).subspan(48);
   if (!std::ranges::equal(body.first<ReportBody::kSize>(), report.body_bytes()))

@@ -14,8 +14,8 @@
 #include "commands.h"
 #include "enclayer/collateral.h"
 #include "enclayer/verify.h"
-#include "quoting/sim_case.h"
-#include "quoting/sim_platform.h"
+#include "sim/case.h"
+#include "sim/platform.h"
 
 namespace enclayer::apps {
 namespace {
@@ -28,8 +28,8 @@ struct ExportOptions {
 
 // Only public/ is read: nobody needs to be root for it.
 Result<> export_public(const ExportOptions& options) {
-  auto collateral = base::read_text(quoting::public_collateral_path(options.state_dir), Collateral::kMaxJsonSize);
-  auto root = base::read_text(quoting::public_root_path(options.state_dir), kMaxRootSize);
+  auto collateral = base::read_text(sim::public_collateral_path(options.state_dir), Collateral::kMaxJsonSize);
+  auto root = base::read_text(sim::public_root_path(options.state_dir), kMaxRootSize);
   for (const auto* file : {&collateral, &root})
     if (!*file) {
       if (file->error().kind() != ErrorKind::kNotFound) return file->error();
@@ -46,7 +46,7 @@ Result<> export_public(const ExportOptions& options) {
   auto trusted = TrustedRoot::from_pem(*root);
   if (!trusted) return damaged(trusted.error());
   if (!trusted->simulated())
-    return Error(ErrorKind::kMalformed, quoting::public_root_path(options.state_dir).string() +
+    return Error(ErrorKind::kMalformed, sim::public_root_path(options.state_dir).string() +
                                             " is not a simulation's root: its name does not say SIMULATED");
   // One that goes to standard output goes there alone.
   const bool quiet = options.out == "-" || options.root_ca_out == "-";
@@ -70,7 +70,6 @@ Result<> export_public(const ExportOptions& options) {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-using quoting::SimCase;
 
 struct CaseOptions {
   std::string name, out_dir, at, output = "text";
@@ -79,7 +78,7 @@ struct CaseOptions {
 
 // CLI11 checks: "" is good, anything else says what is wrong.
 std::string check_case(const std::string& name) {
-  if (quoting::find_sim_case(name) != nullptr) return "";
+  if (sim::find_case(name) != nullptr) return "";
   return "there is no case \"" + name + "\"; enclayer sim case --list names them";
 }
 // Certificates live for 20 years, and their dates have four digits for the year.
@@ -90,10 +89,10 @@ std::string check_case_time(const std::string& text) {
   return in_reach ? "" : "cases are made for the years from 2000 to 9899, not for " + text;
 }
 
-const char* verdict_of(const SimCase& which) { return which.trusted() ? "trusted" : "untrusted"; }
+const char* verdict_of(const sim::Case& which) { return which.trusted() ? "trusted" : "untrusted"; }
 
 // The keys that a list and an expected.json have in common.
-Json expected(const SimCase& which) {
+Json expected(const sim::Case& which) {
   Json out;
   out["case"] = which.name;
   out["what"] = which.what;
@@ -110,17 +109,17 @@ Json expected(const SimCase& which) {
 void list_cases(const CaseOptions& options) {
   if (options.output == "json") {
     Json out = Json::array();
-    for (const SimCase& which : quoting::sim_cases()) out.push_back(expected(which));
+    for (const sim::Case& which : sim::cases()) out.push_back(expected(which));
     std::printf("%s\n", out.dump(2).c_str());
     return;
   }
-  for (const SimCase& which : quoting::sim_cases())
+  for (const sim::Case& which : sim::cases())
     std::printf("%-40s %-9s  %-40s %s\n", which.name.c_str(), verdict_of(which),
                 std::string(to_string(which.reason)).c_str(), which.what.c_str());
 }
 
-Result<> write_case(const SimCase& which, Time at, const fs::path& folder) {
-  ENCLAYER_TRY(quoting::SimEvidence evidence, quoting::make_sim_evidence(which, at));
+Result<> write_case(const sim::Case& which, Time at, const fs::path& folder) {
+  ENCLAYER_TRY(sim::Evidence evidence, sim::make_evidence(which, at));
   std::error_code error;
   // A folder that is there keeps the mode that its owner gave it.
   if (!fs::is_directory(folder, error)) ENCLAYER_CHECK(base::make_folder(folder, 0755));
@@ -142,7 +141,7 @@ Result<> write_case(const SimCase& which, Time at, const fs::path& folder) {
 
 Result<> write_cases(const CaseOptions& options, Time at) {
   Json written = Json::array();
-  for (const SimCase& which : quoting::sim_cases()) {
+  for (const sim::Case& which : sim::cases()) {
     if (!options.all && which.name != options.name) continue;
     fs::path folder = options.all ? fs::path(options.out_dir) / which.name : fs::path(options.out_dir);
     ENCLAYER_CHECK(write_case(which, at, folder));

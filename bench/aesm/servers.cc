@@ -10,8 +10,8 @@
 #include "fake/aesm_frames.h"
 #include "fake/framed.h"
 #include "load.h"
-#include "quoting/sim_enclave.h"
 #include "sgx/report.h"
+#include "sim/enclave.h"
 
 namespace enclayer::bench {
 namespace {
@@ -82,7 +82,7 @@ Server start_helper(const std::string& program, int slots) {
   Bytes init = ask(server.legacy(), fake::framed(aesm::init_request()));
   auto target = aesm::read_init_reply(ByteView(init).subspan(std::min<std::size_t>(4, init.size())));
   if (!target) fail(server, "does not answer");
-  auto report = sgx::sim::ereport(quoting::sim_enclave_body({}), target->qe);
+  auto report = sim::ereport(sim::enclave_body({}), target->qe);
   server.frame = fake::framed(aesm::quote_request(report, 8192, std::nullopt));
   server.reply_size = ask(server.legacy(), server.frame).size();
   return server;

@@ -14,14 +14,15 @@
 
 #include "attestation/certificate.h"
 #include "attestation/crl.h"
-#include "attestation/json.h"
 #include "attestation/pem.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "enclayer/verifier.h"
 #include "fake/quote_case.h"
-#include "quoting/sim_enclave.h"
-#include "quoting/sim_qe.h"
+#include "sim/enclave.h"
+#include "sim/quoting_enclave.h"
 
 namespace {
 
@@ -33,20 +34,20 @@ const Time kNow = parse_time("2026-11-21T10:00:00Z").value();
 struct Platform {
   static constexpr std::size_t kQuotes = 512;
 
-  quoting::SimCa ca = quoting::make_sim_ca(quoting::sim_ca_order(kNow)).value();
-  Collateral collateral = quoting::issue_collateral(ca, quoting::collateral_order(kNow)).value();
+  sim::Ca ca = sim::make_ca(sim::ca_order(kNow)).value();
+  Collateral collateral = sim::issue_collateral(ca, sim::collateral_order(kNow)).value();
   TrustedRoot root = TrustedRoot::from_pem(ca.root.certificate).value();
   std::vector<Bytes> of_new_keys = quotes(true), of_one_key = quotes(false);
 
  private:
   std::vector<Bytes> quotes(bool new_keys) const {
     std::vector<Bytes> out;
-    std::unique_ptr<quoting::SimQuotingEnclave> qe;
+    std::unique_ptr<sim::QuotingEnclave> qe;
     for (std::size_t i = 0; i < kQuotes; ++i) {
-      if (!qe || new_keys) qe = quoting::SimQuotingEnclave::make(ca, quoting::SigningKey::generate().value()).value();
+      if (!qe || new_keys) qe = sim::QuotingEnclave::make(ca, sim::SigningKey::generate().value()).value();
       ByteArray<64> data{};
       base::store_le64(data.data(), i);
-      auto report = sgx::sim::ereport(quoting::sim_enclave_body(data), qe->target()->qe);
+      auto report = sim::ereport(sim::enclave_body(data), qe->target()->qe);
       out.push_back(qe->quote(report, std::nullopt)->quote);
     }
     return out;
@@ -70,9 +71,9 @@ Verification judge(Verifier& verifier, const Bytes& quote) {
 
 // The unit: one signature checked by OpenSSL, everything about it prepared.
 void p256_verification(benchmark::State& state) {
-  quoting::SigningKey key = quoting::SigningKey::generate().value();
+  sim::SigningKey key = sim::SigningKey::generate().value();
   Bytes message(432, 1);
-  ByteArray<32> digest = attestation::sha256(message);
+  ByteArray<32> digest = base::sha256(message);
   auto* pkey = static_cast<EVP_PKEY*>(key.evp_pkey());
   unsigned char signature[80];
   std::size_t size = sizeof signature;
@@ -144,7 +145,7 @@ std::string repeated(std::string_view begin, std::string_view part, std::string_
 }
 
 void parse_json(benchmark::State& state, const std::string& text) {
-  for (auto _ : state) benchmark::DoNotOptimize(attestation::JsonDocument::parse(text));
+  for (auto _ : state) benchmark::DoNotOptimize(base::JsonDocument::parse(text));
 }
 void parse_collateral(benchmark::State& state, const std::string& text) {
   for (auto _ : state) benchmark::DoNotOptimize(parse_collateral_json(text));
@@ -190,11 +191,11 @@ void register_parsers() {
   benchmark::RegisterBenchmark("parse_64k/quote", [quote](benchmark::State& state) { parse_a_quote(state, quote); });
 
   // As many entries as there is room for.
-  quoting::CrlOrder order{kNow, kNow + std::chrono::hours(24), 1, {}};
+  sim::CrlOrder order{kNow, kNow + std::chrono::hours(24), 1, {}};
   auto crl_of = [&](std::size_t entries) {
     order.revoked.assign(entries, {});
-    for (quoting::Serial& serial : order.revoked) serial = quoting::random_serial();
-    return quoting::issue_crl(order, platform().ca.pck_ca).value();
+    for (sim::Serial& serial : order.revoked) serial = sim::random_serial();
+    return sim::issue_crl(order, platform().ca.pck_ca).value();
   };
   Bytes crl = crl_of((kHostile - crl_of(0).size()) / ((crl_of(200).size() - crl_of(100).size()) / 100 + 1));
   benchmark::RegisterBenchmark("parse_64k/crl", [crl](benchmark::State& state) { parse_crl(state, crl); });

@@ -1,8 +1,9 @@
 // Names that manifests, cluster and command line agree on.
 #pragma once
 
-#include <array>
 #include <string_view>
+
+#include "base/resource_names.h"
 
 namespace enclayer::addon {
 
@@ -27,13 +28,6 @@ inline constexpr std::string_view kStandby = "standby";
 inline constexpr std::string_view kOurPrefix = "enclayer.io/";
 inline constexpr std::string_view kSgxLabel = "enclayer.io/sgx", kSimLabel = "enclayer.io/sim";
 
-// EPC in MiB: the resource that our plugin offers and that the admission policies translate the others to.
-inline constexpr std::string_view kEpcResource = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
-inline constexpr std::string_view kQuoteResource = "enclayer.io/quote";
-inline constexpr std::string_view kProvisionResource = "sgx.intel.com/provision";
-
-// EPC under the names of others (specs: sgx.intel.com/epc counts bytes, the next two MiB, the last one containers).
-inline constexpr std::array<std::string_view, 4> kForeignEpc = {"sgx.intel.com/epc", "alibabacloud.com/sgx_epc_MiB",
-                                                                "openenclave.io/sgx_epc_MiB", "sgx.k8s.io/sgx"};
+using base::kEpcResource, base::kProvisionResource, base::kQuoteResource, base::kForeignEpc;
 
 }  // namespace enclayer::addon

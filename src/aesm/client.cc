@@ -5,6 +5,7 @@
 
 #include "aesm/codes.h"
 #include "base/bytes.h"
+#include "base/malformed.h"
 #include "proto/aesm.pb.h"
 
 namespace enclayer::aesm {
@@ -27,9 +28,7 @@ Bytes serialized(const message::Request& request) {
   return out;
 }
 
-Error malformed(std::string_view what) {
-  return {ErrorKind::kMalformed, "the AESM service's reply is not understood: " + std::string(what)};
-}
+constexpr base::Malformed malformed{"the AESM service's reply is not understood: "};
 
 Result<message::Response> parse(ByteView reply) {
   message::Response response;

@@ -7,6 +7,8 @@
 #include "attestation/pem.h"
 #include "attestation/x509_parts.h"
 #include "base/bytes.h"
+#include "base/digest.h"
+#include "base/malformed.h"
 
 namespace enclayer::attestation {
 namespace {
@@ -16,9 +18,10 @@ namespace {
 constexpr std::uint8_t kP256Key[] = {0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
                                      0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, "certificate: " + std::move(message)}; }
+constexpr base::Malformed malformed{"certificate: "};
 Error unsupported(std::string message) { return {ErrorKind::kUnsupported, "certificate: " + std::move(message)}; }
-Error not_a_certificate() { return malformed("it is not X.509 in DER"); }
+constexpr std::string_view kNotACertificate = "it is not X.509 in DER";
+Error not_a_certificate() { return malformed(kNotACertificate); }
 
 Bytes copy_of(ByteView bytes) { return Bytes(bytes.begin(), bytes.end()); }
 
@@ -176,7 +179,7 @@ Certificate::Certificate(ByteView der, ByteView signed_bytes, ByteView signature
     : subject(std::move(subject_name)),
       issuer(std::move(issuer_name)),
       key(std::move(public_key)),
-      digest(sha256(der)),
+      digest(base::sha256(der)),
       der_(der.begin(), der.end()),
       signed_at_(static_cast<std::size_t>(signed_bytes.data() - der.data())),
       signed_size_(signed_bytes.size()),
@@ -184,22 +187,8 @@ Certificate::Certificate(ByteView der, ByteView signed_bytes, ByteView signature
       signature_size_(signature.size()) {}
 
 Result<Certificate> Certificate::from_der(ByteView der) {
-  if (der.size() > kMaxSize)
-    return malformed("it has " + std::to_string(der.size()) + " bytes, at most " + std::to_string(kMaxSize) +
-                     " are read");
-  DerReader whole(der);
-  auto content = whole.next(DerReader::kSequence);
-  if (!content) return not_a_certificate();
-  if (!whole.done()) return malformed("bytes follow after its end");
-  DerReader parts(*content);
-  auto signed_bytes = parts.whole(DerReader::kSequence);
-  auto outer_algorithm = parts.whole(DerReader::kSequence);
-  auto signature = parts.next(DerReader::kBitString);
-  if (!signed_bytes || !outer_algorithm || !signature || signature->empty() || !parts.done())
-    return not_a_certificate();
-  if ((*signature)[0] != 0) return malformed("its signature is not a whole number of bytes");
-
-  DerReader list(*DerReader(*signed_bytes).next(DerReader::kSequence));
+  ENCLAYER_TRY(SignedParts parts, signed_parts(der, kMaxSize, malformed, kNotACertificate));
+  DerReader list(*DerReader(parts.content).next(DerReader::kSequence));
   DerReader version(list.at(DerReader::constructed(0)) ? list.next(DerReader::constructed(0)).value_or(ByteView())
                                                        : ByteView());
   auto number = version.next();  // 2 means 3; left out, it means 1
@@ -212,8 +201,8 @@ Result<Certificate> Certificate::from_der(ByteView der) {
   auto subject = list.whole(DerReader::kSequence);
   auto key_info = list.next(DerReader::kSequence);
   if (!serial || !algorithm || !issuer || !validity || !subject || !key_info) return not_a_certificate();
-  if (!same(*outer_algorithm, kEcdsaWithSha256)) return unsupported("its signature is not ecdsa-with-SHA256");
-  if (!same(*algorithm, *outer_algorithm)) return malformed("it names two algorithms for its signature");
+  if (!same(parts.algorithm, kEcdsaWithSha256)) return unsupported("its signature is not ecdsa-with-SHA256");
+  if (!same(*algorithm, parts.algorithm)) return malformed("it names two algorithms for its signature");
   auto serial_number = unsigned_integer(*serial);
   if (!serial_number) return malformed("its serial number is negative or not in its shortest form");
   DerReader times(*validity);
@@ -224,7 +213,7 @@ Result<Certificate> Certificate::from_der(ByteView der) {
   if (!issuer_name || !subject_name) return malformed("its subject or issuer is not a name");
   ENCLAYER_TRY(P256Key key, key_from(*key_info));
 
-  Certificate out(der, *signed_bytes, signature->subspan(1), std::move(*subject_name), std::move(*issuer_name),
+  Certificate out(der, parts.content, parts.signature, std::move(*subject_name), std::move(*issuer_name),
                   std::move(key));
   out.validity = {*begin, *end};
   out.serial = copy_of(*serial_number);

@@ -2,13 +2,13 @@
 
 #include <nlohmann/json.hpp>
 
-#include "attestation/json.h"
 #include "base/hex.h"
+#include "base/json.h"
 
 namespace enclayer {
 namespace {
 
-Result<Bytes> hex_text(const attestation::JsonValue& object, std::string_view key) {
+Result<Bytes> hex_text(const base::JsonValue& object, std::string_view key) {
   ENCLAYER_TRY(std::string text, object.text(key));
   auto bytes = base::from_hex(text);
   if (!bytes) return bytes.error().with_context("\"" + std::string(key) + "\"");
@@ -16,8 +16,8 @@ Result<Bytes> hex_text(const attestation::JsonValue& object, std::string_view ke
 }
 
 Result<Collateral> parse(std::string_view json) {
-  ENCLAYER_TRY(auto document, attestation::JsonDocument::parse(json));
-  attestation::JsonValue root = document.root();
+  ENCLAYER_TRY(auto document, base::JsonDocument::parse(json));
+  base::JsonValue root = document.root();
   Collateral out;
   ENCLAYER_TRY(out.pck_crl_issuer_chain, root.text("pck_crl_issuer_chain"));
   ENCLAYER_TRY(out.root_ca_crl, hex_text(root, "root_ca_crl"));
@@ -33,7 +33,7 @@ Result<Collateral> parse(std::string_view json) {
 
 }  // namespace
 
-static_assert(Collateral::kMaxJsonSize <= attestation::JsonDocument::kMaxSize);
+static_assert(Collateral::kMaxJsonSize <= base::JsonDocument::kMaxSize);
 
 Result<Collateral> parse_collateral_json(std::string_view json) {
   auto parsed = parse(json);

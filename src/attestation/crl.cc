@@ -5,12 +5,15 @@
 #include <algorithm>
 
 #include "attestation/x509_parts.h"
+#include "base/digest.h"
+#include "base/malformed.h"
 
 namespace enclayer::attestation {
 namespace {
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, "CRL: " + std::move(message)}; }
-Error not_a_crl() { return malformed("it is not an X.509 CRL in DER"); }
+constexpr base::Malformed malformed{"CRL: "};
+constexpr std::string_view kNotACrl = "it is not an X.509 CRL in DER";
+Error not_a_crl() { return malformed(kNotACrl); }
 
 constexpr std::uint8_t kCrlNumber[] = {0x55, 0x1d, 0x14};  // 2.5.29.20
 
@@ -75,21 +78,8 @@ Result<> read_extensions(ByteView content, Crl& out) {
 }
 
 Result<Crl> read(ByteView der, auto&& make) {
-  if (der.size() > Crl::kMaxSize)
-    return malformed("it has " + std::to_string(der.size()) + " bytes, at most " + std::to_string(Crl::kMaxSize) +
-                     " are read");
-  DerReader whole(der);
-  auto content = whole.next(DerReader::kSequence);
-  if (!content) return not_a_crl();
-  if (!whole.done()) return malformed("bytes follow after its end");
-  DerReader parts(*content);
-  auto signed_bytes = parts.whole(DerReader::kSequence);
-  auto outer_algorithm = parts.whole(DerReader::kSequence);
-  auto signature = parts.next(DerReader::kBitString);
-  if (!signed_bytes || !outer_algorithm || !signature || signature->empty() || (*signature)[0] != 0 || !parts.done())
-    return not_a_crl();
-
-  DerReader list(*DerReader(*signed_bytes).next(DerReader::kSequence));
+  ENCLAYER_TRY(SignedParts parts, signed_parts(der, Crl::kMaxSize, malformed, kNotACrl));
+  DerReader list(*DerReader(parts.content).next(DerReader::kSequence));
   if (list.at(DerReader::kInteger)) {  // version: 1 means 2, which is what extensions need
     auto version = list.next();
     if (!version || DerReader::number(*version, DerReader::kInteger, 1) != 1U)
@@ -99,17 +89,17 @@ Result<Crl> read(ByteView der, auto&& make) {
   auto issuer = list.whole(DerReader::kSequence);
   auto from = next_time(list), until = from ? next_time(list) : std::nullopt;
   if (!algorithm || !issuer || !from) return not_a_crl();
-  if (!same(*algorithm, kEcdsaWithSha256) || !same(*outer_algorithm, kEcdsaWithSha256))
+  if (!same(*algorithm, kEcdsaWithSha256) || !same(parts.algorithm, kEcdsaWithSha256))
     return Error(ErrorKind::kUnsupported, "CRL: its signature is not ecdsa-with-SHA256");
   if (issuer->size() > Crl::kMaxNameSize) return malformed("its issuer's name is too long");
   auto name = Name::from_der(*issuer);
   if (!name) return not_a_crl();
 
-  Crl out = make(std::move(*name), *signed_bytes, signature->subspan(1));
+  Crl out = make(std::move(*name), parts.content, parts.signature);
   auto begin = time_from(*from), end = until ? time_from(*until) : std::nullopt;
   if (!begin || !end) return malformed("it lacks thisUpdate or nextUpdate");
   out.validity = {*begin, *end};
-  out.digest = sha256(der);
+  out.digest = base::sha256(der);
   if (list.at(DerReader::kSequence)) {
     auto entries = list.next(DerReader::kSequence);
     if (!entries) return not_a_crl();

@@ -5,6 +5,7 @@
 
 #include "attestation/pem.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 
 namespace enclayer {
 
@@ -111,7 +112,7 @@ Certificates Facts::known_certificates(const FactKey& text) const {
 }
 
 Result<Certificates> Facts::certificates(std::string_view pem, std::size_t wanted) {
-  FactKey text{Kind::kPem, sha256(base::as_bytes(pem))};
+  FactKey text{Kind::kPem, base::sha256(base::as_bytes(pem))};
   if (Certificates known = known_certificates(text); known.size() == wanted) return known;
   ENCLAYER_TRY(std::vector<Bytes> blocks, certificates_in_pem(pem));
   if (blocks.size() != wanted)  // told before any of them costs anything
@@ -162,7 +163,7 @@ bool Facts::signed_by(const P256Key& key, const Crl& crl) {
 }
 
 bool Facts::signed_by(const P256Key& key, const Hashed& message, ByteView r_s) {
-  return r_s.size() == 64 && holds({Kind::kSigned, sha256(message.digest, r_s), key.point()},
+  return r_s.size() == 64 && holds({Kind::kSigned, base::sha256(message.digest, r_s), key.point()},
                                    [&] { return key.signed_digest(message.digest, r_s); });
 }
 

@@ -15,6 +15,7 @@
 #include "attestation/crl.h"
 #include "attestation/qe_identity.h"
 #include "attestation/tcb_info.h"
+#include "base/digest.h"
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
 
@@ -63,7 +64,7 @@ namespace attestation {
 
 // Bytes of somebody else's, and what names them: hashed once, asked about often.
 struct Hashed {
-  explicit Hashed(ByteView all) : bytes(all), digest(sha256(all)) {}
+  explicit Hashed(ByteView all) : bytes(all), digest(base::sha256(all)) {}
 
   ByteView bytes;
   ByteArray<32> digest;

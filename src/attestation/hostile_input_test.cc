@@ -10,9 +10,10 @@
 
 #include "attestation/certificate.h"
 #include "attestation/crl.h"
-#include "attestation/json.h"
 #include "attestation/pem.h"
 #include "base/bytes.h"
+#include "base/digest.h"
+#include "base/json.h"
 #include "enclayer/verify.h"
 #include "fake/quote_case.h"
 
@@ -83,7 +84,7 @@ void expect_linear(const char* what, const std::function<void(std::size_t)>& rea
 
 TEST(HostileInput, is_counted) {
   EXPECT_TRUE(kOpensslIsCounted);
-  EXPECT_GT(cost_of([] { sha256({}); }).allocations, 0U);
+  EXPECT_GT(cost_of([] { base::sha256({}); }).allocations, 0U);
 }
 
 TEST(HostileInput, json_costs_in_proportion_to_its_size) {
@@ -91,14 +92,14 @@ TEST(HostileInput, json_costs_in_proportion_to_its_size) {
     expect_linear(part, [&](std::size_t size) {
       std::string text = repeated(size, "{\"a\":[", part, "0]}");
       ::allocations = ::allocated = ::largest = 0;
-      (void)JsonDocument::parse(text).has_value();
+      (void)base::JsonDocument::parse(text).has_value();
     });
   expect_linear("keys", [](std::size_t size) {
     std::string text = "{";
     for (int i = 0; text.size() < size - 16; ++i) text += "\"" + std::to_string(i) + "\":0,";
     text += "\"z\":0}";
     ::allocations = ::allocated = ::largest = 0;
-    (void)JsonDocument::parse(text).has_value();
+    (void)base::JsonDocument::parse(text).has_value();
   });
 }
 
@@ -106,10 +107,10 @@ TEST(HostileInput, json_has_a_most_of_values) {
   auto values = [](std::size_t n) {
     std::string text = "{\"a\":[";
     for (std::size_t i = 2; i < n; ++i) text += "0,";
-    return JsonDocument::parse(text + "0]}").has_value() || n < 3;
+    return base::JsonDocument::parse(text + "0]}").has_value() || n < 3;
   };
-  EXPECT_TRUE(values(JsonDocument::kMaxValues - 1));
-  EXPECT_FALSE(values(JsonDocument::kMaxValues + 1));
+  EXPECT_TRUE(values(base::JsonDocument::kMaxValues - 1));
+  EXPECT_FALSE(values(base::JsonDocument::kMaxValues + 1));
 }
 
 TEST(HostileInput, pem_and_der_cost_in_proportion_to_their_size) {

@@ -5,18 +5,19 @@
 #include <string>
 #include <string_view>
 
-#include "attestation/json.h"
 #include "attestation/window.h"
 #include "base/hex.h"
+#include "base/json.h"
+#include "base/malformed.h"
 #include "enclayer/bytes.h"
 #include "enclayer/time.h"
 
 namespace enclayer::attestation {
 
-inline Error malformed(std::string message) { return {ErrorKind::kMalformed, std::move(message)}; }
+using base::malformed;
 
 template <std::size_t N>
-Result<ByteArray<N>> hex_array(JsonValue json, std::string_view key) {
+Result<ByteArray<N>> hex_array(base::JsonValue json, std::string_view key) {
   ENCLAYER_TRY(std::string text, json.text(key));
   auto bytes = base::from_hex(text);
   if (!bytes || bytes->size() != N)
@@ -26,7 +27,7 @@ Result<ByteArray<N>> hex_array(JsonValue json, std::string_view key) {
   return out;
 }
 
-inline Result<Time> time_field(JsonValue json, std::string_view key) {
+inline Result<Time> time_field(base::JsonValue json, std::string_view key) {
   ENCLAYER_TRY(std::string text, json.text(key));
   auto time = parse_time(text);
   if (!time) return time.error().with_context("\"" + std::string(key) + "\"");
@@ -34,7 +35,7 @@ inline Result<Time> time_field(JsonValue json, std::string_view key) {
 }
 
 // issueDate .. nextUpdate.
-inline Result<Window> issue_window(JsonValue json) {
+inline Result<Window> issue_window(base::JsonValue json) {
   Window out;
   ENCLAYER_TRY(out.from, time_field(json, "issueDate"));
   ENCLAYER_TRY(out.until, time_field(json, "nextUpdate"));
@@ -43,7 +44,7 @@ inline Result<Window> issue_window(JsonValue json) {
 
 // tcbDate, tcbStatus and advisoryIDs (optional) of a level.
 template <class Level>
-Result<> read_level_judgement(JsonValue json, Level& level) {
+Result<> read_level_judgement(base::JsonValue json, Level& level) {
   ENCLAYER_TRY(level.date, time_field(json, "tcbDate"));
   ENCLAYER_TRY(level.status, json.text("tcbStatus"));
   if (json.has("advisoryIDs")) {

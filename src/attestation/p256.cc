@@ -11,6 +11,7 @@
 #include <new>
 
 #include "attestation/openssl.h"
+#include "base/digest.h"
 
 namespace enclayer::attestation {
 namespace {
@@ -21,12 +22,6 @@ EC_KEY* new_p256_key() {
   EC_KEY* key = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
   if (key == nullptr) throw std::bad_alloc();
   return key;
-}
-
-// Looked up once: EVP_sha256() looks for its provider on every use.
-const EVP_MD* sha256_method() {
-  static const OpensslPtr<EVP_MD, EVP_MD_free> kMethod(EVP_MD_fetch(nullptr, "SHA256", nullptr));
-  return kMethod.get();
 }
 
 }  // namespace
@@ -43,7 +38,7 @@ std::optional<P256Key> P256Key::from_point(const ByteArray<64>& point) {
   return std::nullopt;
 }
 
-bool P256Key::signed_this(ByteView message, ByteView r_s) const { return signed_digest(sha256(message), r_s); }
+bool P256Key::signed_this(ByteView message, ByteView r_s) const { return signed_digest(base::sha256(message), r_s); }
 
 bool P256Key::signed_digest(const ByteArray<32>& digest, ByteView r_s) const {
   if (r_s.size() != 64) return false;
@@ -57,23 +52,12 @@ bool P256Key::signed_digest(const ByteArray<32>& digest, ByteView r_s) const {
 }
 
 bool P256Key::signed_this_der(ByteView message, ByteView signature) const {
-  ByteArray<32> digest = sha256(message);
+  ByteArray<32> digest = base::sha256(message);
   // OpenSSL refuses whatever is not DER; no signature on this curve has more than 72 bytes of it.
   bool good = signature.size() <= 72 && ECDSA_verify(0, digest.data(), digest.size(), signature.data(),
                                                      static_cast<int>(signature.size()), key_.get()) == 1;
   if (!good) ERR_clear_error();
   return good;
-}
-
-ByteArray<32> sha256(ByteView first, ByteView second) {
-  ByteArray<32> digest{};
-  OpensslPtr<EVP_MD_CTX, EVP_MD_CTX_free> context(EVP_MD_CTX_new());
-  bool done = context && EVP_DigestInit_ex(context.get(), sha256_method(), nullptr) == 1 &&
-              EVP_DigestUpdate(context.get(), first.data(), first.size()) == 1 &&
-              EVP_DigestUpdate(context.get(), second.data(), second.size()) == 1 &&
-              EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1;
-  if (!done) throw std::bad_alloc();  // nothing else can go wrong; a digest that was not computed must not be used
-  return digest;
 }
 
 }  // namespace enclayer::attestation

@@ -33,6 +33,4 @@ class P256Key {
   std::shared_ptr<ec_key_st> key_;
 };
 
-ByteArray<32> sha256(ByteView first, ByteView second = {});
-
 }  // namespace enclayer::attestation

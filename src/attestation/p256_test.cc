@@ -51,10 +51,5 @@ TEST(P256Key, only_points_of_the_curve_are_keys) {
   EXPECT_FALSE(P256Key::from_point(off));
 }
 
-TEST(Sha256, two_parts_are_hashed_as_one) {
-  EXPECT_EQ(base::to_hex(sha256(base::as_bytes("a"), base::as_bytes("bc"))),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-}
-
 }  // namespace
 }  // namespace enclayer::attestation

@@ -5,6 +5,7 @@
 
 #include "attestation/der.h"
 #include "base/bytes.h"
+#include "base/malformed.h"
 
 namespace enclayer::attestation {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 // 1.2.840.113741.1.13.1; what follows names the item.
 constexpr std::uint8_t kArc[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};
 
-Error malformed(const std::string& what) { return {ErrorKind::kMalformed, "SGX extension: " + what}; }
+constexpr base::Malformed malformed{"SGX extension: "};
 
 struct Item {
   std::uint8_t number = 0;  // the OID's last arc

@@ -1,4 +1,5 @@
 #include "attestation/pem.h"
+#include "base/malformed.h"
 
 #include <array>
 #include <string>
@@ -9,7 +10,7 @@ namespace {
 constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
 constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, "PEM: " + std::move(message)}; }
+constexpr base::Malformed malformed{"PEM: "};
 
 // What a character is worth as a digit; kNoDigit for the others, kSpace for whitespace.
 constexpr std::uint8_t kNoDigit = 0xff, kSpace = 0xfe;

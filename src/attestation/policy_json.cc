@@ -4,9 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
-#include "attestation/json.h"
 #include "attestation/policy_keys.h"
 #include "base/hex.h"
+#include "base/json.h"
+#include "base/malformed.h"
 #include "base/printable.h"
 #include "enclayer/policy.h"
 
@@ -188,12 +189,12 @@ std::vector<std::string_view> policy_keys() {
 }  // namespace attestation
 
 Result<Policy> parse_policy_json(std::string_view text) {
-  auto malformed = [](std::string why) { return Error(ErrorKind::kMalformed, "policy: " + std::move(why)); };
+  constexpr base::Malformed malformed{"policy: "};
   if (text.size() > Policy::kMaxJsonSize)
     return malformed("it has " + std::to_string(text.size()) + " bytes, at most " +
                      std::to_string(Policy::kMaxJsonSize) + " are read");
   // Judges depth, duplicate keys and what follows; what it lets pass can be parsed again without a thought.
-  if (auto bounded = attestation::JsonDocument::parse(text); !bounded) return malformed(bounded.error().message());
+  if (auto bounded = base::JsonDocument::parse(text); !bounded) return malformed(bounded.error().message());
   const json root = json::parse(text, nullptr, false);
 
   for (const auto& member : root.items()) {

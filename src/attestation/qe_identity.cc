@@ -9,14 +9,14 @@ namespace enclayer::attestation {
 namespace {
 
 // The bytes of MISCSELECT in the order in which they lie in memory, as those of the attributes.
-Result<std::uint32_t> misc_field(JsonValue json, std::string_view key) {
+Result<std::uint32_t> misc_field(base::JsonValue json, std::string_view key) {
   ENCLAYER_TRY(ByteArray<4> bytes, hex_array<4>(json, key));
   return base::load_le32(bytes.data());
 }
 
 Result<QeIdentity> parse(std::string_view text) {
-  ENCLAYER_TRY(JsonDocument document, JsonDocument::parse(text));
-  JsonValue json = document.root();
+  ENCLAYER_TRY(base::JsonDocument document, base::JsonDocument::parse(text));
+  base::JsonValue json = document.root();
   QeIdentity out;
   ENCLAYER_TRY(std::uint64_t version, json.number("version", 0xffff));
   if (version != 2)
@@ -34,11 +34,11 @@ Result<QeIdentity> parse(std::string_view text) {
   ENCLAYER_TRY(std::uint64_t prod_id, json.number("isvprodid", 0xffff));
   out.isv_prod_id = static_cast<std::uint16_t>(prod_id);
 
-  ENCLAYER_TRY(std::vector<JsonValue> levels, json.objects("tcbLevels"));
+  ENCLAYER_TRY(std::vector<base::JsonValue> levels, json.objects("tcbLevels"));
   if (levels.empty()) return malformed("there is no TCB level");
-  for (JsonValue level_json : levels) {
+  for (base::JsonValue level_json : levels) {
     QeLevel level;
-    ENCLAYER_TRY(JsonValue tcb, level_json.object("tcb"));
+    ENCLAYER_TRY(base::JsonValue tcb, level_json.object("tcb"));
     ENCLAYER_TRY(std::uint64_t isv_svn, tcb.number("isvsvn", 0xffff));
     level.isv_svn = static_cast<std::uint16_t>(isv_svn);
     ENCLAYER_CHECK(read_level_judgement(level_json, level));

@@ -1,4 +1,5 @@
 #include "enclayer/quote.h"
+#include "base/malformed.h"
 
 #include <string>
 
@@ -14,7 +15,7 @@ using base::load_le64;
 
 constexpr std::size_t kOpenEnclaveHeaderSize = 16;
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, "quote: " + std::move(message)}; }
+constexpr base::Malformed malformed{"quote: "};
 Error unsupported(std::string message) { return {ErrorKind::kUnsupported, "quote: " + std::move(message)}; }
 
 // Takes fields from the front and says which one does not fit.

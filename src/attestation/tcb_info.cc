@@ -8,7 +8,7 @@ namespace enclayer::attestation {
 namespace {
 
 // Version 2: "sgxtcbcomp01svn" .. "sgxtcbcomp16svn". Version 3: an array of objects with an "svn".
-Result<PlatformTcb> parse_tcb(JsonValue tcb, std::uint32_t version) {
+Result<PlatformTcb> parse_tcb(base::JsonValue tcb, std::uint32_t version) {
   PlatformTcb out;
   ENCLAYER_TRY(std::uint64_t pce_svn, tcb.number("pcesvn", 0xffff));
   out.pce_svn = static_cast<std::uint16_t>(pce_svn);
@@ -21,7 +21,7 @@ Result<PlatformTcb> parse_tcb(JsonValue tcb, std::uint32_t version) {
     }
     return out;
   }
-  ENCLAYER_TRY(std::vector<JsonValue> components, tcb.objects("sgxtcbcomponents"));
+  ENCLAYER_TRY(std::vector<base::JsonValue> components, tcb.objects("sgxtcbcomponents"));
   if (components.size() != out.components.size())
     return malformed("a TCB level has " + std::to_string(components.size()) + " components, not 16");
   for (std::size_t i = 0; i < components.size(); ++i) {
@@ -32,8 +32,8 @@ Result<PlatformTcb> parse_tcb(JsonValue tcb, std::uint32_t version) {
 }
 
 Result<TcbInfo> parse(std::string_view text) {
-  ENCLAYER_TRY(JsonDocument document, JsonDocument::parse(text));
-  JsonValue json = document.root();
+  ENCLAYER_TRY(base::JsonDocument document, base::JsonDocument::parse(text));
+  base::JsonValue json = document.root();
   TcbInfo out;
   ENCLAYER_TRY(std::uint64_t version, json.number("version", 0xffff));
   if (version != 2 && version != 3)
@@ -53,11 +53,11 @@ Result<TcbInfo> parse(std::string_view text) {
   ENCLAYER_TRY(std::uint64_t evaluation, json.number("tcbEvaluationDataNumber", 0xffffffff));
   out.evaluation_number = static_cast<std::uint32_t>(evaluation);
 
-  ENCLAYER_TRY(std::vector<JsonValue> levels, json.objects("tcbLevels"));
+  ENCLAYER_TRY(std::vector<base::JsonValue> levels, json.objects("tcbLevels"));
   if (levels.empty()) return malformed("there is no TCB level");
-  for (JsonValue level_json : levels) {
+  for (base::JsonValue level_json : levels) {
     TcbLevel level;
-    ENCLAYER_TRY(JsonValue tcb, level_json.object("tcb"));
+    ENCLAYER_TRY(base::JsonValue tcb, level_json.object("tcb"));
     ENCLAYER_TRY(level.tcb, parse_tcb(tcb, out.version));
     ENCLAYER_CHECK(read_level_judgement(level_json, level));
     out.levels.push_back(std::move(level));

@@ -2,16 +2,17 @@
 // users. Parsing and signatures are asked of Facts, which may know them already; everything else is judged here, every
 // time.
 #include "enclayer/verify.h"
+#include "base/digest.h"
 
 #include <algorithm>
 
 #include "attestation/chain.h"
 #include "attestation/checked.h"
 #include "attestation/facts.h"
-#include "attestation/json.h"
 #include "attestation/tcb_status.h"
 #include "base/bytes.h"
 #include "base/hex.h"
+#include "base/json.h"
 #include "enclayer/verifier.h"
 
 namespace enclayer {
@@ -39,7 +40,7 @@ Checked<std::shared_ptr<const Crl>> check_crl(ByteView der, const Certificate& c
 // The signature is over the exact text that Intel sent; a text that was pretty-printed on its way still verifies.
 bool json_signed_by(const P256Key& key, const Hashed& json, ByteView signature, Facts& facts) {
   if (facts.signed_by(key, json, signature)) return true;
-  std::string compact = without_whitespace(base::as_text(json.bytes));
+  std::string compact = base::without_whitespace(base::as_text(json.bytes));
   return compact.size() != json.bytes.size() && facts.signed_by(key, Hashed(base::as_bytes(compact)), signature);
 }
 
@@ -75,7 +76,7 @@ Checked<InForce<T>> check_signed_json(const SignedJson& kind, const Result<std::
   if (!parsed) {
     Reason reason = kind.invalid;
     if (parsed.error().kind() == ErrorKind::kUnsupported) reason = kind.unsupported;
-    if (!JsonDocument::parse(base::as_text(json.bytes))) reason = kind.not_json;
+    if (!base::JsonDocument::parse(base::as_text(json.bytes))) reason = kind.not_json;
     return Refusal{reason, parsed.error().message()};
   }
   auto chain = check_tcb_signing_chain(issuer_chain, trusted, facts);
@@ -125,7 +126,7 @@ Checked<> check_qe_report(const Quote& quote, const P256Key& pck, Facts& facts) 
   if (!facts.signed_by(pck, Hashed(quote.qe_report_bytes), quote.qe_report_signature))
     return Refusal{Reason::kInvalidQeReportSignature, "the QE report's signature is not by the PCK certificate's key"};
   ByteArray<64> wanted{};
-  ByteArray<32> digest = sha256(quote.attestation_key, quote.qe_auth_data);
+  ByteArray<32> digest = base::sha256(quote.attestation_key, quote.qe_auth_data);
   std::copy(digest.begin(), digest.end(), wanted.begin());
   if (quote.qe_report().report_data != wanted)
     return Refusal{Reason::kInvalidQeReportData,

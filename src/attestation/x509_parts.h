@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 
 #include "attestation/der.h"
 #include "attestation/openssl.h"
+#include "base/malformed.h"
 
 namespace enclayer::attestation {
 
@@ -15,6 +17,30 @@ inline constexpr std::uint8_t kEcdsaWithSha256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a
 inline constexpr std::uint8_t kAuthorityKeyId[] = {0x55, 0x1d, 0x23};  // 2.5.29.35
 
 inline bool same(ByteView a, ByteView b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); }
+
+// SEQUENCE { what is signed, the algorithm of the signature, the signature }, and nothing after it.
+struct SignedParts {
+  ByteView content;    // with its tag and length: what is signed
+  ByteView algorithm;  // likewise
+  ByteView signature;
+};
+
+inline Result<SignedParts> signed_parts(ByteView der, std::size_t max_size, base::Malformed refuse,
+                                        std::string_view not_one) {
+  if (der.size() > max_size)
+    return refuse("it has " + std::to_string(der.size()) + " bytes, at most " + std::to_string(max_size) + " are read");
+  DerReader whole(der);
+  auto sequence = whole.next(DerReader::kSequence);
+  if (!sequence) return refuse(not_one);
+  if (!whole.done()) return refuse("bytes follow after its end");
+  DerReader parts(*sequence);
+  auto content = parts.whole(DerReader::kSequence);
+  auto algorithm = parts.whole(DerReader::kSequence);
+  auto signature = parts.next(DerReader::kBitString);
+  if (!content || !algorithm || !signature || signature->empty() || !parts.done()) return refuse(not_one);
+  if ((*signature)[0] != 0) return refuse("its signature is not a whole number of bytes");
+  return SignedParts{*content, *algorithm, signature->subspan(1)};
+}
 
 // Content of an INTEGER of 0 or more in its shortest form: its bytes without the zero that keeps it from being
 // negative; else nullopt.

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
@@ -33,6 +34,11 @@ TEST(Hex, bytes_go_round_and_both_cases_are_read) {
 TEST(Hex, odd_length_and_other_characters_are_refused) {
   EXPECT_EQ(from_hex("abc").error().kind(), ErrorKind::kMalformed);
   EXPECT_EQ(from_hex("0g").error().message(), "not a hexadecimal digit at position 1");
+}
+
+TEST(Sha256, two_parts_are_hashed_as_one) {
+  EXPECT_EQ(to_hex(sha256(as_bytes("a"), as_bytes("bc"))),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST(ByteReader, read_past_the_end_gives_nothing_and_moves_nothing) {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "attestation/json.h"
 #include "attestation/p256.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/json.h"
+#include "base/malformed.h"
 #include "base/printable.h"
 
 namespace enclayer::collateral {
@@ -22,10 +24,9 @@ constexpr std::string_view kBundleFormat = "enclayer collateral bundle";
 constexpr std::uint64_t kBundleVersion = 1;
 constexpr std::string_view kEntrySuffix = ".json";
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, std::move(message)}; }
+using base::malformed;
 
 std::string dump(const ordered_json& json) { return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
-std::string sha256_hex(std::string_view text) { return base::to_hex(attestation::sha256(base::as_bytes(text))); }
 
 }  // namespace
 
@@ -43,13 +44,13 @@ std::string to_line(const Entry& entry) {
   json["url"] = entry.url;
   json["fetched"] = format_time(entry.fetched);
   json["collateral"] = ordered_json::parse(to_json(entry.collateral));
-  json["sha256"] = sha256_hex(dump(json));
+  json["sha256"] = base::sha256_hex(dump(json));
   return dump(json) + "\n";
 }
 
 Result<Entry> entry_from_line(std::string_view line) {
   // The bounds first: size, depth, no key twice. Then the values, of which the order counts for the checksum.
-  ENCLAYER_TRY(auto document, attestation::JsonDocument::parse(line));
+  ENCLAYER_TRY(auto document, base::JsonDocument::parse(line));
   ENCLAYER_TRY(std::string sum, document.root().text("sha256"));
   ENCLAYER_TRY(std::string url, document.root().text("url"));
   ENCLAYER_TRY(std::string fetched_text, document.root().text("fetched"));
@@ -59,7 +60,7 @@ Result<Entry> entry_from_line(std::string_view line) {
   auto json = ordered_json::parse(line, nullptr, false);
   if (json.is_discarded()) return malformed("not JSON");
   json.erase("sha256");
-  if (sha256_hex(dump(json)) != sum) return malformed("damaged: its checksum is not that of its content");
+  if (base::sha256_hex(dump(json)) != sum) return malformed("damaged: its checksum is not that of its content");
   // It will be shown to people.
   bool plain = std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c <= '~'; });
   if (url.empty() || url.size() > kMaxUrl || !plain)
@@ -122,7 +123,7 @@ Result<std::vector<Entry>> entries_from_bundle(std::string_view text) {
     return line;
   };
   auto header_line = next_line();
-  auto header = attestation::JsonDocument::parse(header_line.value_or(""));
+  auto header = base::JsonDocument::parse(header_line.value_or(""));
   auto format = header ? header->root().text("format") : Result<std::string>(header.error());
   if (!format || *format != kBundleFormat)
     return malformed("this is no collateral bundle; `enclayer collateral export` makes one");
@@ -149,12 +150,12 @@ Result<std::vector<Entry>> entries_from_bundle(std::string_view text) {
 
 fs::path Cache::path_of(const PlatformKind& platform, const std::string& url) const {
   return folder_ / (base::to_hex(platform.fmspc) + "-" + std::string(to_string(platform.ca)) + "-" +
-                    sha256_hex(url).substr(0, 16) + std::string(kEntrySuffix));
+                    base::sha256_hex(url).substr(0, 16) + std::string(kEntrySuffix));
 }
 
 Result<std::optional<Entry>> Cache::find(const PlatformKind& platform, const std::string& url) const {
   fs::path path = path_of(platform, url);
-  auto text = base::read_text(path, attestation::JsonDocument::kMaxSize);
+  auto text = base::read_text(path, base::JsonDocument::kMaxSize);
   if (!text && text.error().kind() == ErrorKind::kNotFound) return std::optional<Entry>();
   if (!text) return text.error();
   auto entry = entry_from_line(*text);
@@ -166,10 +167,10 @@ Result<std::optional<Entry>> Cache::find(const PlatformKind& platform, const std
 
 Result<bool> Cache::keep(const Entry& entry) const {
   std::string line = to_line(entry);
-  if (line.size() > attestation::JsonDocument::kMaxSize)
+  if (line.size() > base::JsonDocument::kMaxSize)
     return Error(ErrorKind::kExhausted, "an entry of " + std::to_string(line.size()) +
                                             " bytes is too long for the cache, at most " +
-                                            std::to_string(attestation::JsonDocument::kMaxSize) + " are kept");
+                                            std::to_string(base::JsonDocument::kMaxSize) + " are kept");
   if (!fs::is_directory(folder_)) {  // the mode of a folder that is there is its owner's business
     ENCLAYER_CHECK(base::make_folder(folder_, 0700));
   }
@@ -200,7 +201,7 @@ Result<std::vector<Cache::Listed>> Cache::list() const {
   for (const std::string& name : base::Root(folder_).list("")) {
     if (!name.ends_with(kEntrySuffix)) continue;
     if (out.size() == kMaxBundleEntries) break;
-    auto text = base::read_text(folder_ / name, attestation::JsonDocument::kMaxSize);
+    auto text = base::read_text(folder_ / name, base::JsonDocument::kMaxSize);
     out.push_back({name, text ? entry_from_line(*text) : Result<Entry>(text.error())});
   }
   return out;

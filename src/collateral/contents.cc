@@ -12,6 +12,7 @@
 #include "attestation/tcb_info.h"
 #include "base/bytes.h"
 #include "base/hex.h"
+#include "base/malformed.h"
 #include "base/printable.h"
 
 namespace enclayer::collateral {
@@ -22,7 +23,7 @@ using attestation::Crl;
 using attestation::OpensslPtr;
 using attestation::Window;
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, std::move(message)}; }
+using base::malformed;
 
 // "Intel SGX PCK Platform CA", and the simulation's authorities are named alike.
 Result<PckCa> ca_of_name(const std::string& name) {

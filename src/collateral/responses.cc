@@ -8,18 +8,19 @@
 #include <cstdlib>
 #include <optional>
 
-#include "attestation/json.h"
 #include "attestation/openssl.h"
 #include "attestation/pem.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/json.h"
+#include "base/malformed.h"
 #include "base/printable.h"
 
 namespace enclayer::collateral {
 namespace {
 
-Error malformed(std::string message) { return {ErrorKind::kMalformed, std::move(message)}; }
+using base::malformed;
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 bool same_word(std::string_view a, std::string_view b) {
@@ -82,7 +83,7 @@ struct Signed {
 // {"<key>": {...}, "signature": "<hexadecimal digits>"}
 Result<Signed> signed_object(const Response& response, const char* key) {
   std::string_view text = base::as_text(response.body);
-  ENCLAYER_TRY(auto document, attestation::JsonDocument::parse(text));
+  ENCLAYER_TRY(auto document, base::JsonDocument::parse(text));
   ENCLAYER_CHECK(document.root().object(key));
   auto object = raw_object(text, key);
   if (!object) return malformed(std::string("\"") + key + "\" is spelled with escapes");

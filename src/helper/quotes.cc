@@ -8,10 +8,11 @@
 #include "base/log.h"
 #include "quoting/dcap_source.h"
 #include "quoting/pck_validity.h"
-#include "quoting/sim_enclave.h"
-#include "quoting/sim_platform.h"
-#include "quoting/sim_qe.h"
 #include "sgx/platform.h"
+#include "sim/enclave.h"
+#include "sim/platform.h"
+#include "sim/quoting_enclave.h"
+#include "sim/self_test.h"
 
 namespace enclayer::helper {
 namespace {
@@ -24,8 +25,7 @@ constexpr auto kRenewAgain = 60s;
 
 class Simulated final : public Quotes {
  public:
-  Simulated(quoting::SimPlatform platform, std::unique_ptr<quoting::SimQuotingEnclave> source,
-            quoting::SourceFacts facts)
+  Simulated(sim::Platform platform, std::unique_ptr<sim::QuotingEnclave> source, quoting::SourceFacts facts)
       : platform_(std::move(platform)), source_(std::move(source)), facts_(std::move(facts)) {}
 
   quoting::QuoteSource& source() override { return *source_; }
@@ -52,8 +52,8 @@ class Simulated final : public Quotes {
   void stop() override {}
 
  private:
-  quoting::SimPlatform platform_;
-  std::unique_ptr<quoting::SimQuotingEnclave> source_;
+  sim::Platform platform_;
+  std::unique_ptr<sim::QuotingEnclave> source_;
   const quoting::SourceFacts facts_;
   Time next_try_{};
 };
@@ -88,11 +88,11 @@ class Hardware final : public Quotes {
 };
 
 // What verifiers of this simulation's quotes are given has to work too.
-Result<quoting::SelfTest> test_published(quoting::QuoteSource& source, const quoting::SimPlatform& platform,
+Result<quoting::SelfTest> test_published(quoting::QuoteSource& source, const sim::Platform& platform,
                                          const std::filesystem::path& state_dir, Time now) {
-  ENCLAYER_TRY(std::string text, base::read_text(quoting::public_collateral_path(state_dir), Collateral::kMaxJsonSize));
+  ENCLAYER_TRY(std::string text, base::read_text(sim::public_collateral_path(state_dir), Collateral::kMaxJsonSize));
   ENCLAYER_TRY(Collateral collateral, parse_collateral_json(text));
-  return quoting::test_sim(source, collateral, platform.ca().root.certificate, now);
+  return sim::self_test(source, collateral, platform.ca().root.certificate, now);
 }
 
 bool has_any_driver(const std::filesystem::path& dev_dir) {
@@ -107,21 +107,21 @@ bool has_any_driver(const std::filesystem::path& dev_dir) {
 
 Result<std::unique_ptr<Quotes>> simulated_quotes(const std::filesystem::path& state_dir, Time now,
                                                  base::Metrics& metrics) {
-  ENCLAYER_TRY(auto platform, quoting::SimPlatform::open(state_dir, now));
-  ENCLAYER_TRY(auto source, quoting::SimQuotingEnclave::make(platform.ca(), platform.attestation_key()));
+  ENCLAYER_TRY(auto platform, sim::Platform::open(state_dir, now));
+  ENCLAYER_TRY(auto source, sim::QuotingEnclave::make(platform.ca(), platform.attestation_key()));
   ENCLAYER_TRY(quoting::SelfTest test, test_published(*source, platform, state_dir, now));
   if (!test.passed())
     return Error(ErrorKind::kInternal, "the simulated Quoting Enclave makes no quotes:\n" + quoting::to_text(test));
   quoting::show_pck_validity(base::as_bytes(platform.ca().pck_chain()), metrics);
-  log::info("simulated platform", {{"root", quoting::public_root_path(state_dir).string()},
+  log::info("simulated platform", {{"root", sim::public_root_path(state_dir).string()},
                                    {"pub_key_id", base::to_hex(source->terms_now()->target.pub_key_id)}});
   return std::unique_ptr<Quotes>(
       std::make_unique<Simulated>(std::move(platform), std::move(source), std::move(test.facts)));
 }
 
 Result<quoting::SelfTest> test_simulated_quotes(const std::filesystem::path& state_dir, Time now) {
-  ENCLAYER_TRY(auto platform, quoting::SimPlatform::open(state_dir, now));
-  ENCLAYER_TRY(auto source, quoting::SimQuotingEnclave::make(platform.ca(), platform.attestation_key()));
+  ENCLAYER_TRY(auto platform, sim::Platform::open(state_dir, now));
+  ENCLAYER_TRY(auto source, sim::QuotingEnclave::make(platform.ca(), platform.attestation_key()));
   return test_published(*source, platform, state_dir, now);
 }
 

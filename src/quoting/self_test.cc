@@ -1,13 +1,10 @@
 #include "quoting/self_test.h"
 
 #include <algorithm>
-#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/hex.h"
-#include "enclayer/verify.h"
 #include "quoting/dcap_process.h"
-#include "quoting/sim_enclave.h"
 
 namespace enclayer::quoting {
 namespace {
@@ -19,31 +16,30 @@ using Outcome = SelfTest::Step::Result;
 // The size of a quote that carries no certificate but an encrypted platform id (certification data type 3).
 constexpr std::uint32_t kSizeWithoutCertificate = 1456;
 
-// Runs a step; its sentence, or the error that it ends with. False: the test ends here.
-bool step(SelfTest& test, const char* name, const std::function<Result<std::string>()>& run) {
+}  // namespace
+
+bool SelfTest::step(const char* name, const std::function<enclayer::Result<std::string>()>& run) {
   auto begin = steady_clock::now();
-  Result<std::string> text = run();
+  enclayer::Result<std::string> text = run();
   auto took = std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
-  test.steps.push_back({name, text ? Outcome::kPassed : Outcome::kFailed, text ? *text : text.error().message(), took});
+  steps.push_back({name, text ? Outcome::kPassed : Outcome::kFailed, text ? *text : text.error().message(), took});
   return text.has_value();
 }
-
-std::string prepared(const QuoteTarget& target) {
-  return "the key is prepared: pub_key_id " + base::to_hex(target.pub_key_id) + ", QE MRENCLAVE " +
-         base::to_hex(target.qe.mr_enclave);
-}
-
-}  // namespace
 
 bool SelfTest::passed() const {
   return !steps.empty() &&
          std::none_of(steps.begin(), steps.end(), [](const Step& one) { return one.result == Outcome::kFailed; });
 }
 
+std::string key_is_prepared(const QuoteTarget& target) {
+  return "the key is prepared: pub_key_id " + base::to_hex(target.pub_key_id) + ", QE MRENCLAVE " +
+         base::to_hex(target.qe.mr_enclave);
+}
+
 SelfTest test_dcap(const DcapLaunch& launch, milliseconds timeout) {
   SelfTest test;
   std::unique_ptr<DcapProcess> worker;
-  bool loaded = step(test, "load", [&]() -> Result<std::string> {
+  bool loaded = test.step("load", [&]() -> Result<std::string> {
     ENCLAYER_TRY(worker, DcapProcess::start(launch, timeout, -1));
     return worker->loaded();
   });
@@ -70,25 +66,23 @@ SelfTest test_dcap(const DcapLaunch& launch, milliseconds timeout) {
   std::vector<DcapFile> files;
   if (auto reply = successful(DcapCall::kFiles)) files = std::move(reply->files);
   test.facts = facts_of_files(files, std::nullopt);
-  bool ready = step(test, "init",
-                    [&]() -> Result<std::string> {
-                      ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kInit));
-                      test.facts = facts_of_files(files, reply.target.qe.mr_enclave);
-                      return prepared(reply.target);
-                    }) &&
-               step(test, "size", [&]() -> Result<std::string> {
-                 ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kSize));
-                 std::string has_size = "a quote has " + std::to_string(reply.size) + " bytes";
-                 if (reply.size <= kSizeWithoutCertificate)
-                   return Error(ErrorKind::kUnavailable,
-                                has_size +
-                                    ", so it would carry no PCK certificate and nobody could verify it: see that the "
-                                    "quote provider reaches its certificate service");
-                 return has_size + ", with a PCK certificate chain";
-               });
+  bool ready = test.step("init", [&]() -> Result<std::string> {
+    ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kInit));
+    test.facts = facts_of_files(files, reply.target.qe.mr_enclave);
+    return key_is_prepared(reply.target);
+  }) && test.step("size", [&]() -> Result<std::string> {
+    ENCLAYER_TRY(DcapReply reply, successful(DcapCall::kSize));
+    std::string has_size = "a quote has " + std::to_string(reply.size) + " bytes";
+    if (reply.size <= kSizeWithoutCertificate)
+      return Error(ErrorKind::kUnavailable,
+                   has_size +
+                       ", so it would carry no PCK certificate and nobody could verify it: see that the "
+                       "quote provider reaches its certificate service");
+    return has_size + ", with a PCK certificate chain";
+  });
   if (!ready) return test;
 
-  bool alive = step(test, "quote", [&]() -> Result<std::string> {
+  bool alive = test.step("quote", [&]() -> Result<std::string> {
     DcapRequest empty;
     empty.call = DcapCall::kQuote;
     ENCLAYER_TRY(DcapReply reply, call(empty));
@@ -108,47 +102,6 @@ SelfTest test_dcap(const DcapLaunch& launch, milliseconds timeout) {
          "only an enclave can make a report to quote: run a pod whose enclave attests, then `enclayer verify` "
          "its quote",
          milliseconds(0)});
-  return test;
-}
-
-SelfTest test_sim(QuoteSource& source, const Collateral& collateral, std::string_view root_pem, Time now) {
-  SelfTest test;
-  QuoteTarget target;
-  std::uint32_t size = 0;
-  Bytes quote;
-  step(test, "init",
-       [&]() -> Result<std::string> {
-         ENCLAYER_TRY(target, source.target());
-         return prepared(target);
-       }) &&
-      step(test, "size",
-           [&]() -> Result<std::string> {
-             ENCLAYER_TRY(size, source.quote_size());
-             return "a quote has " + std::to_string(size) + " bytes";
-           }) &&
-      step(test, "quote",
-           [&]() -> Result<std::string> {
-             QeReportRequest wish;
-             wish.nonce.fill(0x5A);
-             wish.target = sim_enclave_target();
-             auto report = sgx::sim::ereport(sim_enclave_body({}), target.qe);
-             ENCLAYER_TRY(QuoteReply reply, source.quote(report, wish));
-             ENCLAYER_CHECK(check_qe_report(reply, wish.nonce, target.qe));
-             if (reply.quote.size() != size)
-               return Error(ErrorKind::kInternal, "the quote has " + std::to_string(reply.quote.size()) +
-                                                      " bytes where " + std::to_string(size) + " were announced");
-             quote = std::move(reply.quote);
-             return "a SIMULATED enclave's report was quoted, and the QE's own report is right";
-           }) &&
-      step(test, "verify", [&]() -> Result<std::string> {
-        ENCLAYER_TRY(TrustedRoot root, TrustedRoot::from_pem(root_pem));
-        Verification found = verify(quote, collateral, root, now);
-        learn_from_quote(test.facts, quote);
-        learn_from_verification(test.facts, found);
-        if (!found.verified()) return Error(ErrorKind::kInternal, "the quote does not verify: " + found.detail);
-        return "the quote verifies against the SIMULATION's own root, TCB status " +
-               std::string(to_string(*found.tcb_status));
-      });
   return test;
 }
 

@@ -3,12 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "enclayer/collateral.h"
-#include "enclayer/time.h"
+#include "enclayer/error.h"
 #include "quoting/dcap_launch.h"
 #include "quoting/quote_source.h"
 #include "quoting/source_facts.h"
@@ -27,6 +26,8 @@ struct SelfTest {
   std::vector<Step> steps;  // up to the first that failed
   SourceFacts facts;
 
+  // Runs a step and notes its sentence, or the error that it ends with. False: the test ends here.
+  bool step(const char* name, const std::function<enclayer::Result<std::string>()>& run);
   bool passed() const;
 };
 
@@ -35,9 +36,8 @@ struct SelfTest {
 // that it runs. `timeout` is for each step.
 SelfTest test_dcap(const DcapLaunch& launch, std::chrono::milliseconds timeout);
 
-// In the simulation, where everybody can make a report: target, size, quote, that the quote is for this report and
-// nonce, and that it verifies with `collateral` against `root_pem` at `now`.
-SelfTest test_sim(QuoteSource& source, const Collateral& collateral, std::string_view root_pem, Time now);
+// The sentence of a passed "init".
+std::string key_is_prepared(const QuoteTarget& target);
 
 // A line for each step:
 //   passed  init    the key is prepared: pub_key_id 5a..., QE MRENCLAVE 96...                       812 ms

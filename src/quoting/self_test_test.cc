@@ -4,9 +4,6 @@
 #include <gtest/gtest.h>
 
 #include "fake/dcap_standin.h"
-#include "fake/quote_source.h"
-#include "quoting/sim_ca.h"
-#include "quoting/sim_qe.h"
 
 namespace enclayer::quoting {
 namespace {
@@ -76,26 +73,6 @@ TEST(SelfTest, a_quoting_enclave_that_signs_anything_fails_it) {
   SelfTest test = test_dcap(standin.launch(), kPatience);
   EXPECT_FALSE(test.passed());
   EXPECT_THAT(to_text(test), HasSubstr("an empty report was quoted"));
-}
-
-TEST(SelfTest, the_simulation_makes_a_quote_and_checks_it) {
-  const Time now = parse_time("2026-11-21T10:00:00Z").value();
-  auto ca = make_sim_ca(sim_ca_order(now)).value();
-  auto qe = SimQuotingEnclave::make(ca, SigningKey::generate().value()).value();
-  auto collateral = issue_collateral(ca, collateral_order(now)).value();
-  SelfTest test = test_sim(*qe, collateral, ca.root.certificate, now);
-  EXPECT_TRUE(test.passed()) << to_text(test);
-  EXPECT_EQ(names(test), "init size quote verify ");
-  EXPECT_THAT(to_text(test), HasSubstr("SIMULATED"));
-  EXPECT_FALSE(test_sim(*qe, collateral, ca.root.certificate, now + std::chrono::years(1)).passed());
-}
-
-TEST(SelfTest, a_source_that_fails_fails_it) {
-  fake::QuoteSource source;
-  source.next_size = Error(ErrorKind::kUnavailable, "no certificate");
-  SelfTest test = test_sim(source, {}, {}, {});
-  EXPECT_FALSE(test.passed());
-  EXPECT_EQ(to_text(test).substr(to_text(test).find("FAILED"), 31), "FAILED  size    no certificate ");
 }
 
 }  // namespace

@@ -6,10 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/metrics.h"
-#include "quoting/self_test.h"
-#include "quoting/sim_ca.h"
-#include "quoting/sim_enclave.h"
-#include "quoting/sim_qe.h"
+#include "sim/ca.h"
+#include "sim/enclave.h"
+#include "sim/quoting_enclave.h"
 
 namespace enclayer::quoting {
 namespace {
@@ -62,20 +61,21 @@ TEST(SourceFacts, what_files_leave_open_is_unknown) {
 class SimFactsTest : public testing::Test {
  protected:
   const Time now_ = parse_time("2026-07-01T12:00:00Z").value();
-  const SimCa ca_ = make_sim_ca(sim_ca_order(now_)).value();
-  std::unique_ptr<SimQuotingEnclave> qe_ = SimQuotingEnclave::make(ca_, SigningKey::generate().value()).value();
-  const Bytes quote_ = qe_->quote(sgx::sim::ereport(sim_enclave_body({}), qe_->target()->qe), std::nullopt)->quote;
-  CollateralOrder order_ = collateral_order(now_);
+  const sim::Ca ca_ = sim::make_ca(sim::ca_order(now_)).value();
+  std::unique_ptr<sim::QuotingEnclave> qe_ =
+      sim::QuotingEnclave::make(ca_, sim::SigningKey::generate().value()).value();
+  const Bytes quote_ = qe_->quote(sim::ereport(sim::enclave_body({}), qe_->target()->qe), std::nullopt)->quote;
+  sim::CollateralOrder order_ = sim::collateral_order(now_);
   Verification verified() const {
-    return verify(quote_, issue_collateral(ca_, order_).value(), TrustedRoot::from_pem(ca_.root.certificate).value(),
-                  now_);
+    return verify(quote_, sim::issue_collateral(ca_, order_).value(),
+                  TrustedRoot::from_pem(ca_.root.certificate).value(), now_);
   }
 };
 
 TEST_F(SimFactsTest, quote_tells_svns_and_platform_better_than_files_do) {
   SourceFacts facts = facts_of_files(files(), filled(2));
   learn_from_quote(facts, quote_);
-  EXPECT_EQ(facts.qe_svn, (SourceFacts::Svn{sim_qe_body().isv_svn, true}));
+  EXPECT_EQ(facts.qe_svn, (SourceFacts::Svn{sim::qe_body().isv_svn, true}));
   ASSERT_TRUE(facts.pce_svn);
   EXPECT_TRUE(facts.pce_svn->from_quote);
   EXPECT_TRUE(facts.fmspc);
@@ -96,7 +96,7 @@ TEST_F(SimFactsTest, verification_tells_the_level_and_json_and_metric_say_all_of
   EXPECT_EQ(told.at("platform"), "sim");
   EXPECT_EQ(told.at("instance"), "uid-1");
   EXPECT_EQ(told.at("generation"), 3);
-  EXPECT_EQ(told.at("qe").at("isvsvn"), sim_qe_body().isv_svn);
+  EXPECT_EQ(told.at("qe").at("isvsvn"), sim::qe_body().isv_svn);
   EXPECT_EQ(told.at("qe").at("from"), "quote");
   EXPECT_EQ(told.at("tcb").at("status"), "UpToDate");
   EXPECT_FALSE(told.contains("tcb_unknown"));

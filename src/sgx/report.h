@@ -1,13 +1,8 @@
 // REPORT and TARGETINFO: how one enclave proves itself to another on the same machine.
 // Layouts: Intel SDM vol. 3D 37.15/37.16 and sgx_report.h; packed, little endian.
 //
-// On hardware only EREPORT can make a report and only the target enclave can check it. The second half of this page is
-// the simulation: the same derivation as Intel's SDK in simulation mode (linux-sgx sdk/simulation/tinst), so reports of
-// SDK-SIM enclaves are accepted too. Every key in it is public: A SIMULATED REPORT PROVES NOTHING, anybody can make
-// one.
+// On hardware only EREPORT can make a report and only the target enclave can check it; the simulation: sim/ereport.h.
 #pragma once
-
-#include <optional>
 
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
@@ -52,20 +47,4 @@ struct QeReportInfo {
   static constexpr std::size_t kReportOffset = 528;
 };
 
-namespace sim {
-
-// The three CPUSVN values of SDK-SIM: the default one, "upgraded", "downgraded".
-const std::array<ByteArray<16>, 3>& cpu_svns();
-
-// Makes the report that an enclave with this body would make for `target`. body.cpu_svn should be one of cpu_svns().
-Report ereport(const ReportBody& body, const TargetInfo& target);
-
-// Whether `report` was made by ereport() for `target` (constant time). False for a report with an unknown CPUSVN and
-// for every report from real hardware.
-bool report_is_for(const Report& report, const TargetInfo& target);
-
-// The 16-byte report key; here for the known-answer test.
-ByteArray<16> report_key(const TargetInfo& target, const ByteArray<16>& cpu_svn, const ByteArray<32>& key_id);
-
-}  // namespace sim
 }  // namespace enclayer::sgx

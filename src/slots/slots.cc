@@ -7,11 +7,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
+#include "base/malformed.h"
 #include "base/printable.h"
 
 namespace enclayer::slots {
@@ -19,6 +22,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
+
+static_assert(kMostHoldersFile <= base::JsonDocument::kMaxSize);
+// A slot's entry has six of ours; a newer plugin may say more.
+constexpr std::size_t kMostValues = kMostSlots * 16;
 
 constexpr std::string_view kLabel = "system_u:object_r:container_file_t:s0";
 
@@ -30,25 +37,24 @@ bool is_word(std::string_view text, std::size_t most) {
          });
 }
 
-Error malformed(const std::string& what) { return {ErrorKind::kMalformed, "the slots' holders " + what}; }
+constexpr base::Malformed malformed{"the slots' holders "};
 
-Result<std::string> word_of(const Json& entry, const char* key) {
-  auto found = entry.find(key);
-  if (found == entry.end()) return std::string();
-  if (!found->is_string() || !is_holder_name(found->get_ref<const std::string&>()))
+Result<std::string> word_of(base::JsonValue entry, const char* key) {
+  if (!entry.has(key)) return std::string();
+  auto text = entry.text(key);
+  if (!text || !is_holder_name(*text))
     return malformed(std::string("have a \"") + key + "\" that is no name of Kubernetes");
-  return found->get<std::string>();
+  return text;
 }
 
-Result<std::uint64_t> number_of(const Json& entry, const char* key) {
-  auto found = entry.find(key);
-  if (found == entry.end()) return std::uint64_t{0};
-  if (!found->is_number_unsigned()) return malformed(std::string("have a \"") + key + "\" that is no whole number");
-  return found->get<std::uint64_t>();
+Result<std::uint64_t> number_of(base::JsonValue entry, const char* key) {
+  if (!entry.has(key)) return std::uint64_t{0};
+  auto number = entry.number(key, std::numeric_limits<std::uint64_t>::max());
+  if (!number) return malformed(std::string("have a \"") + key + "\" that is no whole number");
+  return number;
 }
 
-Result<Holder> holder_of(const Json& entry) {
-  if (!entry.is_object()) return malformed("have a slot that is no object");
+Result<Holder> holder_of(base::JsonValue entry) {
   Holder holder;
   ENCLAYER_TRY(holder.generation, number_of(entry, "generation"));
   ENCLAYER_TRY(holder.pod_namespace, word_of(entry, "namespace"));
@@ -123,17 +129,15 @@ Result<> write_holders(const fs::path& file, const Holders& holders) {
 }
 
 Result<Holders> parse_holders(std::string_view json) {
-  if (json.size() > kMostHoldersFile)
-    return malformed("have " + std::to_string(json.size()) + " bytes, at most " + std::to_string(kMostHoldersFile) +
-                     " are read");
-  // Nothing of ours is deeper than a slot's entry.
-  Json parsed = Json::parse(
-      json, [](int depth, Json::parse_event_t, Json&) { return depth <= 3; }, false);
-  if (!parsed.is_object() || !parsed.contains("slots") || !parsed["slots"].is_object())
-    return malformed("are no object with \"slots\"");
-  if (parsed["slots"].size() > kMostSlots) return malformed("are more than " + std::to_string(kMostSlots));
+  auto document = base::JsonDocument::parse(json, kMostValues);
+  if (!document) return malformed("cannot be read: " + document.error().message());
+  auto slots = document->root().object("slots");
+  if (!slots) return malformed("are no object with \"slots\": " + slots.error().message());
+  auto entries = slots->members();
+  if (!entries) return malformed("have a slot that is no object: " + entries.error().message());
+  if (entries->size() > kMostSlots) return malformed("are more than " + std::to_string(kMostSlots));
   Holders holders;
-  for (const auto& [slot, entry] : parsed["slots"].items()) {
+  for (const auto& [slot, entry] : *entries) {
     if (!is_slot_name(slot)) return malformed("have \"" + base::printable(slot, 60) + "\", which is no name of a slot");
     ENCLAYER_TRY(holders[slot], holder_of(entry));
   }

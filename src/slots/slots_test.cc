@@ -93,7 +93,9 @@ TEST(Holders, that_are_half_huge_or_lying_are_malformed) {
            R"({"slots": {"p0": {"generation": 1, "pod": "a\nb"}}})",
            R"({"slots": {"p0": {"generation": 1, "pod": ")" + long_name + R"("}}})",
            R"({"slots": {"p0": {"generation": 1, "pod": "web", "namespace": "shop"}}})",
-           R"({"slots": {"p0": {"epcMiB": 1.5}}})", std::string(kMostHoldersFile + 1, ' ')}) {
+           R"({"slots": {"p0": {"epcMiB": 1.5}}})", R"({"slots": {"p0": {"generation": 1}, "p0": {"generation": 2}}})",
+           R"({"slots": {}} {})", R"({"slots": {"p0": {"generation": 99999999999999999999}}})",
+           std::string(300'000, '['), std::string(kMostHoldersFile + 1, ' ')}) {
     auto holders = parse_holders(json);
     ASSERT_FALSE(holders) << json.substr(0, 100);
     EXPECT_EQ(holders.error().kind(), ErrorKind::kMalformed);
@@ -102,6 +104,9 @@ TEST(Holders, that_are_half_huge_or_lying_are_malformed) {
   for (std::size_t i = 0; i <= kMostSlots; ++i)
     many += (i == 0 ? "\"s" : ",\"s") + std::to_string(i) + R"(":{"generation":1})";
   EXPECT_THAT(parse_holders(many + "}}").error().message(), HasSubstr("more than 1024"));
+  std::string more = R"({"slots": {}, "more": [0)";
+  for (std::size_t i = 0; i < 16 * kMostSlots; ++i) more += ",0";
+  EXPECT_THAT(parse_holders(more + "]}").error().message(), HasSubstr("more than 16384 values"));
 }
 
 }  // namespace

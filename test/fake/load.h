@@ -16,7 +16,7 @@
 #include "net/frame_client.h"
 #include "net/unix_socket.h"
 #include "quoting/quote_source.h"
-#include "quoting/sim_enclave.h"
+#include "sim/enclave.h"
 
 namespace enclayer::fake {
 
@@ -29,8 +29,7 @@ class Load {
   // A client goes on after a failure only where failures are `expected`, as soon as somebody listens again.
   Load(std::vector<std::filesystem::path> sockets, std::optional<quoting::QuoteTarget> target, bool expected = false)
       : sockets_(std::move(sockets)), expected_(expected), cheap_(aesm_body("quote_ex-num.req")) {
-    if (target)
-      quote_ = aesm::quote_request(sgx::sim::ereport(quoting::sim_enclave_body({}), target->qe), 8192, std::nullopt);
+    if (target) quote_ = aesm::quote_request(sim::ereport(sim::enclave_body({}), target->qe), 8192, std::nullopt);
     for (std::size_t i = 0; i < 4; ++i) clients_.emplace_back([this, i] { run(i); });
   }
   ~Load() { stop(); }

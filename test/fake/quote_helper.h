@@ -11,7 +11,7 @@
 #include "fake/process.h"
 #include "fake/temp_folder.h"
 #include "net/frame_client.h"
-#include "quoting/sim_enclave.h"
+#include "sim/enclave.h"
 
 namespace enclayer::fake {
 
@@ -33,7 +33,7 @@ class QuoteClient {
   // The report that a simulated enclave makes for this helper's Quoting Enclave.
   Result<sgx::Report> report(const ByteArray<64>& report_data = {}) const {
     ENCLAYER_TRY(auto found, target());
-    return sgx::sim::ereport(quoting::sim_enclave_body(report_data), found.qe);
+    return sim::ereport(sim::enclave_body(report_data), found.qe);
   }
 
   // A quote of at most `size` bytes.

@@ -6,11 +6,11 @@
 
 #include "enclayer/collateral.h"
 #include "enclayer/time.h"
-#include "quoting/sim_ca.h"
+#include "sim/ca.h"
 
 namespace enclayer::fake {
 
-inline constexpr char kSimFmspc[] = "53494d554c41";  // of quoting::kSimFmspc; its CA is the Platform CA
+inline constexpr char kSimFmspc[] = "53494d554c41";  // of sim::kFmspc; its CA is the Platform CA
 
 struct SimCollateral {
   Collateral collateral;
@@ -24,15 +24,15 @@ SimCollateral sim_collateral(Time now, const std::string& root_crl_url, Change&&
     if (!result) throw std::runtime_error(result.error().message());
     return std::move(*result);
   };
-  quoting::SimCaOrder order = quoting::sim_ca_order(now);
+  sim::CaOrder order = sim::ca_order(now);
   if (!root_crl_url.empty()) order.root.crl_url = root_crl_url;
-  quoting::SimCa ca = or_throw(quoting::make_sim_ca(order));
-  quoting::CollateralOrder collateral_order = quoting::collateral_order(now);
+  sim::Ca ca = or_throw(sim::make_ca(order));
+  sim::CollateralOrder collateral_order = sim::collateral_order(now);
   change(collateral_order);
-  return {or_throw(quoting::issue_collateral(ca, collateral_order)), ca.root.certificate};
+  return {or_throw(sim::issue_collateral(ca, collateral_order)), ca.root.certificate};
 }
 inline SimCollateral sim_collateral(Time now, const std::string& root_crl_url = "") {
-  return sim_collateral(now, root_crl_url, [](quoting::CollateralOrder&) {});
+  return sim_collateral(now, root_crl_url, [](sim::CollateralOrder&) {});
 }
 
 }  // namespace enclayer::fake

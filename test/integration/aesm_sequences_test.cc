@@ -12,6 +12,7 @@
 
 #include "aesm/att_key_id.h"
 #include "attestation/p256.h"
+#include "base/digest.h"
 #include "base/hex.h"
 #include "enclayer/collateral.h"
 #include "enclayer/policy.h"
@@ -21,7 +22,7 @@
 #include "fake/framed.h"
 #include "fake/quote_helper.h"
 #include "fake/raw_client.h"
-#include "quoting/sim_platform.h"
+#include "sim/platform.h"
 
 namespace enclayer {
 namespace {
@@ -110,8 +111,8 @@ class AesmSequencesTest : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(helper_.serving()) << helper_.log();
-    auto json = base::read_text(quoting::public_collateral_path(helper_.state_dir()), 1 << 20);
-    auto root = base::read_text(quoting::public_root_path(helper_.state_dir()), 1 << 20);
+    auto json = base::read_text(sim::public_collateral_path(helper_.state_dir()), 1 << 20);
+    auto root = base::read_text(sim::public_root_path(helper_.state_dir()), 1 << 20);
     ASSERT_TRUE(json && root);
     collateral_ = parse_collateral_json(*json).value();
     root_ = TrustedRoot::from_pem(*root).value();
@@ -175,7 +176,7 @@ class AesmSequencesTest : public testing::Test {
     EXPECT_EQ(qe.mr_enclave, target.qe.mr_enclave);
     EXPECT_EQ(qe.attributes, target.qe.attributes);
     EXPECT_EQ(qe.misc_select, target.qe.misc_select);
-    EXPECT_EQ(target.pub_key_id, attestation::sha256(parsed->attestation_key, parsed->qe_auth_data));
+    EXPECT_EQ(target.pub_key_id, base::sha256(parsed->attestation_key, parsed->qe_auth_data));
     EXPECT_SAME_BYTES(ByteView(qe.report_data).first<32>(), target.pub_key_id);
 
     Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
@@ -185,7 +186,7 @@ class AesmSequencesTest : public testing::Test {
     if (info.empty()) return;
     EXPECT_SAME_BYTES(ByteView(answered_info).first<528>(), ByteView(info).first<528>());
     sgx::Report qe_report{base::array_at<kReportSize>(answered_info, 528)};
-    auto checked = quoting::check_qe_report({quote, qe_report}, base::array_at<16>(info, 0), target.qe);
+    auto checked = sim::check_qe_report({quote, qe_report}, base::array_at<16>(info, 0), target.qe);
     EXPECT_TRUE(checked) << checked.error().message();
   }
 
@@ -194,7 +195,7 @@ class AesmSequencesTest : public testing::Test {
   static sgx::Report report_for(const quoting::QuoteTarget& target, std::uint8_t data = 1) {
     ByteArray<64> report_data{};
     report_data.fill(data);
-    return sgx::sim::ereport(quoting::sim_enclave_body(report_data), target.qe);
+    return sim::ereport(sim::enclave_body(report_data), target.qe);
   }
 
   // The recorded request with this report and, behind it, this size for the buffer: two bytes in front of `tail`.
@@ -211,7 +212,7 @@ class AesmSequencesTest : public testing::Test {
   static Bytes put_info(Bytes& frame, std::uint8_t nonce) {
     Bytes info = part_of(frame, kInfoAt, kInfoSize);
     std::fill_n(info.begin(), 16, nonce);
-    auto target = quoting::sim_enclave_target().to_bytes();
+    auto target = sim::enclave_target().to_bytes();
     std::copy(target.begin(), target.end(), info.begin() + sgx::QeReportInfo::kTargetInfoOffset);
     std::copy(info.begin(), info.end(), frame.begin() + kInfoAt);
     return info;

@@ -14,8 +14,8 @@
 #include "fake/quote_source.h"
 #include "fake/temp_folder.h"
 #include "net/frame_server.h"
-#include "quoting/sim_ca.h"
-#include "quoting/sim_platform.h"
+#include "sim/ca.h"
+#include "sim/platform.h"
 
 namespace enclayer {
 namespace {
@@ -192,7 +192,7 @@ TEST_F(QuoteCommandTest, export_reads_only_what_is_public) {
   fs::remove_all(state_ / "private");
   EXPECT_EQ(sim_export().exit_code, 0);
   EXPECT_EQ(base::read_text(collateral_, 1 << 20).value(),
-            base::read_text(quoting::public_collateral_path(state_), 1 << 20).value());
+            base::read_text(sim::public_collateral_path(state_), 1 << 20).value());
 }
 
 TEST_F(QuoteCommandTest, export_without_a_simulation_or_with_a_damaged_one_says_so) {
@@ -200,14 +200,14 @@ TEST_F(QuoteCommandTest, export_without_a_simulation_or_with_a_damaged_one_says_
   EXPECT_EQ(none.exit_code, 3);
   EXPECT_THAT(none.err, HasSubstr("enclayer-quote-helper --platform sim --state-dir " + state_.string()));
   start_helper();
-  ASSERT_TRUE(base::write_file_atomic(quoting::public_collateral_path(state_), base::as_bytes("{\"half"), 0644));
+  ASSERT_TRUE(base::write_file_atomic(sim::public_collateral_path(state_), base::as_bytes("{\"half"), 0644));
   EXPECT_EQ(sim_export().exit_code, 2);
   EXPECT_FALSE(fs::exists(collateral_));
 }
 
 TEST_F(QuoteCommandTest, export_does_not_pass_off_another_root_as_a_simulations) {
   start_helper();
-  fs::copy_file(ENCLAYER_TEST_DATA "/quotes/intel_root_2049.pem", quoting::public_root_path(state_),
+  fs::copy_file(ENCLAYER_TEST_DATA "/quotes/intel_root_2049.pem", sim::public_root_path(state_),
                 fs::copy_options::overwrite_existing);
   auto finished = sim_export();
   EXPECT_EQ(finished.exit_code, 2);

@@ -20,7 +20,7 @@
 #include "fake/process.h"
 #include "fake/quote_helper.h"
 #include "net/frame_client.h"
-#include "quoting/sim_enclave.h"
+#include "sim/enclave.h"
 #include "slots/slots.h"
 
 namespace enclayer {

@@ -35,8 +35,8 @@
 #include "fake/temp_folder.h"
 #include "net/frame_client.h"
 #include "proto/aesm.pb.h"
-#include "quoting/sim_enclave.h"
-#include "quoting/sim_platform.h"
+#include "sim/enclave.h"
+#include "sim/platform.h"
 
 namespace enclayer {
 namespace {
@@ -149,8 +149,8 @@ TEST_F(QuoteHelperTest, quote_verifies_against_what_the_helper_published) {
   auto helper = start();
   Bytes quoted = quote();
   auto collateral =
-      parse_collateral_json(base::read_text(quoting::public_collateral_path(state_), 1 << 20).value()).value();
-  auto root = TrustedRoot::from_pem(base::read_text(quoting::public_root_path(state_), 1 << 20).value()).value();
+      parse_collateral_json(base::read_text(sim::public_collateral_path(state_), 1 << 20).value()).value();
+  auto root = TrustedRoot::from_pem(base::read_text(sim::public_root_path(state_), 1 << 20).value()).value();
   Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   auto verification = verify(quoted, collateral, root, now);
   EXPECT_TRUE(judge(verification, {.allow_simulated = true}).trusted) << verification.detail;
@@ -729,8 +729,8 @@ TEST_F(QuoteHelperTest, hangup_publishes_again_what_was_removed_and_disturbs_nob
   fs::remove_all(state_ / "public");
   helper->signal(SIGHUP);
   ASSERT_TRUE(helper->wait_for_output("reloaded", kPatience)) << helper->err();
-  EXPECT_TRUE(fs::exists(quoting::public_collateral_path(state_)));
-  EXPECT_TRUE(fs::exists(quoting::public_root_path(state_)));
+  EXPECT_TRUE(fs::exists(sim::public_collateral_path(state_)));
+  EXPECT_TRUE(fs::exists(sim::public_root_path(state_)));
   EXPECT_EQ(target().pub_key_id, before.pub_key_id);
   EXPECT_FALSE(helper->wait(0ms));
 }

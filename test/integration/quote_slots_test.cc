@@ -90,7 +90,7 @@ class SlotsTest : public testing::Test {
     return seen;
   }
   Bytes quote_request() {
-    return aesm::quote_request(sgx::sim::ereport(quoting::sim_enclave_body({}), target().qe), 8192, std::nullopt);
+    return aesm::quote_request(sim::ereport(sim::enclave_body({}), target().qe), 8192, std::nullopt);
   }
   quoting::QuoteTarget target() { return client("p0").target().value(); }
 

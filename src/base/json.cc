@@ -1,0 +1,221 @@
+#include "base/json.h"
+#include "base/malformed.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace enclayer::base {
+
+struct JsonNode {
+  enum class Type { kNull, kBoolean, kNumber, kWholeNumber, kString, kArray, kObject };
+
+  Type type = Type::kNull;
+  std::string key;                  // within an object
+  std::uint64_t whole_number = 0;   // 0 and above
+  std::string text;                 // of a string
+  std::vector<JsonNode> members{};  // of an array or an object, in the order of the text
+};
+
+namespace {
+
+using Type = JsonNode::Type;
+
+const char* name_of(Type type) {
+  switch (type) {
+    case Type::kNull: return "null";
+    case Type::kBoolean: return "boolean";
+    case Type::kNumber:
+    case Type::kWholeNumber: return "number";
+    case Type::kString: return "string";
+    case Type::kArray: return "array";
+    case Type::kObject: break;
+  }
+  return "object";
+}
+
+// Builds the tree from what nlohmann's reader finds, and stops it at the first thing that is too much. Its own trees
+// are not used: with a callback that could stop it early, its time for one array grows with the square of the elements.
+class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  explicit TreeBuilder(std::size_t max_values) : max_values_(max_values) {}
+
+  bool null() override { return leaf(Type::kNull); }
+  bool boolean(bool) override { return leaf(Type::kBoolean); }
+  bool number_integer(number_integer_t) override { return leaf(Type::kNumber); }
+  bool number_unsigned(number_unsigned_t value) override {
+    JsonNode* node = add(Type::kWholeNumber);
+    if (node != nullptr) node->whole_number = value;
+    return node != nullptr;
+  }
+  bool number_float(number_float_t, const string_t&) override { return leaf(Type::kNumber); }
+  bool string(string_t& value) override {
+    JsonNode* node = add(Type::kString);
+    if (node != nullptr) node->text = std::move(value);
+    return node != nullptr;
+  }
+  bool binary(binary_t&) override { return refuse("there is binary data in it"); }  // never in JSON
+
+  bool start_object(std::size_t) override { return open(Type::kObject); }
+  bool key(string_t& value) override {
+    key_ = std::move(value);
+    return true;
+  }
+  bool end_object() override {
+    std::vector<const std::string*> keys;
+    for (const JsonNode& member : open_.back()->members) keys.push_back(&member.key);
+    std::sort(keys.begin(), keys.end(), [](auto* a, auto* b) { return *a < *b; });
+    auto twin = std::adjacent_find(keys.begin(), keys.end(), [](auto* a, auto* b) { return *a == *b; });
+    if (twin != keys.end())
+      return refuse("JSON text has a key twice in one object: \"" + (*twin)->substr(0, 64) + "\"");
+    open_.pop_back();
+    return true;
+  }
+  bool start_array(std::size_t) override { return open(Type::kArray); }
+  bool end_array() override {
+    open_.pop_back();
+    return true;
+  }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error) override {
+    std::string_view what = error.what();  // "[json.exception.parse_error.101] parse error at line 1, ..."
+    if (auto name = what.find("] "); name != std::string_view::npos) what.remove_prefix(name + 2);
+    return refuse("not JSON: " + std::string(what.substr(0, 200)));
+  }
+
+  JsonNode root;
+  std::string refusal;  // "" while there is none
+
+ private:
+  bool refuse(std::string why) {
+    refusal = std::move(why);
+    return false;
+  }
+
+  JsonNode* add(Type type) {
+    if (++values_ > max_values_) {
+      refuse("JSON text has more than " + std::to_string(max_values_) + " values");
+      return nullptr;
+    }
+    // Only the innermost open node grows, so that the pointers to the open ones stay good.
+    JsonNode* node = open_.empty() ? &root : &open_.back()->members.emplace_back();
+    node->type = type;
+    node->key = std::exchange(key_, {});
+    return node;
+  }
+  bool leaf(Type type) { return add(type) != nullptr; }
+  bool open(Type type) {
+    if (open_.size() >= std::size_t{JsonDocument::kMaxDepth})
+      return refuse("JSON text nests deeper than " + std::to_string(JsonDocument::kMaxDepth) + " levels");
+    JsonNode* node = add(type);
+    if (node != nullptr) open_.push_back(node);
+    return node != nullptr;
+  }
+
+  std::vector<JsonNode*> open_;  // from the root to the innermost
+  std::string key_;              // of the next value
+  const std::size_t max_values_;
+  std::size_t values_ = 0;
+};
+
+const JsonNode* find(const JsonNode& object, std::string_view key) {
+  auto found = std::find_if(object.members.begin(), object.members.end(),
+                            [&](const JsonNode& member) { return member.key == key; });
+  return found == object.members.end() ? nullptr : &*found;
+}
+
+Error wrong_type(std::string_view key, std::string_view wanted, const JsonNode& found) {
+  return malformed("\"" + std::string(key) + "\" is of type " + name_of(found.type) + ", not " + std::string(wanted));
+}
+
+Result<const JsonNode*> member(const JsonNode& object, std::string_view key, Type type) {
+  const JsonNode* found = find(object, key);
+  if (found == nullptr) return malformed("\"" + std::string(key) + "\" is missing");
+  if (found->type != type)
+    return wrong_type(key, type == Type::kWholeNumber ? "a whole number" : name_of(type), *found);
+  return found;
+}
+
+}  // namespace
+
+bool JsonValue::has(std::string_view key) const { return find(*value_, key) != nullptr; }
+
+Result<std::string> JsonValue::text(std::string_view key) const {
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kString));
+  return found->text;
+}
+
+Result<std::uint64_t> JsonValue::number(std::string_view key, std::uint64_t max) const {
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kWholeNumber));
+  std::uint64_t value = found->whole_number;
+  if (value > max)
+    return malformed("\"" + std::string(key) + "\" is " + std::to_string(value) + ", more than " + std::to_string(max));
+  return value;
+}
+
+Result<JsonValue> JsonValue::object(std::string_view key) const {
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kObject));
+  return JsonValue(found);
+}
+
+Result<std::vector<JsonValue>> JsonValue::objects(std::string_view key) const {
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kArray));
+  std::vector<JsonValue> out;
+  out.reserve(found->members.size());
+  for (const JsonNode& element : found->members) {
+    if (element.type != Type::kObject) return wrong_type(std::string(key) + "[]", "object", element);
+    out.emplace_back(&element);
+  }
+  return out;
+}
+
+Result<std::vector<std::string>> JsonValue::texts(std::string_view key) const {
+  ENCLAYER_TRY(const JsonNode* found, member(*value_, key, Type::kArray));
+  std::vector<std::string> out;
+  out.reserve(found->members.size());
+  for (const JsonNode& element : found->members) {
+    if (element.type != Type::kString) return wrong_type(std::string(key) + "[]", "string", element);
+    out.push_back(element.text);
+  }
+  return out;
+}
+
+Result<std::vector<std::pair<std::string, JsonValue>>> JsonValue::members() const {
+  std::vector<std::pair<std::string, JsonValue>> out;
+  out.reserve(value_->members.size());
+  for (const JsonNode& element : value_->members) {
+    if (element.type != Type::kObject) return wrong_type(element.key, "object", element);
+    out.emplace_back(element.key, JsonValue(&element));
+  }
+  return out;
+}
+
+Result<JsonDocument> JsonDocument::parse(std::string_view text, std::size_t max_values) {
+  if (text.size() > kMaxSize)
+    return malformed("JSON text has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kMaxSize) +
+                     " are read");
+  // nlohmann takes it for the end of the text, and would let anything stand behind it.
+  if (text.find('\0') != std::string_view::npos) return malformed("JSON text has a NUL in it");
+  TreeBuilder builder(max_values);
+  if (!nlohmann::json::sax_parse(text, &builder)) return malformed(builder.refusal);
+  if (builder.root.type != Type::kObject)
+    return malformed(std::string("JSON text is of type ") + name_of(builder.root.type) + ", not object");
+  return JsonDocument(std::make_shared<const JsonNode>(std::move(builder.root)));
+}
+
+std::string without_whitespace(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  bool in_string = false, escaped = false;
+  for (char c : text) {
+    if (in_string) {
+      in_string = escaped || c != '"';
+      escaped = !escaped && c == '\\';
+    } else {
+      if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
+      in_string = c == '"';
+    }
+    out.push_back(c);
+  }
+  return out;
+}
+
+}  // namespace enclayer::base

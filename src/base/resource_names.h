@@ -1,0 +1,19 @@
+// What pods ask for, by the names that the kubelet, manifests, policies and commands agree on.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace enclayer::base {
+
+// EPC in MiB: the resource that our plugin offers and that the admission policies translate the others to.
+inline constexpr char kEpcResource[] = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
+inline constexpr char kEnclaveResource[] = "sgx.intel.com/enclave";
+inline constexpr char kProvisionResource[] = "sgx.intel.com/provision";
+inline constexpr char kQuoteResource[] = "enclayer.io/quote";
+
+// EPC under the names of others (specs: sgx.intel.com/epc counts bytes, the next two MiB, the last one containers).
+inline constexpr std::array<std::string_view, 4> kForeignEpc = {"sgx.intel.com/epc", "alibabacloud.com/sgx_epc_MiB",
+                                                                "openenclave.io/sgx_epc_MiB", "sgx.k8s.io/sgx"};
+
+}  // namespace enclayer::base
