@@ -1,27 +1,26 @@
 // Another program, run to its end without losing sight of our own.
 #pragma once
 
-#include <signal.h>
-
 #include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "enclayer/error.h"
 
 namespace enclayer::detector {
 
-// Blocks what a wait looks for, SIGTERM, SIGINT and SIGCHLD, in a process that has no threads yet.
-sigset_t block_signals();
+// Blocks SIGTERM and SIGINT, in a process that has no threads yet. Readable when one of them comes.
+base::UniqueFd stop_signals();
 
 // False when SIGTERM or SIGINT came before `timeout` passed.
-bool wait_unless_stopped(const sigset_t& signals, std::chrono::milliseconds timeout);
+bool wait_unless_stopped(const base::UniqueFd& stop, std::chrono::milliseconds timeout);
 
 // Runs argv[0], a path, with our environment, output and error. Gives its exit code; nullopt when SIGTERM or SIGINT
 // came first, and it has been killed. kTimedOut: it has been killed after `patience`. kInternal: a signal that was not
 // ours ended it. Otherwise why it cannot be started.
-std::optional<Result<int>> run_to_end(const std::vector<std::string>& argv, const sigset_t& signals,
+std::optional<Result<int>> run_to_end(const std::vector<std::string>& argv, const base::UniqueFd& stop,
                                       std::chrono::milliseconds patience);
 
 }  // namespace enclayer::detector

@@ -79,7 +79,7 @@ Result<std::vector<std::string>> labelling_command(const CLI::App& app) {
   return out;
 }
 
-Result<int> run(const CLI::App& app, const Flags& flags, const sigset_t& signals) {
+Result<int> run(const CLI::App& app, const Flags& flags, const base::UniqueFd& stop) {
   const auto every = milliseconds(static_cast<milliseconds::rep>(flags.every * 1000));
   ENCLAYER_TRY(const auto command, labelling_command(app));
 
@@ -95,7 +95,7 @@ Result<int> run(const CLI::App& app, const Flags& flags, const sigset_t& signals
                                                                                       {"reason", found.why_not},
                                                                                       {"simulated", found.simulated}});
     if (said != labels || --looks_until_repair == 0) {
-      auto ended = run_to_end(command, signals, kPatience);
+      auto ended = run_to_end(command, stop, kPatience);
       if (!ended) break;
       if (*ended && **ended == 0) {
         said = labels;
@@ -109,22 +109,22 @@ Result<int> run(const CLI::App& app, const Flags& flags, const sigset_t& signals
                    {{"reason", *ended ? "exit code " + std::to_string(**ended) : ended->error().message()}});
       }
     }
-  } while (wait_unless_stopped(signals, every));
+  } while (wait_unless_stopped(stop, every));
 
   // Whoever takes enclayer.io/sim from a node makes the DaemonSet end us there: our labels have to go with it.
-  if (flags.platform == apps::Platform::kSim) static_cast<void>(run_to_end(command, signals, kLastPatience));
+  if (flags.platform == apps::Platform::kSim) static_cast<void>(run_to_end(command, stop, kLastPatience));
   log::info("stopped");
   return 0;
 }
 
 int main(int argc, char** argv) {
-  const sigset_t signals = block_signals();
+  const base::UniqueFd stop = stop_signals();
   Flags flags;
   CLI::App app(kDescription, kProgram);
   add_flags(app, flags);
   if (auto parsed = apps::parse(app, argc, argv); !parsed.go_on) return parsed.exit_code;
   log::setup(flags.log_level, flags.log_format);
-  auto done = run(app, flags, signals);
+  auto done = run(app, flags, stop);
   return done ? *done : apps::fail(kProgram, done.error());
 }
 

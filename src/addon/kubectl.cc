@@ -2,22 +2,16 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <memory>
 #include <optional>
 #include <regex>
 
-#include "base/error.h"
-#include "base/file.h"
+#include "base/child_process.h"
 
 namespace enclayer::addon {
 namespace {
@@ -46,34 +40,29 @@ class Running {
     if (auto started = start(connection); !started) failure_ = started.error();
   }
   Running(const Running&) = delete;
-  ~Running() { end(); }
 
   bool done() const { return failure_ || exit_code_; }
   steady_clock::time_point deadline() const { return deadline_; }
   std::array<pollfd, 3> waits() const {
-    return {pollfd{out_.get(), POLLIN, 0}, pollfd{err_.get(), POLLIN, 0}, pollfd{pidfd_.get(), POLLIN, 0}};
+    return {pollfd{out_.get(), POLLIN, 0}, pollfd{err_.get(), POLLIN, 0}, pollfd{child_->fd(), POLLIN, 0}};
   }
 
   // Something may have happened.
   void look() {
     if (done()) return;
     // First whether it has ended: what it wrote before that is there to be read.
-    int status = 0;
-    bool ended = ::waitpid(pid_, &status, WNOHANG) == pid_;
-    if (ended) pid_ = -1;
-    read(out_, answer_.out, call_.max_output, true);
-    read(err_, answer_.err, kMaxErr, false);
-    if (failure_) return end();
-    if (ended) {
-      exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-      return;
-    }
-    if (steady_clock::now() >= deadline_) {
+    auto ending = child_->wait(milliseconds(0));
+    base::keep_output(err_, answer_.err, kMaxErr);
+    if (!base::keep_output(out_, answer_.out, call_.max_output))
+      failure_ = Error(ErrorKind::kExhausted, "cannot " + call_.doing + ": the answer is longer than the " +
+                                                  std::to_string(call_.max_output) + " bytes that are read at most");
+    else if (ending)
+      exit_code_ = ending->exit_code();
+    else if (steady_clock::now() >= deadline_)
       failure_ = Error(ErrorKind::kTimedOut, "cannot " + call_.doing + ": kubectl was not done after " +
                                                  std::to_string(timeout_.count()) +
                                                  " s; does the API server answer? Try: kubectl get --raw /readyz");
-      end();
-    }
+    if (failure_) child_.reset();
   }
 
   Result<Answer> take() {
@@ -86,84 +75,28 @@ class Running {
 
  private:
   Result<> start(const Connection& connection) {
-    // A file in memory rather than a pipe: whoever ends before he has read all of it makes us no SIGPIPE.
-    base::UniqueFd in(call_.input.empty() ? ::open("/dev/null", O_RDONLY | O_CLOEXEC)
-                                          : ::memfd_create("input", MFD_CLOEXEC));
-    if (!in) return base::errno_error(errno, "cannot make kubectl's standard input");
-    for (std::string_view rest = call_.input; !rest.empty();) {
-      ssize_t n = ::write(in.get(), rest.data(), rest.size());
-      if (n < 0) return base::errno_error(errno, "cannot write kubectl's standard input");
-      rest.remove_prefix(static_cast<std::size_t>(n));
-    }
-    if (!call_.input.empty()) ::lseek(in.get(), 0, SEEK_SET);
-    int out[2], err[2];
-    if (::pipe2(out, O_CLOEXEC) != 0) return base::errno_error(errno, "cannot make a pipe for kubectl");
-    out_.reset(out[0]);
-    base::UniqueFd out_end(out[1]);
-    if (::pipe2(err, O_CLOEXEC) != 0) return base::errno_error(errno, "cannot make a pipe for kubectl");
-    err_.reset(err[0]);
-    base::UniqueFd err_end(err[1]);
-    for (int fd : {out_.get(), err_.get()}) ::fcntl(fd, F_SETFL, O_NONBLOCK);
-    ::fcntl(out_.get(), F_SETPIPE_SZ, 1 << 20);  // lists are long; a smaller pipe works as well
-
     std::vector<std::string> argv = {connection.program};
     if (!connection.context.empty()) argv.push_back("--context=" + connection.context);
     if (!connection.kubeconfig.empty()) argv.push_back("--kubeconfig=" + connection.kubeconfig);
     argv.insert(argv.end(), call_.arguments.begin(), call_.arguments.end());
-    std::vector<char*> pointers;
-    pointers.reserve(argv.size() + 1);
-    for (std::string& argument : argv) pointers.push_back(argument.data());
-    pointers.push_back(nullptr);
-
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, in.get(), 0);
-    ::posix_spawn_file_actions_adddup2(&actions, out_end.get(), 1);
-    ::posix_spawn_file_actions_adddup2(&actions, err_end.get(), 2);
-    int failed = ::posix_spawn(&pid_, connection.program.c_str(), &actions, nullptr, pointers.data(), environ);
-    ::posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0) {
-      pid_ = -1;
-      return base::errno_error(failed, "cannot run " + connection.program);
-    }
-    pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
-    if (!pidfd_) return base::errno_error(errno, "cannot watch kubectl");
+    ENCLAYER_TRY(base::UniqueFd in, base::memory_file(call_.input));
+    ENCLAYER_TRY(base::Pipe out, base::make_pipe());
+    ENCLAYER_TRY(base::Pipe err, base::make_pipe());
+    ::fcntl(out.read.get(), F_SETPIPE_SZ, 1 << 20);  // lists are long; a smaller pipe works as well
+    ENCLAYER_TRY(
+        child_,
+        base::ChildProcess::start(
+            {.command = std::move(argv), .input = in.get(), .output = out.write.get(), .error = err.write.get()}));
+    out_ = std::move(out.read);
+    err_ = std::move(err.read);
     return {};
-  }
-
-  void read(base::UniqueFd& fd, std::string& into, std::size_t max, bool too_much_is_an_error) {
-    static thread_local std::array<char, 1 << 18> chunk;
-    while (fd) {
-      ssize_t n = ::read(fd.get(), chunk.data(), chunk.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return;  // nothing there now
-      if (n == 0) {
-        fd.reset();
-        return;
-      }
-      std::size_t room = max - into.size(), got = static_cast<std::size_t>(n);
-      into.append(chunk.data(), std::min(room, got));
-      if (got > room && too_much_is_an_error) {
-        failure_ = Error(ErrorKind::kExhausted, "cannot " + call_.doing + ": the answer is longer than the " +
-                                                    std::to_string(max) + " bytes that are read at most");
-        return;
-      }
-    }
-  }
-
-  void end() {
-    if (pid_ < 0) return;
-    ::kill(pid_, SIGKILL);
-    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    pid_ = -1;
   }
 
   const Call& call_;
   std::chrono::seconds timeout_;
   steady_clock::time_point deadline_;
-  pid_t pid_ = -1;
-  base::UniqueFd out_, err_, pidfd_;
+  base::UniqueFd out_, err_;
+  std::unique_ptr<base::ChildProcess> child_;
   Answer answer_;
   std::optional<int> exit_code_;
   std::optional<Error> failure_;

@@ -27,8 +27,7 @@ namespace {
 namespace log = base::log;
 
 constexpr std::int64_t kGraceMs = 1'000;
-constexpr int kHandshakeMs = 10'000;      // a client's first bytes; the kubelet's own patience when it dials
-constexpr std::int64_t kTickMs = 20'000;  // how late such a limit may be noticed
+constexpr int kHandshakeMs = 10'000;  // a client's first bytes; the kubelet's own patience when it dials
 constexpr std::size_t kLongestRefusal = 1'024;
 
 grpc::Status to_status(const Error& error) {
@@ -171,18 +170,12 @@ class GrpcPluginServer final : public PluginServer {
   // --- From here on: the server's thread alone ---
 
   void run() {
-    while (true) {
-      void* got = nullptr;
-      bool ok = false;
-      switch (queue_->AsyncNext(&got, &ok, gpr_time_from_millis(kTickMs, GPR_TIMESPAN))) {
-        case grpc::CompletionQueue::SHUTDOWN: return;
-        case grpc::CompletionQueue::TIMEOUT: tick_grpc_timers(); break;
-        case grpc::CompletionQueue::GOT_EVENT:
-          if (got == &alarm_)
-            woken();
-          else
-            happened(*static_cast<Call::Tag*>(got), ok);
-      }
+    void* got = nullptr;
+    for (bool ok = false; queue_->Next(&got, &ok);) {
+      if (got == &alarm_)
+        woken();
+      else
+        happened(*static_cast<Call::Tag*>(got), ok);
     }
   }
 

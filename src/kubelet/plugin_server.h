@@ -2,10 +2,10 @@
 // v1beta1, and the Registration service (pluginregistration v1) by which the kubelet's plugin watcher asks a socket
 // that it finds who it is. A device plugin that registers by itself is never asked.
 //
-// One thread of ours, which sleeps while nobody calls; every 20 s it looks for clients whose time is over.
+// One thread of ours, which sleeps while nobody calls.
 //
 // What a client may do to us, and where it ends. (The socket's folder is for root alone, so every client is root.)
-//   connects and says nothing, or not enough      disconnected after 10 to 30 s
+//   connects and says nothing, or not enough      disconnected after 10 s
 //   begins a call and sends half a request,       keeps its call until it goes; kMaxCalls at a time, 64 of them on one
 //   or does not read the answer                   connection, the next is refused with RESOURCE_EXHAUSTED
 //   sends a long request                          kMaxRequestBytes, decompression is off

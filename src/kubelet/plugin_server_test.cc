@@ -13,7 +13,6 @@
 
 #include "fake/raw_client.h"
 #include "fake/temp_folder.h"
-#include "kubelet/grpc_runtime.h"
 #include "proto/deviceplugin.grpc.pb.h"
 #include "proto/pluginregistration.grpc.pb.h"
 
@@ -108,7 +107,6 @@ class PluginServerTest : public testing::Test {
     return devices;
   }
 
-  GrpcTimers timers_;  // for the clients in here
   fake::TempFolder folder_;
   const std::filesystem::path socket_ = folder_.path() / "plugin.sock";
   base::Metrics metrics_;
@@ -388,6 +386,14 @@ TEST_F(PluginServerTest, silent_clients_neither_hold_up_others_nor_the_end) {
   auto begun = std::chrono::steady_clock::now();
   server_.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 10s);
+}
+
+TEST_F(PluginServerTest, client_that_says_nothing_is_disconnected) {
+  fake::RawClient client(socket_);
+  ASSERT_TRUE(client.connected());
+  while (!client.receive_some().empty()) {  // our SETTINGS
+  }
+  EXPECT_TRUE(client.closed_by_server()) << "within twice the 10 s that a client has";
 }
 
 TEST_F(PluginServerTest, server_may_end_at_any_moment) {

@@ -47,7 +47,6 @@ std::size_t pod_resources_limit(std::string_view resource) {
 Result<std::vector<ContainerDevices>> list_pod_devices(const std::filesystem::path& kubelet_dir,
                                                        std::string_view counted, std::string_view listed,
                                                        std::chrono::milliseconds deadline) {
-  GrpcTimers timers;  // for the deadline
   const std::filesystem::path socket = kubelet_dir / "pod-resources" / "kubelet.sock";
   grpc::GenericStub stub(channel_to(socket, pod_resources_limit(counted)));
 

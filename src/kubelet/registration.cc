@@ -161,7 +161,6 @@ class GrpcRegistration final : public Registration {
   Result<> start() {
     // What else may be wrong with the folder may be right later, and each round tries again.
     if (auto held = hold_resource(); !held && held.error().kind() == ErrorKind::kConflict) return held;
-    start_grpc();
     thread_ = std::thread([this] { run(); });
     return {};
   }
@@ -404,7 +403,6 @@ class GrpcRegistration final : public Registration {
       if (stopping_) return Error(ErrorKind::kUnavailable, "stopping");
       call_ = &context;
     }
-    GrpcTimers timers;
     grpc::Status status = stub->Register(&context, request, &answer);
     {
       std::lock_guard lock(mutex_);

@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <functional>
-#include <optional>
 #include <regex>
 #include <set>
 #include <thread>
@@ -17,7 +16,6 @@
 #include "base/file.h"
 #include "fake/kubelet.h"
 #include "fake/temp_folder.h"
-#include "kubelet/grpc_runtime.h"
 #include "kubelet/resource_lock.h"
 
 namespace enclayer::kubelet {
@@ -95,9 +93,6 @@ class RegistrationTest : public testing::Test {
     return {};
   }
 
-  // The stand-in lives in this process, and gRPC has one set of timers in each: without them it waits for ever for what
-  // does not answer. The real kubelet has its own.
-  std::optional<GrpcTimers> timers_of_the_stand_in_{std::in_place};
   fake::TempFolder folder_;
   base::Metrics metrics_;
   fake::Kubelet kubelet_{folder_.path()};
@@ -257,12 +252,10 @@ TEST_F(RegistrationTest, kubelet_that_takes_calls_and_answers_none_is_given_up_a
 
   Registration::Timing timing;
   timing.register_deadline = 100ms;
-  timers_of_the_stand_in_.reset();
   auto registration = start(7, kName, timing);
   EXPECT_TRUE(wait_until([&] { return counted("error", 2); })) << metrics_.text();
 
   registration.reset();  // also while a call hangs
-  timers_of_the_stand_in_.emplace();
   registration = start(7);
   ASSERT_TRUE(kubelet_.start());
   expect_devices(7);

@@ -4,13 +4,11 @@
 // thread that starts one has to live as long as it does.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <memory>
 #include <string>
 
-#include "base/file.h"
+#include "base/child_process.h"
 #include "enclayer/error.h"
 #include "quoting/dcap_launch.h"
 #include "quoting/dcap_protocol.h"
@@ -24,13 +22,11 @@ class DcapProcess {
   // kTimedOut: no hello in time.
   static Result<std::unique_ptr<DcapProcess>> start(const DcapLaunch& launch, std::chrono::milliseconds timeout,
                                                     int stop_fd);
-  DcapProcess(const DcapProcess&) = delete;
-  ~DcapProcess();  // SIGKILL, if it still runs
 
   // What it loaded: "/usr/lib/.../libsgx_qe3_logic.so (sgx_ql), provider ...".
   const std::string& loaded() const { return loaded_; }
-  pid_t pid() const { return pid_; }
-  bool alive() const;
+  pid_t pid() const { return child_->pid(); }
+  bool alive() const { return child_->running(); }
 
   // One call into Intel's library; a failure in there is a reply too. An error means that the process is gone, and
   // destroying this is all that is left to do: kTimedOut, it did not answer and was killed; kUnavailable, it died, and
@@ -44,11 +40,11 @@ class DcapProcess {
   DcapProcess() = default;
   Result<Bytes> receive(std::chrono::milliseconds timeout);
   void listen_in();
-  std::string ending();  // waits for the end of a process that is ending: "was killed by SIGSEGV"
+  std::string ending();  // of a process that is ending, which is waited for: "was killed by SIGSEGV"
 
-  pid_t pid_ = -1;
   int stop_fd_ = -1;
-  base::UniqueFd pidfd_, socket_, output_;
+  base::UniqueFd socket_, output_;
+  std::unique_ptr<base::ChildProcess> child_;  // as soon as it has been started
   std::string loaded_, said_;
 };
 

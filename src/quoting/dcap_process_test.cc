@@ -251,7 +251,7 @@ TEST(DcapProcess, a_program_that_cannot_be_started_is_an_error) {
   DcapStandin standin;
   DcapLaunch launch = standin.launch();
   launch.command[0] = (standin.folder() / "no-such-program").string();
-  EXPECT_THAT(why(DcapProcess::start(launch, kPatience, -1)), HasSubstr("exit code 127"));
+  EXPECT_THAT(why(DcapProcess::start(launch, kPatience, -1)), HasSubstr("cannot start " + launch.command[0]));
 }
 
 TEST(DcapProcess, what_the_libraries_print_is_kept_and_harmless) {
@@ -308,27 +308,14 @@ TEST(DcapWorker, it_ends_when_it_is_talked_nonsense_to) {
     int pair[2];
     ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
     base::UniqueFd ours(pair[0]), theirs(pair[1]);
-    pid_t pid = ::fork();
-    ASSERT_GE(pid, 0);
-    if (pid == 0) {
-      ours.reset();
-      ::dup2(theirs.get(), kDcapWorkerSocket);
-      std::vector<char*> arguments, environment;
-      for (std::string& part : launch.command) arguments.push_back(part.data());
-      for (std::string& part : launch.environment) environment.push_back(part.data());
-      arguments.push_back(nullptr);
-      environment.push_back(nullptr);
-      ::execve(arguments[0], arguments.data(), environment.data());
-      ::_exit(99);
-    }
+    auto worker = base::ChildProcess::start(
+        {.command = launch.command, .environment = launch.environment, .further = theirs.get()});
+    ASSERT_TRUE(worker) << worker.error().message();
     theirs.reset();
     char hello[2048];
     ASSERT_GT(::recv(ours.get(), hello, sizeof hello, 0), 0);
     ASSERT_EQ(::send(ours.get(), nonsense.data(), nonsense.size(), 0), static_cast<ssize_t>(nonsense.size()));
-    int status = 0;
-    ASSERT_EQ(::waitpid(pid, &status, 0), pid);
-    EXPECT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), 1);
+    EXPECT_EQ((*worker)->wait(kPatience).value().text(), "ended with exit code 1");
   }
 }
 

@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/file.h"
+#include "base/child_process.h"
 
 namespace enclayer::fake {
 
@@ -25,10 +25,8 @@ class Process {
   // Starts argv[0] (a path) with this environment plus `environment`. Standard input is empty. A program that cannot be
   // started ends with 127. It is killed when the thread that started it ends, so that nothing stays behind.
   explicit Process(const std::vector<std::string>& argv, const std::map<std::string, std::string>& environment = {});
-  Process(const Process&) = delete;
-  ~Process();  // SIGKILL, if it still runs
 
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return child_ ? child_->pid() : -1; }
   void signal(int number);
 
   // All that it wrote so far.
@@ -43,9 +41,8 @@ class Process {
   std::optional<int> wait(std::chrono::milliseconds timeout);
 
  private:
-  pid_t pid_ = -1;
-  base::UniqueFd pidfd_, out_, err_;
-  std::optional<int> exit_code_;
+  base::UniqueFd out_, err_;
+  std::unique_ptr<base::ChildProcess> child_;
 };
 
 struct Finished {
