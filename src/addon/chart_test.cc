@@ -52,7 +52,7 @@ TEST(Chart, every_setting_is_a_value_that_the_schema_knows) {
   const YAML::Node values = YAML::Load(file("values.yaml"));
   const auto schema = nlohmann::json::parse(file("values.schema.json"));
   const Settings defaults;
-  for (const SettingRule& rule : setting_rules()) {
+  for (const Setting& rule : setting_table()) {
     const std::string name(rule.name);
     if (name == "namespace") continue;
     EXPECT_TRUE(values[name]) << name;

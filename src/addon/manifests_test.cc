@@ -102,6 +102,8 @@ TEST(ManifestLanguage, a_mistake_is_named_with_its_line) {
   EXPECT_THAT(rendered("a: x  # set: namespace\n"), HasSubstr("x.yaml:7: 'enclayer-system'"));
   EXPECT_THAT(rendered("a: x  # set: colour\n"), HasSubstr("'colour'"));
   EXPECT_THAT(rendered("# when: colour\n# end\n"), HasSubstr("'colour'"));
+  EXPECT_THAT(rendered("# when: !colour\n# end\n"), HasSubstr("there is no setting 'colour'"));
+  EXPECT_EQ(setting_named("colour"), nullptr);
   EXPECT_THAT(rendered("# when: platform=tdx\n# end\n"), HasSubstr("'tdx' is none of: hardware sim"));
   EXPECT_THAT(rendered("# when: workers\n# end\n"), HasSubstr("not 'workers'"));
   EXPECT_THAT(rendered("# when: platform\n# end\n"), HasSubstr("not 'platform'"));
@@ -112,6 +114,13 @@ TEST(ManifestLanguage, a_mistake_is_named_with_its_line) {
   EXPECT_THAT(rendered("# when: !quoteHelper\n#+a: 1\n# end\n"), HasSubstr("'#+' is for blocks"));
   EXPECT_THAT(rendered("#+a: 1\n"), HasSubstr("'#+' is for blocks"));
   EXPECT_THAT(rendered("# only when: quoteHelper\n"), HasSubstr("at the top"));
+}
+
+TEST(ManifestLanguage, within_a_file_its_own_condition_counts_as_true) {
+  const ManifestFile file{"x.yaml", "# only when: qcnlConf, platform=hardware\n# when: qcnlConf\na: 1\n# end\n"};
+  EXPECT_TRUE(parse_manifest(file)) << parse_manifest(file).error().message();
+  const ManifestFile other{"x.yaml", "# only when: !standby\n# when: standby\n#+a: 1\n# end\n"};
+  EXPECT_TRUE(parse_manifest(other)) << parse_manifest(other).error().message();
 }
 
 TEST(ManifestLanguage, a_document_without_a_name_of_its_own_is_refused) {
@@ -257,15 +266,15 @@ TEST(Manifests, everything_that_can_be_set_is_set_somewhere_and_every_condition_
   std::set<std::string> used;
   for (const ManifestFile& file : manifest_files()) {
     const auto manifest = parse_manifest(file);
-    for (const Condition& one : manifest->only) used.insert(one.setting);
+    for (const Condition& one : manifest->only) used.insert(std::string(one.setting->name));
     for (const Line& line : manifest->lines) {
       for (const Place& place : line.places) used.insert(std::string(place.value->name));
-      for (const Condition& one : line.when) used.insert(one.setting);
+      for (const Condition& one : line.when) used.insert(std::string(one.setting->name));
     }
   }
   for (const Value& value : values()) EXPECT_TRUE(used.contains(std::string(value.name))) << value.name;
   used.insert("dcapImage");  // by helperImage
-  for (const SettingRule& rule : setting_rules()) EXPECT_TRUE(used.contains(std::string(rule.name))) << rule.name;
+  for (const Setting& rule : setting_table()) EXPECT_TRUE(used.contains(std::string(rule.name))) << rule.name;
 }
 
 TEST(Manifests, what_others_need_comes_first) {

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "enclayer/error.h"
 
@@ -54,23 +55,36 @@ unsigned helper_pod_epc_mib(const Settings& settings);
 // A ConfigMap holds 1 MiB, and the settings are in it twice.
 inline constexpr std::size_t kMostQcnlConf = std::size_t{32} * 1024;
 
-// What is said of a setting wherever it can be given.
-struct SettingRule {
-  enum class Kind { kText, kWord, kSwitch, kNumber };  // kWord: one of `words`
-
+// All that is said of one setting. Flags, settings.json, the chart's values with their schema and the names that
+// manifests can use are loops over setting_table(); the default is that of Settings{}.
+struct Setting {
   std::string_view name;  // "pccsUrl", as in settings.json and in the chart's values.yaml
   std::string_view flag;  // "--pccs-url"
-  Kind kind;
-  std::string_view meaning;  // one sentence, for --help, values.yaml and the schema
-  std::string_view words;    // "hardware sim"
-  std::string_view pattern;  // ECMAScript, anchored; what a text has to match. Empty: any
-  std::size_t most;          // characters of a text, or the largest number
-  bool may_be_empty;         // a text that means something when it is empty; a number that may be 0, which means none
+  std::variant<std::string Settings::*, bool Settings::*, unsigned Settings::*, Platform Settings::*> member;
+  std::string_view shown = "N";     // what --help calls the value; "FILE": the flag names a file that has it
+  std::string_view help;            // one sentence, for --help, values.yaml and the schema
+  std::string_view words = {};      // "hardware sim": the value is one of these
+  std::string_view pattern = {};    // of a text: ECMAScript, anchored. Empty: any text
+  std::size_t least = 0, most = 0;  // characters of a text, or a number. From 0: it may be empty or 0, for "none"
+  std::string_view remedy = {};     // what is said of a text that does not match
+  std::string_view example = {};    // stands for it in deploy/manifests where its default cannot
+  // What the pattern cannot tell: what is wrong, as a sentence that the value begins. Empty: nothing.
+  std::string (*wrong)(const std::string& value) = nullptr;
+
+  template <class Kind>
+  bool is() const {  // is<bool>(): it is a switch
+    return std::holds_alternative<Kind Settings::*>(member);
+  }
 };
-std::span<const SettingRule> setting_rules();  // in the order of the struct
+std::span<const Setting> setting_table();             // in the order of the struct
+const Setting* setting_named(std::string_view name);  // nullptr: there is none
 
 // kInvalidArgument: the message names the flag, the value and the remedy.
 Result<> check(const Settings& settings);
+
+// What stands behind the setting's flag, "true" or "false" for a switch. kInvalidArgument where it is of no such kind;
+// check() says whether it is allowed.
+Result<> set(Settings& settings, const Setting& setting, const std::string& text);
 
 // One object with the settings that are not as by default, or with all; ends with a newline. What is remembered are the
 // former: who never chose an image gets that of the version that updates the add-on.
@@ -78,7 +92,7 @@ enum class Told { kChosen, kAll };
 std::string to_json(const Settings& settings, Told told = Told::kChosen);
 
 // One setting as text: "true", "16", "hardware". What means "off" or "none" is empty: false, 0, an empty text.
-std::string value_of(const Settings& settings, std::string_view name);
+std::string value_of(const Settings& settings, const Setting& setting);
 
 // What to_json() wrote, by this version or another: what is missing has its default. kMalformed: no object, longer than
 // kMostSettingsJson, a key twice, a value of another type, or a key that this version does not know (it is named: a

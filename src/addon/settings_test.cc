@@ -152,14 +152,14 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
 
 TEST(Settings, every_one_has_a_value_that_is_empty_where_it_means_off_or_none) {
   const auto by_default = nlohmann::json::parse(to_json(Settings(), Told::kAll));
-  for (const SettingRule& rule : setting_rules()) {
+  for (const Setting& rule : setting_table()) {
     const auto& value = by_default.at(std::string(rule.name));
     const bool off = value == "" || value == false || value == 0;
-    EXPECT_EQ(value_of(Settings(), rule.name).empty(), off) << rule.name;
+    EXPECT_EQ(value_of(Settings(), rule).empty(), off) << rule.name;
   }
-  EXPECT_EQ(value_of(with([](Settings& s) { s.workers = 7; }), "workers"), "7");
-  EXPECT_EQ(value_of(with([](Settings& s) { s.standby = false; }), "standby"), "");
-  EXPECT_EQ(value_of(with([](Settings& s) { s.platform = Platform::kSim; }), "platform"), "sim");
+  EXPECT_EQ(value_of(with([](Settings& s) { s.workers = 7; }), *setting_named("workers")), "7");
+  EXPECT_EQ(value_of(with([](Settings& s) { s.standby = false; }), *setting_named("standby")), "");
+  EXPECT_EQ(value_of(with([](Settings& s) { s.platform = Platform::kSim; }), *setting_named("platform")), "sim");
 }
 
 TEST(Settings, a_standby_doubles_what_a_helper_s_pod_asks_for) {
@@ -168,7 +168,7 @@ TEST(Settings, a_standby_doubles_what_a_helper_s_pod_asks_for) {
 }
 
 TEST(SettingsJson, every_rule_is_a_key) {
-  for (const SettingRule& rule : setting_rules()) {
+  for (const Setting& rule : setting_table()) {
     // A value of no type that any setting has: known keys complain about the type, unknown ones are named as such.
     auto read = parse_settings_json("{\"" + std::string(rule.name) + "\": [1]}");
     ASSERT_FALSE(read);
