@@ -8,7 +8,7 @@
 namespace enclayer::apps {
 namespace {
 
-using addon::Setting;
+using manifests::Setting;
 
 void add_switch(CLI::App& command, const Setting& setting, std::vector<std::string>& given, bool may_disable) {
   const std::string on(setting.flag);
@@ -26,7 +26,7 @@ void add_switch(CLI::App& command, const Setting& setting, std::vector<std::stri
 std::string shown(const Setting& setting) {
   std::string out(setting.words.empty() ? setting.shown : setting.words);
   if (!setting.words.empty()) std::replace(out.begin(), out.end(), ' ', '|');
-  const std::string by_default = value_of(addon::Settings(), setting);
+  const std::string by_default = value_of(manifests::Settings(), setting);
   if (!by_default.empty()) out += " [" + by_default + "]";
   return out;
 }
@@ -34,8 +34,8 @@ std::string shown(const Setting& setting) {
 }  // namespace
 
 void add_settings_flags(CLI::App& command, SettingsFlags& flags, bool may_disable) {
-  const addon::Settings defaults;
-  for (const Setting& setting : addon::setting_table()) {
+  const manifests::Settings defaults;
+  for (const Setting& setting : manifests::setting_table()) {
     std::vector<std::string>& given = flags[&setting];
     if (setting.is<bool>()) {
       add_switch(command, setting, given, may_disable || !value_of(defaults, setting).empty());
@@ -50,8 +50,8 @@ void add_settings_flags(CLI::App& command, SettingsFlags& flags, bool may_disabl
   command.get_option("--qcnl-conf")->excludes(command.get_option("--pccs-url"));
 }
 
-Result<addon::Settings> changed(addon::Settings settings, const SettingsFlags& flags) {
-  const addon::Settings before = settings;
+Result<manifests::Settings> changed(manifests::Settings settings, const SettingsFlags& flags) {
+  const manifests::Settings before = settings;
   for (const auto& [setting, given] : flags)
     for (std::string text : given) {
       if (setting->shown == "FILE" && !text.empty()) {
@@ -64,7 +64,7 @@ Result<addon::Settings> changed(addon::Settings settings, const SettingsFlags& f
   // The two answer one question: the one that is given now takes the other's place.
   if (!settings.pccs_url.empty() && settings.qcnl_conf == before.qcnl_conf) settings.qcnl_conf.clear();
   if (!settings.qcnl_conf.empty()) settings.pccs_url.clear();
-  ENCLAYER_CHECK(addon::check(settings));
+  ENCLAYER_CHECK(manifests::check(settings));
   return settings;
 }
 

@@ -78,7 +78,7 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
 
   const DaemonSet* plugin_set = cluster.ours(kPlugin);
   const DaemonSet* helper_set = cluster.ours(kHelper);
-  bool sim = before != nullptr && before->settings.platform == Platform::kSim;
+  bool sim = before != nullptr && before->settings.platform == manifests::Platform::kSim;
   std::map<std::string, std::vector<const Pod*>> ours;
   std::map<std::string, std::int64_t> requested;
   for (const Pod& pod : cluster.pods) {

@@ -1,4 +1,4 @@
-#include "addon/settings.h"
+#include "manifests/settings.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 #include "base/quantity.h"
 #include "base/version.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -372,4 +372,4 @@ std::string helper_image(const Settings& settings) {
   return settings.dcap_image.empty() ? dcap_neighbour(settings.image) : settings.dcap_image;
 }
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

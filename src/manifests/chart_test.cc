@@ -1,4 +1,4 @@
-#include "addon/chart.h"
+#include "manifests/chart.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "addon/settings.h"
 #include "base/file.h"
+#include "manifests/settings.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 namespace fs = std::filesystem;
@@ -95,4 +95,4 @@ TEST(Chart, the_namespace_is_the_release_s) {
 }
 
 }  // namespace
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

@@ -1,4 +1,4 @@
-#include "addon/settings.h"
+#include "manifests/settings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 #include "base/version.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 using testing::HasSubstr;
@@ -207,4 +207,4 @@ TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
 }
 
 }  // namespace
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

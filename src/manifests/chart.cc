@@ -1,4 +1,4 @@
-#include "addon/chart.h"
+#include "manifests/chart.h"
 
 #include <filesystem>
 #include <iterator>
@@ -7,12 +7,12 @@
 #include <string_view>
 #include <utility>
 
-#include "addon/manifest_text.h"
-#include "addon/manifests.h"
-#include "addon/settings.h"
 #include "base/version.h"
+#include "manifests/manifest_text.h"
+#include "manifests/manifests.h"
+#include "manifests/settings.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 
 // Files of deploy/chart that no manifest says anything about: compiled in, so that the program can write the whole
 // chart.
@@ -174,4 +174,4 @@ Result<std::vector<ChartFile>> chart() {
   return out;
 }
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

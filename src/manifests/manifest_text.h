@@ -9,11 +9,11 @@
 #include <string_view>
 #include <vector>
 
-#include "addon/manifests.h"
-#include "addon/settings.h"
 #include "enclayer/error.h"
+#include "manifests/manifests.h"
+#include "manifests/settings.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 
 // What "# set:" can name: a setting, or what follows from several.
 struct Value {
@@ -76,4 +76,4 @@ std::string filled(const Line& line, Written written) {
 // Whether YAML reads it as the text that it is when it stands without quotes.
 bool is_plain_yaml(std::string_view text);
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

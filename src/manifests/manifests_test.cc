@@ -1,4 +1,4 @@
-#include "addon/manifests.h"
+#include "manifests/manifests.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,12 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "addon/manifest_text.h"
-#include "addon/names.h"
 #include "base/file.h"
 #include "base/version.h"
+#include "manifests/manifest_text.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 namespace fs = std::filesystem;
@@ -337,7 +336,7 @@ TEST(Manifests, a_standby_is_the_same_container_once_more_but_for_its_port) {
     EXPECT_EQ(helper["name"].as<std::string>(), "quote-helper");
     if (!settings.standby) continue;
     const YAML::Node standby = containers[1];
-    EXPECT_EQ(standby["name"].as<std::string>(), kStandby);
+    EXPECT_EQ(standby["name"].as<std::string>(), "standby");
     EXPECT_EQ(helper.size(), standby.size());
     for (const auto& field : helper) {
       const auto key = field.first.as<std::string>();
@@ -566,4 +565,4 @@ TEST(ManifestRights, no_pod_of_ours_is_privileged_or_shares_what_belongs_to_the_
 }
 
 }  // namespace
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

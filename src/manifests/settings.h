@@ -10,7 +10,7 @@
 
 #include "enclayer/error.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 
 enum class Platform { kHardware, kSim };
 std::string_view to_string(Platform platform);  // "hardware", "sim"
@@ -104,4 +104,4 @@ Result<Settings> parse_settings_json(std::string_view json);
 // that passed check(): an image whose DCAP neighbour has no name that can be derived does not.
 std::string helper_image(const Settings& settings);
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

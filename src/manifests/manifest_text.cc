@@ -1,4 +1,4 @@
-#include "addon/manifest_text.h"
+#include "manifests/manifest_text.h"
 
 #include <openssl/evp.h>
 
@@ -10,7 +10,7 @@
 
 #include "base/hex.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 constexpr std::string_view kSet = "  # set: ", kWhen = "# when: ", kOnly = "# only when: ", kEnd = "# end";
@@ -259,4 +259,4 @@ bool is_plain_yaml(std::string_view text) {
   });
 }
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests
