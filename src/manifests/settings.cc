@@ -31,6 +31,11 @@ std::string wrong_sim_epc(const std::string& text) {
   return bytes && *bytes >= kMib && *bytes <= kMostSimEpc ? "" : ": a simulated node has 1Mi to 256Gi";
 }
 
+std::string wrong_epc(const std::string& text) {
+  auto bytes = base::parse_quantity(text);
+  return text.empty() || (bytes && *bytes >= kMib) ? "" : ": EPC is counted in MiB, 1Mi at least";
+}
+
 std::string wrong_qcnl_conf(const std::string& text) {
   if (text.empty()) return "";
   if (text.find('\0') != std::string::npos || text.find_first_not_of(" \t\r\n") == std::string::npos)
@@ -113,6 +118,18 @@ constexpr std::array kTable = {
             .member = &Settings::external_aesmd,
             .help = "Pods with enclayer.io/quote are given /var/run/aesmd, where somebody else's aesmd answers; not "
                     "with a quote helper"},
+    Setting{.name = "provisionWithEpc",
+            .flag = "--provision-with-epc",
+            .member = &Settings::provision_with_epc,
+            .help = "Compatibility with plugins of others: every container with EPC gets the provisioning device, "
+                    "which shows a stable identifier of the platform"},
+    Setting{.name = "provisionLimit",
+            .flag = "--provision-limit",
+            .member = &Settings::provision_limit,
+            .help = "Containers of a node that may have the provisioning device at a time, with in-process "
+                    "attestation; the quote helper's are among them",
+            .least = 1,
+            .most = 1000},
     Setting{.name = "pccsUrl",
             .flag = "--pccs-url",
             .member = &Settings::pccs_url,
@@ -159,6 +176,61 @@ constexpr std::array kTable = {
             .most = 20,
             .remedy = kAmountRemedy,
             .wrong = wrong_sim_epc},
+    Setting{.name = "epcCap",
+            .flag = "--epc-cap",
+            .member = &Settings::epc_cap,
+            .shown = "AMOUNT",
+            .help = "Offer no more EPC of a node than this; empty: all of it",
+            .pattern = kAmount,
+            .most = 20,
+            .remedy = kAmountRemedy,
+            .example = "64Gi",
+            .wrong = wrong_epc},
+    Setting{.name = "epcReserve",
+            .flag = "--epc-reserve",
+            .member = &Settings::epc_reserve,
+            .shown = "AMOUNT",
+            .help = "Keep this much EPC of a node back, for enclaves of the host; empty: none",
+            .pattern = kAmount,
+            .most = 20,
+            .remedy = kAmountRemedy,
+            .example = "64Mi",
+            .wrong = wrong_epc},
+    Setting{.name = "numa",
+            .flag = "--numa",
+            .member = &Settings::numa,
+            .help = "Tell kubelets the NUMA node of each MiB, for their topology manager; 180Gi of a node at most"},
+    Setting{.name = "cdi",
+            .flag = "--cdi",
+            .member = &Settings::cdi,
+            .help = "Containers that do not run as root can open the devices; needs a runtime with CDI, and changes "
+                    "nothing with others"},
+    Setting{.name = "accountMapped",
+            .flag = "--account-mapped",
+            .member = &Settings::account_mapped,
+            .help = "Metrics of the enclave memory that each pod has mapped. Gives the device plugin hostPID and "
+                    "SYS_PTRACE: it can read every process of the node"},
+    Setting{.name = "metricsPort",
+            .flag = "--metrics-port",
+            .member = &Settings::metrics_port,
+            .help = "The port of metrics and probes at the pods' own addresses; a standby's is the next one",
+            .least = 1024,
+            .most = 65534},
+    Setting{.name = "logLevel",
+            .flag = "--log-level",
+            .member = &Settings::log_level,
+            .help = "Least important line that the daemons write to their logs",
+            .words = "error warn info debug",
+            .example = "debug"},
+    Setting{.name = "priorityClass",
+            .flag = "--priority-class",
+            .member = &Settings::priority_class,
+            .shown = "NAME",
+            .help = "The priority class of the pods; enclayer-node is the add-on's own",
+            .pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            .least = 1,
+            .most = 253,
+            .remedy = " is no priority class: write its name, as in system-node-critical"},
 };
 
 std::string range_of(const Setting& one) { return std::to_string(one.least) + " to " + std::to_string(one.most); }
@@ -275,6 +347,13 @@ Result<> check_together(const Settings& settings) {
         ErrorKind::kInvalidArgument,
         "--external-aesmd and --enable-sgxquotehelper are two answers to one question: a node's quotes come from "
         "somebody else's aesmd or from the quote helper; switch one of them off");
+  if (const unsigned needed = helper_provision_limit(settings); settings.in_proc_attestation && settings.quote_helper &&
+                                                                settings.platform == Platform::kHardware &&
+                                                                settings.provision_limit < needed)
+    return Error(ErrorKind::kInvalidArgument,
+                 "--provision-limit " + std::to_string(settings.provision_limit) +
+                     " leaves no provisioning device for the quote helper, which takes " + std::to_string(needed) +
+                     " while it is updated: give that and one for each container that attests itself");
   if (settings.platform == Platform::kHardware && settings.quote_helper && helper_image(settings).empty())
     return Error(ErrorKind::kInvalidArgument,
                  "--image " + settings.image +
@@ -291,7 +370,9 @@ Settings::Settings()
     : name_space("enclayer-system"),
       image("localhost/enclayer:" + std::string(base::kVersion)),
       image_pull_policy("IfNotPresent"),
-      sim_epc("8Gi") {}
+      sim_epc("8Gi"),
+      log_level("info"),
+      priority_class("enclayer-node") {}
 
 std::span<const Setting> setting_table() { return kTable; }
 
@@ -366,6 +447,8 @@ Result<Settings> parse_settings_json(std::string_view json) {
 unsigned helper_epc_mib(const Settings& settings) { return settings.workers * kWorkerEpcMib; }
 
 unsigned helper_pod_epc_mib(const Settings& settings) { return helper_epc_mib(settings) * (settings.standby ? 2 : 1); }
+
+unsigned helper_provision_limit(const Settings& settings) { return settings.standby ? 4 : 3; }
 
 std::string helper_image(const Settings& settings) {
   if (settings.platform == Platform::kSim) return settings.image;

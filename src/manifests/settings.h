@@ -34,6 +34,9 @@ struct Settings {
   bool in_proc_attestation = false;
   // Somebody else's aesmd runs on the nodes: pods with enclayer.io/quote are given its folder. Not with a quote helper.
   bool external_aesmd = false;
+  // Compatibility: everybody with EPC gets the provisioning device, unasked.
+  bool provision_with_epc = false;
+  unsigned provision_limit = 110;  // containers of a node that may have it at a time, with in_proc_attestation
 
   // The certificate service of the quote helper, or a whole sgx_default_qcnl.conf; at most one of them, on hardware.
   std::string pccs_url;
@@ -44,6 +47,16 @@ struct Settings {
 
   std::string sim_epc;  // what a simulated node pretends to have: "8Gi"
 
+  // Of a node's EPC: no more than this is offered; this much is kept back. Empty: all of it; nothing.
+  std::string epc_cap, epc_reserve;
+  bool numa = false;            // the kubelet's topology manager is told the NUMA node of each MiB
+  bool cdi = false;             // containers that do not run as root can open the devices
+  bool account_mapped = false;  // metrics of what is really mapped; takes hostPID and CAP_SYS_PTRACE
+
+  unsigned metrics_port = 9410;  // of plugin and helper, for probes too; the helper's standby has the next one
+  std::string log_level;         // error, warn, info or debug
+  std::string priority_class;    // of our pods
+
   bool operator==(const Settings&) const = default;
 };
 
@@ -52,6 +65,9 @@ inline constexpr unsigned kWorkerEpcMib = 5;
 // EPC of one quote helper, and of its pod: that of its standby is as much again.
 unsigned helper_epc_mib(const Settings& settings);
 unsigned helper_pod_epc_mib(const Settings& settings);
+// Provisioning devices of a node that helper and standby take, and both successors while they are updated. Without
+// standby three: the two before may have been there, and their one successor.
+unsigned helper_provision_limit(const Settings& settings);
 // A ConfigMap holds 1 MiB, and the settings are in it twice.
 inline constexpr std::size_t kMostQcnlConf = std::size_t{32} * 1024;
 

@@ -88,6 +88,14 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
       {[](Settings& s) { s.quotes_per_minute = 100'001; }, {"--quotes-per-minute 100001", "0 to 100000"}},
       {[](Settings& s) { s.quote_slots = 0; }, {"--quote-slots 0", "1 to 1000"}},
       {[](Settings& s) { s.quote_slots = 1001; }, {"--quote-slots 1001", "1 to 1000"}},
+      {[](Settings& s) { s.epc_cap = "8GB"; }, {"--epc-cap 8GB", "8Gi"}},
+      {[](Settings& s) { s.epc_reserve = "1Ki"; }, {"--epc-reserve 1Ki", "1Mi at least"}},
+      {[](Settings& s) { s.metrics_port = 80; }, {"--metrics-port 80", "1024 to 65534"}},
+      {[](Settings& s) { s.log_level = "loud"; }, {"--log-level loud", "error warn info debug"}},
+      {[](Settings& s) { s.priority_class = "x: y"; }, {"--priority-class x: y", "system-node-critical"}},
+      {[](Settings& s) { s.provision_limit = 0; }, {"--provision-limit 0", "1 to 1000"}},
+      {[](Settings& s) { s.in_proc_attestation = s.quote_helper = true, s.provision_limit = 3; },
+       {"--provision-limit 3", "takes 4"}},
       {[](Settings& s) { s.sim_epc = "8GB"; }, {"--sim-epc 8GB", "8Gi"}},
       {[](Settings& s) { s.sim_epc = "512Ki"; }, {"--sim-epc 512Ki", "1Mi to 256Gi"}},
       {[](Settings& s) { s.sim_epc = "257Gi"; }, {"--sim-epc 257Gi", "1Mi to 256Gi"}},
@@ -140,6 +148,8 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
     s.quotes_per_minute = 100'000;
     s.quote_slots = 1000;
     s.sim_epc = "1Gi";
+    s.epc_cap = "2Gi", s.epc_reserve = "1Mi", s.log_level = "warn", s.priority_class = "x", s.metrics_port = 1024;
+    s.numa = s.cdi = s.account_mapped = s.provision_with_epc = true, s.provision_limit = 5;
   });
   Settings sim = with([](Settings& s) { s.platform = Platform::kSim, s.workers = 2; });
   Settings pccs = with([](Settings& s) { s.pccs_url = "https://a/"; });
