@@ -235,6 +235,24 @@ TEST(WorthKnowing, are_nodes_without_epc_for_a_helper_and_its_standby) {
                           "some is free"));
 }
 
+TEST(Remembering, what_a_newer_enclayer_wrote_is_kept_by_the_next_change_and_told) {
+  Cluster cluster;
+  cluster.version = "v1.36.0";
+  cluster.stored = {{"one", "0.9.0", R"({"workers": 2, "epcGoal": [1]})", ""}};
+  const auto before = remembered(cluster);
+  ASSERT_TRUE(before && *before) << before.error().message();
+  manifests::Settings settings = (*before)->settings;
+  EXPECT_THAT(worth_knowing(cluster, settings), ElementsAre(HasSubstr("does not know: epcGoal")));
+  EXPECT_THAT(state(cluster, &**before, "0.1.0").warnings, Contains(HasSubstr("does not know: epcGoal")));
+  settings.workers = 3;
+  const auto next = plan(cluster, settings, *before);
+  ASSERT_TRUE(next) << next.error().message();
+  for (const manifests::Document& document : next->documents)
+    if (document.name == kSettingsMap) {
+      EXPECT_THAT(document.text, HasSubstr("epcGoal"));
+    }
+}
+
 TEST(Remembering, fails_where_there_are_two) {
   Cluster cluster;
   cluster.stored = {{"one", "0.1.0", "{}", ""}, {"two", "0.1.0", "{}", ""}};

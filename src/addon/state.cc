@@ -135,6 +135,8 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
 
   auto warn = [&](std::string text) { out.warnings.push_back(std::move(text)); };
   for (const std::string& text : cluster.not_seen) warn("not everything is known: " + text);
+  if (before != nullptr)
+    if (std::string text = unknown_settings(before->settings); !text.empty()) warn(std::move(text));
   if (!out.on) {
     for (std::string& text : in_the_way(cluster)) warn(std::move(text));
     return out;

@@ -404,6 +404,7 @@ std::string to_json(const Settings& settings, Told told) {
   for (const Setting& one : kTable)
     if (Json value = json_of(settings, one); told == Told::kAll || value != json_of(defaults, one))
       out[std::string(one.name)] = std::move(value);
+  for (const auto& [name, json] : settings.newer) out[name] = Json::parse(json);
   // check() refuses what is not UTF-8; for settings that were never checked, anything is better than an exception.
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -421,14 +422,17 @@ Result<Settings> parse_settings_json(std::string_view json) {
                      " are possible");
   std::set<std::string> keys;
   std::string twice;
+  bool too_deep = false;
   Json object = Json::parse(
       json,
       [&](int depth, Json::parse_event_t event, Json& parsed) {
         if (event == Json::parse_event_t::key && depth == 1 && !keys.insert(parsed.get<std::string>()).second)
           twice = parsed.get<std::string>();
-        return depth <= 1;  // nothing of ours is nested: what is deeper is not kept
+        too_deep = too_deep || depth > 8;  // to write JSON is recursive
+        return !too_deep;
       },
       false);
+  if (too_deep) return malformed("are nested too deep");
   if (!object.is_object()) return malformed("are no JSON object");
   if (!twice.empty()) return malformed("have the key \"" + base::printable(twice, 100) + "\" twice");
 
@@ -436,12 +440,20 @@ Result<Settings> parse_settings_json(std::string_view json) {
   for (const auto& [key, value] : object.items()) {
     const Setting* one = setting_named(key);
     if (one == nullptr)
-      return malformed("have a key \"" + base::printable(key, 100) + "\" that enclayer " + base::kVersion +
-                       " does not know: a newer one wrote them. Use that one");
-    if (!take(settings, *one, value)) return malformed("have a \"" + key + "\" that is " + kind_of(*one));
+      settings.newer[key] = value.dump();
+    else if (!take(settings, *one, value))
+      return malformed("have a \"" + key + "\" that is " + kind_of(*one));
   }
   ENCLAYER_CHECK(check(settings));
   return settings;
+}
+
+std::string unknown_settings(const Settings& settings) {
+  std::string names;
+  for (const auto& [name, json] : settings.newer) names += (names.empty() ? "" : ", ") + base::printable(name, 100);
+  if (names.empty()) return "";
+  return "a newer enclayer wrote settings that " + std::string(base::kVersion) + " does not know: " + names +
+         ". They are kept, and nothing is done with them";
 }
 
 unsigned helper_epc_mib(const Settings& settings) { return settings.workers * kWorkerEpcMib; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +57,10 @@ struct Settings {
   unsigned metrics_port = 9410;  // of plugin and helper, for probes too; the helper's standby has the next one
   std::string log_level;         // error, warn, info or debug
   std::string priority_class;    // of our pods
+
+  // What a newer enclayer wrote and this one does not know: name -> JSON. Kept, so that going back and forth between
+  // versions loses nothing, and told (unknown_settings()).
+  std::map<std::string, std::string> newer;
 
   bool operator==(const Settings&) const = default;
 };
@@ -111,10 +116,12 @@ std::string to_json(const Settings& settings, Told told = Told::kChosen);
 std::string value_of(const Settings& settings, const Setting& setting);
 
 // What to_json() wrote, by this version or another: what is missing has its default. kMalformed: no object, longer than
-// kMostSettingsJson, a key twice, a value of another type, or a key that this version does not know (it is named: a
-// newer enclayer wrote it). kInvalidArgument as by check().
+// kMostSettingsJson, nested deeper than 8, a key twice, or a value of another type. kInvalidArgument as by check().
 inline constexpr std::size_t kMostSettingsJson = std::size_t{256} * 1024;
 Result<Settings> parse_settings_json(std::string_view json);
+
+// A sentence that names what Settings::newer has; empty: nothing.
+std::string unknown_settings(const Settings& settings);
 
 // The image that the quote helper runs from: `image` in a simulation, `dcap_image` on hardware. Call it for settings
 // that passed check(): an image whose DCAP neighbour has no name that can be derived does not.

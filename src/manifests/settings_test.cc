@@ -186,7 +186,17 @@ TEST(SettingsJson, every_rule_is_a_key) {
   }
 }
 
-TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
+TEST(SettingsJson, what_a_newer_enclayer_wrote_is_kept_and_named) {
+  const std::string newer = R"({"workers": 2, "epcGoal": {"node": ["a", 1]}, "colour": "blue"})";
+  const Settings read = parse_settings_json(newer).value();
+  EXPECT_EQ(read.workers, 2U);
+  EXPECT_EQ(nlohmann::json::parse(to_json(read)), nlohmann::json::parse(newer));
+  EXPECT_EQ(parse_settings_json(to_json(read)).value(), read);
+  EXPECT_THAT(unknown_settings(read), HasSubstr("colour, epcGoal"));
+  EXPECT_EQ(unknown_settings(Settings()), "");
+}
+
+TEST(SettingsJson, what_is_malformed_is_refused_with_its_name) {
   struct Case {
     std::string json, word;
   };
@@ -194,7 +204,7 @@ TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
            {"", "no JSON object"},
            {"[]", "no JSON object"},
            {"{", "no JSON object"},
-           {"{\"epcGoal\": 1}", "\"epcGoal\""},
+           {"{\"epcGoal\": [[[[[[[[1]]]]]]]]}", "nested too deep"},
            {"{\"image\": 1}", "\"image\" that is no text"},
            {"{\"platform\": \"tdx\"}", "\"platform\""},
            {"{\"quoteHelper\": \"true\"}", "\"quoteHelper\" that is no true or false"},
@@ -205,7 +215,7 @@ TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
            {"{\"quotesPerMinute\": 100001}", "\"quotesPerMinute\" that is no number from 0 to 100000"},
            {"{\"image\": \"a:1\", \"image\": \"b:1\"}", "\"image\" twice"},
            {"{\"image\": {\"a\": {\"b\": {}}}}", "\"image\" that is no text"},
-           {std::string(100'000, '['), "no JSON object"},
+           {std::string(100'000, '['), "nested too deep"},
            {std::string(kMostSettingsJson + 1, ' '), "262144"},
        }) {
     auto read = parse_settings_json(json);
