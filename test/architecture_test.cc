@@ -38,7 +38,8 @@ const Arrows& arrows() {
       {"aesm", {"enclayer", "base", "sgx", "attestation", "quoting"}},
       {"helper", {"enclayer", "base", "slots", "net", "sgx", "attestation", "quoting", "sim", "aesm"}},
       {"kubelet", {"enclayer", "base", "net"}},
-      {"addon", {"enclayer", "base"}},
+      {"manifests", {"enclayer", "base"}},
+      {"addon", {"enclayer", "base", "manifests"}},
   };
   return kArrows;
 }

@@ -7,8 +7,8 @@
 #include "addon/install.h"
 #include "addon/kubectl.h"
 #include "addon/rollout.h"
-#include "addon/settings.h"
 #include "enclayer/error.h"
+#include "manifests/settings.h"
 
 namespace CLI {
 class App;
@@ -48,7 +48,7 @@ void add_change_flags(CLI::App& command, ChangeFlags& flags);
 
 // Brings the cluster to what `wanted` makes of the settings that it has; `enable`: also where it has none.
 // Gives the exit code.
-using Wanted = std::function<Result<addon::Settings>(addon::Settings)>;
+using Wanted = std::function<Result<manifests::Settings>(manifests::Settings)>;
 int change(const ChangeFlags& flags, const Surroundings& around, const Wanted& wanted, bool enable);
 
 }  // namespace enclayer::apps

@@ -13,6 +13,8 @@ namespace enclayer::apps {
 namespace {
 
 using namespace addon;
+using manifests::Document;
+using manifests::Settings;
 using nlohmann::ordered_json;
 
 class Change {
@@ -231,7 +233,7 @@ class Change {
     const DaemonSet* plugin = cluster->ours(kPlugin);
     if (plugin != nullptr && plugin->wanted > 0)
       say("no node offers EPC yet; `" + around_.program + " show` tells when one does, or why not");
-    else if (settings_.platform == addon::Platform::kSim)
+    else if (settings_.platform == manifests::Platform::kSim)
       say("no node takes part yet. Name those that shall pretend to have SGX:\n  kubectl label node NODE " +
           std::string(kSimLabel) + "=true");
     else

@@ -36,8 +36,8 @@ Examples:
     enclayer enable --dry-run)");
   command->callback([flags, &around, &exit_code] {
     exit_code = change(
-        flags->change, around, [&](addon::Settings settings) { return changed(std::move(settings), flags->settings); },
-        true);
+        flags->change, around,
+        [&](manifests::Settings settings) { return changed(std::move(settings), flags->settings); }, true);
   });
 }
 

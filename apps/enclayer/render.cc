@@ -8,13 +8,13 @@
 #include <system_error>
 #include <vector>
 
-#include "addon/chart.h"
-#include "addon/manifests.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "cli_support.h"
 #include "commands.h"
+#include "manifests/chart.h"
+#include "manifests/manifests.h"
 #include "settings_flags.h"
 
 namespace enclayer::apps {
@@ -35,10 +35,10 @@ Result<> write(const fs::path& path, const std::string& text) {
 }
 
 // A file for each of deploy/manifests, without its folder, and the list of them that `kubectl apply -k` wants.
-Result<> write_folder(const fs::path& folder, const std::vector<addon::Document>& documents) {
+Result<> write_folder(const fs::path& folder, const std::vector<manifests::Document>& documents) {
   std::vector<std::string> order;  // of the first object in each
   std::map<std::string, std::string> files;
-  for (const addon::Document& document : documents) {
+  for (const manifests::Document& document : documents) {
     const std::string name = fs::path(document.file).filename();
     if (!files.contains(name)) order.push_back(name);
     std::string& text = files[name];
@@ -51,18 +51,18 @@ Result<> write_folder(const fs::path& folder, const std::vector<addon::Document>
 }
 
 Result<> render_command(const Options& options) {
-  ENCLAYER_TRY(const addon::Settings settings, changed({}, options.settings));
+  ENCLAYER_TRY(const manifests::Settings settings, changed({}, options.settings));
   if (!options.chart.empty()) {
-    ENCLAYER_TRY(const auto files, addon::chart());
-    for (const addon::ChartFile& file : files) ENCLAYER_CHECK(write(options.chart / file.path, file.text));
+    ENCLAYER_TRY(const auto files, manifests::chart());
+    for (const manifests::ChartFile& file : files) ENCLAYER_CHECK(write(options.chart / file.path, file.text));
     return {};
   }
-  ENCLAYER_TRY(const auto documents, addon::render(settings));
+  ENCLAYER_TRY(const auto documents, manifests::render(settings));
   if (!options.output_dir.empty()) {
     ENCLAYER_CHECK(write_folder(options.output_dir, documents));
     return {};
   }
-  const std::string yaml = addon::to_yaml(documents);
+  const std::string yaml = manifests::to_yaml(documents);
   if (std::fwrite(yaml.data(), 1, yaml.size(), stdout) != yaml.size() || std::fflush(stdout) != 0)
     return Error(ErrorKind::kIo, "writing the manifests to standard output failed");
   return {};

@@ -50,8 +50,8 @@ void print_table(const std::vector<std::vector<std::string>>& rows, const std::v
 
 std::string dash(const std::string& text) { return text.empty() ? "-" : text; }
 
-ordered_json settings_json(const Settings& settings) {
-  ordered_json out = ordered_json::parse(to_json(settings, Told::kAll));
+ordered_json settings_json(const manifests::Settings& settings) {
+  ordered_json out = ordered_json::parse(to_json(settings, manifests::Told::kAll));
   out["quoteHelperImage"] = helper_image(settings);
   return out;
 }

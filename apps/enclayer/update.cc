@@ -37,8 +37,8 @@ Examples:
     enclayer update --disable-sgxquotehelper --dry-run)");
   command->callback([flags, &around, &exit_code] {
     exit_code = change(
-        flags->change, around, [&](addon::Settings settings) { return changed(std::move(settings), flags->settings); },
-        false);
+        flags->change, around,
+        [&](manifests::Settings settings) { return changed(std::move(settings), flags->settings); }, false);
   });
 }
 

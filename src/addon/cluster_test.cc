@@ -201,14 +201,14 @@ TEST(InTheWay, are_other_plugins_rules_and_nodes_that_advertise_epc) {
       others));
   EXPECT_THAT(in_the_way(others),
               ElementsAre(HasSubstr("kube-system/sgx-plugin"), HasSubstr("DaemonSet y/x"), HasSubstr("intel-sgx")));
-  Settings with_helper;
+  manifests::Settings with_helper;
   with_helper.quote_helper = true;
   EXPECT_THAT(worth_knowing(others, with_helper), ElementsAre(HasSubstr("kube-system/sgx-quote-helper")));
 }
 
 TEST(WorthKnowing, are_nodes_without_epc_for_a_helper_and_its_standby) {
   Cluster cluster = with_nodes(node("a", kSgx, kEpc10) + "," + node("none-yet", kSgx, ""));
-  Settings settings;
+  manifests::Settings settings;
   EXPECT_THAT(worth_knowing(cluster, settings), IsEmpty());
   settings.quote_helper = true;
   EXPECT_THAT(worth_knowing(cluster, settings), IsEmpty()) << "10 MiB is what the two take";
@@ -235,6 +235,24 @@ TEST(WorthKnowing, are_nodes_without_epc_for_a_helper_and_its_standby) {
                           "some is free"));
 }
 
+TEST(Remembering, what_a_newer_enclayer_wrote_is_kept_by_the_next_change_and_told) {
+  Cluster cluster;
+  cluster.version = "v1.36.0";
+  cluster.stored = {{"one", "0.9.0", R"({"workers": 2, "epcGoal": [1]})", ""}};
+  const auto before = remembered(cluster);
+  ASSERT_TRUE(before && *before) << before.error().message();
+  manifests::Settings settings = (*before)->settings;
+  EXPECT_THAT(worth_knowing(cluster, settings), ElementsAre(HasSubstr("does not know: epcGoal")));
+  EXPECT_THAT(state(cluster, &**before, "0.1.0").warnings, Contains(HasSubstr("does not know: epcGoal")));
+  settings.workers = 3;
+  const auto next = plan(cluster, settings, *before);
+  ASSERT_TRUE(next) << next.error().message();
+  for (const manifests::Document& document : next->documents)
+    if (document.name == kSettingsMap) {
+      EXPECT_THAT(document.text, HasSubstr("epcGoal"));
+    }
+}
+
 TEST(Remembering, fails_where_there_are_two) {
   Cluster cluster;
   cluster.stored = {{"one", "0.1.0", "{}", ""}, {"two", "0.1.0", "{}", ""}};
@@ -255,9 +273,9 @@ TEST(Plan, keeps_the_way_back_and_leaves_out_what_the_cluster_does_not_know) {
   Cluster cluster;
   cluster.has_validating = true;
   cluster.version = "v1.34.0";
-  Settings settings;
+  manifests::Settings settings;
   auto text_of = [](const Plan& plan) {
-    for (const Document& document : plan.documents)
+    for (const manifests::Document& document : plan.documents)
       if (document.name == kSettingsMap) return document.text;
     return std::string();
   };
@@ -266,7 +284,7 @@ TEST(Plan, keeps_the_way_back_and_leaves_out_what_the_cluster_does_not_know) {
   EXPECT_THAT(text_of(*first), Not(HasSubstr("previous.json")));
   EXPECT_EQ(first->documents[1].name, kSettingsMap) << "right after the namespace";
   EXPECT_THAT(first->left_out, ElementsAre(HasSubstr("no MutatingAdmissionPolicy")));
-  for (const Document& document : first->documents)
+  for (const manifests::Document& document : first->documents)
     EXPECT_FALSE(document.kind.starts_with("Mutating")) << document.name;
 
   Remembered before{settings.name_space, "0.0.9", settings, ""};
@@ -418,7 +436,7 @@ TEST(State, shows_each_node_with_its_reason_and_warns) {
   Node plain;
   plain.name = "plain";
   cluster.nodes.push_back(plain);
-  Settings settings;
+  manifests::Settings settings;
   settings.quote_helper = true;
   Remembered before{"e", "0.1.0", settings, ""};
   State now = state(cluster, &before, "0.2.0");

@@ -12,6 +12,8 @@
 namespace enclayer::addon {
 namespace {
 
+using manifests::Document;
+using manifests::Settings;
 using nlohmann::json;
 
 std::string group_of(std::string_view api_version) {
@@ -100,7 +102,7 @@ Result<std::optional<Remembered>> remembered(const Cluster& cluster) {
   if (cluster.stored.empty()) return std::optional<Remembered>();
   const Stored& stored = cluster.stored.front();
   std::string where = "ConfigMap " + stored.name_space + "/" + std::string(kSettingsMap);
-  auto settings = parse_settings_json(stored.settings_json);
+  auto settings = manifests::parse_settings_json(stored.settings_json);
   if (!settings) return settings.error().with_context(where);
   Remembered out{stored.name_space, stored.version, std::move(*settings), stored.previous_json};
   out.settings.name_space = stored.name_space;
@@ -112,7 +114,7 @@ Result<Settings> previous_settings(const Remembered& now) {
     return Error(ErrorKind::kNotFound, "there is no way back: the settings were never changed (ConfigMap " +
                                            now.name_space + "/" + std::string(kSettingsMap) + " has no " +
                                            std::string(kPreviousKey) + ")");
-  auto settings = parse_settings_json(now.previous_json);
+  auto settings = manifests::parse_settings_json(now.previous_json);
   if (!settings)
     return settings.error().with_context("ConfigMap " + now.name_space + "/" + std::string(kSettingsMap) + ", " +
                                          std::string(kPreviousKey));
@@ -180,6 +182,7 @@ std::vector<std::string> in_the_way(const Cluster& cluster) {
 
 std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& settings) {
   std::vector<std::string> out;
+  if (std::string text = unknown_settings(settings); !text.empty()) out.push_back(std::move(text));
   for (const Foreign& foreign : foreign_daemon_sets(cluster))
     if (foreign.serves_quotes && settings.quote_helper)
       out.push_back(foreign.what +

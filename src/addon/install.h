@@ -12,9 +12,9 @@
 
 #include "addon/cluster.h"
 #include "addon/kubectl.h"
-#include "addon/manifests.h"
-#include "addon/settings.h"
 #include "enclayer/error.h"
+#include "manifests/manifests.h"
+#include "manifests/settings.h"
 
 namespace enclayer::addon {
 
@@ -24,7 +24,7 @@ using Say = std::function<void(const std::string&)>;
 // What the cluster remembers of the user's choices.
 struct Remembered {
   std::string name_space, version;
-  Settings settings;
+  manifests::Settings settings;
   std::string previous_json;  // the settings before those; empty: there were none
 };
 
@@ -33,36 +33,37 @@ struct Remembered {
 Result<std::optional<Remembered>> remembered(const Cluster& cluster);
 
 // The settings of `previous_json`, for a way back.
-Result<Settings> previous_settings(const Remembered& now);
+Result<manifests::Settings> previous_settings(const Remembered& now);
 
 // The objects for these settings, in the order of application, with the ConfigMap that remembers them.
 struct Plan {
-  std::vector<Document> documents;
+  std::vector<manifests::Document> documents;
   std::vector<std::string> left_out;  // one sentence for each kind of object that this cluster does not know
 };
-Result<Plan> plan(const Cluster& cluster, const Settings& settings, const std::optional<Remembered>& before);
+Result<Plan> plan(const Cluster& cluster, const manifests::Settings& settings, const std::optional<Remembered>& before);
 
 // Why the add-on must not be switched on: another plugin, an NFD rule or the AKS add-on offers EPC already. One
 // sentence each; many nodes with the same are one sentence.
 std::vector<std::string> in_the_way(const Cluster& cluster);
 
 // What the user should know and what stops nobody: quotas for names that no longer count, somebody else at the socket,
-// nodes without EPC for a quote helper and its standby.
-std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& settings);
+// nodes without EPC for a quote helper and its standby, settings of a newer enclayer.
+std::vector<std::string> worth_knowing(const Cluster& cluster, const manifests::Settings& settings);
 
 // Rights on the objects and on what look() reads, asked for as `kubectl auth can-i` does, all at once.
 // kPermissionDenied names each verb and resource that is missing.
-Result<> check_rights(const Kubectl& kubectl, std::span<const Document> documents, std::string_view name_space);
+Result<> check_rights(const Kubectl& kubectl, std::span<const manifests::Document> documents,
+                      std::string_view name_space);
 
 // What of this is in the cluster already.
-Result<std::vector<Object>> live(const Kubectl& kubectl, std::span<const Document> documents);
+Result<std::vector<Object>> live(const Kubectl& kubectl, std::span<const manifests::Document> documents);
 
 // Names that are taken by objects that are not ours.
 std::vector<std::string> taken(std::span<const Object> live);
 
 // Objects of ours that are no longer wanted. Empty `documents`: all objects of ours.
 Result<std::vector<Object>> leftovers(const Kubectl& kubectl, const Cluster& cluster,
-                                      std::span<const Document> documents);
+                                      std::span<const manifests::Document> documents);
 
 struct Changes {
   std::vector<std::string> created, changed, deleted;  // titles
@@ -79,13 +80,14 @@ Changes compare(std::span<const Object> before, std::span<const Object> after);
 struct ApplyMode {
   bool force = false, dry = false;
 };
-Result<std::vector<Object>> apply(const Kubectl& kubectl, std::span<const Document> documents, ApplyMode mode);
+Result<std::vector<Object>> apply(const Kubectl& kubectl, std::span<const manifests::Document> documents,
+                                  ApplyMode mode);
 
 // Deletes them, in this order, and waits until they are gone where `wait`.
 Result<> remove(const Kubectl& kubectl, std::span<const Object> objects, bool wait, std::chrono::seconds timeout);
 
 // What apply() would change, as `kubectl diff` prints it; empty: nothing. Needs the namespace.
-Result<std::string> diff(const Kubectl& kubectl, std::span<const Document> documents, bool force);
+Result<std::string> diff(const Kubectl& kubectl, std::span<const manifests::Document> documents, bool force);
 
 // "daemonsets" of "DaemonSet", as the API server forms it.
 std::string plural(std::string_view kind);

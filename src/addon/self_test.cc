@@ -61,7 +61,7 @@ Result<std::string> self_test_pod(std::string_view daemon_set, const std::string
   if (!container["args"].is_array()) container["args"] = json::array();
   container["args"].push_back("--self-test");
   for (const char* list : {"limits", "requests"})
-    container["resources"][list][std::string(kEpcResource)] = std::to_string(kWorkerEpcMib);
+    container["resources"][list][std::string(kEpcResource)] = std::to_string(manifests::kWorkerEpcMib);
   spec["containers"] = json::array({std::move(container)});
   spec["restartPolicy"] = "Never";
   spec["activeDeadlineSeconds"] = 300;  // should we be killed, nothing holds EPC for ever
@@ -91,9 +91,9 @@ Result<> self_test(const Kubectl& kubectl, const Cluster& cluster, std::string_v
     say("no node has a quote helper yet, so there is none to try the new one beside");
     return {};
   }
-  if (free < kWorkerEpcMib)
+  if (free < manifests::kWorkerEpcMib)
     return Error(ErrorKind::kUnavailable,
-                 "the new quote helper cannot be tried: it needs " + std::to_string(kWorkerEpcMib) +
+                 "the new quote helper cannot be tried: it needs " + std::to_string(manifests::kWorkerEpcMib) +
                      " MiB of EPC, and the node with most of it (" + node->name + ") has " + std::to_string(free) +
                      " free. Nothing was changed. Free some, or skip the test with --no-self-test");
   ENCLAYER_TRY(std::string pod, self_test_pod(daemon_set, node->name));

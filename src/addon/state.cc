@@ -78,7 +78,7 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
 
   const DaemonSet* plugin_set = cluster.ours(kPlugin);
   const DaemonSet* helper_set = cluster.ours(kHelper);
-  bool sim = before != nullptr && before->settings.platform == Platform::kSim;
+  bool sim = before != nullptr && before->settings.platform == manifests::Platform::kSim;
   std::map<std::string, std::vector<const Pod*>> ours;
   std::map<std::string, std::int64_t> requested;
   for (const Pod& pod : cluster.pods) {
@@ -135,6 +135,8 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
 
   auto warn = [&](std::string text) { out.warnings.push_back(std::move(text)); };
   for (const std::string& text : cluster.not_seen) warn("not everything is known: " + text);
+  if (before != nullptr)
+    if (std::string text = unknown_settings(before->settings); !text.empty()) warn(std::move(text));
   if (!out.on) {
     for (std::string& text : in_the_way(cluster)) warn(std::move(text));
     return out;

@@ -64,6 +64,13 @@ TEST(RenderCommand, every_flag_reaches_the_manifests) {
   const Finished alone = render({"--enable-sgxquotehelper", "--disable-standby"});
   EXPECT_THAT(alone.out, HasSubstr("name: enclayer-quote-helper\n"));
   EXPECT_THAT(alone.out, Not(HasSubstr("name: standby\n")));
+  const Finished plugin = render({"--epc-cap", "9Gi", "--epc-reserve", "1Gi", "--numa", "--cdi", "--account-mapped",
+                                  "--metrics-port", "9999", "--log-level", "warn", "--priority-class", "mine",
+                                  "--in-proc-attestation", "--provision-limit", "9", "--provision-with-epc"});
+  for (const char* word : {"- --max-epc=9Gi\n", "- --reserve-epc=1Gi\n", "- --numa\n", "- --cdi\n",
+                           "- --account-mapped\n", "]:9999\n", "- --log-level=warn\n", "priorityClassName: mine\n",
+                           "--provision-limit=9\n", "- --provision-with-epc\n", "hostPID: true\n", "add: [SYS_PTRACE]"})
+    EXPECT_THAT(plugin.out, HasSubstr(word));
   const Finished sim = render({"--platform", "sim", "--sim-epc", "3Gi"});
   EXPECT_THAT(sim.out, HasSubstr("--sim-epc=3Gi\n"));
 }

@@ -28,6 +28,13 @@ SETTINGS = [
         {"quoteHelper": True, "dcapImage": f"mine/x@sha256:{'a' * 64}", "qcnlConf": CONFIGURATION},
         ["--enable-sgxquotehelper", "--dcap-image", f"mine/x@sha256:{'a' * 64}", "--qcnl-conf", "FILE"],
     ),
+    (
+        {"quoteHelper": True, "inProcAttestation": True, "provisionLimit": 20, "provisionWithEpc": True, "epcCap": "64Gi", "epcReserve": "1Gi",
+         "numa": True, "cdi": True, "accountMapped": True, "metricsPort": 9500, "logLevel": "warn", "priorityClass": "system-node-critical"},
+        ["--enable-sgxquotehelper", "--in-proc-attestation", "--provision-limit", "20", "--provision-with-epc", "--epc-cap", "64Gi",
+         "--epc-reserve", "1Gi", "--numa", "--cdi", "--account-mapped", "--metrics-port", "9500", "--log-level", "warn", "--priority-class",
+         "system-node-critical"],
+    ),
 ]
 
 # What the chart refuses, and a word of why.
@@ -36,6 +43,7 @@ REFUSED = [
     ({"workers": 17}, "workers"),
     ({"workers": "2"}, "workers"),
     ({"platform": "tdx"}, "platform"),
+    ({"inProcAttestation": True, "quoteHelper": True, "provisionLimit": 3}, "takes 4"),
     ({"image": "no-tag"}, "image"),
     ({"pccsUrl": "ftp://pccs.example/"}, "pccsUrl"),
     ({"pccsUrl": "https://pccs.example/", "qcnlConf": "{}"}, "set one"),

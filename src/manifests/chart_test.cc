@@ -1,4 +1,4 @@
-#include "addon/chart.h"
+#include "manifests/chart.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "addon/settings.h"
 #include "base/file.h"
+#include "manifests/settings.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 namespace fs = std::filesystem;
@@ -52,7 +52,7 @@ TEST(Chart, every_setting_is_a_value_that_the_schema_knows) {
   const YAML::Node values = YAML::Load(file("values.yaml"));
   const auto schema = nlohmann::json::parse(file("values.schema.json"));
   const Settings defaults;
-  for (const SettingRule& rule : setting_rules()) {
+  for (const Setting& rule : setting_table()) {
     const std::string name(rule.name);
     if (name == "namespace") continue;
     EXPECT_TRUE(values[name]) << name;
@@ -95,4 +95,4 @@ TEST(Chart, the_namespace_is_the_release_s) {
 }
 
 }  // namespace
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

@@ -1,16 +1,18 @@
-#include "addon/chart.h"
+#include "manifests/chart.h"
 
 #include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
-#include "addon/manifest_text.h"
-#include "addon/manifests.h"
-#include "addon/settings.h"
 #include "base/version.h"
+#include "manifests/manifest_text.h"
+#include "manifests/manifests.h"
+#include "manifests/settings.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 
 // Files of deploy/chart that no manifest says anything about: compiled in, so that the program can write the whole
 // chart.
@@ -19,7 +21,6 @@ std::span<const ManifestFile> chart_texts();
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Kind = SettingRule::Kind;
 
 constexpr std::string_view kGenerated =
     "# Made from deploy/manifests by `enclayer render --chart deploy/chart`: change it there.\n";
@@ -87,50 +88,47 @@ std::string template_in_chart(const Template& manifest) {
   return opened(condition(manifest.only)) + out + std::string(kClosed);
 }
 
-// In the order of the rules, each with what is to know about it.
+std::vector<std::string> words_of(const Setting& one) {
+  std::istringstream in{std::string(one.words)};
+  return {std::istream_iterator<std::string>(in), {}};
+}
+
+// In the order of the table, each with what is to know about it.
 std::string values_yaml() {
   const Json defaults = Json::parse(to_json(Settings(), Told::kAll));
   std::string out(kGenerated);
-  for (const SettingRule& rule : setting_rules()) {
-    if (rule.name == "namespace") continue;  // the release's
-    out += "\n# " + std::string(rule.meaning) + ".";
-    if (rule.kind == Kind::kWord) out += " One of: " + std::string(rule.words) + ".";
-    if (rule.kind == Kind::kNumber) out += (rule.may_be_empty ? " 0 to " : " 1 to ") + std::to_string(rule.most) + ".";
-    out += "\n" + std::string(rule.name) + ": " + defaults[std::string(rule.name)].dump() + "\n";
+  for (const Setting& one : setting_table()) {
+    if (one.name == "namespace") continue;  // the release's
+    out += "\n# " + std::string(one.help) + ".";
+    if (!one.words.empty()) out += " One of: " + std::string(one.words) + ".";
+    if (one.is<unsigned>()) out += " " + std::to_string(one.least) + " to " + std::to_string(one.most) + ".";
+    out += "\n" + std::string(one.name) + ": " + defaults[std::string(one.name)].dump() + "\n";
+  }
+  return out;
+}
+
+Json schema_of(const Setting& one) {
+  Json out = {{"description", one.help}};
+  if (!one.words.empty()) {
+    out["enum"] = words_of(one);
+  } else if (one.is<bool>()) {
+    out["type"] = "boolean";
+  } else if (one.is<unsigned>()) {
+    out["type"] = "integer";
+    out["minimum"] = one.least;
+    out["maximum"] = one.most;
+  } else {
+    out["type"] = "string";
+    out["maxLength"] = one.most;
+    if (!one.pattern.empty()) out["pattern"] = (one.least == 0 ? "^$|" : "") + std::string(one.pattern);
   }
   return out;
 }
 
 std::string values_schema() {
   Json properties = Json::object();
-  for (const SettingRule& rule : setting_rules()) {
-    if (rule.name == "namespace") continue;
-    Json one = {{"description", rule.meaning}};
-    switch (rule.kind) {
-      case Kind::kSwitch: one["type"] = "boolean"; break;
-      case Kind::kNumber:
-        one["type"] = "integer";
-        one["minimum"] = rule.may_be_empty ? 0 : 1;
-        one["maximum"] = rule.most;
-        break;
-      case Kind::kWord: {
-        Json words = Json::array();
-        for (std::string_view rest = rule.words; !rest.empty();) {
-          auto end = rest.find(' ');
-          words.push_back(rest.substr(0, end));
-          rest.remove_prefix(end == rest.npos ? rest.size() : end + 1);
-        }
-        one["enum"] = std::move(words);
-        break;
-      }
-      case Kind::kText:
-        one["type"] = "string";
-        one["maxLength"] = rule.most;
-        if (!rule.pattern.empty())
-          one["pattern"] = rule.may_be_empty ? "^$|" + std::string(rule.pattern) : std::string(rule.pattern);
-    }
-    properties[std::string(rule.name)] = std::move(one);
-  }
+  for (const Setting& one : setting_table())
+    if (one.name != "namespace") properties[std::string(one.name)] = schema_of(one);
   properties["global"] = {{"type", "object"}, {"description", "Helm's own, for parent charts; nothing here reads it"}};
   return Json{{"$schema", "http://json-schema.org/draft-07/schema#"},
               {"title", "enclayer"},
@@ -176,4 +174,4 @@ Result<std::vector<ChartFile>> chart() {
   return out;
 }
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

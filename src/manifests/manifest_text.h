@@ -3,31 +3,32 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "addon/manifests.h"
-#include "addon/settings.h"
 #include "enclayer/error.h"
+#include "manifests/manifests.h"
+#include "manifests/settings.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 
 // What "# set:" can name: a setting, or what follows from several.
 struct Value {
   std::string_view name;    // "image", "helperImage"
   std::string in_manifest;  // what stands for it in the files: its value by default, or an example where that is empty
-  std::string (*of)(const Settings&);
-  std::string_view in_chart;  // a Helm expression with the same value: ".Values.image"
+  std::function<std::string(const Settings&)> of;
+  std::string in_chart;  // a Helm expression with the same value: ".Values.image"
   enum class Kind { kText, kNumber, kJson } kind = Kind::kText;  // kJson: `of` gives a quoted string already
 };
 std::span<const Value> values();
 
 // A part of a condition: "quoteHelper", "!quoteHelper", "platform=sim".
 struct Condition {
-  std::string setting;
-  std::string equals;  // empty: on, not empty, or not 0
+  const Setting* setting;  // never null: a name that does not exist is no condition
+  std::string equals;      // empty: on, not empty, or not 0
   bool negated = false;
 
   bool holds(const Settings& settings) const;
@@ -75,4 +76,4 @@ std::string filled(const Line& line, Written written) {
 // Whether YAML reads it as the text that it is when it stands without quotes.
 bool is_plain_yaml(std::string_view text);
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

@@ -1,4 +1,4 @@
-#include "addon/manifest_text.h"
+#include "manifests/manifest_text.h"
 
 #include <openssl/evp.h>
 
@@ -10,12 +10,12 @@
 
 #include "base/hex.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 constexpr std::string_view kSet = "  # set: ", kWhen = "# when: ", kOnly = "# only when: ", kEnd = "# end";
 
-std::string quoted(const std::string& text) {
+std::string json_text(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
@@ -42,12 +42,6 @@ std::vector<std::string_view> split(std::string_view text, std::string_view by) 
     if (end == text.npos) return out;
     at = end + by.size();
   }
-}
-
-const SettingRule* rule_of(std::string_view name) {
-  for (const SettingRule& rule : setting_rules())
-    if (rule.name == name) return &rule;
-  return nullptr;
 }
 
 const Value* value_named(std::string_view name) {
@@ -97,18 +91,18 @@ struct Reader {
         part.remove_prefix(1);
       }
       auto equals = part.find('=');
-      one.setting = part.substr(0, equals);
+      one.setting = setting_named(part.substr(0, equals));
+      if (one.setting == nullptr) return wrong("there is no setting '" + std::string(part.substr(0, equals)) + "'");
       if (equals != part.npos) one.equals = part.substr(equals + 1);
-      const SettingRule* rule = rule_of(one.setting);
-      if (rule == nullptr) return wrong("there is no setting '" + one.setting + "'");
-      bool is_word_kind = rule->kind == SettingRule::Kind::kWord;
-      bool is_always_on = !is_word_kind && rule->kind != SettingRule::Kind::kSwitch && !rule->may_be_empty;
-      if (is_always_on || is_word_kind != !one.equals.empty())
+      const Setting& setting = *one.setting;
+      bool is_word = !setting.words.empty();
+      bool may_be_off = setting.is<bool>() || setting.least == 0;
+      if (is_word == one.equals.empty() || !(is_word || may_be_off))
         return wrong("a condition is a switch, a text that may be empty, a number that may be 0, or name=word, not '" +
                      std::string(part) + "'");
-      auto words = split(rule->words, " ");
-      if (is_word_kind && std::find(words.begin(), words.end(), one.equals) == words.end())
-        return wrong("'" + one.equals + "' is none of: " + std::string(rule->words));
+      auto words = split(setting.words, " ");
+      if (is_word && std::find(words.begin(), words.end(), one.equals) == words.end())
+        return wrong("'" + one.equals + "' is none of: " + std::string(setting.words));
       out.push_back(std::move(one));
     }
     return out;
@@ -149,6 +143,13 @@ struct Reader {
   }
 };
 
+// Within a file that is not there by default, the file's own conditions count as true.
+bool holds_by_default(const Condition& condition, const Conditions& only) {
+  for (const Condition& one : only)
+    if (one.setting == condition.setting && one.equals == condition.equals) return one.negated == condition.negated;
+  return condition.holds({});
+}
+
 }  // namespace
 
 std::span<const Value> values() {
@@ -156,30 +157,30 @@ std::span<const Value> values() {
   static const std::vector<Value> kValues = [] {
     const Settings defaults;
     std::vector<Value> out = {
-        {"namespace", "", [](const Settings& s) { return s.name_space; }, ".Release.Namespace"},
-        {"image", "", [](const Settings& s) { return s.image; }, ".Values.image"},
-        {"imagePullPolicy", "", [](const Settings& s) { return s.image_pull_policy; }, ".Values.imagePullPolicy"},
-        {"platform", "", [](const Settings& s) { return std::string(to_string(s.platform)); }, ".Values.platform"},
-        {"pccsUrl", "https://pccs.example:8081/sgx/certification/v4/", [](const Settings& s) { return s.pccs_url; },
-         ".Values.pccsUrl"},
-        {"qcnlConf", "\"{}\"", [](const Settings& s) { return quoted(s.qcnl_conf); }, ".Values.qcnlConf | toJson",
-         Kind::kJson},
-        {"workers", "", [](const Settings& s) { return std::to_string(s.workers); }, ".Values.workers", Kind::kNumber},
-        {"quotesPerMinute", "60", [](const Settings& s) { return std::to_string(s.quotes_per_minute); },
-         ".Values.quotesPerMinute", Kind::kNumber},
-        {"quoteSlots", "", [](const Settings& s) { return std::to_string(s.quote_slots); }, ".Values.quoteSlots",
-         Kind::kNumber},
-        {"simEpc", "", [](const Settings& s) { return s.sim_epc; }, ".Values.simEpc"},
         // What follows from the settings.
         {"helperImage", "", helper_image, "include \"enclayer.helperImage\" ."},
         {"helperEpc", "", [](const Settings& s) { return std::to_string(helper_epc_mib(s)); }, "mul 5 .Values.workers",
          Kind::kNumber},
-        {"provisionLimit", "", [](const Settings& s) { return std::string(s.standby ? "4" : "3"); },
+        {"standbyMetricsPort", "", [](const Settings& s) { return std::to_string(s.metrics_port + 1); },
+         "add 1 .Values.metricsPort", Kind::kNumber},
+        {"helperProvisionLimit", "", [](const Settings& s) { return std::to_string(helper_provision_limit(s)); },
          "ternary 4 3 .Values.standby", Kind::kNumber},
         {"helperMemory", "", helper_memory, "printf \"%dMi\" (add 384 (mul 128 .Values.workers))"},
         {"qcnlHash", sha256_hex("{}"), [](const Settings& s) { return sha256_hex(s.qcnl_conf); },
          ".Values.qcnlConf | sha256sum"},
     };
+    for (const Setting& one : setting_table()) {
+      Value value{one.name, std::string(one.example), [&one](const Settings& s) { return value_of(s, one); },
+                  one.name == "namespace" ? ".Release.Namespace" : ".Values." + std::string(one.name)};
+      if (one.is<unsigned>()) value.kind = Kind::kNumber;
+      if (one.is<std::string>() && one.pattern.empty() && one.words.empty()) {  // any text at all
+        value.kind = Kind::kJson;
+        value.in_manifest = json_text(value.in_manifest);
+        value.of = [&one](const Settings& s) { return json_text(value_of(s, one)); };
+        value.in_chart += " | toJson";
+      }
+      if (!one.is<bool>() && !(one.example.empty() && value.of(defaults).empty())) out.push_back(std::move(value));
+    }
     for (Value& value : out)
       if (value.in_manifest.empty()) value.in_manifest = value.of(defaults);
     return out;
@@ -188,12 +189,12 @@ std::span<const Value> values() {
 }
 
 bool Condition::holds(const Settings& settings) const {
-  const std::string value = value_of(settings, setting);
+  const std::string value = value_of(settings, *setting);
   return (equals.empty() ? !value.empty() : value == equals) != negated;
 }
 
 std::string Condition::in_chart() const {
-  std::string value = ".Values." + setting;
+  std::string value = ".Values." + std::string(setting->name);
   if (!equals.empty()) value = (negated ? "ne " : "eq ") + value + " \"" + equals + "\"";
   return negated && equals.empty() ? "not " + value : value;
 }
@@ -203,7 +204,6 @@ bool hold(const Conditions& conditions, const Settings& settings) {
 }
 
 Result<Template> parse_manifest(const ManifestFile& file) {
-  const Settings defaults;
   Template out;
   Reader reader{file};
   enum class Block { kNone, kHolds, kFails } block = Block::kNone;  // where this line stands; holds by default?
@@ -225,13 +225,9 @@ Result<Template> parse_manifest(const ManifestFile& file) {
       if (block != Block::kNone) return reader.wrong("blocks do not nest: '# end' is missing above");
       Line line{Line::Kind::kWhen, {}, {}, {}};
       ENCLAYER_TRY(line.when, reader.conditions(bare.substr(kWhen.size())));
-      // Within a file that is not there by default, its own conditions count as true.
-      Settings assumed = defaults;
-      for (const Condition& one : out.only) {
-        if (one.setting == "quoteHelper") assumed.quote_helper = !one.negated;
-        if (one.setting == "inProcAttestation") assumed.in_proc_attestation = !one.negated;
-      }
-      block = hold(line.when, assumed) ? Block::kHolds : Block::kFails;
+      bool holds = std::all_of(line.when.begin(), line.when.end(),
+                               [&](const Condition& one) { return holds_by_default(one, out.only); });
+      block = holds ? Block::kHolds : Block::kFails;
       out.lines.push_back(std::move(line));
       continue;
     }
@@ -265,4 +261,4 @@ bool is_plain_yaml(std::string_view text) {
   });
 }
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

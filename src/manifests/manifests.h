@@ -20,10 +20,10 @@
 #include <string_view>
 #include <vector>
 
-#include "addon/settings.h"
 #include "enclayer/error.h"
+#include "manifests/settings.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 
 struct ManifestFile {
   std::string_view path;  // below deploy/manifests: "device-plugin.yaml"
@@ -51,4 +51,4 @@ Result<std::vector<Document>> render(const Settings& settings, std::span<const M
 // One stream with "---" between them.
 std::string to_yaml(std::span<const Document> documents);
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

@@ -7,7 +7,7 @@
 
 #include "enclayer/error.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 
 struct ChartFile {
   std::string path;  // in the chart's folder: "templates/device-plugin.yaml"
@@ -18,4 +18,4 @@ struct ChartFile {
 // no object for it. kInternal: a manifest is no template.
 Result<std::vector<ChartFile>> chart();
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

@@ -1,13 +1,13 @@
-#include "addon/manifests.h"
+#include "manifests/manifests.h"
 
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "addon/manifest_text.h"
+#include "manifests/manifest_text.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 // In the order of application. Policies come before what they watch, and what needs rights comes after them.
@@ -151,4 +151,4 @@ std::string to_yaml(std::span<const Document> documents) {
   return out;
 }
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

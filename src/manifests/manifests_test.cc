@@ -1,4 +1,4 @@
-#include "addon/manifests.h"
+#include "manifests/manifests.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,12 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "addon/manifest_text.h"
-#include "addon/names.h"
 #include "base/file.h"
 #include "base/version.h"
+#include "manifests/manifest_text.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 namespace fs = std::filesystem;
@@ -102,6 +101,8 @@ TEST(ManifestLanguage, a_mistake_is_named_with_its_line) {
   EXPECT_THAT(rendered("a: x  # set: namespace\n"), HasSubstr("x.yaml:7: 'enclayer-system'"));
   EXPECT_THAT(rendered("a: x  # set: colour\n"), HasSubstr("'colour'"));
   EXPECT_THAT(rendered("# when: colour\n# end\n"), HasSubstr("'colour'"));
+  EXPECT_THAT(rendered("# when: !colour\n# end\n"), HasSubstr("there is no setting 'colour'"));
+  EXPECT_EQ(setting_named("colour"), nullptr);
   EXPECT_THAT(rendered("# when: platform=tdx\n# end\n"), HasSubstr("'tdx' is none of: hardware sim"));
   EXPECT_THAT(rendered("# when: workers\n# end\n"), HasSubstr("not 'workers'"));
   EXPECT_THAT(rendered("# when: platform\n# end\n"), HasSubstr("not 'platform'"));
@@ -112,6 +113,13 @@ TEST(ManifestLanguage, a_mistake_is_named_with_its_line) {
   EXPECT_THAT(rendered("# when: !quoteHelper\n#+a: 1\n# end\n"), HasSubstr("'#+' is for blocks"));
   EXPECT_THAT(rendered("#+a: 1\n"), HasSubstr("'#+' is for blocks"));
   EXPECT_THAT(rendered("# only when: quoteHelper\n"), HasSubstr("at the top"));
+}
+
+TEST(ManifestLanguage, within_a_file_its_own_condition_counts_as_true) {
+  const ManifestFile file{"x.yaml", "# only when: qcnlConf, platform=hardware\n# when: qcnlConf\na: 1\n# end\n"};
+  EXPECT_TRUE(parse_manifest(file)) << parse_manifest(file).error().message();
+  const ManifestFile other{"x.yaml", "# only when: !standby\n# when: standby\n#+a: 1\n# end\n"};
+  EXPECT_TRUE(parse_manifest(other)) << parse_manifest(other).error().message();
 }
 
 TEST(ManifestLanguage, a_document_without_a_name_of_its_own_is_refused) {
@@ -145,6 +153,14 @@ std::vector<Settings> combinations() {
           settings.workers = 3;
           settings.quote_slots = 55;
           settings.sim_epc = "2Gi";
+          settings.metrics_port = 9500;
+          settings.priority_class = "system-node-critical";
+          settings.log_level = "warn";
+          settings.epc_cap = "3Gi";
+          settings.epc_reserve = "5Mi";
+          settings.provision_limit = 20;
+          settings.numa = settings.cdi = in_proc;
+          settings.account_mapped = settings.provision_with_epc = in_proc && !is_sim;
           out.push_back(settings);
           if (!helper) continue;
           settings.standby = false;
@@ -248,7 +264,8 @@ TEST(Manifests, no_default_survives_where_a_setting_says_otherwise) {
         if (line.find_first_not_of(' ') == std::string::npos || line[line.find_first_not_of(' ')] != '#')
           values += line + "\n";
       for (const char* word : {"enclayer-system", "localhost/", "IfNotPresent", "8Gi", "pccs.example", "per-minute=60",
-                               "quote-limit=110", "# set", "# when", "# end", "#+"})
+                               "quote-limit=110", "provision-limit=110", ":9410", "9411", "max-epc=64Gi",
+                               "reserve-epc=64Mi", "log-level=debug", "# set", "# when", "# end", "#+"})
         EXPECT_THAT(values, Not(HasSubstr(word)));
     }
 }
@@ -257,15 +274,15 @@ TEST(Manifests, everything_that_can_be_set_is_set_somewhere_and_every_condition_
   std::set<std::string> used;
   for (const ManifestFile& file : manifest_files()) {
     const auto manifest = parse_manifest(file);
-    for (const Condition& one : manifest->only) used.insert(one.setting);
+    for (const Condition& one : manifest->only) used.insert(std::string(one.setting->name));
     for (const Line& line : manifest->lines) {
       for (const Place& place : line.places) used.insert(std::string(place.value->name));
-      for (const Condition& one : line.when) used.insert(one.setting);
+      for (const Condition& one : line.when) used.insert(std::string(one.setting->name));
     }
   }
   for (const Value& value : values()) EXPECT_TRUE(used.contains(std::string(value.name))) << value.name;
   used.insert("dcapImage");  // by helperImage
-  for (const SettingRule& rule : setting_rules()) EXPECT_TRUE(used.contains(std::string(rule.name))) << rule.name;
+  for (const Setting& rule : setting_table()) EXPECT_TRUE(used.contains(std::string(rule.name))) << rule.name;
 }
 
 TEST(Manifests, what_others_need_comes_first) {
@@ -328,14 +345,14 @@ TEST(Manifests, a_standby_is_the_same_container_once_more_but_for_its_port) {
     EXPECT_EQ(helper["name"].as<std::string>(), "quote-helper");
     if (!settings.standby) continue;
     const YAML::Node standby = containers[1];
-    EXPECT_EQ(standby["name"].as<std::string>(), kStandby);
+    EXPECT_EQ(standby["name"].as<std::string>(), "standby");
     EXPECT_EQ(helper.size(), standby.size());
     for (const auto& field : helper) {
       const auto key = field.first.as<std::string>();
       const std::string one = text_of(field.second);
       std::string other = text_of(standby[key]);
       if (key == "name") continue;
-      for (const auto& [theirs, ours] : {std::pair{"9411", "9410"}, {"metrics-2", "metrics"}})
+      for (const auto& [theirs, ours] : {std::pair{"9501", "9500"}, {"metrics-2", "metrics"}})
         for (std::size_t at; (at = other.find(theirs)) != other.npos;)
           other.replace(at, std::string(theirs).size(), ours);
       EXPECT_EQ(one, other) << key;
@@ -362,7 +379,7 @@ TEST(Manifests, the_provisioning_device_is_offered_to_nobody_unless_somebody_was
     settings.quote_helper = helper, settings.in_proc_attestation = in_proc, settings.platform = platform;
     std::string out;
     for (const std::string& arg : args(pod_of(settings, "enclayer-device-plugin"))) {
-      EXPECT_NE(arg, "--provision-with-epc");
+      EXPECT_NE(arg, "--provision-with-epc") << "a grant that nobody asked for";
       if (arg.starts_with("--provision-limit=")) out += arg.substr(18);
     }
     return out;
@@ -374,6 +391,33 @@ TEST(Manifests, the_provisioning_device_is_offered_to_nobody_unless_somebody_was
   EXPECT_EQ(offered(true, true, Platform::kHardware), "110");
   EXPECT_EQ(offered(true, false, Platform::kSim), "") << "a simulated helper needs none";
   EXPECT_EQ(offered(false, true, Platform::kSim), "110");
+}
+
+TEST(Manifests, what_is_said_of_a_node_s_epc_reaches_the_plugin_and_by_default_nothing_is) {
+  Settings settings;
+  const auto by_default = args(pod_of(settings, "enclayer-device-plugin"));
+  for (const char* flag : {"--max-epc", "--reserve-epc", "--numa", "--cdi", "--account-mapped", "--log-level"})
+    EXPECT_THAT(by_default, Not(Contains(HasSubstr(flag))));
+  settings.epc_cap = "3Gi", settings.epc_reserve = "5Mi", settings.log_level = "error";
+  settings.numa = settings.cdi = settings.account_mapped = settings.provision_with_epc = true;
+  settings.in_proc_attestation = true, settings.provision_limit = 8;
+  const auto all = args(pod_of(settings, "enclayer-device-plugin"));
+  for (const char* flag : {"--max-epc=3Gi", "--reserve-epc=5Mi", "--numa", "--cdi", "--account-mapped",
+                           "--log-level=error", "--provision-with-epc", "--provision-limit=8"})
+    EXPECT_THAT(all, Contains(flag));
+}
+
+TEST(Manifests, probes_find_the_port_of_the_metrics_wherever_it_is) {
+  Settings settings;
+  settings.quote_helper = true, settings.metrics_port = 9500;
+  const YAML::Node plugin = pod_of(settings, "enclayer-device-plugin");
+  EXPECT_THAT(args(plugin), Contains("--metrics-listen=[$(POD_IP)]:9500"));
+  EXPECT_EQ(plugin["containers"][0]["ports"][0]["containerPort"].as<int>(), 9500);
+  const YAML::Node helper = pod_of(settings, "enclayer-quote-helper")["containers"];
+  for (int i : {0, 1}) {
+    EXPECT_EQ(helper[i]["ports"][0]["containerPort"].as<int>(), 9500 + i);
+    EXPECT_THAT(text_of(helper[i]["env"]), HasSubstr(std::to_string(9500 + i)));
+  }
 }
 
 TEST(Manifests, containers_get_slots_and_an_aesmds_folder_only_where_somebody_says_that_there_is_one) {
@@ -505,11 +549,13 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
   for (const Settings& settings : combinations()) {
     SCOPED_TRACE(to_json(settings));
     const Rights plugin = rights_of(pod_of(settings, "enclayer-device-plugin"));
-    EXPECT_THAT(plugin.host_paths,
-                UnorderedElementsAre("/var/lib/kubelet/device-plugins", "/dev read-only",
-                                     settings.external_aesmd ? "/var/run/aesmd read-only" : "/var/run/enclayer",
-                                     "/var/lib/kubelet/pod-resources read-only"));
-    EXPECT_THAT(plugin.capabilities, IsEmpty());
+    std::set<std::string> expected = {"/var/lib/kubelet/device-plugins", "/dev read-only",
+                                      settings.external_aesmd ? "/var/run/aesmd read-only" : "/var/run/enclayer",
+                                      "/var/lib/kubelet/pod-resources read-only"};
+    if (settings.cdi) expected.insert("/var/run/cdi");
+    EXPECT_EQ(plugin.host_paths, expected);
+    EXPECT_EQ(plugin.capabilities,
+              settings.account_mapped ? std::set<std::string>{"SYS_PTRACE"} : std::set<std::string>());
     if (!settings.quote_helper) continue;
     const Rights helper = rights_of(pod_of(settings, "enclayer-quote-helper"));
     EXPECT_THAT(helper.host_paths, UnorderedElementsAre("/var/run/aesmd", "/var/run/enclayer", "/var/lib/enclayer"));
@@ -520,7 +566,8 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
   const std::string plugin_page =
       base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/device-plugin.md", 1 << 20).value();
   for (const char* path : {"/var/lib/kubelet/device-plugins", "`/dev`", "`/var/run/enclayer`", "`/var/run/aesmd`",
-                           "/var/lib/kubelet/pod-resources", "supplementalGroups: [64213]"})
+                           "/var/lib/kubelet/pod-resources", "`/var/run/cdi`", "`hostPID: true` and `CAP_SYS_PTRACE`",
+                           "supplementalGroups: [64213]"})
     EXPECT_THAT(plugin_page, HasSubstr(path));
   const std::string helper_page =
       base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/quote-helper.md", 1 << 20).value();
@@ -534,10 +581,10 @@ TEST(ManifestRights, no_pod_of_ours_is_privileged_or_shares_what_belongs_to_the_
       if (one.kind != "DaemonSet") continue;
       SCOPED_TRACE(one.name);
       const YAML::Node pod = YAML::Load(one.text)["spec"]["template"]["spec"];
-      for (const char* shared : {"hostNetwork", "hostPID", "hostIPC"})
-        EXPECT_FALSE(pod[shared].as<bool>(false)) << shared;
+      for (const char* shared : {"hostNetwork", "hostIPC"}) EXPECT_FALSE(pod[shared].as<bool>(false)) << shared;
+      EXPECT_EQ(pod["hostPID"].as<bool>(false), settings.account_mapped && one.component == "device-plugin");
       EXPECT_EQ(pod["securityContext"]["seccompProfile"]["type"].as<std::string>(), "RuntimeDefault");
-      EXPECT_EQ(pod["priorityClassName"].as<std::string>(), "enclayer-node");
+      EXPECT_EQ(pod["priorityClassName"].as<std::string>(), settings.priority_class);
       if (one.component != "detect") {
         EXPECT_FALSE(pod["automountServiceAccountToken"].as<bool>(true));
       }
@@ -557,4 +604,4 @@ TEST(ManifestRights, no_pod_of_ours_is_privileged_or_shares_what_belongs_to_the_
 }
 
 }  // namespace
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

@@ -3,13 +3,15 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "enclayer/error.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 
 enum class Platform { kHardware, kSim };
 std::string_view to_string(Platform platform);  // "hardware", "sim"
@@ -33,6 +35,9 @@ struct Settings {
   bool in_proc_attestation = false;
   // Somebody else's aesmd runs on the nodes: pods with enclayer.io/quote are given its folder. Not with a quote helper.
   bool external_aesmd = false;
+  // Compatibility: everybody with EPC gets the provisioning device, unasked.
+  bool provision_with_epc = false;
+  unsigned provision_limit = 110;  // containers of a node that may have it at a time, with in_proc_attestation
 
   // The certificate service of the quote helper, or a whole sgx_default_qcnl.conf; at most one of them, on hardware.
   std::string pccs_url;
@@ -43,6 +48,20 @@ struct Settings {
 
   std::string sim_epc;  // what a simulated node pretends to have: "8Gi"
 
+  // Of a node's EPC: no more than this is offered; this much is kept back. Empty: all of it; nothing.
+  std::string epc_cap, epc_reserve;
+  bool numa = false;            // the kubelet's topology manager is told the NUMA node of each MiB
+  bool cdi = false;             // containers that do not run as root can open the devices
+  bool account_mapped = false;  // metrics of what is really mapped; takes hostPID and CAP_SYS_PTRACE
+
+  unsigned metrics_port = 9410;  // of plugin and helper, for probes too; the helper's standby has the next one
+  std::string log_level;         // error, warn, info or debug
+  std::string priority_class;    // of our pods
+
+  // What a newer enclayer wrote and this one does not know: name -> JSON. Kept, so that going back and forth between
+  // versions loses nothing, and told (unknown_settings()).
+  std::map<std::string, std::string> newer;
+
   bool operator==(const Settings&) const = default;
 };
 
@@ -51,26 +70,42 @@ inline constexpr unsigned kWorkerEpcMib = 5;
 // EPC of one quote helper, and of its pod: that of its standby is as much again.
 unsigned helper_epc_mib(const Settings& settings);
 unsigned helper_pod_epc_mib(const Settings& settings);
+// Provisioning devices of a node that helper and standby take, and both successors while they are updated. Without
+// standby three: the two before may have been there, and their one successor.
+unsigned helper_provision_limit(const Settings& settings);
 // A ConfigMap holds 1 MiB, and the settings are in it twice.
 inline constexpr std::size_t kMostQcnlConf = std::size_t{32} * 1024;
 
-// What is said of a setting wherever it can be given.
-struct SettingRule {
-  enum class Kind { kText, kWord, kSwitch, kNumber };  // kWord: one of `words`
-
+// All that is said of one setting. Flags, settings.json, the chart's values with their schema and the names that
+// manifests can use are loops over setting_table(); the default is that of Settings{}.
+struct Setting {
   std::string_view name;  // "pccsUrl", as in settings.json and in the chart's values.yaml
   std::string_view flag;  // "--pccs-url"
-  Kind kind;
-  std::string_view meaning;  // one sentence, for --help, values.yaml and the schema
-  std::string_view words;    // "hardware sim"
-  std::string_view pattern;  // ECMAScript, anchored; what a text has to match. Empty: any
-  std::size_t most;          // characters of a text, or the largest number
-  bool may_be_empty;         // a text that means something when it is empty; a number that may be 0, which means none
+  std::variant<std::string Settings::*, bool Settings::*, unsigned Settings::*, Platform Settings::*> member;
+  std::string_view shown = "N";     // what --help calls the value; "FILE": the flag names a file that has it
+  std::string_view help;            // one sentence, for --help, values.yaml and the schema
+  std::string_view words = {};      // "hardware sim": the value is one of these
+  std::string_view pattern = {};    // of a text: ECMAScript, anchored. Empty: any text
+  std::size_t least = 0, most = 0;  // characters of a text, or a number. From 0: it may be empty or 0, for "none"
+  std::string_view remedy = {};     // what is said of a text that does not match
+  std::string_view example = {};    // stands for it in deploy/manifests where its default cannot
+  // What the pattern cannot tell: what is wrong, as a sentence that the value begins. Empty: nothing.
+  std::string (*wrong)(const std::string& value) = nullptr;
+
+  template <class Kind>
+  bool is() const {  // is<bool>(): it is a switch
+    return std::holds_alternative<Kind Settings::*>(member);
+  }
 };
-std::span<const SettingRule> setting_rules();  // in the order of the struct
+std::span<const Setting> setting_table();             // in the order of the struct
+const Setting* setting_named(std::string_view name);  // nullptr: there is none
 
 // kInvalidArgument: the message names the flag, the value and the remedy.
 Result<> check(const Settings& settings);
+
+// What stands behind the setting's flag, "true" or "false" for a switch. kInvalidArgument where it is of no such kind;
+// check() says whether it is allowed.
+Result<> set(Settings& settings, const Setting& setting, const std::string& text);
 
 // One object with the settings that are not as by default, or with all; ends with a newline. What is remembered are the
 // former: who never chose an image gets that of the version that updates the add-on.
@@ -78,16 +113,18 @@ enum class Told { kChosen, kAll };
 std::string to_json(const Settings& settings, Told told = Told::kChosen);
 
 // One setting as text: "true", "16", "hardware". What means "off" or "none" is empty: false, 0, an empty text.
-std::string value_of(const Settings& settings, std::string_view name);
+std::string value_of(const Settings& settings, const Setting& setting);
 
 // What to_json() wrote, by this version or another: what is missing has its default. kMalformed: no object, longer than
-// kMostSettingsJson, a key twice, a value of another type, or a key that this version does not know (it is named: a
-// newer enclayer wrote it). kInvalidArgument as by check().
+// kMostSettingsJson, nested deeper than 8, a key twice, or a value of another type. kInvalidArgument as by check().
 inline constexpr std::size_t kMostSettingsJson = std::size_t{256} * 1024;
 Result<Settings> parse_settings_json(std::string_view json);
+
+// A sentence that names what Settings::newer has; empty: nothing.
+std::string unknown_settings(const Settings& settings);
 
 // The image that the quote helper runs from: `image` in a simulation, `dcap_image` on hardware. Call it for settings
 // that passed check(): an image whose DCAP neighbour has no name that can be derived does not.
 std::string helper_image(const Settings& settings);
 
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

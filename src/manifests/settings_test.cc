@@ -1,4 +1,4 @@
-#include "addon/settings.h"
+#include "manifests/settings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 #include "base/version.h"
 
-namespace enclayer::addon {
+namespace enclayer::manifests {
 namespace {
 
 using testing::HasSubstr;
@@ -88,6 +88,14 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
       {[](Settings& s) { s.quotes_per_minute = 100'001; }, {"--quotes-per-minute 100001", "0 to 100000"}},
       {[](Settings& s) { s.quote_slots = 0; }, {"--quote-slots 0", "1 to 1000"}},
       {[](Settings& s) { s.quote_slots = 1001; }, {"--quote-slots 1001", "1 to 1000"}},
+      {[](Settings& s) { s.epc_cap = "8GB"; }, {"--epc-cap 8GB", "8Gi"}},
+      {[](Settings& s) { s.epc_reserve = "1Ki"; }, {"--epc-reserve 1Ki", "1Mi at least"}},
+      {[](Settings& s) { s.metrics_port = 80; }, {"--metrics-port 80", "1024 to 65534"}},
+      {[](Settings& s) { s.log_level = "loud"; }, {"--log-level loud", "error warn info debug"}},
+      {[](Settings& s) { s.priority_class = "x: y"; }, {"--priority-class x: y", "system-node-critical"}},
+      {[](Settings& s) { s.provision_limit = 0; }, {"--provision-limit 0", "1 to 1000"}},
+      {[](Settings& s) { s.in_proc_attestation = s.quote_helper = true, s.provision_limit = 3; },
+       {"--provision-limit 3", "takes 4"}},
       {[](Settings& s) { s.sim_epc = "8GB"; }, {"--sim-epc 8GB", "8Gi"}},
       {[](Settings& s) { s.sim_epc = "512Ki"; }, {"--sim-epc 512Ki", "1Mi to 256Gi"}},
       {[](Settings& s) { s.sim_epc = "257Gi"; }, {"--sim-epc 257Gi", "1Mi to 256Gi"}},
@@ -140,6 +148,8 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
     s.quotes_per_minute = 100'000;
     s.quote_slots = 1000;
     s.sim_epc = "1Gi";
+    s.epc_cap = "2Gi", s.epc_reserve = "1Mi", s.log_level = "warn", s.priority_class = "x", s.metrics_port = 1024;
+    s.numa = s.cdi = s.account_mapped = s.provision_with_epc = true, s.provision_limit = 5;
   });
   Settings sim = with([](Settings& s) { s.platform = Platform::kSim, s.workers = 2; });
   Settings pccs = with([](Settings& s) { s.pccs_url = "https://a/"; });
@@ -152,14 +162,14 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
 
 TEST(Settings, every_one_has_a_value_that_is_empty_where_it_means_off_or_none) {
   const auto by_default = nlohmann::json::parse(to_json(Settings(), Told::kAll));
-  for (const SettingRule& rule : setting_rules()) {
+  for (const Setting& rule : setting_table()) {
     const auto& value = by_default.at(std::string(rule.name));
     const bool off = value == "" || value == false || value == 0;
-    EXPECT_EQ(value_of(Settings(), rule.name).empty(), off) << rule.name;
+    EXPECT_EQ(value_of(Settings(), rule).empty(), off) << rule.name;
   }
-  EXPECT_EQ(value_of(with([](Settings& s) { s.workers = 7; }), "workers"), "7");
-  EXPECT_EQ(value_of(with([](Settings& s) { s.standby = false; }), "standby"), "");
-  EXPECT_EQ(value_of(with([](Settings& s) { s.platform = Platform::kSim; }), "platform"), "sim");
+  EXPECT_EQ(value_of(with([](Settings& s) { s.workers = 7; }), *setting_named("workers")), "7");
+  EXPECT_EQ(value_of(with([](Settings& s) { s.standby = false; }), *setting_named("standby")), "");
+  EXPECT_EQ(value_of(with([](Settings& s) { s.platform = Platform::kSim; }), *setting_named("platform")), "sim");
 }
 
 TEST(Settings, a_standby_doubles_what_a_helper_s_pod_asks_for) {
@@ -168,7 +178,7 @@ TEST(Settings, a_standby_doubles_what_a_helper_s_pod_asks_for) {
 }
 
 TEST(SettingsJson, every_rule_is_a_key) {
-  for (const SettingRule& rule : setting_rules()) {
+  for (const Setting& rule : setting_table()) {
     // A value of no type that any setting has: known keys complain about the type, unknown ones are named as such.
     auto read = parse_settings_json("{\"" + std::string(rule.name) + "\": [1]}");
     ASSERT_FALSE(read);
@@ -176,7 +186,17 @@ TEST(SettingsJson, every_rule_is_a_key) {
   }
 }
 
-TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
+TEST(SettingsJson, what_a_newer_enclayer_wrote_is_kept_and_named) {
+  const std::string newer = R"({"workers": 2, "epcGoal": {"node": ["a", 1]}, "colour": "blue"})";
+  const Settings read = parse_settings_json(newer).value();
+  EXPECT_EQ(read.workers, 2U);
+  EXPECT_EQ(nlohmann::json::parse(to_json(read)), nlohmann::json::parse(newer));
+  EXPECT_EQ(parse_settings_json(to_json(read)).value(), read);
+  EXPECT_THAT(unknown_settings(read), HasSubstr("colour, epcGoal"));
+  EXPECT_EQ(unknown_settings(Settings()), "");
+}
+
+TEST(SettingsJson, what_is_malformed_is_refused_with_its_name) {
   struct Case {
     std::string json, word;
   };
@@ -184,7 +204,7 @@ TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
            {"", "no JSON object"},
            {"[]", "no JSON object"},
            {"{", "no JSON object"},
-           {"{\"epcGoal\": 1}", "\"epcGoal\""},
+           {"{\"epcGoal\": [[[[[[[[1]]]]]]]]}", "nested too deep"},
            {"{\"image\": 1}", "\"image\" that is no text"},
            {"{\"platform\": \"tdx\"}", "\"platform\""},
            {"{\"quoteHelper\": \"true\"}", "\"quoteHelper\" that is no true or false"},
@@ -195,7 +215,7 @@ TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
            {"{\"quotesPerMinute\": 100001}", "\"quotesPerMinute\" that is no number from 0 to 100000"},
            {"{\"image\": \"a:1\", \"image\": \"b:1\"}", "\"image\" twice"},
            {"{\"image\": {\"a\": {\"b\": {}}}}", "\"image\" that is no text"},
-           {std::string(100'000, '['), "no JSON object"},
+           {std::string(100'000, '['), "nested too deep"},
            {std::string(kMostSettingsJson + 1, ' '), "262144"},
        }) {
     auto read = parse_settings_json(json);
@@ -207,4 +227,4 @@ TEST(SettingsJson, what_is_not_ours_is_refused_with_its_name) {
 }
 
 }  // namespace
-}  // namespace enclayer::addon
+}  // namespace enclayer::manifests

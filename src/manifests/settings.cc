@@ -1,0 +1,470 @@
+#include "manifests/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+
+#include "base/printable.h"
+#include "base/quantity.h"
+#include "base/version.h"
+
+namespace enclayer::manifests {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kMib = 1 << 20;
+// What one node's list carries (docs/limits.md).
+constexpr std::uint64_t kMostSimEpc = 256 * kMib * 1024;
+
+std::string wrong_namespace(const std::string& name) {
+  if (name != "default" && !name.starts_with("kube-")) return "";
+  return " is Kubernetes' own. The add-on labels its namespace, and removes it when it is disabled: give it one of its "
+         "own, as enclayer-system";
+}
+
+std::string wrong_sim_epc(const std::string& text) {
+  auto bytes = base::parse_quantity(text);
+  return bytes && *bytes >= kMib && *bytes <= kMostSimEpc ? "" : ": a simulated node has 1Mi to 256Gi";
+}
+
+std::string wrong_epc(const std::string& text) {
+  auto bytes = base::parse_quantity(text);
+  return text.empty() || (bytes && *bytes >= kMib) ? "" : ": EPC is counted in MiB, 1Mi at least";
+}
+
+std::string wrong_qcnl_conf(const std::string& text) {
+  if (text.empty()) return "";
+  if (text.find('\0') != std::string::npos || text.find_first_not_of(" \t\r\n") == std::string::npos)
+    return ": the file is no configuration: it is blank or has a byte 0 in it";
+  // A ConfigMap's data, and our own JSON, are UTF-8.
+  try {
+    static_cast<void>(Json(text).dump());
+  } catch (const Json::exception&) {
+    return ": the file is no text in UTF-8";
+  }
+  return "";
+}
+
+// Patterns are for std::regex and for JSON Schema validators alike: no look-around, no named classes.
+constexpr std::string_view kImage =
+    "^[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*"
+    "(:[a-zA-Z0-9_][a-zA-Z0-9._-]*(@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$";
+constexpr std::string_view kImageRemedy =
+    " is no image reference: write REPOSITORY/NAME:TAG or REPOSITORY/NAME@sha256:DIGEST, as in "
+    "registry.example/enclayer:1.0";
+constexpr std::string_view kAmount = "^[0-9]+(Ki|Mi|Gi|Ti)?$";
+constexpr std::string_view kAmountRemedy = " is no amount of memory: write digits and Ki, Mi, Gi, Ti, as in 8Gi";
+
+constexpr std::array kTable = {
+    Setting{.name = "namespace",
+            .flag = "--namespace",
+            .member = &Settings::name_space,
+            .shown = "NAME",
+            .help = "The namespace that the add-on's objects live in",
+            .pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+            .least = 1,
+            .most = 63,
+            .remedy = " is no namespace: write 1 to 63 lower-case letters, digits and '-', as in enclayer-system",
+            .wrong = wrong_namespace},
+    Setting{.name = "image",
+            .flag = "--image",
+            .member = &Settings::image,
+            .shown = "REPO/enclayer:TAG",
+            .help = "The image of device plugin, detector and simulated quote helper, with a tag or a digest",
+            .pattern = kImage,
+            .least = 1,
+            .most = 512,
+            .remedy = kImageRemedy},
+    Setting{
+        .name = "dcapImage",
+        .flag = "--dcap-image",
+        .member = &Settings::dcap_image,
+        .shown = "REPO/NAME:TAG",
+        .help = "The quote helper's image on hardware; empty: REPO/enclayer-dcap:TAG for an image REPO/enclayer:TAG",
+        .pattern = kImage,
+        .most = 512,
+        .remedy = kImageRemedy},
+    Setting{.name = "imagePullPolicy",
+            .flag = "--image-pull-policy",
+            .member = &Settings::image_pull_policy,
+            .help = "When nodes pull the images",
+            .words = "Always IfNotPresent Never"},
+    Setting{.name = "platform",
+            .flag = "--platform",
+            .member = &Settings::platform,
+            .help = "SGX hardware, or a simulation on the nodes that are labelled enclayer.io/sim=true: it protects "
+                    "nothing",
+            .words = "hardware sim"},
+    Setting{.name = "quoteHelper",
+            .flag = "--enable-sgxquotehelper",
+            .member = &Settings::quote_helper,
+            .help = "Out-of-process attestation: a quote helper on every SGX node"},
+    Setting{.name = "standby",
+            .flag = "--standby",
+            .member = &Settings::standby,
+            .help = "Beside each quote helper a second one waits, and takes its sockets within 200 ms when it crashes "
+                    "or hangs; it asks for as much EPC again. On by default"},
+    Setting{.name = "inProcAttestation",
+            .flag = "--in-proc-attestation",
+            .member = &Settings::in_proc_attestation,
+            .help = "In-process attestation: pods may ask for sgx.intel.com/provision where their namespace is "
+                    "labelled enclayer.io/allow-provisioning=true"},
+    Setting{.name = "externalAesmd",
+            .flag = "--external-aesmd",
+            .member = &Settings::external_aesmd,
+            .help = "Pods with enclayer.io/quote are given /var/run/aesmd, where somebody else's aesmd answers; not "
+                    "with a quote helper"},
+    Setting{.name = "provisionWithEpc",
+            .flag = "--provision-with-epc",
+            .member = &Settings::provision_with_epc,
+            .help = "Compatibility with plugins of others: every container with EPC gets the provisioning device, "
+                    "which shows a stable identifier of the platform"},
+    Setting{.name = "provisionLimit",
+            .flag = "--provision-limit",
+            .member = &Settings::provision_limit,
+            .help = "Containers of a node that may have the provisioning device at a time, with in-process "
+                    "attestation; the quote helper's are among them",
+            .least = 1,
+            .most = 1000},
+    Setting{.name = "pccsUrl",
+            .flag = "--pccs-url",
+            .member = &Settings::pccs_url,
+            .shown = "URL",
+            .help = "The certificate service of the quote helper, as https://pccs.example:8081/sgx/certification/v4/",
+            .pattern = "^https?://([a-zA-Z0-9.-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]{1,5})?(/[a-zA-Z0-9._~%/-]*)?$",
+            .most = 512,
+            .remedy = " is no address of a certificate service: write http:// or https://, a host, a port and a path, "
+                      "as in https://pccs.example:8081/sgx/certification/v4/",
+            .example = "https://pccs.example:8081/sgx/certification/v4/"},
+    Setting{.name = "qcnlConf",
+            .flag = "--qcnl-conf",
+            .member = &Settings::qcnl_conf,
+            .shown = "FILE",
+            .help = "A whole sgx_default_qcnl.conf for the quote helper instead of pccsUrl",
+            .most = kMostQcnlConf,
+            .example = "{}",
+            .wrong = wrong_qcnl_conf},
+    Setting{.name = "workers",
+            .flag = "--workers",
+            .member = &Settings::workers,
+            .help = "Quote workers of a quote helper on hardware; the helper asks for 5 MiB of EPC for each",
+            .least = 1,
+            .most = 16},
+    Setting{.name = "quotesPerMinute",
+            .flag = "--quotes-per-minute",
+            .member = &Settings::quotes_per_minute,
+            .help = "Quotes a minute that each container may have; 0: no limit",
+            .most = 100'000,
+            .example = "60"},
+    Setting{.name = "quoteSlots",
+            .flag = "--quote-slots",
+            .member = &Settings::quote_slots,
+            .help = "Containers of a node that may have quotes (enclayer.io/quote) at a time",
+            .least = 1,
+            .most = 1000},
+    Setting{.name = "simEpc",
+            .flag = "--sim-epc",
+            .member = &Settings::sim_epc,
+            .shown = "AMOUNT",
+            .help = "The EPC that a simulated node pretends to have, 1Mi to 256Gi",
+            .pattern = kAmount,
+            .least = 1,
+            .most = 20,
+            .remedy = kAmountRemedy,
+            .wrong = wrong_sim_epc},
+    Setting{.name = "epcCap",
+            .flag = "--epc-cap",
+            .member = &Settings::epc_cap,
+            .shown = "AMOUNT",
+            .help = "Offer no more EPC of a node than this; empty: all of it",
+            .pattern = kAmount,
+            .most = 20,
+            .remedy = kAmountRemedy,
+            .example = "64Gi",
+            .wrong = wrong_epc},
+    Setting{.name = "epcReserve",
+            .flag = "--epc-reserve",
+            .member = &Settings::epc_reserve,
+            .shown = "AMOUNT",
+            .help = "Keep this much EPC of a node back, for enclaves of the host; empty: none",
+            .pattern = kAmount,
+            .most = 20,
+            .remedy = kAmountRemedy,
+            .example = "64Mi",
+            .wrong = wrong_epc},
+    Setting{.name = "numa",
+            .flag = "--numa",
+            .member = &Settings::numa,
+            .help = "Tell kubelets the NUMA node of each MiB, for their topology manager; 180Gi of a node at most"},
+    Setting{.name = "cdi",
+            .flag = "--cdi",
+            .member = &Settings::cdi,
+            .help = "Containers that do not run as root can open the devices; needs a runtime with CDI, and changes "
+                    "nothing with others"},
+    Setting{.name = "accountMapped",
+            .flag = "--account-mapped",
+            .member = &Settings::account_mapped,
+            .help = "Metrics of the enclave memory that each pod has mapped. Gives the device plugin hostPID and "
+                    "SYS_PTRACE: it can read every process of the node"},
+    Setting{.name = "metricsPort",
+            .flag = "--metrics-port",
+            .member = &Settings::metrics_port,
+            .help = "The port of metrics and probes at the pods' own addresses; a standby's is the next one",
+            .least = 1024,
+            .most = 65534},
+    Setting{.name = "logLevel",
+            .flag = "--log-level",
+            .member = &Settings::log_level,
+            .help = "Least important line that the daemons write to their logs",
+            .words = "error warn info debug",
+            .example = "debug"},
+    Setting{.name = "priorityClass",
+            .flag = "--priority-class",
+            .member = &Settings::priority_class,
+            .shown = "NAME",
+            .help = "The priority class of the pods; enclayer-node is the add-on's own",
+            .pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            .least = 1,
+            .most = 253,
+            .remedy = " is no priority class: write its name, as in system-node-critical"},
+};
+
+std::string range_of(const Setting& one) { return std::to_string(one.least) + " to " + std::to_string(one.most); }
+
+bool is_one_of(std::string_view words, std::string_view word) {
+  return !word.empty() && word.find(' ') == word.npos &&
+         (" " + std::string(words) + " ").find(" " + std::string(word) + " ") != std::string::npos;
+}
+
+// What is said of a value that is none for this setting.
+std::string kind_of(const Setting& one) {
+  if (!one.words.empty()) return "none of: " + std::string(one.words);
+  if (one.is<bool>()) return "no true or false";
+  return one.is<unsigned>() ? "no number from " + range_of(one) : "no text";
+}
+
+Error refused(const Setting& one, const std::string& value, const std::string& what_and_remedy) {
+  return {ErrorKind::kInvalidArgument,
+          std::string(one.flag) + " " + (value.empty() ? "''" : base::printable(value, 200)) + what_and_remedy};
+}
+
+// ---- A value of JSON becomes the setting's; false: it is of another kind. ----
+
+bool take(std::string& to, const Setting&, const Json& value) {
+  if (!value.is_string()) return false;
+  to = value.get<std::string>();
+  return true;
+}
+
+bool take(bool& to, const Setting&, const Json& value) {
+  if (!value.is_boolean()) return false;
+  to = value.get<bool>();
+  return true;
+}
+
+bool take(unsigned& to, const Setting& one, const Json& value) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > one.most) return false;
+  to = value.get<unsigned>();
+  return true;
+}
+
+bool take(Platform& to, const Setting&, const Json& value) {
+  if (value != "hardware" && value != "sim") return false;
+  to = value == "sim" ? Platform::kSim : Platform::kHardware;
+  return true;
+}
+
+bool take(Settings& settings, const Setting& one, const Json& value) {
+  return std::visit([&](auto member) { return take(settings.*member, one, value); }, one.member);
+}
+
+Json json_of(Platform platform) { return to_string(platform); }
+Json json_of(const auto& value) { return value; }
+
+Json json_of(const Settings& settings, const Setting& one) {
+  return std::visit([&](auto member) { return json_of(settings.*member); }, one.member);
+}
+
+// ---- Whether a value is allowed. ----
+
+Result<> check_value(const Setting& one, const std::string& value) {
+  if (value.empty() && one.least == 0 && one.words.empty()) return {};
+  if (!one.words.empty()) return is_one_of(one.words, value) ? Result<>() : refused(one, value, " is " + kind_of(one));
+  if (value.size() > one.most)
+    return refused(
+        one, value.substr(0, 40) + "...",
+        " has " + std::to_string(value.size()) + " characters, at most " + std::to_string(one.most) + " are possible");
+  // The length is bounded above: std::regex recurses.
+  if (!one.pattern.empty() && !std::regex_match(value, std::regex(one.pattern.begin(), one.pattern.end())))
+    return refused(one, value, std::string(one.remedy));
+  if (std::string wrong = one.wrong == nullptr ? "" : one.wrong(value); !wrong.empty())
+    return refused(one, value, wrong);
+  return {};
+}
+
+Result<> check_value(const Setting& one, unsigned value) {
+  if (value >= one.least && value <= one.most) return {};
+  return refused(one, std::to_string(value), " is " + kind_of(one));
+}
+
+Result<> check_value(const Setting&, bool) { return {}; }
+Result<> check_value(const Setting&, Platform) { return {}; }
+
+// Where the last part of an image reference has its tag: "registry:5000/enclayer:1" -> {"registry:5000/enclayer",
+// ":1"}. The tag is empty where there is none, or a digest.
+std::pair<std::string, std::string> name_and_tag(const std::string& image) {
+  auto slash = image.rfind('/');
+  auto colon = image.rfind(':');
+  if (image.find('@') != image.npos || colon == image.npos || (slash != image.npos && colon < slash))
+    return {image, ""};
+  return {image.substr(0, colon), image.substr(colon)};
+}
+
+// Empty where the name of the neighbour cannot be known.
+std::string dcap_neighbour(const std::string& image) {
+  auto [name, tag] = name_and_tag(image);
+  if (tag.empty() || !(name == "enclayer" || name.ends_with("/enclayer"))) return "";
+  return name + "-dcap" + tag;
+}
+
+// What a single setting cannot know.
+Result<> check_together(const Settings& settings) {
+  if (!settings.pccs_url.empty() && !settings.qcnl_conf.empty())
+    return Error(ErrorKind::kInvalidArgument,
+                 "--pccs-url " + settings.pccs_url +
+                     " and --qcnl-conf are two answers to one question: give one, and \"\" for the other");
+  if (settings.platform == Platform::kSim && !(settings.pccs_url.empty() && settings.qcnl_conf.empty()))
+    return Error(ErrorKind::kInvalidArgument,
+                 std::string(settings.pccs_url.empty() ? "--qcnl-conf" : "--pccs-url") +
+                     " is for --platform hardware: simulated quotes have certificates of their own. Leave it out, or "
+                     "give \"\" where it was set before");
+  if (settings.external_aesmd && settings.quote_helper)
+    return Error(
+        ErrorKind::kInvalidArgument,
+        "--external-aesmd and --enable-sgxquotehelper are two answers to one question: a node's quotes come from "
+        "somebody else's aesmd or from the quote helper; switch one of them off");
+  if (const unsigned needed = helper_provision_limit(settings); settings.in_proc_attestation && settings.quote_helper &&
+                                                                settings.platform == Platform::kHardware &&
+                                                                settings.provision_limit < needed)
+    return Error(ErrorKind::kInvalidArgument,
+                 "--provision-limit " + std::to_string(settings.provision_limit) +
+                     " leaves no provisioning device for the quote helper, which takes " + std::to_string(needed) +
+                     " while it is updated: give that and one for each container that attests itself");
+  if (settings.platform == Platform::kHardware && settings.quote_helper && helper_image(settings).empty())
+    return Error(ErrorKind::kInvalidArgument,
+                 "--image " + settings.image +
+                     " is not named REPOSITORY/enclayer:TAG, so the name of the quote helper's image cannot be derived "
+                     "from it: say --dcap-image");
+  return {};
+}
+
+}  // namespace
+
+std::string_view to_string(Platform platform) { return platform == Platform::kSim ? "sim" : "hardware"; }
+
+Settings::Settings()
+    : name_space("enclayer-system"),
+      image("localhost/enclayer:" + std::string(base::kVersion)),
+      image_pull_policy("IfNotPresent"),
+      sim_epc("8Gi"),
+      log_level("info"),
+      priority_class("enclayer-node") {}
+
+std::span<const Setting> setting_table() { return kTable; }
+
+const Setting* setting_named(std::string_view name) {
+  auto found = std::find_if(kTable.begin(), kTable.end(), [&](const Setting& one) { return one.name == name; });
+  return found == kTable.end() ? nullptr : &*found;
+}
+
+Result<> check(const Settings& settings) {
+  for (const Setting& one : kTable)
+    ENCLAYER_CHECK(std::visit([&](auto member) { return check_value(one, settings.*member); }, one.member));
+  return check_together(settings);
+}
+
+Result<> set(Settings& settings, const Setting& setting, const std::string& text) {
+  Json value = text;
+  if (setting.is<bool>()) value = text == "true";
+  if (unsigned number = 0; setting.is<unsigned>()) {
+    auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failed == std::errc() && end == text.data() + text.size()) value = number;
+  }
+  if (take(settings, setting, value)) return {};
+  return refused(setting, text, " is " + kind_of(setting));
+}
+
+std::string to_json(const Settings& settings, Told told) {
+  const Settings defaults;
+  Json out = Json::object();
+  for (const Setting& one : kTable)
+    if (Json value = json_of(settings, one); told == Told::kAll || value != json_of(defaults, one))
+      out[std::string(one.name)] = std::move(value);
+  for (const auto& [name, json] : settings.newer) out[name] = Json::parse(json);
+  // check() refuses what is not UTF-8; for settings that were never checked, anything is better than an exception.
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string value_of(const Settings& settings, const Setting& setting) {
+  const Json value = json_of(settings, setting);
+  if (value == false || value == 0) return "";
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+Result<Settings> parse_settings_json(std::string_view json) {
+  auto malformed = [](const std::string& why) { return Error(ErrorKind::kMalformed, "the add-on's settings " + why); };
+  if (json.size() > kMostSettingsJson)
+    return malformed("have " + std::to_string(json.size()) + " bytes, at most " + std::to_string(kMostSettingsJson) +
+                     " are possible");
+  std::set<std::string> keys;
+  std::string twice;
+  bool too_deep = false;
+  Json object = Json::parse(
+      json,
+      [&](int depth, Json::parse_event_t event, Json& parsed) {
+        if (event == Json::parse_event_t::key && depth == 1 && !keys.insert(parsed.get<std::string>()).second)
+          twice = parsed.get<std::string>();
+        too_deep = too_deep || depth > 8;  // to write JSON is recursive
+        return !too_deep;
+      },
+      false);
+  if (too_deep) return malformed("are nested too deep");
+  if (!object.is_object()) return malformed("are no JSON object");
+  if (!twice.empty()) return malformed("have the key \"" + base::printable(twice, 100) + "\" twice");
+
+  Settings settings;
+  for (const auto& [key, value] : object.items()) {
+    const Setting* one = setting_named(key);
+    if (one == nullptr)
+      settings.newer[key] = value.dump();
+    else if (!take(settings, *one, value))
+      return malformed("have a \"" + key + "\" that is " + kind_of(*one));
+  }
+  ENCLAYER_CHECK(check(settings));
+  return settings;
+}
+
+std::string unknown_settings(const Settings& settings) {
+  std::string names;
+  for (const auto& [name, json] : settings.newer) names += (names.empty() ? "" : ", ") + base::printable(name, 100);
+  if (names.empty()) return "";
+  return "a newer enclayer wrote settings that " + std::string(base::kVersion) + " does not know: " + names +
+         ". They are kept, and nothing is done with them";
+}
+
+unsigned helper_epc_mib(const Settings& settings) { return settings.workers * kWorkerEpcMib; }
+
+unsigned helper_pod_epc_mib(const Settings& settings) { return helper_epc_mib(settings) * (settings.standby ? 2 : 1); }
+
+unsigned helper_provision_limit(const Settings& settings) { return settings.standby ? 4 : 3; }
+
+std::string helper_image(const Settings& settings) {
+  if (settings.platform == Platform::kSim) return settings.image;
+  return settings.dcap_image.empty() ? dcap_neighbour(settings.image) : settings.dcap_image;
+}
+
+}  // namespace enclayer::manifests
