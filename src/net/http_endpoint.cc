@@ -2,12 +2,15 @@
 
 #include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -27,9 +30,9 @@ namespace http = beast::http;
 using tcp = asio::ip::tcp;
 namespace log = base::log;
 
-constexpr int kMaxConnections = 16;
+constexpr auto kText = "text/plain; charset=utf-8";
 constexpr std::size_t kMaxRequest = 8192;
-constexpr std::chrono::seconds kDeadline{5};
+constexpr std::chrono::seconds kDeadline{5};  // to ask, and again to take the answer
 
 Result<tcp::endpoint> parse_address(const std::string& address) {
   auto malformed = [&] {
@@ -49,13 +52,77 @@ Result<tcp::endpoint> parse_address(const std::string& address) {
   return tcp::endpoint(ip, port);
 }
 
+struct Connection {
+  beast::tcp_stream stream;
+  asio::ip::address peer;
+  asio::steady_timer wake;  // never expires: cancelled when there is news
+  bool evicted = false;
+
+  explicit Connection(tcp::socket socket)
+      : stream(std::move(socket)), wake(stream.get_executor(), asio::steady_timer::time_point::max()) {
+    boost::system::error_code gone;
+    peer = stream.socket().remote_endpoint(gone).address();
+  }
+};
+
+// The connections in one part of their life, oldest first.
+class Stage {
+ public:
+  explicit Stage(std::size_t limit) : limit_(limit) {}
+
+  // Evicts one where that is one too many: the oldest of the peer that has the most.
+  void enter(Connection& connection) {
+    all_.push_back(&connection);
+    if (all_.size() <= limit_) return;
+    auto of_peer = [this](const Connection* one) {
+      return std::count_if(all_.begin(), all_.end(), [&](const Connection* other) { return other->peer == one->peer; });
+    };
+    auto oldest = std::max_element(all_.begin(), all_.end(),
+                                   [&](const auto* a, const auto* b) { return of_peer(a) < of_peer(b); });
+    (*oldest)->evicted = true;
+    (*oldest)->stream.close();
+    (*oldest)->wake.cancel();
+    all_.erase(oldest);
+  }
+  void leave(Connection& connection) { std::erase(all_, &connection); }
+  void wake() {
+    for (Connection* connection : all_) connection->wake.cancel();
+  }
+
+ private:
+  std::size_t limit_;
+  std::vector<Connection*> all_;
+};
+
+struct Stay {
+  Stage& stage;
+  Connection& connection;
+  Stay(Stage& in, Connection& of) : stage(in), connection(of) { stage.enter(connection); }
+  Stay(const Stay&) = delete;
+  ~Stay() { stage.leave(connection); }
+};
+
+// A slow page: at most one edition is being made, and at most one waits to be.
+struct Edition {
+  HttpReply reply;
+  bool made = false;
+};
+struct Served {
+  HttpPage page;
+  std::shared_ptr<Edition> next{};  // asked for, not begun
+  bool making = false;
+};
+
 class Endpoint final : public HttpEndpoint {
  public:
-  explicit Endpoint(Handler handler) : handler_(std::move(handler)) {}
+  explicit Endpoint(std::vector<HttpPage> pages) {
+    for (HttpPage& page : pages) pages_.push_back({std::move(page)});
+  }
 
   ~Endpoint() override {
     io_.stop();
     if (thread_.joinable()) thread_.join();
+    maker_.join();
   }
 
   Result<> start(const std::string& address) {
@@ -64,7 +131,7 @@ class Endpoint final : public HttpEndpoint {
     acceptor_.open(where.protocol(), error);
     if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_.bind(where, error);
-    if (!error) acceptor_.listen(kMaxConnections, error);
+    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
     if (error)
       return Error(error == asio::error::address_in_use ? ErrorKind::kConflict : ErrorKind::kIo,
                    "cannot listen on " + address + ": " + error.message());
@@ -89,9 +156,7 @@ class Endpoint final : public HttpEndpoint {
         co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         continue;
       }
-      if (connections_ >= kMaxConnections) continue;  // closes it
-      ++connections_;
-      asio::co_spawn(io_, serve(beast::tcp_stream(std::move(socket))), asio::detached);
+      asio::co_spawn(io_, serve(std::move(socket)), asio::detached);
     }
   }
 
@@ -101,75 +166,111 @@ class Endpoint final : public HttpEndpoint {
     co_return std::pair(error, std::move(socket));
   }
 
-  asio::awaitable<void> serve(beast::tcp_stream stream) {
-    stream.expires_after(kDeadline);
-    beast::flat_buffer buffer(kMaxRequest);
+  asio::awaitable<void> serve(tcp::socket socket) {
+    Connection connection(std::move(socket));
     http::request_parser<http::empty_body> parser;
+    if (!co_await read(connection, parser)) co_return;
+    Stay answering(answering_, connection);
+    const auto reply = co_await reply_to(connection, parser.get());
+    if (connection.evicted) co_return;
+    http::response<http::span_body<const char>> response;
+    response.result(static_cast<unsigned>(reply->status));
+    response.set(http::field::content_type, reply->content_type);
+    response.set(http::field::connection, "close");
+    response.body() = {reply->body.data(), reply->body.size()};
+    response.prepare_payload();
+    boost::system::error_code ignored;
+    connection.stream.expires_after(kDeadline);
+    co_await http::async_write(connection.stream, response, asio::redirect_error(asio::use_awaitable, ignored));
+    connection.stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  }
+
+  asio::awaitable<bool> read(Connection& connection, http::request_parser<http::empty_body>& parser) {
+    Stay reading(reading_, connection);
+    beast::flat_buffer buffer(kMaxRequest);
     parser.header_limit(kMaxRequest);
     boost::system::error_code error;
-    co_await http::async_read_header(stream, buffer, parser, asio::redirect_error(asio::use_awaitable, error));
-    if (!error) {
-      http::response<http::string_body> response = answer(parser.get());
-      co_await http::async_write(stream, response, asio::redirect_error(asio::use_awaitable, error));
-      stream.socket().shutdown(tcp::socket::shutdown_send, error);
-    } else if (error != http::error::end_of_stream) {
-      log::debug("http request refused", {{"reason", error.message()}});
-    }
-    --connections_;
+    connection.stream.expires_after(kDeadline);
+    co_await http::async_read_header(connection.stream, buffer, parser,
+                                     asio::redirect_error(asio::use_awaitable, error));
+    if (error && error != http::error::end_of_stream) log::debug("http request refused", {{"reason", error.message()}});
+    co_return !error && !connection.evicted;
   }
 
-  http::response<http::string_body> answer(const http::request<http::empty_body>& request) {
-    HttpReply reply;
-    if (request.method() != http::verb::get) {
-      reply = {405, "text/plain; charset=utf-8", "only GET is served here\n"};
-    } else {
-      std::string target(request.target());
-      reply = handler_(target.substr(0, target.find('?')));
+  asio::awaitable<std::shared_ptr<const HttpReply>> reply_to(Connection& connection,
+                                                             const http::request<http::empty_body>& request) {
+    auto at_once = [](HttpReply reply) { return std::make_shared<const HttpReply>(std::move(reply)); };
+    if (request.method() != http::verb::get) co_return at_once({405, kText, "only GET is served here\n"});
+    const std::string target(request.target());
+    const std::string path = target.substr(0, target.find('?'));
+    auto found =
+        std::find_if(pages_.begin(), pages_.end(), [&](const Served& served) { return served.page.path == path; });
+    if (found == pages_.end()) co_return at_once({404, kText, "served here: " + paths() + "\n"});
+    if (!found->page.slow) co_return at_once(found->page.make());
+    if (!found->next) found->next = std::make_shared<Edition>();
+    const std::shared_ptr<const Edition> edition = found->next;
+    if (!found->making) make(*found);
+    while (!edition->made && !connection.evicted) {
+      boost::system::error_code ignored;
+      co_await connection.wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
-    http::response<http::string_body> response;
-    response.result(static_cast<unsigned>(reply.status));
-    response.set(http::field::content_type, reply.content_type);
-    response.set(http::field::connection, "close");
-    response.body() = std::move(reply.body);
-    response.prepare_payload();
-    return response;
+    co_return std::shared_ptr<const HttpReply>(edition, &edition->reply);
   }
 
-  Handler handler_;
+  void make(Served& served) {
+    served.making = true;
+    asio::post(maker_, [this, &served, edition = std::exchange(served.next, nullptr)] {
+      HttpReply reply = served.page.make();
+      asio::post(io_, [this, &served, edition, reply = std::move(reply)]() mutable {
+        edition->reply = std::move(reply);
+        edition->made = true;
+        served.making = false;
+        answering_.wake();
+        if (served.next) make(served);
+      });
+    });
+  }
+
+  std::string paths() const {
+    std::string out;
+    for (const Served& served : pages_) out += (out.empty() ? "" : ", ") + served.page.path;
+    return out;
+  }
+
+  // All but maker_ are only touched in the thread.
+  std::vector<Served> pages_;
+  Stage reading_{kMaxReading}, answering_{kMaxAnswering};
   asio::io_context io_{1};
   tcp::acceptor acceptor_{io_};
-  int connections_ = 0;  // only touched in the thread
+  asio::thread_pool maker_{1};
   std::thread thread_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::listen(const std::string& address, Handler handler) {
-  auto endpoint = std::make_unique<Endpoint>(std::move(handler));
+Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::listen(const std::string& address, std::vector<HttpPage> pages) {
+  auto endpoint = std::make_unique<Endpoint>(std::move(pages));
   ENCLAYER_CHECK(endpoint->start(address));
   return std::unique_ptr<HttpEndpoint>(std::move(endpoint));
 }
 
 Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, const base::Metrics& metrics,
                                                     Probes probes) {
-  constexpr auto kText = "text/plain; charset=utf-8";
-  return HttpEndpoint::listen(address, [&metrics, probes = std::move(probes)](const std::string& path) -> HttpReply {
-    if (path == "/metrics") {
-      if (probes.before_metrics) probes.before_metrics();
-      return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()};
-    }
-    if (path == "/healthz") {
-      std::string why = probes.not_alive ? probes.not_alive() : "";
-      return why.empty() ? HttpReply{200, kText, "ok\n"} : HttpReply{503, kText, "not alive\n" + why};
-    }
-    if (path == "/readyz") {
-      std::string why = probes.not_ready ? probes.not_ready() : "";
-      if (!why.empty()) return {503, kText, "not ready\n" + why};
-      std::string remark = probes.remark ? probes.remark() : "";
-      return {200, kText, remark.empty() ? "ok\n" : "ok, " + remark + "\n"};
-    }
-    return {404, kText, "served here: /metrics, /healthz, /readyz\n"};
-  });
+  auto page = [&metrics, before = std::move(probes.before_metrics)]() -> HttpReply {
+    if (before) before();
+    return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()};
+  };
+  auto alive = [not_alive = std::move(probes.not_alive)]() -> HttpReply {
+    std::string why = not_alive ? not_alive() : "";
+    return why.empty() ? HttpReply{200, kText, "ok\n"} : HttpReply{503, kText, "not alive\n" + why};
+  };
+  auto ready = [not_ready = std::move(probes.not_ready), said = std::move(probes.remark)]() -> HttpReply {
+    std::string why = not_ready ? not_ready() : "";
+    if (!why.empty()) return {503, kText, "not ready\n" + why};
+    std::string remark = said ? said() : "";
+    return {200, kText, remark.empty() ? "ok\n" : "ok, " + remark + "\n"};
+  };
+  return HttpEndpoint::listen(address, {{"/metrics", page, /*slow=*/true}, {"/healthz", alive}, {"/readyz", ready}});
 }
 
 }  // namespace enclayer::net

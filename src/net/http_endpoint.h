@@ -1,10 +1,15 @@
-// The small HTTP endpoint of a daemon: /metrics for Prometheus, /healthz for a prober. GET only, one thread of its own,
-// bounded in connections, request size (8 KiB) and time (5 s); it is not a web server.
+// The small HTTP endpoint of a daemon: /metrics for Prometheus, /healthz for a prober. GET only, bounded in
+// connections, request size (8 KiB) and time (5 s to ask, 5 s to take the answer); it is not a web server.
+//
+// A prober is answered whatever others do: a client that says nothing, does not read or has a slow page made takes no
+// place that a newcomer needs. Where all places are taken, the newcomer gets that of the oldest connection among those
+// of the address that has the most of them, so a client crowds out itself first.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "enclayer/error.h"
 
@@ -20,15 +25,23 @@ struct HttpReply {
   std::string body;
 };
 
+struct HttpPage {
+  std::string path;                 // "/metrics"
+  std::function<HttpReply()> make;  // called in a thread of the endpoint's
+  // Made beside the thread that serves, one at a time, and one for all who asked before it was begun. Other pages are
+  // made where everybody waits for them.
+  bool slow = false;
+};
+
 class HttpEndpoint {
  public:
-  // Called in the endpoint's thread with the path ("/metrics"); status 404 for what the handler does not know.
-  using Handler = std::function<HttpReply(const std::string& path)>;
+  static constexpr std::size_t kMaxReading = 64;    // connections whose request is not complete
+  static constexpr std::size_t kMaxAnswering = 16;  // connections that wait for a page or take it
 
   // Listens on "ADDR:PORT" ("127.0.0.1:0" takes a free port, "[::1]:9090" works). kInvalidArgument for another form,
   // kConflict when the port is taken.
-  static Result<std::unique_ptr<HttpEndpoint>> listen(const std::string& address, Handler handler);
-  virtual ~HttpEndpoint() = default;  // stops listening and joins the thread
+  static Result<std::unique_ptr<HttpEndpoint>> listen(const std::string& address, std::vector<HttpPage> pages);
+  virtual ~HttpEndpoint() = default;  // stops listening and joins the threads; a page that is being made is waited for
 
   // "127.0.0.1:41234": the address with the real port.
   virtual std::string address() const = 0;
