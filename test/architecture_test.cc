@@ -32,7 +32,7 @@ const Arrows& arrows() {
       {"collateral", {"enclayer", "base", "attestation", "http"}},
       {"quoting", {"enclayer", "base", "sgx", "attestation"}},
       {"aesm", {"enclayer", "base", "sgx", "attestation", "quoting"}},
-      {"helper", {"enclayer", "base", "slots", "net", "sgx", "attestation", "quoting", "aesm"}},
+      {"helper", {"enclayer", "base", "slots", "http", "net", "sgx", "attestation", "quoting", "aesm"}},
       {"kubelet", {"enclayer", "base", "net"}},
       {"addon", {"enclayer", "base"}},
   };
@@ -93,7 +93,7 @@ TEST(Architecture, a_broken_arrow_and_a_heavy_header_would_be_found) {
     fs::create_directories((tree.path() / name).parent_path());
     std::ofstream(tree.path() / name) << text;
   };
-  write("src/base/a.h", "#include \"net/http_endpoint.h\"\n");
+  write("src/base/a.h", "#include \"http/server.h\"\n");
   write("src/base/b.h", "#include <nlohmann/json.hpp>\n");
   write("src/base/c.cc", "#include <nlohmann/json.hpp>\n#include \"base/hex.h\"\n#include \"enclayer/error.h\"\n");
   write("src/elsewhere/d.h", "#include \"base/hex.h\"\n");

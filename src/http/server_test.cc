@@ -1,4 +1,4 @@
-#include "net/http_endpoint.h"
+#include "http/server.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -13,10 +13,10 @@
 #include "base/file.h"
 #include "base/metrics.h"
 
-namespace enclayer::net {
+namespace enclayer::http {
 namespace {
 
-constexpr timeval kPatience{10, 0};  // longer than any of the endpoint's own times
+constexpr timeval kPatience{10, 0};  // longer than any of the server's own times
 
 // A connection from `from`, which has sent `said`.
 base::UniqueFd connection(const std::string& address, const std::string& said = "", const char* from = "127.0.0.1") {
@@ -54,27 +54,27 @@ bool closed(const base::UniqueFd& fd, int seconds) {
 
 constexpr auto kAlive = "HTTP/1.1 200 OK";
 
-std::unique_ptr<HttpEndpoint> endpoint() {
-  auto made = HttpEndpoint::listen("127.0.0.1:0", {{"/metrics",
-                                                    [] {
-                                                      return HttpReply{200, "text/plain", "up 1\n"};
-                                                    },
-                                                    /*slow=*/true},
-                                                   {"/healthz", [] {
-                                                      return HttpReply{200, "text/plain", "ok\n"};
-                                                    }}});
+std::unique_ptr<Server> server() {
+  auto made = Server::listen("127.0.0.1:0", {{"/metrics",
+                                              [] {
+                                                return Reply{200, "text/plain", "up 1\n"};
+                                              },
+                                              /*slow=*/true},
+                                             {"/healthz", [] {
+                                                return Reply{200, "text/plain", "ok\n"};
+                                              }}});
   return made ? std::move(*made) : nullptr;
 }
 
-TEST(HttpEndpoint, get_is_answered_by_the_handler_without_the_query) {
-  auto served = endpoint();
+TEST(HttpServer, get_is_answered_by_the_handler_without_the_query) {
+  auto served = server();
   std::string reply = ask(served->address(), "GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(reply.substr(0, 15), "HTTP/1.1 200 OK");
   EXPECT_NE(reply.find("\r\n\r\nup 1\n"), std::string::npos) << reply;
 }
 
-TEST(HttpEndpoint, unknown_paths_other_methods_and_garbage_do_not_stop_it) {
-  auto served = endpoint();
+TEST(HttpServer, unknown_paths_other_methods_and_garbage_do_not_stop_it) {
+  auto served = server();
   EXPECT_EQ(ask(served->address(), "GET / HTTP/1.1\r\nHost: a\r\n\r\n").substr(0, 12), "HTTP/1.1 404");
   EXPECT_EQ(ask(served->address(), "POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").substr(0, 12),
             "HTTP/1.1 405");
@@ -83,7 +83,7 @@ TEST(HttpEndpoint, unknown_paths_other_methods_and_garbage_do_not_stop_it) {
   EXPECT_EQ(ask(served->address(), "GET /metrics HTTP/1.0\r\n\r\n").substr(0, 12), "HTTP/1.1 200");
 }
 
-TEST(HttpEndpoint, a_daemons_metrics_and_health_are_served) {
+TEST(HttpServer, a_daemons_metrics_and_health_are_served) {
   base::Metrics metrics;
   metrics.counter({"enclayer_test_total", base::MetricType::kCounter, "", "test", "A test."}).add();
   auto served = serve_metrics("127.0.0.1:0", metrics);
@@ -94,7 +94,7 @@ TEST(HttpEndpoint, a_daemons_metrics_and_health_are_served) {
   EXPECT_EQ(ask((*served)->address(), "GET / HTTP/1.1\r\n\r\n").substr(0, 12), "HTTP/1.1 404");
 }
 
-TEST(HttpEndpoint, readiness_says_what_is_missing_and_figures_are_brought_up_to_date_before_a_page) {
+TEST(HttpServer, readiness_says_what_is_missing_and_figures_are_brought_up_to_date_before_a_page) {
   base::Metrics metrics;
   std::string missing = "the kubelet is not there\n";
   int pages = 0;
@@ -116,10 +116,10 @@ TEST(HttpEndpoint, readiness_says_what_is_missing_and_figures_are_brought_up_to_
   EXPECT_EQ(pages, 1);
 }
 
-TEST(HttpEndpoint, a_probe_is_answered_behind_connections_that_say_nothing_or_half) {
-  auto served = endpoint();
+TEST(HttpServer, a_probe_is_answered_behind_connections_that_say_nothing_or_half) {
+  auto served = server();
   std::vector<base::UniqueFd> silent;
-  for (std::size_t i = 0; i < 3 * HttpEndpoint::kMaxReading; ++i) {
+  for (std::size_t i = 0; i < 3 * Server::kMaxReading; ++i) {
     silent.push_back(connection(served->address(), i % 2 == 0 ? "" : "GET /healthz HTTP/1.1\r\nHost:"));
     if (i % 16 != 15) continue;
     EXPECT_TRUE(ask(served->address(), get("/healthz")).starts_with(kAlive)) << i;
@@ -129,18 +129,18 @@ TEST(HttpEndpoint, a_probe_is_answered_behind_connections_that_say_nothing_or_ha
   EXPECT_FALSE(closed(silent.back(), 0));
 }
 
-TEST(HttpEndpoint, a_peer_crowds_out_itself_first) {
-  auto served = endpoint();
+TEST(HttpServer, a_peer_crowds_out_itself_first) {
+  auto served = server();
   base::UniqueFd first = connection(served->address(), "GET /heal");
   std::vector<base::UniqueFd> silent;
-  for (std::size_t i = 0; i < 2 * HttpEndpoint::kMaxReading; ++i)
+  for (std::size_t i = 0; i < 2 * Server::kMaxReading; ++i)
     silent.push_back(connection(served->address(), "", "127.0.0.2"));
   EXPECT_TRUE(closed(silent.front(), 2));
   ::send(first.get(), "thz HTTP/1.1\r\n\r\n", 17, MSG_NOSIGNAL);
   EXPECT_TRUE(rest(first).starts_with(kAlive));
 }
 
-TEST(HttpEndpoint, a_probe_is_answered_while_pages_are_made_and_all_who_wait_share_the_next) {
+TEST(HttpServer, a_probe_is_answered_while_pages_are_made_and_all_who_wait_share_the_next) {
   base::Metrics metrics;
   std::atomic<int> pages = 0;
   std::promise<void> begun, go_on;
@@ -153,7 +153,7 @@ TEST(HttpEndpoint, a_probe_is_answered_while_pages_are_made_and_all_who_wait_sha
   base::UniqueFd first = connection((*served)->address(), get("/metrics"));
   begun.get_future().wait();
   std::vector<base::UniqueFd> scrapes;  // all that may wait, and more
-  for (std::size_t i = 0; i < 2 * HttpEndpoint::kMaxAnswering; ++i)
+  for (std::size_t i = 0; i < 2 * Server::kMaxAnswering; ++i)
     scrapes.push_back(connection((*served)->address(), get("/metrics")));
   EXPECT_TRUE(ask((*served)->address(), get("/healthz")).starts_with(kAlive));
   EXPECT_TRUE(ask((*served)->address(), get("/readyz")).starts_with(kAlive));
@@ -163,37 +163,37 @@ TEST(HttpEndpoint, a_probe_is_answered_while_pages_are_made_and_all_who_wait_sha
   EXPECT_EQ(pages, 2);
 }
 
-TEST(HttpEndpoint, a_client_that_does_not_read_holds_nobody_up) {
+TEST(HttpServer, a_client_that_does_not_read_holds_nobody_up) {
   const std::string large(16 << 20, 'x');  // more than sockets take
-  auto made = HttpEndpoint::listen("127.0.0.1:0", {{"/metrics",
-                                                    [&] {
-                                                      return HttpReply{200, "text/plain", large};
-                                                    },
-                                                    /*slow=*/true},
-                                                   {"/healthz", [] {
-                                                      return HttpReply{200, "text/plain", "ok\n"};
-                                                    }}});
+  auto made = Server::listen("127.0.0.1:0", {{"/metrics",
+                                              [&] {
+                                                return Reply{200, "text/plain", large};
+                                              },
+                                              /*slow=*/true},
+                                             {"/healthz", [] {
+                                                return Reply{200, "text/plain", "ok\n"};
+                                              }}});
   ASSERT_TRUE(made);
   std::vector<base::UniqueFd> deaf;
-  for (std::size_t i = 0; i < 2 * HttpEndpoint::kMaxAnswering; ++i)
+  for (std::size_t i = 0; i < 2 * Server::kMaxAnswering; ++i)
     deaf.push_back(connection((*made)->address(), get("/metrics")));
   EXPECT_TRUE(ask((*made)->address(), get("/healthz")).starts_with(kAlive));
   EXPECT_TRUE(ask((*made)->address(), get("/metrics")).ends_with(large.substr(0, 100)));
 }
 
-TEST(HttpEndpoint, address_that_is_none_and_port_that_is_taken_are_refused) {
-  const std::vector<HttpPage> nothing;
+TEST(HttpServer, address_that_is_none_and_port_that_is_taken_are_refused) {
+  const std::vector<Page> nothing;
   for (const char* address : {"", "9090", "localhost:9090", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:90x"}) {
-    auto made = HttpEndpoint::listen(address, nothing);
+    auto made = Server::listen(address, nothing);
     ASSERT_FALSE(made) << address;
     EXPECT_EQ(made.error().kind(), ErrorKind::kInvalidArgument) << address;
   }
-  auto first = HttpEndpoint::listen("127.0.0.1:0", nothing);
+  auto first = Server::listen("127.0.0.1:0", nothing);
   ASSERT_TRUE(first);
-  auto second = HttpEndpoint::listen((*first)->address(), nothing);
+  auto second = Server::listen((*first)->address(), nothing);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().kind(), ErrorKind::kConflict);
 }
 
 }  // namespace
-}  // namespace enclayer::net
+}  // namespace enclayer::http

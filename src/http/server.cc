@@ -1,4 +1,4 @@
-#include "net/http_endpoint.h"
+#include "http/server.h"
 
 #include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it
 
@@ -21,12 +21,12 @@
 #include "base/log.h"
 #include "base/metrics.h"
 
-namespace enclayer::net {
+namespace enclayer::http {
 namespace {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = beast::http;
+
 using tcp = asio::ip::tcp;
 namespace log = base::log;
 
@@ -104,22 +104,22 @@ struct Stay {
 
 // A slow page: at most one edition is being made, and at most one waits to be.
 struct Edition {
-  HttpReply reply;
+  Reply reply;
   bool made = false;
 };
 struct Served {
-  HttpPage page;
+  Page page;
   std::shared_ptr<Edition> next{};  // asked for, not begun
   bool making = false;
 };
 
-class Endpoint final : public HttpEndpoint {
+class Listener final : public Server {
  public:
-  explicit Endpoint(std::vector<HttpPage> pages) {
-    for (HttpPage& page : pages) pages_.push_back({std::move(page)});
+  explicit Listener(std::vector<Page> pages) {
+    for (Page& page : pages) pages_.push_back({std::move(page)});
   }
 
-  ~Endpoint() override {
+  ~Listener() override {
     io_.stop();
     if (thread_.joinable()) thread_.join();
     maker_.join();
@@ -168,39 +168,40 @@ class Endpoint final : public HttpEndpoint {
 
   asio::awaitable<void> serve(tcp::socket socket) {
     Connection connection(std::move(socket));
-    http::request_parser<http::empty_body> parser;
+    beast::http::request_parser<beast::http::empty_body> parser;
     if (!co_await read(connection, parser)) co_return;
     Stay answering(answering_, connection);
     const auto reply = co_await reply_to(connection, parser.get());
     if (connection.evicted) co_return;
-    http::response<http::span_body<const char>> response;
+    beast::http::response<beast::http::span_body<const char>> response;
     response.result(static_cast<unsigned>(reply->status));
-    response.set(http::field::content_type, reply->content_type);
-    response.set(http::field::connection, "close");
+    response.set(beast::http::field::content_type, reply->content_type);
+    response.set(beast::http::field::connection, "close");
     response.body() = {reply->body.data(), reply->body.size()};
     response.prepare_payload();
     boost::system::error_code ignored;
     connection.stream.expires_after(kDeadline);
-    co_await http::async_write(connection.stream, response, asio::redirect_error(asio::use_awaitable, ignored));
+    co_await beast::http::async_write(connection.stream, response, asio::redirect_error(asio::use_awaitable, ignored));
     connection.stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
   }
 
-  asio::awaitable<bool> read(Connection& connection, http::request_parser<http::empty_body>& parser) {
+  asio::awaitable<bool> read(Connection& connection, beast::http::request_parser<beast::http::empty_body>& parser) {
     Stay reading(reading_, connection);
     beast::flat_buffer buffer(kMaxRequest);
     parser.header_limit(kMaxRequest);
     boost::system::error_code error;
     connection.stream.expires_after(kDeadline);
-    co_await http::async_read_header(connection.stream, buffer, parser,
-                                     asio::redirect_error(asio::use_awaitable, error));
-    if (error && error != http::error::end_of_stream) log::debug("http request refused", {{"reason", error.message()}});
+    co_await beast::http::async_read_header(connection.stream, buffer, parser,
+                                            asio::redirect_error(asio::use_awaitable, error));
+    if (error && error != beast::http::error::end_of_stream)
+      log::debug("http request refused", {{"reason", error.message()}});
     co_return !error && !connection.evicted;
   }
 
-  asio::awaitable<std::shared_ptr<const HttpReply>> reply_to(Connection& connection,
-                                                             const http::request<http::empty_body>& request) {
-    auto at_once = [](HttpReply reply) { return std::make_shared<const HttpReply>(std::move(reply)); };
-    if (request.method() != http::verb::get) co_return at_once({405, kText, "only GET is served here\n"});
+  asio::awaitable<std::shared_ptr<const Reply>> reply_to(Connection& connection,
+                                                         const beast::http::request<beast::http::empty_body>& request) {
+    auto at_once = [](Reply reply) { return std::make_shared<const Reply>(std::move(reply)); };
+    if (request.method() != beast::http::verb::get) co_return at_once({405, kText, "only GET is served here\n"});
     const std::string target(request.target());
     const std::string path = target.substr(0, target.find('?'));
     auto found =
@@ -214,13 +215,13 @@ class Endpoint final : public HttpEndpoint {
       boost::system::error_code ignored;
       co_await connection.wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
-    co_return std::shared_ptr<const HttpReply>(edition, &edition->reply);
+    co_return std::shared_ptr<const Reply>(edition, &edition->reply);
   }
 
   void make(Served& served) {
     served.making = true;
     asio::post(maker_, [this, &served, edition = std::exchange(served.next, nullptr)] {
-      HttpReply reply = served.page.make();
+      Reply reply = served.page.make();
       asio::post(io_, [this, &served, edition, reply = std::move(reply)]() mutable {
         edition->reply = std::move(reply);
         edition->made = true;
@@ -248,29 +249,28 @@ class Endpoint final : public HttpEndpoint {
 
 }  // namespace
 
-Result<std::unique_ptr<HttpEndpoint>> HttpEndpoint::listen(const std::string& address, std::vector<HttpPage> pages) {
-  auto endpoint = std::make_unique<Endpoint>(std::move(pages));
-  ENCLAYER_CHECK(endpoint->start(address));
-  return std::unique_ptr<HttpEndpoint>(std::move(endpoint));
+Result<std::unique_ptr<Server>> Server::listen(const std::string& address, std::vector<Page> pages) {
+  auto server = std::make_unique<Listener>(std::move(pages));
+  ENCLAYER_CHECK(server->start(address));
+  return std::unique_ptr<Server>(std::move(server));
 }
 
-Result<std::unique_ptr<HttpEndpoint>> serve_metrics(const std::string& address, const base::Metrics& metrics,
-                                                    Probes probes) {
-  auto page = [&metrics, before = std::move(probes.before_metrics)]() -> HttpReply {
+Result<std::unique_ptr<Server>> serve_metrics(const std::string& address, const base::Metrics& metrics, Probes probes) {
+  auto page = [&metrics, before = std::move(probes.before_metrics)]() -> Reply {
     if (before) before();
     return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()};
   };
-  auto alive = [not_alive = std::move(probes.not_alive)]() -> HttpReply {
+  auto alive = [not_alive = std::move(probes.not_alive)]() -> Reply {
     std::string why = not_alive ? not_alive() : "";
-    return why.empty() ? HttpReply{200, kText, "ok\n"} : HttpReply{503, kText, "not alive\n" + why};
+    return why.empty() ? Reply{200, kText, "ok\n"} : Reply{503, kText, "not alive\n" + why};
   };
-  auto ready = [not_ready = std::move(probes.not_ready), said = std::move(probes.remark)]() -> HttpReply {
+  auto ready = [not_ready = std::move(probes.not_ready), said = std::move(probes.remark)]() -> Reply {
     std::string why = not_ready ? not_ready() : "";
     if (!why.empty()) return {503, kText, "not ready\n" + why};
     std::string remark = said ? said() : "";
     return {200, kText, remark.empty() ? "ok\n" : "ok, " + remark + "\n"};
   };
-  return HttpEndpoint::listen(address, {{"/metrics", page, /*slow=*/true}, {"/healthz", alive}, {"/readyz", ready}});
+  return Server::listen(address, {{"/metrics", page, /*slow=*/true}, {"/healthz", alive}, {"/readyz", ready}});
 }
 
-}  // namespace enclayer::net
+}  // namespace enclayer::http
