@@ -41,7 +41,7 @@ const Arrows& arrows() {
 
 // Headers too heavy for our headers: only .cc files include them.
 const std::set<std::string>& heavy() {
-  static const std::set<std::string> kHeavy = {"grpcpp", "grpc", "boost", "nlohmann", "CLI", "google", "curl"};
+  static const std::set<std::string> kHeavy = {"grpcpp", "grpc", "boost", "nlohmann", "CLI", "google"};
   return kHeavy;
 }
 
