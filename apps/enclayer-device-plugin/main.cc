@@ -15,8 +15,8 @@
 #include "base/resource_names.h"
 #include "cdi.h"
 #include "cli_support.h"
+#include "http/server.h"
 #include "kubelet/pod_resources.h"
-#include "net/http_endpoint.h"
 #include "node.h"
 #include "offering.h"
 #include "quote_slots.h"
@@ -245,12 +245,12 @@ Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
 
   if (slots) slots->keep_names();
 
-  std::unique_ptr<net::HttpEndpoint> endpoint;
+  std::unique_ptr<http::Server> endpoint;
   if (!flags.daemon.metrics_listen.empty()) {
-    net::Probes probes;
+    http::Probes probes;
     probes.before_metrics = [&accounting] { accounting->refresh(); };
     probes.not_ready = [&offering] { return offering->not_ready(); };
-    ENCLAYER_TRY(endpoint, net::serve_metrics(flags.daemon.metrics_listen, metrics, probes));
+    ENCLAYER_TRY(endpoint, http::serve_metrics(flags.daemon.metrics_listen, metrics, probes));
     log::info("metrics served", {{"address", endpoint->address()}});
   }
 

@@ -32,6 +32,7 @@ using nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxPemFile = 1 << 20;  // the authorities of a whole system have 220 KB
+constexpr auto kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 
 struct CacheOptions {
   std::string folder;
@@ -108,17 +109,18 @@ Result<PlatformKind> wanted_platform(const FetchOptions& options) {
   return platform->kind;
 }
 
-http::Options http_options(const FetchOptions& options, std::string ca_pem) {
+http::Options http_options(const FetchOptions& options, http::Proxies proxies, std::string ca_pem) {
   http::Options out;
   out.advice = collateral::service_advice();
   out.limits.total = std::chrono::seconds(options.timeout);
   out.user_agent = std::string("enclayer/") + base::kVersion;
   out.ca_pem = std::move(ca_pem);
-  if (options.has_proxy) out.proxy = options.proxy;
+  if (options.has_proxy) proxies.http = proxies.https = options.proxy;
+  out.proxies = std::move(proxies);
   return out;
 }
 
-Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, Time now) {
+Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, const http::Proxies& proxies, Time now) {
   collateral::Wish wish;
   ENCLAYER_TRY(wish.platform, wanted_platform(options));
   ENCLAYER_TRY(wish.url, collateral::service_url(options.pccs));
@@ -126,7 +128,9 @@ Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, T
   wish.refresh = options.refresh || !options.save_responses.empty();
   ENCLAYER_TRY(TrustedRoot root, trusted_root(options.root_ca));
   std::string ca_pem;
-  if (!options.cacert.empty()) {
+  if (options.cacert.empty()) {  // a service that is asked over http works without them
+    ca_pem = base::read_text(kSystemAuthorities, kMaxPemFile).value_or("");
+  } else {
     ENCLAYER_TRY(ca_pem, base::read_text(options.cacert, kMaxPemFile));
     if (ca_pem.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
       return Error(ErrorKind::kMalformed, options.cacert + " has no certificate in PEM");
@@ -141,7 +145,7 @@ Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, T
   }
 
   auto ask = [&]() -> Result<Collateral> {
-    http::Client http(http_options(options, ca_pem));
+    http::Client http(http_options(options, proxies, ca_pem));
     ENCLAYER_TRY(auto answer, collateral::fetch(http, wish.url, wish.platform, root));
     if (!options.save_responses.empty()) {
       ENCLAYER_CHECK(collateral::write_responses(options.save_responses, answer.responses));
@@ -278,7 +282,8 @@ void add_output(CLI::App* command, std::string& output) {
       ->option_text("text|json [text]");
 }
 
-void add_fetch(CLI::App* group, const CacheOptions& default_cache, Time now, int& exit_code) {
+void add_fetch(CLI::App* group, const CacheOptions& default_cache, const http::Proxies& proxies, Time now,
+               int& exit_code) {
   auto options = std::make_shared<FetchOptions>();
   auto cache = std::make_shared<CacheOptions>(default_cache);
   CLI::App* command =
@@ -340,7 +345,7 @@ Example: enclayer collateral fetch --quote quote.bin --pccs https://pccs.example
   command->callback([=, &exit_code] {
     if (*quote || *fmspc) {
       options->has_proxy = static_cast<bool>(*proxy);
-      auto done = fetch(*options, *cache, now);
+      auto done = fetch(*options, *cache, proxies, now);
       exit_code = done ? 0 : fail("enclayer collateral fetch", done.error());
       return;
     }
@@ -399,7 +404,7 @@ CLI::App* add_cache_command(CLI::App* group, const std::string& name, const char
 
 }  // namespace
 
-void add_collateral(CLI::App& app, Time now, const fs::path& cache_home, int& exit_code) {
+void add_collateral(CLI::App& app, Time now, const fs::path& cache_home, const http::Proxies& proxies, int& exit_code) {
   CacheOptions default_cache;
   if (!cache_home.empty()) default_cache.folder = cache_home / "enclayer" / "collateral";
   CLI::App* group = app.add_subcommand("collateral", "Fetch, keep and carry what verification needs beside a quote");
@@ -414,7 +419,7 @@ To carry it to a cluster without a network:
     enclayer collateral import bundle
     enclayer collateral fetch --offline --quote quote.bin --out collateral.json
 Each command explains itself: enclayer collateral fetch --help)");
-  add_fetch(group, default_cache, now, exit_code);
+  add_fetch(group, default_cache, proxies, now, exit_code);
   add_read(group, exit_code);
 
   auto options = [&] { return std::make_shared<CacheCommand>(CacheCommand{default_cache, "", "text"}); };

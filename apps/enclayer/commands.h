@@ -16,6 +16,10 @@ namespace CLI {
 class App;
 }
 
+namespace enclayer::http {
+struct Proxies;
+}
+
 namespace enclayer::apps {
 
 struct Surroundings;  // addon_commands.h
@@ -30,10 +34,12 @@ struct PodEnvironment {
 };
 
 void add_autoscaler_hints(CLI::App& app, int& exit_code);  // autoscaler_hints.cc
-// `cache_home`: where programs of this user keep what can be fetched again; empty: nowhere.
-void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_home, int& exit_code);  // collateral.cc
-void add_completion(CLI::App& app, int& exit_code);                                                     // completion.cc
-void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code);                              // detect.cc
+// `cache_home`: where programs of this user keep what can be fetched again; empty: nowhere. `proxies`: of the
+// environment.
+void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_home, const http::Proxies& proxies,
+                    int& exit_code);                                        // collateral.cc
+void add_completion(CLI::App& app, int& exit_code);                         // completion.cc
+void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code);  // detect.cc
 // They keep a reference to `around`.
 void add_disable(CLI::App& app, const Surroundings& around, int& exit_code);  // disable.cc
 void add_enable(CLI::App& app, const Surroundings& around, int& exit_code);   // enable.cc

@@ -7,6 +7,7 @@
 #include "addon_commands.h"
 #include "cli_support.h"
 #include "commands.h"
+#include "http/url.h"
 
 namespace {
 
@@ -73,7 +74,7 @@ Each command explains itself: enclayer verify --help)");
   Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   int exit_code = 0;
   apps::add_autoscaler_hints(app, exit_code);
-  apps::add_collateral(app, now, cache_home(), exit_code);
+  apps::add_collateral(app, now, cache_home(), http::proxies_of_environment(variable), exit_code);
   apps::add_completion(app, exit_code);
   apps::add_detect(app, {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")}, exit_code);
   apps::add_disable(app, around, exit_code);

@@ -27,7 +27,6 @@ const std::string kV4 = "/sgx/certification/v4/";
 http::Client client() {
   http::Options options;
   options.advice = service_advice();
-  options.proxy = "";
   options.pause = [](std::chrono::milliseconds) {};
   return http::Client(options);
 }

@@ -129,10 +129,9 @@ Result<Labelled> label_node(const ApiServer& api, const std::string& name, const
   if (!is_node_name(name))
     return Error(ErrorKind::kInvalidArgument, "\"" + base::printable(name, 253) + "\" is no name of a node");
   options.advice = advice();
-  options.proxy = "";  // the API server is in our own network, whatever a proxy's variables say
+  options.proxies = {};  // the API server is in our own network
   ENCLAYER_TRY(options.ca_pem, base::read_text(api.account / "ca.crt", ApiServer::kMaxCa));
-  if (options.ca_pem.empty())  // else the system's authorities would count
-    return Error(ErrorKind::kMalformed, (api.account / "ca.crt").string() + " is empty");
+  if (options.ca_pem.empty()) return Error(ErrorKind::kMalformed, (api.account / "ca.crt").string() + " is empty");
   NodeClient client(api, name, std::move(options));
 
   auto platform = wanted.find(std::string(kPlatformLabel));

@@ -17,8 +17,8 @@
 #include "helper/request_scheduler.h"
 #include "helper/signals.h"
 #include "helper/slot_sockets.h"
+#include "http/server.h"
 #include "net/frame_server.h"
-#include "net/http_endpoint.h"
 
 namespace enclayer::helper {
 namespace {
@@ -168,9 +168,9 @@ Result<> serve(const Options& options) {
                              metrics);
   ENCLAYER_TRY(auto server, net::FrameServer::start(limits, scheduler, metrics));
   Parts parts{*quotes, *server};
-  std::unique_ptr<net::HttpEndpoint> endpoint;
+  std::unique_ptr<http::Server> endpoint;
   if (!options.metrics_listen.empty()) {
-    net::Probes probes;
+    http::Probes probes;
     probes.before_metrics = [&scheduler] { scheduler.audit().publish(); };
     probes.not_ready = [&parts] { return parts.not_ready(); };
     probes.not_alive = [&parts] { return parts.not_alive(); };
@@ -179,7 +179,7 @@ Result<> serve(const Options& options) {
       const SocketGuard* guard = parts.guard;
       return guard != nullptr && guard->waits() ? "another instance serves, and this one waits" : "";
     };
-    ENCLAYER_TRY(endpoint, net::serve_metrics(options.metrics_listen, metrics, probes));
+    ENCLAYER_TRY(endpoint, http::serve_metrics(options.metrics_listen, metrics, probes));
     log::info("metrics served", {{"address", endpoint->address()}});
   }
   if (!ready_to_succeed(options, *quotes)) return {};

@@ -1,9 +1,20 @@
 #include "http/client.h"
 
-#include <curl/curl.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+
+#include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it
 
 #include <algorithm>
-#include <cstdlib>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <charconv>
+#include <ctime>
 #include <random>
 #include <thread>
 
@@ -13,201 +24,356 @@
 namespace enclayer::http {
 namespace {
 
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace message = beast::http;
+namespace ssl = asio::ssl;
+using asio::ip::tcp;
+using boost::system::error_code;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-struct CurlFree {
-  void operator()(CURL* p) const { curl_easy_cleanup(p); }
-  void operator()(curl_slist* p) const { curl_slist_free_all(p); }
-  void operator()(CURLU* p) const { curl_url_cleanup(p); }
-};
+using Outgoing = message::request<message::string_body>;
+using Parser = message::response_parser<message::vector_body<std::uint8_t>>;
 
-// libcurl wants this once in a process, before its first use.
-void start_libcurl() {
-  static const CURLcode kStarted = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (kStarted != CURLE_OK) std::abort();
-}
-
-// What one try received, and which limit it broke.
-struct Receiving {
-  const Limits& limits;
-  Response response = {};
-  bool too_long = false;
-
-  static std::size_t header(char* data, std::size_t, std::size_t size, void* self) {
-    auto& in = *static_cast<Receiving*>(self);
-    std::string_view line(data, size);
-    if (line.starts_with("HTTP/")) in.response.headers.clear();  // after an interim answer, such as 100
-    in.too_long = in.response.headers.size() + size > in.limits.max_headers;
-    if (in.too_long) return 0;
-    in.response.headers += line;
-    return size;
-  }
-  static std::size_t body(char* data, std::size_t, std::size_t size, void* self) {
-    auto& in = *static_cast<Receiving*>(self);
-    in.too_long = in.response.body.size() + size > in.limits.max_body;
-    if (in.too_long) return 0;
-    base::append(in.response.body, base::as_bytes(std::string_view(data, size)));
-    return size;
-  }
-};
+constexpr std::size_t kMaxHeader = 60'000;    // bytes of one that is sent; Beast throws at 64 KiB
+constexpr int kMaxInterim = 8;                // answers such as 103 before the answer
+constexpr std::size_t kReadAhead = 16 << 10;  // bytes of a body that one read may bring
+constexpr std::chrono::seconds kLongestWait = std::chrono::hours(24);  // that Retry-After is believed
 
 struct Try {
   Result<Response> result;
   bool again = false;  // another try may help
   milliseconds at_least{0};
 };
+using Failed = std::optional<Try>;
 
-bool passing(long status) {
+struct Connection {
+  std::string key;  // what it leads to
+  beast::tcp_stream tcp;
+  std::optional<ssl::stream<beast::tcp_stream&>> tls{};
+  beast::flat_buffer buffer;
+
+  Connection(std::string leads_to, asio::io_context& io, const Limits& limits)
+      : key(std::move(leads_to)), tcp(io), buffer(limits.max_headers + kReadAhead) {}
+};
+
+bool passing(unsigned status) {
   return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
 }
 
-bool is_redirect(long status) { return status >= 300 && status < 400; }
-
 std::string advised(const std::string& advice) { return advice.empty() ? "" : "; " + advice; }
 
-Try judge_status(const std::string& asked, const Advice& advice, long status, Receiving& in, CURL* curl) {
-  std::string what = asked + ": status " + std::to_string(status);
-  if (status == 200) return {std::move(in.response)};
-  auto failed = [&](ErrorKind kind, const std::string& more) {
-    return Error(kind, what + more, static_cast<std::uint32_t>(status));
-  };
-  if (is_redirect(status)) {
-    const char* location = nullptr;
-    curl_easy_getinfo(curl, CURLINFO_REDIRECT_URL, &location);
-    return {failed(ErrorKind::kUnavailable, ", to " + base::printable(location != nullptr ? location : "nowhere", 200) +
-                                                "; redirects are not followed: if that is the service, give its URL")};
-  }
-  std::string said = advice.words ? advice.words(base::as_text(in.response.body)) : "";
-  said = base::printable(said.empty() ? base::as_text(in.response.body) : said, 600);
-  if (!said.empty()) what += " (\"" + said + "\")";
-  curl_off_t retry_after = 0;
-  curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after);
-  retry_after = std::clamp(retry_after, curl_off_t{0}, curl_off_t{24} * 3600);
-  ErrorKind kind = status == 404 || status == 410 ? ErrorKind::kNotFound
-                   : status == 409                ? ErrorKind::kConflict
-                                                  : ErrorKind::kUnavailable;
-  return {failed(kind, advised(advice.status ? advice.status(status) : "")), passing(status),
-          std::chrono::seconds(retry_after)};
+std::string in_milliseconds(steady_clock::duration time) {
+  return std::to_string(std::chrono::duration_cast<milliseconds>(time).count()) + " ms";
 }
 
-Try judge_failure(const std::string& asked, const Advice& advice, CURLcode code, const Receiving& in,
-                  std::string_view detail) {
-  std::string what = asked + ": " + base::printable(detail.empty() ? curl_easy_strerror(code) : detail, 300);
-  if (in.too_long || code == CURLE_FILESIZE_EXCEEDED)
-    return {Error(ErrorKind::kMalformed,
-                  asked + ": the answer is longer than the " + std::to_string(in.limits.max_body) +
-                      " bytes (headers: " + std::to_string(in.limits.max_headers) + ") that are read")};
-  switch (code) {
-    case CURLE_OPERATION_TIMEDOUT: return {Error(ErrorKind::kTimedOut, what), true};
-    case CURLE_PEER_FAILED_VERIFICATION: return {Error(ErrorKind::kUnavailable, what + advised(advice.authority))};
-    case CURLE_SSL_CACERT_BADFILE: return {Error(ErrorKind::kMalformed, what + advised(advice.ca_pem))};
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT: return {Error(ErrorKind::kUnavailable, what + advised(advice.connect)), true};
-    case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_WEIRD_SERVER_REPLY: return {Error(ErrorKind::kMalformed, what + advised(advice.not_http))};
-    default: return {Error(ErrorKind::kUnavailable, what), true};
+// RFC 9110, 5.6.7, the one form that is still sent.
+std::optional<std::time_t> http_date(const std::string& text) {
+  std::tm parts{};
+  const char* end = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return ::timegm(&parts);
+}
+
+// RFC 9110, 10.2.3: seconds, or a date, which is taken by the clock of the service.
+std::chrono::seconds retry_after(const message::fields& headers) {
+  const std::string value(headers[message::field::retry_after]), date(headers[message::field::date]);
+  std::chrono::seconds::rep seconds = 0;
+  auto [end, failed] = std::from_chars(value.data(), value.data() + value.size(), seconds);
+  if (failed == std::errc::result_out_of_range) return kLongestWait;
+  if (failed != std::errc() || end != value.data() + value.size()) {
+    auto then = http_date(value), now = http_date(date);
+    seconds = then && now ? *then - *now : 0;
   }
+  return std::clamp(std::chrono::seconds(seconds), std::chrono::seconds(0), kLongestWait);
+}
+
+std::string resolved(const Url& url, std::string location) {
+  if (location.starts_with("//")) return url.scheme + ":" + location;
+  return location.starts_with('/') ? url.scheme + "://" + url.host_header() + location : location;
+}
+
+bool is_address(const std::string& host) {
+  error_code none;
+  asio::ip::make_address(host, none);
+  return !none;
+}
+
+// "Name: value". What it says is the caller's, a line's end in it would be another header.
+bool add_header(Outgoing& out, std::string_view line) {
+  std::size_t colon = line.find(':');
+  if (colon == 0 || colon == std::string_view::npos || line.size() > kMaxHeader) return false;
+  if (std::any_of(line.begin(), line.end(), [](char c) { return (c < ' ' && c != '\t') || c == '\x7f'; })) return false;
+  std::string_view value = line.substr(colon + 1);
+  value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
+  out.set(beast::string_view(line.data(), colon), beast::string_view(value.data(), value.size()));
+  return true;
 }
 
 }  // namespace
 
-Result<std::string> checked_url(std::string_view given) {
-  start_libcurl();
-  auto refused = [&](const std::string& why) {
-    return Error(ErrorKind::kInvalidArgument, "\"" + base::printable(given, 200) + "\": " + why +
-                                                  "; a service's URL is http(s)://HOST[:PORT][/PATH]");
-  };
-  // Before anything could show it.
-  if (given.find('@') != std::string_view::npos)
-    return Error(ErrorKind::kInvalidArgument,
-                 "a service's URL cannot have a user or password in it: it is shown in messages and kept in the cache");
-  std::unique_ptr<CURLU, CurlFree> url(curl_url());
-  if (!url) std::abort();
-  if (auto code = curl_url_set(url.get(), CURLUPART_URL, std::string(given).c_str(), CURLU_NON_SUPPORT_SCHEME))
-    return refused(curl_url_strerror(code));
-  auto part = [&](CURLUPart which, unsigned flags = 0) -> std::optional<std::string> {
-    char* text = nullptr;
-    if (curl_url_get(url.get(), which, &text, flags) != CURLUE_OK) return std::nullopt;
-    std::string out = text;
-    curl_free(text);
-    return out;
-  };
-  std::string scheme = part(CURLUPART_SCHEME).value_or("");
-  if (scheme != "http" && scheme != "https") return refused("its scheme is " + scheme);
-  if (part(CURLUPART_QUERY) || part(CURLUPART_FRAGMENT)) return refused("it has a query or a fragment");
-  auto whole = part(CURLUPART_URL);
-  if (!whole) return refused("it has no host");
-  while (whole->ends_with('/')) whole->pop_back();
-  return *whole;
-}
-
 struct Client::State {
   Options options;
-  std::unique_ptr<CURL, CurlFree> curl;
   steady_clock::time_point deadline;
   std::minstd_rand jitter{std::random_device{}()};
+  asio::io_context io{1};
+  std::optional<ssl::context> authorities;
+  std::optional<Connection> connection;  // kept where the last answer allowed it
 
   milliseconds left() const { return std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now()); }
+  const Limits& limits() const { return options.limits; }
+
+  // One asynchronous operation from start to end; the stream's own deadline ends it.
+  template <class Start>
+  error_code run(Start&& start) {
+    error_code out;
+    start([&](error_code error, auto&&...) { out = error; });
+    io.restart();
+    io.run();
+    return out;
+  }
+
+  // One request and its answer, or why there is none.
+  struct Exchange {
+    const Request& request;
+    Url url;
+    std::optional<Proxy> proxy;
+    std::string asked;  // begins messages
+    steady_clock::time_point deadline;
+    bool answered = false;  // something came back
+
+    Try failed(ErrorKind kind, const std::string& what, const std::string& advice, bool again) const {
+      return {Error(kind, asked + ": " + base::printable(what, 400) + advised(advice)), again, {}};
+    }
+  };
+
+  Try broken(const Exchange& exchange, error_code error, const std::string& time_passed) const {
+    if (error == beast::error::timeout) return exchange.failed(ErrorKind::kTimedOut, time_passed, "", true);
+    if (error == message::error::body_limit || error == message::error::header_limit ||
+        error == message::error::buffer_overflow)
+      return exchange.failed(ErrorKind::kMalformed,
+                             "the answer is longer than the " + std::to_string(limits().max_body) +
+                                 " bytes (headers: " + std::to_string(limits().max_headers) + ") that are read",
+                             "", false);
+    if (error == message::error::end_of_stream || error == message::error::partial_message ||
+        error == ssl::error::stream_truncated)
+      return exchange.failed(ErrorKind::kUnavailable, "the connection ended before the answer did", "", true);
+    if (error.category() == message::make_error_code(message::error::end_of_stream).category())
+      return exchange.failed(ErrorKind::kMalformed, "what answers is no HTTP (" + error.message() + ")",
+                             options.advice.not_http, false);
+    return exchange.failed(ErrorKind::kUnavailable, error.message(), "", true);
+  }
+
+  Failed connect(Exchange& exchange) {
+    const Url& url = exchange.url;
+    const std::string& host = exchange.proxy ? exchange.proxy->host : url.host;
+    const std::string port = exchange.proxy ? exchange.proxy->port : url.port_to_use();
+    const auto until = std::min(exchange.deadline, steady_clock::now() + limits().connect);
+    const std::string too_late = "no connection within " + in_milliseconds(until - steady_clock::now());
+    auto unreachable = [&](error_code error) {
+      if (error == beast::error::timeout) return broken(exchange, error, too_late);
+      return exchange.failed(ErrorKind::kUnavailable,
+                             (exchange.proxy ? "proxy " : "") + host + ", port " + port + ": " + error.message(),
+                             options.advice.connect, true);
+    };
+    tcp::resolver resolver(io);
+    tcp::resolver::results_type found;
+    error_code error = run([&](auto done) {
+      resolver.async_resolve(host, port, tcp::resolver::numeric_service,
+                             [&found, done](error_code failed, tcp::resolver::results_type results) {
+                               found = std::move(results);
+                               done(failed);
+                             });
+    });
+    if (error) return unreachable(error);
+    connection->tcp.expires_at(until);
+    error = run([&](auto done) { connection->tcp.async_connect(found, done); });
+    if (error) return unreachable(error);
+    error_code ignored;
+    connection->tcp.socket().set_option(tcp::no_delay(true), ignored);
+    if (url.scheme != "https") return std::nullopt;
+    if (exchange.proxy)
+      if (Failed failed = open_tunnel(exchange, too_late)) return failed;
+    return start_tls(exchange, too_late);
+  }
+
+  // RFC 9110, 9.3.6.
+  Failed open_tunnel(const Exchange& exchange, const std::string& too_late) {
+    const std::string target = exchange.url.host_in_brackets() + ":" + exchange.url.port_to_use();
+    message::request<message::empty_body> asked(message::verb::connect, target, 11);
+    asked.set(message::field::host, target);
+    asked.set(message::field::user_agent, options.user_agent);
+    if (!exchange.proxy->authorization.empty())
+      asked.set(message::field::proxy_authorization, exchange.proxy->authorization);
+    message::response_parser<message::empty_body> answer;
+    answer.skip(true);  // what follows is the service's
+    answer.header_limit(static_cast<std::uint32_t>(limits().max_headers));
+    beast::tcp_stream& tcp = connection->tcp;
+    error_code error = run([&](auto done) { message::async_write(tcp, asked, done); });
+    if (!error) error = run([&](auto done) { message::async_read_header(tcp, connection->buffer, answer, done); });
+    if (error) return broken(exchange, error, too_late);
+    const unsigned status = answer.get().result_int();
+    if (status / 100 == 2 && connection->buffer.size() == 0) return std::nullopt;
+    return exchange.failed(ErrorKind::kUnavailable,
+                           "the proxy answers CONNECT " + target + " with status " + std::to_string(status),
+                           options.advice.status ? options.advice.status(status) : "", passing(status));
+  }
+
+  Failed start_tls(const Exchange& exchange, const std::string& too_late) {
+    error_code error;
+    if (!authorities) {
+      ssl::context context(ssl::context::tls_client);
+      if (::SSL_CTX_set_min_proto_version(context.native_handle(), TLS1_2_VERSION) != 1) std::abort();
+      context.set_verify_mode(ssl::verify_peer);
+      if (!options.ca_pem.empty()) context.add_certificate_authority(asio::buffer(options.ca_pem), error);
+      if (error)
+        return exchange.failed(ErrorKind::kMalformed,
+                               "what is to be trusted holds no certificates (" + error.message() + ")",
+                               options.advice.ca_pem, false);
+      authorities.emplace(std::move(context));
+    }
+    auto& tls = connection->tls.emplace(connection->tcp, *authorities);
+    const std::string& host = exchange.url.host;
+    // Without the name nothing would be checked but that some authority knows somebody.
+    bool named = is_address(host)
+                     ? ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_get0_param(tls.native_handle()), host.c_str()) == 1
+                     : ::SSL_set1_host(tls.native_handle(), host.c_str()) == 1 &&
+                           SSL_set_tlsext_host_name(tls.native_handle(), host.c_str()) == 1;
+    if (!named) std::abort();  // out of memory
+    ::SSL_set_hostflags(tls.native_handle(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    error = run([&](auto done) { tls.async_handshake(ssl::stream_base::client, done); });
+    if (!error) return std::nullopt;
+    if (long verdict = ::SSL_get_verify_result(tls.native_handle()); verdict != X509_V_OK)
+      return exchange.failed(ErrorKind::kUnavailable,
+                             std::string("its certificate is refused: ") + ::X509_verify_cert_error_string(verdict),
+                             options.advice.authority, false);
+    return broken(exchange, error, too_late);
+  }
+
+  Result<Outgoing> outgoing(const Exchange& exchange) const {
+    const Url& url = exchange.url;
+    Outgoing out;
+    out.version(11);
+    out.method_string(exchange.request.method);
+    const bool through = exchange.proxy && url.scheme == "http";
+    out.target(through ? url.scheme + "://" + url.host_header() + url.target : url.target);
+    out.set(message::field::host, url.host_header());
+    out.set(message::field::user_agent, options.user_agent);
+    out.set(message::field::accept, "*/*");
+    if (through && !exchange.proxy->authorization.empty())
+      out.set(message::field::proxy_authorization, exchange.proxy->authorization);
+    for (const std::string& header : exchange.request.headers)
+      if (!add_header(out, header))
+        return Error(ErrorKind::kInvalidArgument,
+                     exchange.asked + ": one of the headers is not \"Name: value\", or too long");
+    out.body() = exchange.request.body;
+    if (!out.body().empty() || exchange.request.method != "GET") out.prepare_payload();
+    return out;
+  }
+
+  // Sends the request and reads its answer into `parser`.
+  template <class Stream>
+  Failed transfer(Stream& stream, Exchange& exchange, const Outgoing& out, std::optional<Parser>& parser) {
+    const std::size_t least = static_cast<std::size_t>(Limits::kLowestSpeed * limits().stalled.count());
+    std::size_t came = 0;  // since `slow_at` was set
+    auto slow_at = steady_clock::now() + limits().stalled;
+    auto lost = [&](error_code error) {
+      const bool slow = steady_clock::now() < exchange.deadline;
+      return broken(exchange, error,
+                    slow ? "less than " + std::to_string(Limits::kLowestSpeed) + " bytes/sec for " +
+                               std::to_string(limits().stalled.count()) + " s"
+                         : "no answer within " + in_milliseconds(std::min(limits().request, limits().total)));
+    };
+    connection->tcp.expires_at(std::min(exchange.deadline, slow_at));
+    if (error_code error = run([&](auto done) { message::async_write(stream, out, done); })) return lost(error);
+    for (int number = 0; number <= kMaxInterim; ++number) {
+      parser.emplace();
+      parser->eager(false);  // an eager one of Boost 1.74 forgets that the body is beyond its limit
+      parser->header_limit(static_cast<std::uint32_t>(limits().max_headers));
+      parser->body_limit(limits().max_body);
+      if (exchange.request.method == "HEAD") parser->skip(true);
+      while (!parser->is_done()) {
+        connection->tcp.expires_at(std::min(exchange.deadline, slow_at));
+        std::size_t size = 0;
+        error_code error = run([&](auto done) {
+          message::async_read_some(stream, connection->buffer, *parser,
+                                   [&size, done](error_code failed, std::size_t n) {
+                                     size = n;
+                                     done(failed);
+                                   });
+        });
+        exchange.answered = exchange.answered || size > 0 || connection->buffer.size() > 0;
+        if (error) return lost(error);
+        came += size;
+        if (came < least) continue;
+        came = 0;
+        slow_at = steady_clock::now() + limits().stalled;
+      }
+      if (parser->get().result_int() / 100 != 1) return std::nullopt;
+    }
+    return exchange.failed(ErrorKind::kMalformed, "interim answers without end", options.advice.not_http, false);
+  }
+
+  Try judged(const Exchange& exchange, message::response<message::vector_body<std::uint8_t>> answer) const {
+    const unsigned status = answer.result_int();
+    if (status == 200) {
+      Response out;
+      for (const auto& field : answer)
+        out.headers += std::string(field.name_string()) + ": " + std::string(field.value()) + "\r\n";
+      out.body = std::move(answer.body());
+      return {std::move(out)};
+    }
+    std::string what = exchange.asked + ": status " + std::to_string(status);
+    auto failed = [&](ErrorKind kind, const std::string& more) { return Error(kind, what + more, status); };
+    if (status / 100 == 3) {
+      std::string location = resolved(exchange.url, std::string(answer[message::field::location]));
+      return {
+          failed(ErrorKind::kUnavailable, ", to " + base::printable(location.empty() ? "nowhere" : location, 200) +
+                                              "; redirects are not followed: if that is the service, give its URL")};
+    }
+    std::string_view body = base::as_text(answer.body());
+    std::string said = options.advice.words ? options.advice.words(body) : "";
+    said = base::printable(said.empty() ? body : said, 600);
+    if (!said.empty()) what += " (\"" + said + "\")";
+    ErrorKind kind = status == 404 || status == 410 ? ErrorKind::kNotFound
+                     : status == 409                ? ErrorKind::kConflict
+                                                    : ErrorKind::kUnavailable;
+    return {failed(kind, advised(options.advice.status ? options.advice.status(status) : "")), passing(status),
+            retry_after(answer)};
+  }
 
   Try once(const Request& request) {
-    const Limits& limits = options.limits;
-    auto within = [&](milliseconds limit) {
-      return static_cast<long>(std::max<milliseconds::rep>(1, std::min(limit, left()).count()));
-    };
-    Receiving in{limits};
-    char detail[CURL_ERROR_SIZE] = "";
-    CURL* c = curl.get();
-    auto set = [&](CURLoption option, auto value) {
-      // A libcurl that does not know an option that keeps us safe is not one to go on with.
-      if (curl_easy_setopt(c, option, value) != CURLE_OK) std::abort();
-    };
-    set(CURLOPT_URL, request.url.c_str());
-    if (request.method != "GET") {
-      set(CURLOPT_POSTFIELDS, request.body.c_str());
-      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
-      set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    Exchange exchange{request, {}, {}, request.method + " " + request.url, {}};
+    auto url = parse_url(request.url);
+    if (!url) return exchange.failed(ErrorKind::kMalformed, url.error().message(), options.advice.not_http, false);
+    exchange.url = *std::move(url);
+    exchange.deadline = std::min(steady_clock::now() + limits().request, deadline);
+    auto proxy = proxy_for(exchange.url, options.proxies);
+    if (!proxy) return {proxy.error()};
+    exchange.proxy = *std::move(proxy);
+    auto out = outgoing(exchange);
+    if (!out) return {out.error()};
+
+    // The proxy follows from these.
+    const std::string key = exchange.url.scheme + " " + exchange.url.host + " " + exchange.url.port_to_use();
+    if (connection && connection->key != key) connection.reset();
+    while (true) {
+      const bool kept = connection.has_value();
+      if (!kept) {
+        connection.emplace(key, io, limits());
+        if (Failed failed = connect(exchange)) return connection.reset(), *std::move(failed);
+      }
+      std::optional<Parser> parser;
+      Failed failed = connection->tls ? transfer(*connection->tls, exchange, *out, parser)
+                                      : transfer(connection->tcp, exchange, *out, parser);
+      if (failed || !parser->keep_alive() || connection->buffer.size() > 0) connection.reset();
+      if (!failed) return judged(exchange, parser->release());
+      // A service may close a connection that waits, at any moment (RFC 9112, 9.3.1).
+      const bool closed_meanwhile =
+          kept && !exchange.answered && failed->again && failed->result.error().kind() != ErrorKind::kTimedOut;
+      if (!closed_meanwhile) return *std::move(failed);
     }
-    std::unique_ptr<curl_slist, CurlFree> headers;
-    for (const std::string& header : request.headers) {
-      curl_slist* longer = curl_slist_append(headers.get(), header.c_str());
-      if (longer == nullptr) std::abort();  // out of memory
-      if (headers == nullptr) headers.reset(longer);
-    }
-    set(CURLOPT_HTTPHEADER, headers.get());
-    set(CURLOPT_PROTOCOLS_STR, "http,https");
-    set(CURLOPT_FOLLOWLOCATION, 0L);
-    set(CURLOPT_SSL_VERIFYPEER, 1L);
-    set(CURLOPT_SSL_VERIFYHOST, 2L);
-    set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-    curl_blob authorities{options.ca_pem.data(), options.ca_pem.size(), CURL_BLOB_NOCOPY};
-    if (!options.ca_pem.empty()) {
-      set(CURLOPT_CAINFO_BLOB, &authorities);
-      set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
-    }
-    if (options.proxy) set(CURLOPT_PROXY, options.proxy->c_str());
-    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    set(CURLOPT_USERAGENT, options.user_agent.c_str());
-    set(CURLOPT_NOSIGNAL, 1L);
-    set(CURLOPT_CONNECTTIMEOUT_MS, within(limits.connect));
-    set(CURLOPT_TIMEOUT_MS, within(limits.request));
-    set(CURLOPT_LOW_SPEED_LIMIT, Limits::kLowestSpeed);
-    set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(limits.stalled.count()));
-    set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(limits.max_body));
-    set(CURLOPT_HEADERFUNCTION, &Receiving::header);
-    set(CURLOPT_HEADERDATA, static_cast<void*>(&in));
-    set(CURLOPT_WRITEFUNCTION, &Receiving::body);
-    set(CURLOPT_WRITEDATA, static_cast<void*>(&in));
-    set(CURLOPT_ERRORBUFFER, static_cast<char*>(detail));
-    CURLcode code = curl_easy_perform(c);
-    long status = 0;
-    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-    const std::string asked = request.method + " " + request.url;
-    Try out = code == CURLE_OK ? judge_status(asked, options.advice, status, in, c)
-                               : judge_failure(asked, options.advice, code, in, detail);
-    curl_easy_reset(c);  // it points to what ends here; connections are kept
-    return out;
   }
 
   milliseconds pause_before_try(int number, milliseconds at_least) {
@@ -218,12 +384,9 @@ struct Client::State {
 };
 
 Client::Client(Options options) : state_(std::make_unique<State>()) {
-  start_libcurl();
   state_->options = std::move(options);
   state_->options.limits.tries = std::clamp(state_->options.limits.tries, 1, 16);
   if (!state_->options.pause) state_->options.pause = [](milliseconds time) { std::this_thread::sleep_for(time); };
-  state_->curl.reset(curl_easy_init());
-  if (!state_->curl) std::abort();  // out of memory
   state_->deadline = steady_clock::now() + state_->options.limits.total;
 }
 

@@ -1,18 +1,17 @@
-// Requests over HTTP, as much of it as fetching collateral and labelling a node need. libcurl does the talking; this is
-// where it is held in bounds: only http and https, certificates always checked, no redirects, no compression, limits
-// for size, time and tries.
+// Requests over HTTP/1.1, as much of it as fetching collateral and labelling a node need: only http and https,
+// certificates always checked, with the name, no redirects, no compression, limits for size, time and tries.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
+#include "http/url.h"
 
 namespace enclayer::http {
 
@@ -44,10 +43,8 @@ struct Options {
   Limits limits;
   Advice advice;
   std::string user_agent = "enclayer";
-  std::string ca_pem;  // trust these authorities instead of the system's; empty: the system's
-  // A proxy's URL; "": none; not given: libcurl's rules, which are http_proxy, https_proxy, all_proxy and no_proxy in
-  // the environment.
-  std::optional<std::string> proxy;
+  std::string ca_pem;  // the authorities that are trusted, one PEM block each; empty: none
+  Proxies proxies;     // not given: services are asked directly
   std::function<void(std::chrono::milliseconds)> pause;  // how to wait between tries; not given: sleep
 };
 
@@ -65,10 +62,6 @@ struct Response {
   bool operator==(const Response&) const = default;
 };
 
-// http(s)://HOST[:PORT][/PATH] in its normal form without a slash at its end. kInvalidArgument: another scheme, a user
-// or password (they would end up in messages and in the cache), a query or a fragment.
-Result<std::string> checked_url(std::string_view url);
-
 class Client {
  public:
   explicit Client(Options options);
@@ -78,6 +71,7 @@ class Client {
   // The answer to a request that ended with status 200. Tried again, after a pause of at least what Retry-After says,
   // when nothing answered, the connection broke, or with status 408, 429, 500, 502, 503 and 504: a request has to be
   // one that may arrive twice.
+  // The connection is kept for the next request to the same service, where the service allows it.
   // kNotFound: 404 and 410. kConflict: 409. kTimedOut: a limit of time passed. kMalformed: more than the limits allow,
   // or what is no HTTP. kUnavailable: everything else. The message names URL, status and advice; the code is the
   // status, 0 where there was none.

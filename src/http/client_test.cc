@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/bytes.h"
+#include "base/hex.h"
 #include "fake/http_service.h"
 
 namespace enclayer::http {
@@ -24,7 +25,6 @@ struct Patient {
   Options options;
 
   Patient() {
-    options.proxy = "";  // whatever the environment says
     options.advice = {.status = [](long status) { return "advice about " + std::to_string(status); },
                       .words = {},
                       .connect = "advice to connect",
@@ -45,6 +45,22 @@ HttpService::Handler one_after_another(std::vector<HttpAnswer> answers) {
 
 std::string text(const Result<Response>& response) {
   return response ? std::string(base::as_text(response->body)) : response.error().message();
+}
+
+// As Transfer-Encoding: chunked has it, without the end.
+std::string chunks(const std::string& body) {
+  std::string out;
+  for (std::size_t at = 0; at < body.size(); at += 1000) {
+    std::string chunk = body.substr(at, 1000);
+    out += base::to_hex(Bytes{static_cast<std::uint8_t>(chunk.size() >> 8), static_cast<std::uint8_t>(chunk.size())}) +
+           "\r\n" + chunk + "\r\n";
+  }
+  return out;
+}
+
+// Leaves it to the client whether the connection is kept.
+HttpAnswer kept_answer(const std::string& body, HttpAnswer::Then then) {
+  return {"HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body, then};
 }
 
 TEST(HttpClient, gets_headers_and_body) {
@@ -146,6 +162,18 @@ TEST(HttpClient, trouble_that_stays_ends_after_so_many_tries) {
   EXPECT_EQ(service.requests().size(), 4U);
 }
 
+TEST(HttpClient, waits_until_the_date_that_the_service_names) {
+  HttpService service(one_after_another({http_answer(503, "",
+                                                     "Date: Sat, 28 Nov 2026 23:59:58 GMT\r\n"
+                                                     "Retry-After: Sun, 29 Nov 2026 00:00:05 GMT\r\n"),
+                                         http_answer(200, "ok")}));
+  Patient client;
+  EXPECT_EQ(text(client.get(service.url())), "ok");
+  ASSERT_EQ(client.pauses.size(), 1U);
+  EXPECT_GE(client.pauses[0], std::chrono::seconds(7));
+  EXPECT_LE(client.pauses[0], std::chrono::seconds(8));
+}
+
 TEST(HttpClient, waits_as_long_as_the_service_asks_for) {
   HttpService service(one_after_another({http_answer(429, "", "Retry-After: 7\r\n"), http_answer(200, "ok")}));
   Patient client;
@@ -178,18 +206,75 @@ TEST(HttpClient, a_body_beyond_the_limit_is_refused_announced_or_not) {
   std::string huge(Limits().max_body + 1, 'x');
   HttpService service([&](const std::string& target) {
     if (target == "/announced") return http_answer(200, huge);
+    if (target == "/chunked")
+      return HttpAnswer{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(huge),
+                        HttpAnswer::Then::kHang};
     return HttpAnswer{"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + huge, HttpAnswer::Then::kHang};
   });
-  for (const char* path : {"/announced", "/endless"}) {
+  for (const char* path : {"/announced", "/chunked", "/endless"}) {
     Patient client;
     auto response = client.get(service.url() + path);
-    ASSERT_FALSE(response);
+    ASSERT_FALSE(response) << path << " gives " << response->body.size() << " bytes";
     EXPECT_EQ(response.error().kind(), ErrorKind::kMalformed);
     EXPECT_THAT(response.error().message(), HasSubstr("longer than the 262144 bytes"));
     EXPECT_TRUE(client.pauses.empty());
   }
   HttpService just(one_after_another({http_answer(200, huge.substr(1))}));
   EXPECT_EQ(text(Patient().get(just.url())).size(), Limits().max_body);
+}
+
+TEST(HttpClient, chunks_and_what_ends_with_the_connection_are_put_together) {
+  const std::string body(2500, 'x');
+  HttpService service(one_after_another(
+      {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(body) + "0\r\n\r\n", HttpAnswer::Then::kClose},
+       {"HTTP/1.0 200 OK\r\n\r\n" + body, HttpAnswer::Then::kClose}}));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(text(Patient().get(service.url())), body);
+}
+
+TEST(HttpClient, half_a_chunked_answer_is_none) {
+  HttpService service(one_after_another(
+      {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks("half"), HttpAnswer::Then::kClose}}));
+  auto response = Patient().get(service.url());
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_EQ(service.requests().size(), 4U);
+}
+
+TEST(HttpClient, a_connection_is_kept_for_the_next_request) {
+  HttpService service(one_after_another({kept_answer("well", HttpAnswer::Then::kKeep)}));
+  http::Client client{Options()};
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(text(client.get(service.url())), "well");
+  EXPECT_EQ(service.connections(), 1U);
+}
+
+TEST(HttpClient, a_kept_connection_that_was_closed_meanwhile_is_no_failed_try) {
+  HttpService service(one_after_another({kept_answer("well", HttpAnswer::Then::kClose)}));
+  Patient patient;
+  patient.options.limits.tries = 1;
+  http::Client client(patient.options);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(text(client.get(service.url())), "well");
+  EXPECT_EQ(service.connections(), 3U);
+  EXPECT_EQ(service.requests().size(), 3U);
+}
+
+TEST(HttpClient, a_header_that_is_more_or_less_than_one_is_not_sent) {
+  HttpService service(one_after_another({http_answer(200, "ok")}));
+  for (const std::string& header : {std::string("X-One: 1\r\nX-Two: 2"), std::string("no name"), std::string(": 1"),
+                                    "X: " + std::string(70'000, 'x')}) {
+    auto refused = Client(Patient().options).send({service.url(), "GET", {header}, {}});
+    ASSERT_FALSE(refused) << header;
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kInvalidArgument);
+  }
+  EXPECT_TRUE(service.requests().empty());
+}
+
+TEST(HttpClient, interim_answers_without_end_are_refused) {
+  std::string interim;
+  for (int i = 0; i < 1000; ++i) interim += "HTTP/1.1 103 Early\r\n\r\n";
+  HttpService service(one_after_another({{interim, HttpAnswer::Then::kHang}}));
+  auto response = Patient().get(service.url());
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().kind(), ErrorKind::kMalformed);
 }
 
 TEST(HttpClient, headers_beyond_the_limit_are_refused) {
@@ -215,15 +300,16 @@ TEST(HttpClient, a_service_that_goes_silent_is_given_up_in_time) {
 }
 
 TEST(HttpClient, a_body_that_trickles_is_given_up_before_the_time_of_a_request) {
-  HttpService service(
-      one_after_another({{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx", HttpAnswer::Then::kHang}}));
-  Patient client;
-  client.options.limits.stalled = std::chrono::seconds(1);
-  client.options.limits.tries = 1;
-  auto response = client.get(service.url());
-  ASSERT_FALSE(response);
-  EXPECT_EQ(response.error().kind(), ErrorKind::kTimedOut);
-  EXPECT_THAT(response.error().message(), HasSubstr("64 bytes/sec"));
+  for (HttpAnswer::Then then : {HttpAnswer::Then::kHang, HttpAnswer::Then::kDrip}) {
+    HttpService service(one_after_another({{"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx", then}}));
+    Patient client;
+    client.options.limits.stalled = std::chrono::seconds(1);
+    client.options.limits.tries = 1;
+    auto response = client.get(service.url());
+    ASSERT_FALSE(response);
+    EXPECT_EQ(response.error().kind(), ErrorKind::kTimedOut);
+    EXPECT_THAT(response.error().message(), HasSubstr("64 bytes/sec"));
+  }
 }
 
 TEST(HttpClient, all_requests_of_a_client_share_its_time) {
@@ -279,8 +365,72 @@ TEST(HttpClient, other_schemes_are_refused) {
 TEST(HttpClient, goes_through_the_proxy_that_it_is_given) {
   HttpService proxy([](const std::string& target) { return http_answer(200, "asked for " + target); });
   Patient client;
-  client.options.proxy = proxy.url();
+  client.options.proxies.http = proxy.url();
   EXPECT_EQ(text(client.get("http://pcs.example/tcb")), "asked for http://pcs.example/tcb");
+}
+
+TEST(HttpClient, names_itself_to_a_proxy_and_to_nobody_else) {
+  std::string head;
+  HttpService proxy([&](const fake::HttpRequest& request) { return head = request.head, http_answer(200, "well"); });
+  Patient client;
+  client.options.proxies.http = "me:p%40ss@" + proxy.address();
+  EXPECT_EQ(text(client.get("http://pcs.example/tcb")), "well");
+  EXPECT_THAT(head, HasSubstr("\r\nProxy-Authorization: Basic bWU6cEBzcw==\r\n"));
+  client.options.proxies.none = "127.0.0.0/8";
+  EXPECT_EQ(text(client.get(proxy.url())), "well");
+  EXPECT_THAT(head, testing::Not(HasSubstr("Basic")));
+}
+
+TEST(HttpClient, tls_goes_through_a_proxys_tunnel_and_is_checked_at_its_end) {
+  fake::TlsIdentity identity = fake::make_tls_identity();
+  HttpService service(one_after_another({http_answer(200, "secret")}), identity);
+  std::vector<std::string> heads;
+  HttpService proxy([&](const fake::HttpRequest& request) {
+    heads.push_back(request.head);
+    return HttpAnswer{"HTTP/1.1 200 Connected\r\n\r\n", HttpAnswer::Then::kTunnel};
+  });
+  Patient client;
+  client.options.proxies.https = "http://me:you@" + proxy.address();
+  EXPECT_FALSE(client.get(service.url()));
+  client.options.ca_pem = identity.authority;
+  auto send = [&] {
+    return http::Client(client.options).send({service.url(), "GET", {"Authorization: Bearer t"}, {}});
+  };
+  EXPECT_EQ(text(send()), "secret");
+  ASSERT_EQ(heads.size(), 2U);
+  EXPECT_THAT(heads.back(), testing::StartsWith("CONNECT " + service.address() + " HTTP/1.1\r\n"));
+  EXPECT_THAT(heads.back(), HasSubstr("\r\nProxy-Authorization: Basic "));
+  EXPECT_THAT(heads.back(), testing::Not(HasSubstr("Bearer")));
+}
+
+TEST(HttpClient, a_proxy_that_opens_no_tunnel_is_told_of) {
+  HttpService proxy(one_after_another({http_answer(407, "no")}));
+  Patient client;
+  client.options.proxies.https = proxy.url();
+  auto response = client.get("https://pcs.example/tcb");
+  ASSERT_FALSE(response);
+  EXPECT_EQ(response.error().code(), 0U);
+  EXPECT_THAT(response.error().message(),
+              HasSubstr("the proxy answers CONNECT pcs.example:443 with status 407; advice about 407"));
+  EXPECT_EQ(proxy.requests().size(), 1U);
+}
+
+TEST(HttpClient, a_certificate_is_for_the_name_that_was_asked) {
+  fake::TlsIdentity identity = fake::make_tls_identity("DNS:localhost");
+  HttpService service(one_after_another({http_answer(200, "secret")}), identity);
+  const std::string by_name = "https://localhost" + service.url().substr(service.url().rfind(':'));
+  Patient client;
+  client.options.ca_pem = identity.authority;
+  EXPECT_EQ(text(client.get(by_name)), "secret");
+  auto refused = client.get(service.url());
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), HasSubstr("advice on authorities"));
+  fake::TlsIdentity other = fake::make_tls_identity("DNS:pcs.example");
+  HttpService elsewhere(one_after_another({http_answer(200, "secret")}), other);
+  client.options.ca_pem = other.authority;
+  EXPECT_FALSE(client.get("https://localhost" + elsewhere.url().substr(elsewhere.url().rfind(':'))));
+  EXPECT_EQ(service.requests().size(), 1U);
+  EXPECT_TRUE(elsewhere.requests().empty());
 }
 
 TEST(HttpClient, a_private_authority_is_trusted_only_where_it_is_given) {
@@ -309,29 +459,13 @@ TEST(HttpClient, the_given_authority_counts_for_its_own_certificates_only) {
 }
 
 TEST(HttpClient, a_certificate_of_another_address_is_refused) {
-  fake::TlsIdentity identity = fake::make_tls_identity("127.0.0.2");
+  fake::TlsIdentity identity = fake::make_tls_identity("IP:127.0.0.2");
   HttpService service(one_after_another({http_answer(200, "secret")}), identity);
   Patient client;
   client.options.ca_pem = identity.authority;
   auto refused = client.get(service.url());
   ASSERT_FALSE(refused);
   EXPECT_TRUE(service.requests().empty());
-}
-
-TEST(CheckedUrl, has_one_normal_form) {
-  EXPECT_EQ(checked_url("https://pccs.example:8081/sgx/certification/v4/").value(),
-            "https://pccs.example:8081/sgx/certification/v4");
-  EXPECT_EQ(checked_url("HTTPS://pccs.example").value(), "https://pccs.example");
-  EXPECT_EQ(checked_url("http://[::1]:8081").value(), "http://[::1]:8081");
-}
-
-TEST(CheckedUrl, refuses_what_no_service_has) {
-  for (const char* bad : {"", "pccs.example", "ftp://pccs.example", "file:///tmp/x", "https://", "https://h/x?y=1",
-                          "https://h/x#y", "https://h:99999/", "https://h h/"})
-    EXPECT_EQ(checked_url(bad).error().kind(), ErrorKind::kInvalidArgument) << bad;
-  auto secret = checked_url("https://me:hunter2@pccs.example");
-  ASSERT_FALSE(secret);
-  EXPECT_THAT(secret.error().message(), testing::Not(HasSubstr("hunter2")));
 }
 
 }  // namespace

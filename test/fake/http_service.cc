@@ -55,8 +55,10 @@ X509Ptr issue(const char* name, EVP_PKEY* subject, X509* issuer, EVP_PKEY* issue
   return out;
 }
 
+}  // namespace
+
 // One connection, with TLS or without.
-class Stream {
+class HttpService::Stream {
  public:
   Stream(int fd, SSL_CTX* tls) : fd_(fd) {
     if (tls == nullptr) return;
@@ -89,20 +91,18 @@ class Stream {
   Ptr<SSL, SSL_free> ssl_;
 };
 
-}  // namespace
-
 HttpAnswer http_answer(int status, const std::string& body, const std::string& headers) {
   return {"HTTP/1.1 " + std::to_string(status) + " Said\r\nConnection: close\r\nContent-Length: " +
               std::to_string(body.size()) + "\r\n" + headers + "\r\n" + body,
           HttpAnswer::Then::kClose};
 }
 
-TlsIdentity make_tls_identity(const std::string& ip) {
+TlsIdentity make_tls_identity(const std::string& name) {
   Key authority_key(EVP_EC_gen("P-256")), key(EVP_EC_gen("P-256"));
   X509Ptr authority = issue("Test Authority", authority_key.get(), nullptr, authority_key.get(), "critical,CA:TRUE",
                             NID_basic_constraints, 1);
   X509Ptr certificate =
-      issue("Test Service", key.get(), authority.get(), authority_key.get(), "IP:" + ip, NID_subject_alt_name, 2);
+      issue("Test Service", key.get(), authority.get(), authority_key.get(), name, NID_subject_alt_name, 2);
   return {pem_of([&](BIO* out) { return PEM_write_bio_X509(out, authority.get()); }),
           pem_of([&](BIO* out) { return PEM_write_bio_X509(out, certificate.get()); }), pem_of([&](BIO* out) {
             return PEM_write_bio_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
@@ -135,6 +135,11 @@ std::vector<std::string> HttpService::requests() const {
   return requests_;
 }
 
+std::size_t HttpService::connections() const {
+  std::lock_guard lock(mutex_);
+  return connections_;
+}
+
 void HttpService::run() {
   sigset_t pipe;
   ::sigemptyset(&pipe);
@@ -145,7 +150,37 @@ void HttpService::run() {
     ::poll(ready, 2, -1);
     if (ready[1].revents != 0) return;
     base::UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (fd) serve(fd.get());
+    if (!fd) continue;
+    {
+      std::lock_guard lock(mutex_);
+      ++connections_;
+    }
+    serve(fd.get());
+  }
+}
+
+bool HttpService::until_readable(int fd, int timeout_ms) const {
+  pollfd ready[] = {{fd, POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+  return ::poll(ready, 2, timeout_ms) > 0;
+}
+
+void HttpService::relay(int client, const std::string& to) const {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(to.substr(to.rfind(':') + 1))));
+  base::UniqueFd service(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  check(::connect(service.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  while (true) {
+    pollfd ready[] = {{client, POLLIN, 0}, {service.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    ::poll(ready, 3, -1);
+    if (ready[2].revents != 0) return;
+    for (int from : {0, 1}) {
+      char chunk[4096];
+      if (ready[from].revents == 0) continue;
+      ssize_t n = ::recv(ready[from].fd, chunk, sizeof chunk, 0);
+      if (n <= 0 || ::send(ready[1 - from].fd, chunk, static_cast<std::size_t>(n), MSG_NOSIGNAL) != n) return;
+    }
   }
 }
 
@@ -164,12 +199,17 @@ void HttpService::serve(int fd) {
   }
   Stream stream(fd, context.get());
   if (!stream.good()) return;
+  while (serve_one(stream, fd)) {
+  }
+}
+
+bool HttpService::serve_one(Stream& stream, int fd) {
   HttpRequest request;
   std::size_t body_at = std::string::npos, body_size = 0;
   while (body_at == std::string::npos || request.body.size() < body_size) {
     char chunk[4096];
     long n = stream.read(chunk, sizeof chunk);
-    if (n <= 0) return;
+    if (n <= 0) return false;
     (body_at == std::string::npos ? request.head : request.body).append(chunk, static_cast<std::size_t>(n));
     if (body_at != std::string::npos) continue;
     std::size_t end = request.head.find("\r\n\r\n");
@@ -196,13 +236,18 @@ void HttpService::serve(int fd) {
     case HttpAnswer::Then::kReset: {
       linger at_once{1, 0};
       ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-      return;
+      return false;
     }
     case HttpAnswer::Then::kHang: break;
+    case HttpAnswer::Then::kKeep: return sent;
+    case HttpAnswer::Then::kDrip:
+      while (sent && !until_readable(fd, 50)) sent = stream.write("x");
+      return false;
+    case HttpAnswer::Then::kTunnel: return relay(fd, request.target), false;
   }
   // Until the client goes: closing while bytes of it are unread would reset the connection.
-  pollfd gone[] = {{fd, POLLIN, 0}, {stop_.get(), POLLIN, 0}};
-  ::poll(gone, 2, -1);
+  until_readable(fd, -1);
+  return false;
 }
 
 }  // namespace enclayer::fake

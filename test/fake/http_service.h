@@ -22,6 +22,9 @@ struct HttpAnswer {
     kClose,
     kReset,  // the connection breaks
     kHang,   // nothing more comes, until the client goes
+    kKeep,   // the next request may come on the same connection
+    kDrip,   // 20 more bytes a second, until the client goes
+    kTunnel  // bytes go to and fro between the client and the address that is the request's target
   } then = Then::kClose;
 };
 
@@ -36,11 +39,11 @@ struct HttpRequest {
   operator const std::string&() const { return target; }  // for handlers to whom that is all
 };
 
-// An authority of a test's own, and a certificate of it for 127.0.0.1 (or another address).
+// An authority of a test's own, and a certificate of it for 127.0.0.1 (or another name, as "DNS:localhost").
 struct TlsIdentity {
   std::string authority, certificate, key;  // PEM
 };
-TlsIdentity make_tls_identity(const std::string& ip = "127.0.0.1");
+TlsIdentity make_tls_identity(const std::string& name = "IP:127.0.0.1");
 
 class HttpService {
  public:
@@ -56,15 +59,22 @@ class HttpService {
 
   // The targets that were asked for, in their order.
   std::vector<std::string> requests() const;
+  std::size_t connections() const;
 
  private:
+  class Stream;
+
   void run();
   void serve(int fd);
+  bool serve_one(Stream& stream, int fd);             // true: another request may come
+  bool until_readable(int fd, int timeout_ms) const;  // false at the timeout; true at our end too
+  void relay(int client, const std::string& to) const;
 
   Handler handler_;
   std::optional<TlsIdentity> tls_;
   base::UniqueFd listener_, stop_;
   std::uint16_t port_ = 0;
+  std::size_t connections_ = 0;
   mutable std::mutex mutex_;
   std::vector<std::string> requests_;
   std::thread thread_;

@@ -1,0 +1,276 @@
+#include "http/server.h"
+
+#include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <charconv>
+#include <chrono>
+#include <thread>
+
+#include "base/log.h"
+#include "base/metrics.h"
+
+namespace enclayer::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+
+using tcp = asio::ip::tcp;
+namespace log = base::log;
+
+constexpr auto kText = "text/plain; charset=utf-8";
+constexpr std::size_t kMaxRequest = 8192;
+constexpr std::chrono::seconds kDeadline{5};  // to ask, and again to take the answer
+
+Result<tcp::endpoint> parse_address(const std::string& address) {
+  auto malformed = [&] {
+    return Error(
+        ErrorKind::kInvalidArgument,
+        "\"" + address + "\" is not ADDR:PORT with a numeric address, for example 127.0.0.1:9090 or [::1]:9090");
+  };
+  std::size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return malformed();
+  std::string host = address.substr(0, colon), port_text = address.substr(colon + 1);
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  unsigned short port = 0;
+  auto [end, failed] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  boost::system::error_code error;
+  auto ip = asio::ip::make_address(host, error);
+  if (error || failed != std::errc() || end != port_text.data() + port_text.size()) return malformed();
+  return tcp::endpoint(ip, port);
+}
+
+struct Connection {
+  beast::tcp_stream stream;
+  asio::ip::address peer;
+  asio::steady_timer wake;  // never expires: cancelled when there is news
+  bool evicted = false;
+
+  explicit Connection(tcp::socket socket)
+      : stream(std::move(socket)), wake(stream.get_executor(), asio::steady_timer::time_point::max()) {
+    boost::system::error_code gone;
+    peer = stream.socket().remote_endpoint(gone).address();
+  }
+};
+
+// The connections in one part of their life, oldest first.
+class Stage {
+ public:
+  explicit Stage(std::size_t limit) : limit_(limit) {}
+
+  // Evicts one where that is one too many: the oldest of the peer that has the most.
+  void enter(Connection& connection) {
+    all_.push_back(&connection);
+    if (all_.size() <= limit_) return;
+    auto of_peer = [this](const Connection* one) {
+      return std::count_if(all_.begin(), all_.end(), [&](const Connection* other) { return other->peer == one->peer; });
+    };
+    auto oldest = std::max_element(all_.begin(), all_.end(),
+                                   [&](const auto* a, const auto* b) { return of_peer(a) < of_peer(b); });
+    (*oldest)->evicted = true;
+    (*oldest)->stream.close();
+    (*oldest)->wake.cancel();
+    all_.erase(oldest);
+  }
+  void leave(Connection& connection) { std::erase(all_, &connection); }
+  void wake() {
+    for (Connection* connection : all_) connection->wake.cancel();
+  }
+
+ private:
+  std::size_t limit_;
+  std::vector<Connection*> all_;
+};
+
+struct Stay {
+  Stage& stage;
+  Connection& connection;
+  Stay(Stage& in, Connection& of) : stage(in), connection(of) { stage.enter(connection); }
+  Stay(const Stay&) = delete;
+  ~Stay() { stage.leave(connection); }
+};
+
+// A slow page: at most one edition is being made, and at most one waits to be.
+struct Edition {
+  Reply reply;
+  bool made = false;
+};
+struct Served {
+  Page page;
+  std::shared_ptr<Edition> next{};  // asked for, not begun
+  bool making = false;
+};
+
+class Listener final : public Server {
+ public:
+  explicit Listener(std::vector<Page> pages) {
+    for (Page& page : pages) pages_.push_back({std::move(page)});
+  }
+
+  ~Listener() override {
+    io_.stop();
+    if (thread_.joinable()) thread_.join();
+    maker_.join();
+  }
+
+  Result<> start(const std::string& address) {
+    ENCLAYER_TRY(tcp::endpoint where, parse_address(address));
+    boost::system::error_code error;
+    acceptor_.open(where.protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor_.bind(where, error);
+    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (error)
+      return Error(error == asio::error::address_in_use ? ErrorKind::kConflict : ErrorKind::kIo,
+                   "cannot listen on " + address + ": " + error.message());
+    asio::co_spawn(io_, accept(), asio::detached);
+    thread_ = std::thread([this] { io_.run(); });
+    return {};
+  }
+
+  std::string address() const override {
+    auto local = acceptor_.local_endpoint();
+    std::string ip = local.address().to_string();
+    return (local.address().is_v6() ? "[" + ip + "]" : ip) + ":" + std::to_string(local.port());
+  }
+
+ private:
+  asio::awaitable<void> accept() {
+    while (true) {
+      auto [error, socket] = co_await accept_one();
+      if (error) {  // out of descriptors, most likely: let connections end before the next try
+        asio::steady_timer pause(io_, std::chrono::milliseconds(100));
+        boost::system::error_code ignored;
+        co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        continue;
+      }
+      asio::co_spawn(io_, serve(std::move(socket)), asio::detached);
+    }
+  }
+
+  asio::awaitable<std::pair<boost::system::error_code, tcp::socket>> accept_one() {
+    boost::system::error_code error;
+    tcp::socket socket = co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
+    co_return std::pair(error, std::move(socket));
+  }
+
+  asio::awaitable<void> serve(tcp::socket socket) {
+    Connection connection(std::move(socket));
+    beast::http::request_parser<beast::http::empty_body> parser;
+    if (!co_await read(connection, parser)) co_return;
+    Stay answering(answering_, connection);
+    const auto reply = co_await reply_to(connection, parser.get());
+    if (connection.evicted) co_return;
+    beast::http::response<beast::http::span_body<const char>> response;
+    response.result(static_cast<unsigned>(reply->status));
+    response.set(beast::http::field::content_type, reply->content_type);
+    response.set(beast::http::field::connection, "close");
+    response.body() = {reply->body.data(), reply->body.size()};
+    response.prepare_payload();
+    boost::system::error_code ignored;
+    connection.stream.expires_after(kDeadline);
+    co_await beast::http::async_write(connection.stream, response, asio::redirect_error(asio::use_awaitable, ignored));
+    connection.stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  }
+
+  asio::awaitable<bool> read(Connection& connection, beast::http::request_parser<beast::http::empty_body>& parser) {
+    Stay reading(reading_, connection);
+    beast::flat_buffer buffer(kMaxRequest);
+    parser.header_limit(kMaxRequest);
+    boost::system::error_code error;
+    connection.stream.expires_after(kDeadline);
+    co_await beast::http::async_read_header(connection.stream, buffer, parser,
+                                            asio::redirect_error(asio::use_awaitable, error));
+    if (error && error != beast::http::error::end_of_stream)
+      log::debug("http request refused", {{"reason", error.message()}});
+    co_return !error && !connection.evicted;
+  }
+
+  asio::awaitable<std::shared_ptr<const Reply>> reply_to(Connection& connection,
+                                                         const beast::http::request<beast::http::empty_body>& request) {
+    auto at_once = [](Reply reply) { return std::make_shared<const Reply>(std::move(reply)); };
+    if (request.method() != beast::http::verb::get) co_return at_once({405, kText, "only GET is served here\n"});
+    const std::string target(request.target());
+    const std::string path = target.substr(0, target.find('?'));
+    auto found =
+        std::find_if(pages_.begin(), pages_.end(), [&](const Served& served) { return served.page.path == path; });
+    if (found == pages_.end()) co_return at_once({404, kText, "served here: " + paths() + "\n"});
+    if (!found->page.slow) co_return at_once(found->page.make());
+    if (!found->next) found->next = std::make_shared<Edition>();
+    const std::shared_ptr<const Edition> edition = found->next;
+    if (!found->making) make(*found);
+    while (!edition->made && !connection.evicted) {
+      boost::system::error_code ignored;
+      co_await connection.wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+    co_return std::shared_ptr<const Reply>(edition, &edition->reply);
+  }
+
+  void make(Served& served) {
+    served.making = true;
+    asio::post(maker_, [this, &served, edition = std::exchange(served.next, nullptr)] {
+      Reply reply = served.page.make();
+      asio::post(io_, [this, &served, edition, reply = std::move(reply)]() mutable {
+        edition->reply = std::move(reply);
+        edition->made = true;
+        served.making = false;
+        answering_.wake();
+        if (served.next) make(served);
+      });
+    });
+  }
+
+  std::string paths() const {
+    std::string out;
+    for (const Served& served : pages_) out += (out.empty() ? "" : ", ") + served.page.path;
+    return out;
+  }
+
+  // All but maker_ are only touched in the thread.
+  std::vector<Served> pages_;
+  Stage reading_{kMaxReading}, answering_{kMaxAnswering};
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_{io_};
+  asio::thread_pool maker_{1};
+  std::thread thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::listen(const std::string& address, std::vector<Page> pages) {
+  auto server = std::make_unique<Listener>(std::move(pages));
+  ENCLAYER_CHECK(server->start(address));
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+Result<std::unique_ptr<Server>> serve_metrics(const std::string& address, const base::Metrics& metrics, Probes probes) {
+  auto page = [&metrics, before = std::move(probes.before_metrics)]() -> Reply {
+    if (before) before();
+    return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()};
+  };
+  auto alive = [not_alive = std::move(probes.not_alive)]() -> Reply {
+    std::string why = not_alive ? not_alive() : "";
+    return why.empty() ? Reply{200, kText, "ok\n"} : Reply{503, kText, "not alive\n" + why};
+  };
+  auto ready = [not_ready = std::move(probes.not_ready), said = std::move(probes.remark)]() -> Reply {
+    std::string why = not_ready ? not_ready() : "";
+    if (!why.empty()) return {503, kText, "not ready\n" + why};
+    std::string remark = said ? said() : "";
+    return {200, kText, remark.empty() ? "ok\n" : "ok, " + remark + "\n"};
+  };
+  return Server::listen(address, {{"/metrics", page, /*slow=*/true}, {"/healthz", alive}, {"/readyz", ready}});
+}
+
+}  // namespace enclayer::http
