@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What every program of ours does alike: flags, --version, exit codes, and for the daemons platform, log and metrics.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `enclayer detect` and the daemon `enclayer-detect` have in common: the same flags mean the same, and the daemon
 // hands them on.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Simulated quotes in one process, by one and two threads, against what software can reach at all: the report's MAC
 // checked (two CMACs of AES-128), one P-256 signature, one copy of the finished quote, in a loop that allocates
 // nothing.

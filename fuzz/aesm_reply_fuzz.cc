@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whatever sits behind the socket: a client reads its reply or refuses it.
 #include "aesm/client.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whatever a client sends: the service answers in the request's own kind or not at all, within its bounds.
 #include <cstdlib>
 

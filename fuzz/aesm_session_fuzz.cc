@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whole conversations of several clients with the quote helper, without sockets and with a clock of the input's own:
 // connections, bytes, silence, half and whole closes, replies that are not taken, quotes that come late. The input is a
 // list of moves, two bytes each: what happens and to which connection; a parameter; bytes where the move has some.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whatever comes as an AllocateRequest: an answer that the kubelet can read, for devices that are there and given once,
 // or an error that can be shown.
 #include <google/protobuf/stubs/logging.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "attestation/certificate.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

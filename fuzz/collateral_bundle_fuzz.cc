@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // entries_from_bundle: what it accepts, to_bundle writes so that it reads as the same again.
 #include <cstdlib>
 

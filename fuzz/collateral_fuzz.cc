@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // parse_collateral_json: what it accepts, to_json writes so that it reads as the same again.
 #include <cstdlib>
 

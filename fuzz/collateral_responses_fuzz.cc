@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A service's answer: header lines, an empty line, a body. The body is read as each kind that there is; a signed object
 // that is cut out of it is a part of it, and JSON.
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a quote worker and its front end say to each other: whatever is accepted has to come out the same again.
 #include <cstdlib>
 

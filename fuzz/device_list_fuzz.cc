@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Any number of devices, any split over NUMA nodes, lost or not: a list that is made never has a byte too many, and is
 // what protobuf would have written. The input: a byte of flags (1: lost, 2: NUMA hints, 4: the first count is counted
 // down from above the limit, 262,500; without it counts are below 1,024, for speed), then two bytes a count.

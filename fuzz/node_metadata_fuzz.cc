@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Node as an API server answers with: whatever is accepted leads to a patch that names no key but ours and makes the
 // labels right.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kubelet's pod-resources reply: what is accepted has printable names and no more devices than bytes, and what is
 // listed of one resource changes nothing of what is counted of the other.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // parse_policy_json: what it accepts keeps the promises of Policy, and judges without trusting what did not verify.
 #include <cstdlib>
 

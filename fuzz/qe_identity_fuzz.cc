@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // parse_qe_identity: of what it accepts, a QE with the highest ISVSVN reaches the first level.
 #include <cstdlib>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // parse_quote: what it accepts is as long as it says, and what follows after that does not matter.
 #include <cstdlib>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs a fuzz target on every file of a corpus folder, and on every prefix of each up to 512 bytes, without a fuzzer.
 #include <algorithm>
 #include <cstdint>

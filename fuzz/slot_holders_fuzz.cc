@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // holders.json: what is accepted has names that may be shown, and is read again as it is written.
 #include <cstdlib>
 #include <string_view>

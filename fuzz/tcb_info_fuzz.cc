@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // parse_tcb_info: of what it accepts, a platform with the highest numbers reaches the first level.
 #include <cstdlib>
 

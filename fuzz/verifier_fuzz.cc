@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Verifier::verify, by one that knows everything about a real quote and its collateral: whatever a quote looks like,
 // the answer is that of verify(), and nothing verifies but what that platform's Quoting Enclave has signed.
 #include <cstdlib>

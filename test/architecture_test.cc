@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Guards the arrows between the folders (ARCHITECTURE.md): a library may use what stands to its left, never to its
 // right; a program uses libraries and what programs share; fuzzers, benchmarks and tests use no program. What users run
 // knows no stand-in.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Another program, run to its end without losing sight of our own.
 #pragma once
 

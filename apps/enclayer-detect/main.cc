@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer-detect: keeps the labels of the node that it runs on in step with the SGX that can be used there.
 // It only looks and waits. What talks with the API server is `enclayer detect --label-node`, which runs for a moment
 // when there is something to compare.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the metrics page says of the node's EPC beside what is offered: who holds it, who maps it, what the kernel lost
 // of it, and whether the kernel could limit it.
 #pragma once

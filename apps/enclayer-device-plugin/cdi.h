@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A CDI specification (Container Device Interface 0.5.0) for the node's SGX devices. The device plugin API can give a
 // container a device, but not say with which mode: the node keeps the host's, mostly 0660, and a program that does not
 // run as root gets EACCES. CDI can. It needs a runtime that knows it: containerd 1.7 with enable_cdi, or 2.0;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer-device-plugin: offers a node's SGX resources to pods, through the kubelet.
 #include <signal.h>
 

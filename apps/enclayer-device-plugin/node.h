@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What this node has to offer: EPC, and the devices by which programs reach it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is offered of a node's EPC and devices. Device nodes of a literal /dev are links to devices every machine has.
 #include "node.h"
 

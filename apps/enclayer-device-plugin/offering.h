@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keeps the kubelet told what is true: which of the node's resources can be given right now.
 //
 // One thread looks at everything that the offers depend on, whenever something happens in their folders and every ten

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The quote helper's slots (slots/slots.h) as the plugin keeps them: device i of enclayer.io/quote is the folder p<i>,
 // and holders.json beside the folders says who has it.
 //

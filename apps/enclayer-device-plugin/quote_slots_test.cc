@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whose the quote helper's slots are, as the kubelet's answers say it one after the other.
 #include "quote_slots.h"
 

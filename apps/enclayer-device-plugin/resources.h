@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The resources of an SGX node, each with what a container finds inside that was given some of it, and with what has to
 // be true for it to be given at all.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer-quote-helper: answers the attestation requests of a node's pods on AESM sockets.
 #include <malloc.h>
 #include <openssl/crypto.h>

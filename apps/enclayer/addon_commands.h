@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What `enable`, `update`, `show`, `list` and `disable` do alike.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer autoscaler-hints: what a cluster autoscaler has to be told of a pool that has no node yet.
 //
 // An autoscaler that has seen a node of a pool copies it in its mind. Of a pool without nodes it knows the machine's

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer collateral: fetch what verification needs, keep it, carry it elsewhere. docs/collateral.md is the page for
 // users.
 #include <CLI/CLI.hpp>

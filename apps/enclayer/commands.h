@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The subcommands of `enclayer`, one file each. A function adds its subcommand to `app`; when that one is asked for,
 // `exit_code` becomes what it returned. main() passes in what a command would otherwise read for itself, such as the
 // time.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What may stand next on a command line: told from its CLI11 description alone, so that it is never out of date.
 //
 // Shells ask `enclayer __complete WORD...` (the scripts completion.bash, .zsh and .fish beside this file, which

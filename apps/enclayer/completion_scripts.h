@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // completion.bash, completion.zsh and completion.fish, as they lie beside this file.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer detect: what SGX this node has, for people, and as labels of the node.
 #include <CLI/CLI.hpp>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer disable: switch the add-on off and leave nothing.
 #include <CLI/CLI.hpp>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer enable: switch the add-on on.
 #include <CLI/CLI.hpp>
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer epc-savings: what quoting costs a node in EPC, in each container or once in the quote helper.
 #include <CLI/CLI.hpp>
 #include <charconv>

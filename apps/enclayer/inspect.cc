@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer inspect: every field of a quote. Nothing is verified.
 #include <CLI/CLI.hpp>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer: the add-on's life in a cluster, quotes and their verification, from the command line.
 #include <CLI/CLI.hpp>
 #include <chrono>

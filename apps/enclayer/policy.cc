@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer policy: is this policy file good, what does it ask for, and what may stand in one? docs/policy.md is the
 // page for users.
 #include "enclayer/policy.h"

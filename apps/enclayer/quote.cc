@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer quote: asks an AESM service for a quote of a simulated enclave, as an application would.
 #include <sys/random.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer render: the add-on's manifests with the user's settings, for GitOps. Needs no cluster.
 #include <CLI/CLI.hpp>
 #include <cstdio>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The flags that say what the add-on shall be, the same for every command that takes some.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer show and enclayer list: how the add-on stands, and what there is to switch on.
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer sim: what belongs to the simulated platform.
 #include <CLI/CLI.hpp>
 #include <cerrno>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer update: change the add-on that is on, bring it to this version, or go back.
 #include <CLI/CLI.hpp>
 #include <memory>

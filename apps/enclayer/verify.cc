@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer verify: is this quote to be trusted? docs/verify.md is the page for users.
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // aesm_attack: clients of a quote helper that mean harm, one process. The helper is to answer others as if these were
 // not there.
 //   flood    CONNECTIONS on each of which 200 requests are under way all the time; REQUEST is the cheapest one

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What no server of this protocol can beat on one thread: accept, receive, send 4,600 fixed bytes, close. It checks
 // nothing.
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An honest client in a slot of its own, beside clients that mean harm (attack.cc) in another slot and at the legacy
 // socket.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The helper's front end (sockets, frames, protocol, counting) with a quote source that costs nothing, computes or
 // sleeps: what is measured is what we add to a quote. It serves the legacy socket and, as the helper does, slots.
 #include <malloc.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A load generator for a frame server on unix sockets: many clients in one thread, each opening a connection for every
 // request, as the clients of AESM do. Few system calls and no parsing of its own, so that the server is what is
 // measured.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // aesm_bench: measures the quote helper's front end against the floor, and what it is worth to an honest client beside
 // greedy ones; prints tables for people and for the README. bench/aesm/run builds and starts it.
 #include <signal.h>

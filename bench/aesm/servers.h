@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The servers that are measured, each a process of its own, and what the machine says of them.
 #pragma once
 

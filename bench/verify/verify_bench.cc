@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long verification takes, beside one P-256 verification; bench/verify/run runs it and compares.
 //   verify_bench [--evidence=FOLDER] [Google Benchmark's options]
 // Quotes are of a simulated platform, because only its owner can make new ones; `real` is a quote of Intel's. With

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Words for byte strings. Everything that looks at bytes takes a ByteView; everything that owns them is Bytes or
 // ByteArray<N>.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Collateral: what a relying party needs beside a quote, as Intel's Provisioning Certification Service serves it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /* enclayer for other languages: verifies SGX quotes, offline. C99; libenclayer.so exports these functions and nothing
  * else.
  *

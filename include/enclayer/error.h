@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What can fail returns Result<T>. An Error is a kind, for programs, and a message, for people: it names the object,
 // both values and, where there is one, the remedy. A quote that does not verify is not an Error: it is a verdict
 // (verify.h).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Policy: what a relying party accepts of what verify() found.
 //
 //   Policy policy = parse_policy_json(text).value();   // or made in code, field by field

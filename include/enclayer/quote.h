@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A quote: an enclave's report (or a TD's), signed by a Quoting Enclave, with what says who certified that signature.
 // Versions 3 (SGX), 4 and 5 (SGX and TDX) are parsed. docs/formats/quote.md shows the layouts.
 // Sources: Intel "SGX ECDSA QuoteLibReference DCAP API" (v3), "TDX DCAP Quoting Library API" (v4, v5).

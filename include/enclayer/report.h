@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The SGX report body: what an enclave says of itself. It stands in reports and in quotes.
 // Layout: Intel SDM vol. 3D "REPORT", sgx_report.h; 384 bytes, little endian.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Times are UTC with whole seconds. No library reads a clock: whoever calls passes the time in.
 #pragma once
 

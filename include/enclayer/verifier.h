@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A verifier that remembers: for relying parties that judge quote after quote, mostly of platforms that they have seen.
 //
 //   Verifier verifier;                                                  // one for the whole program

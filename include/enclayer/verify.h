@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Verification: is every signature, chain, revocation list, date and identity right, and how up to date is the
 // platform? Whether that is good enough is another question, for policy.h.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /* Looks at what a container was given for its enclaves, and says it. Exit 0: all that was asked for is there.
  *   hello [--provision] [--stay]
  * --provision: the provisioning device has to be there too. --stay: then wait for SIGTERM, as a service would. */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // verify-from-cpp QUOTE COLLATERAL POLICY TIME: is this quote to be trusted, at that time, by this policy?
 #include <enclayer/policy.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is in the cluster, as far as it concerns SGX: read with a handful of `kubectl get --raw`, all at the same time,
 // and kept as plain values. A list of 5,000 pods is tens of megabytes of JSON; it is taken apart pod by pod, and only
 // pods of ours and pods that name SGX are kept.

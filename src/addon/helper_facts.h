@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What quote helpers say of themselves: with which of Intel's libraries and enclaves they quote, and how far that
 // reaches. `enclayer show` asks one helper of each image; what they have to say is in docs/quote-helper.md, "Facts".
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "addon/helper_facts.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Switching the add-on on and changing it: what is checked before anything is touched, and how objects get into the
 // cluster. One way for both: objects are applied by the API server (server-side apply) with one field manager, so that
 // applying them once more changes nothing, and a run that was cut off is finished by the next.

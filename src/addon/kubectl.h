@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The user's kubectl, run as a program. Which cluster it is, who the user is there and how one logs in is kubectl's
 // business: kubeconfig files, client certificates and login plugins work here as they do there, and nothing of them is
 // read here.

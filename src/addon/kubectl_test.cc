@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "addon/kubectl.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names that manifests, cluster and command line agree on.
 #pragma once
 

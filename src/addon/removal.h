@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Switching the add-on off, without leaving anything.
 #pragma once
 

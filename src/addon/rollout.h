@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Waiting until the DaemonSets are where they should be, and saying of each node why it is not so far.
 #pragma once
 

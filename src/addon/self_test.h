@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Trying a new quote helper before the old ones are replaced: its --self-test, as a pod beside them on one SGX node.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the add-on stands, node by node: what `enclayer show` says.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "aesm/att_key_id.h"
 
 #include <algorithm>

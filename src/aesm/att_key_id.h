@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // sgx_att_key_id_ext_t, 256 bytes: which attestation key a client wants its quote from. There is one to be had, the
 // ECDSA P-256 key of Intel's QE3; the simulated QE answers to the same name, because clients accept no other.
 #pragma once

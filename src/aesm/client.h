@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The client's half of the AESM protocol: requests to bytes, replies from bytes. A reply comes from whoever sits behind
 // the socket: it is checked for kind, error code and sizes before anything of it is believed.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The error codes that stand in every AESM reply (aesm_error.h of the SGX PSW). What each becomes in Intel's client API
 // is in docs/formats/aesm.md; only the codes that we send, or explain when another service sends them, have a name
 // here.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The AESM service without its socket: the bytes of one request in, the bytes of the reply out.
 //
 // The answers are those of Intel's aesmd (docs/formats/aesm.md), odd input included, with its faults left out: nothing

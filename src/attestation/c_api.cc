@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // include/enclayer/enclayer.h over the C++ interface. Nothing may leave a function here but its return value.
 #include <algorithm>
 #include <memory>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One X.509 certificate, as a value: what verification asks of it.
 #pragma once
 

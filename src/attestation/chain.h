@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The two kinds of certificate chains, checked up to a trusted root. Dates are left to the caller: a chain that was
 // checked once can be judged at any time by its validity.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What one step of verification gives back: a value, or the reason why the quote is refused.
 #pragma once
 

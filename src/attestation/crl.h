@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A certificate revocation list: which serial numbers a CA has taken back.
 #pragma once
 

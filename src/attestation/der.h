@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // DER, as far as certificates and CRLs need it: one-byte tags, definite lengths in their shortest form, nothing copied.
 // OpenSSL takes BER as well, and makes dozens of objects of a certificate and several of each entry of a list, which
 // takes longer than to check its signature; this is a page that can be checked by eye and fuzzed on its own.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Facts: what bytes parse to, and that a key signed them. A fact depends on those bytes and on nothing else, so it
 // stays true whatever the time, the trusted root and the revocation lists say. Verification asks for facts and judges
 // them; asked again, a fact is not worked out again, within one verification or, with a FactMemory, across many.

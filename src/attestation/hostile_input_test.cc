@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What hostile input costs, counted and not timed: every allocation of this program, OpenSSL's among them. Work that
 // grew faster than its input, or a length that was believed before it was checked, would show.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The fields that TCB Info and QE Identity have in common. For .cc files of this folder.
 #pragma once
 

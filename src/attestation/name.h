@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whose certificate or CRL it is, and who issued it: an X.501 Name (RFC 5280, 4.1.2.4).
 #pragma once
 

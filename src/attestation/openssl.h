@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Small bridges to OpenSSL's types, for .cc files.
 #pragma once
 

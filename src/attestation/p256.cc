@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "attestation/p256.h"
 
 #define OPENSSL_SUPPRESS_DEPRECATED  // see new_p256_key()

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ECDSA on P-256 with SHA-256: the only signature that DCAP knows.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The SGX extension of a PCK certificate, OID 1.2.840.113741.1.13.1: which platform, and which TCB it was certified
 // for. Source: Intel "SGX PCK Certificate and Certificate Revocation List Profile Specification", 1.3.5.
 #pragma once

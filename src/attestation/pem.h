@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PEM certificates (RFC 7468), read strictly: blocks, whitespace between them, a NUL or more at the end (as many quotes
 // have), and nothing else.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The policy file. policy.schema.json says the same for other programs; a test holds the two together.
 #include <algorithm>
 #include <limits>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The policy file: what is read, what is refused and how, and that policy.schema.json says the same.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

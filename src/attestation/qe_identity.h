@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // QE Identity: which enclave is Intel's Quoting Enclave, and which of its versions are still good.
 // Source: Intel PCS API, "Get Quoting Enclave Identity" v4 (Enclave Identity version 2).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "enclayer/quote.h"
 #include "base/malformed.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TCB Info and QE Identity: what Intel signs as JSON.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

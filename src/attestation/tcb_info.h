@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // TCB Info: Intel's list of patch levels of one kind of platform (FMSPC), each with its status.
 // Source: Intel PCS API, "Get TCB Info" v4 (TCB Info version 3) and v3 (version 2).
 #pragma once

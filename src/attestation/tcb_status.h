@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How the statuses of platform and Quoting Enclave become one.
 #pragma once
 

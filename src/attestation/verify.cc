@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The steps of verification, in the order of Intel's Quote Verification Library; docs/verification.md tells them to
 // users. Parsing and signatures are asked of Facts, which may know them already; everything else is judged here, every
 // time.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What certificates and CRLs are both made of (RFC 5280, 4.1 and 5.1). For .cc files of this folder.
 #pragma once
 

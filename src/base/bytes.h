@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Little-endian numbers in byte strings, and a reader that cannot run past the end.
 #pragma once
 

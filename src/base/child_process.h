@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A child process: started, watched, ended. No shell is in between.
 //
 //   ENCLAYER_TRY(base::Pipe pipe, base::make_pipe());

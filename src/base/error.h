@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one table that says what an error kind becomes at each of our borders.
 #pragma once
 

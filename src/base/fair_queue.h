@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bounded queues in which those who ask take turns: whoever puts in a hundred items waits for them, nobody else does.
 // Turns are taken on two levels, groups and the holders of a group: a group gets one turn in each round however many
 // holders it has, and they share it. Not safe from several threads at once.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The one small layer through which files are read and written. A Root makes the place where we look movable, so that a
 // literal tree in a test is a node.
 #pragma once

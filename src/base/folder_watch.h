@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An alarm clock that rings when something happens in a folder. It does not say what: whoever is woken looks for
 // himself, so no event can be lost, misread or come in the wrong order.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bytes as lower-case hexadecimal digits, two a byte, and back.
 #pragma once
 

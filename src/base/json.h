@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JSON from outside, read within bounds: size, depth, number of values, no key twice in one object (a key that two
 // readers resolve differently is a way to be told two stories by one signature). Reading takes time in proportion to
 // the text, whatever is in it.

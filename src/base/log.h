@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Log lines on standard error. The message is a constant, what varies are fields: that is what makes a log searchable.
 //   log::warn("frame refused", {{"reason", "too long"}, {"bytes", n}});
 // text:  2026-11-21T10:00:00.123Z warn  frame refused reason="too long" bytes=70000

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many lines a flood may write: a burst, then one each `interval`. Whoever provokes a log line from outside must
 // not be able to fill the disk with them.
 //   if (auto more = budget.take(steady_clock::now())) log::warn("frame refused", {..., {"not_logged_before", *more}});

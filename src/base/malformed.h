@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Bytes from outside that break their format, said alike for each of the formats:
 //
 //   constexpr base::Malformed malformed{"CRL: "};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every metric of both daemons; docs/metrics.md is the same list for people, and a test holds the two together.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Counters, gauges and histograms of one process, and the page that Prometheus reads. Safe from any thread.
 // What was asked for once stays where it is for the life of Metrics. What the daemons publish is in metric_names.h.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which pod and container a process belongs to: what the names of its cgroups say, /proc/PID/cgroup.
 //
 // Read are the layouts of cgroup v1 and v2, of the kubelet's two drivers, below whatever the kubelet's cgroup root is:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Text from outside as it may be shown to people: in a log line, an error, a gRPC status.
 #pragma once
 

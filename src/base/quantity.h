@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Amounts of memory as Kubernetes writes them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What pods ask for, by the names that the kubelet, manifests, policies and commands agree on.
 #pragma once
 

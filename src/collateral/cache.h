@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Collateral that was fetched once, kept in a folder: for the next time, for when the service is away, and to be
 // carried to a cluster without a network.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What collateral says of itself: for which platforms it is and until when it holds. Read, not believed: verify()
 // judges. This is the check that everything passes before it is kept or handed on.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where collateral is taken from, this time: the cache, the service, or the cache although it is due for a refresh.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a provisioning service answered, as it came, and as a folder of files. The service is Intel's (PCS) or a caching
 // one in its place (PCCS); both speak Intel's "Provisioning Certification Service" API, versions 3 and 4.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A provisioning service that is asked over the network: Intel's (PCS) or a caching one (PCCS).
 // Source: Intel "Provisioning Certification Service" API v4 and "SGX DCAP Caching Service Design Guide"; version 3 of
 // both differs in one header's name, which is understood too.

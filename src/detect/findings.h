@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What SGX a node has, piece by piece, and the labels that say so. A processor with SGX is not enough: a node is
 // labelled while its device can be used, and no longer.
 #pragma once

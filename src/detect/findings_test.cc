@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is found on nodes that are literal trees and tables of CPUID leaves, and the labels that say so. Device nodes
 // are links to a character device that every machine has.
 #include "detect/findings.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "detect/node_metadata.h"
 
 #include <nlohmann/json.hpp>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What we read of a Node object, and the change that makes its labels what they should be.
 #pragma once
 

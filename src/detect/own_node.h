@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A node's labels, kept right through the API server, with the rights of the pod that we run in.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The labels of a node, kept against an API server that has its moods.
 #include "detect/own_node.h"
 

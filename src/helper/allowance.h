@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many quotes a client may have: so many a minute, all at once if they like, then as they are earned again.
 //
 // That is what remains to be limited where turns are fair: a client that asks without end takes no turn from others,

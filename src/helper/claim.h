@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which of a node's helpers has the sockets, decided at the path of the legacy one. The socket appears by
 // rename: bound, listening and open to everybody under another name first, so that a client finds either the old server
 // or the new one and never a gap. It is never unlinked; a file that nobody listens behind is simply replaced by the

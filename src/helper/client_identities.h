@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which client is behind which socket. Groups of connections (net/frame_server.h) have numbers: kLegacy is the socket
 // that everybody may have mounted, each other one is a slot as long as it is held by the same container.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // STATE_DIR/facts.json: what is known of where the quotes served here come from. Kept by the instance that serves,
 // printed by --facts.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keeps the path of a claimed socket (claim.h) ours while we serve. A newer instance of our own is given way to;
 // any other replacement or removal of the socket is logged, counted, and undone.
 //

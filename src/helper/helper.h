@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A quote helper's whole life: finds its source of quotes, waits for its turn, takes the sockets (the legacy one and
 // one in each slot), serves them, gives them to a successor, and ends without losing a request.
 //

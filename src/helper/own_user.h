@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The helper's own user. It is started as user 0 because its folders are root's, and nobody else could let it into
 // them; it gives user 0 up before it talks to anybody, and takes a user that nobody else on the node is likely to have.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether the instance that serves still does, felt by one that waits: a connection to a socket of its, on which the
 // cheapest question is asked once a second. A process that ends hangs up, which is noticed at once; one that lives and
 // answers nothing for kSilence is as good as gone.

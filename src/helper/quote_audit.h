@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is said and counted of each request for a quote, by client: a line for the first quote of each enclave, then
 // a sum a minute, and figures.
 //   quote made       slot=p3 namespace=bank pod=ledger-0 container=app mr_enclave=... mr_signer=... debug=false ...

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where this helper's quotes come from, and what has to be done for that while it runs. Two kinds: simulated, and
 // Intel's libraries on SGX hardware. Neither is ever the other's fallback.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Between the socket and the AESM service: answers what can be answered at once, lets quotes take turns, counts and
 // logs what is asked and what is answered.
 //

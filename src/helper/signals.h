@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a helper is told from outside, by signals.
 //
 //   SIGTERM, SIGINT   the end, in good order and within a time, whatever hangs; the next one ends the process at once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A socket in each slot folder (slots/slots.h), as long as ours is the instance that serves: folders that appear get
 // one, of those that disappear everything is closed, and where another container holds a slot than before, what was
 // open on it is closed and counted anew.

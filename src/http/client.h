@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Requests over HTTP/1.1, as much of it as fetching collateral and labelling a node need: only http and https,
 // certificates always checked, with the name, no redirects, no compression, limits for size, time and tries.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "http/server.h"
 
 #include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The small HTTP server of a daemon: /metrics for Prometheus, /healthz for a prober. GET only, bounded in
 // connections, request size (8 KiB) and time (5 s to ask, 5 s to take the answer); it is not a web server.
 //

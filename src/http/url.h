@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // URLs of HTTP services, and the proxies that lead to them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Allocate call as bytes: what the kubelet asks, checked against the list that it was told, and what it is
 // answered. Nothing of gRPC is in here, so that it can be fuzzed.
 #pragma once

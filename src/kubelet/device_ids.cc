@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "kubelet/device_ids.h"
 
 namespace enclayer::kubelet {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Device IDs: the shortest names that a list of devices can have. The kubelet takes a list of at most 4,194,304 bytes,
 // so every character counts: at 256 GiB, one device per MiB, one character more per ID is 256 KiB.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The devices of one resource, kept as the bytes that the kubelet is sent: an encoded ListAndWatchResponse. Encoding
 // 262,144 devices as objects would take 80 MB and half a second; the bytes are 4 MB and made once.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who uses EPC, for the metrics page: asked for when the page is, but not more often than once in an interval, because
 // both the kubelet and /proc have to work for it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "kubelet/epc_accounts.h"
 
 #include <gmock/gmock.h>

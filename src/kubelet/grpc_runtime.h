@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // gRPC as this program wants it: up for good, and logging where we log.
 #pragma once
 

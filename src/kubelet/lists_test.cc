@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Device IDs, encoded lists, quantities.
 #include <gtest/gtest.h>
 

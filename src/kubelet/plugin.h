@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One resource that a node offers through the kubelet: what its name is, how many devices there are, and what a
 // container finds inside that was given some of them. A program that offers several resources has several of these.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Serves one resource to the kubelet, on a unix socket of its own: the DevicePlugin service of the device plugin API
 // v1beta1, and the Registration service (pluginregistration v1) by which the kubelet's plugin watcher asks a socket
 // that it finds who it is. A device plugin that registers by itself is never asked.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The server against clients that a kubelet never is: they do not read, they leave in the middle, they refuse the list.
 #include "kubelet/plugin_server.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who has how many devices: asked of the kubelet, on <kubelet-dir>/pod-resources/kubelet.sock (pod-resources API v1).
 #pragma once
 

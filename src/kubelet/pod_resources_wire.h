@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The kubelet's answer to PodResourcesLister.List (pod-resources API v1), counted without being built: the kubelet
 // sends one entry for each device, with the resource's name in it, so 262,144 devices are 12.6 MB on the wire and would
 // be five times that as objects. What is wanted of them is one number a container, and of a second resource, which has

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "kubelet/pod_resources_wire.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Keeps one resource registered with the kubelet, for as long as it lives, whatever happens to the kubelet.
 //
 // One round: wait until a kubelet answers on kubelet.sock; serve on a fresh socket (the kubelet calls back before it

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Registration and plugin server against the kubelet stand-in, over real sockets.
 #include "kubelet/registration.h"
 

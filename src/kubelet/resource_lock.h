@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Holds one resource against a second plugin on the same node: two that register the same name would take the kubelet
 // from each other for ever. A lock on a file, so that the kernel frees it when its holder ends, however that ends.
 #pragma once

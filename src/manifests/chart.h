@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Helm chart, made from the same manifests: `# set:` becomes {{ .Values... }}, `# when:` becomes {{ if }}. It lies
 // in deploy/chart; `enclayer render --chart deploy/chart` writes it anew, and a test fails when somebody forgot to.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "manifests/manifest_text.h"
 
 #include <openssl/evp.h>

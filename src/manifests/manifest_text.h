@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One file of deploy/manifests, read as the template that its comments make of it (manifests.h has the language). What
 // is made of it, YAML for these settings or a Helm template, is the business of whoever holds it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The add-on's manifests: deploy/manifests, compiled in, with the user's settings in the places that the files mark.
 //
 // A manifest is YAML that `kubectl apply -k deploy/manifests` takes as it is: with the default settings. Comments make

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a user chooses about the add-on. One struct for everybody: the flags of `enclayer enable`, the ConfigMap that
 // remembers them, the values of the Helm chart and the comments of deploy/manifests all have these names.
 #pragma once

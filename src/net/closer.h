@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Closes descriptors that others chose, in threads of its own, one for each group that has some. The last close of a
 // descriptor can take as long as its owner likes (a TCP socket with SO_LINGER): on kernels that cannot forbid clients
 // to pass descriptors along, whatever may have some behind it is closed here.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One request and its reply over a unix socket, in the framing of frame_server.h. Blocks.
 #pragma once
 

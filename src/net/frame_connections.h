@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // All connections of a frame server: which is served, how long each may wait, and which is closed when all places are
 // taken. Everything but the sockets, the clock and the waiting, which the server (frame_server.h) or a test brings: so
 // all of it can be tested and fuzzed byte by byte. Used by one thread.

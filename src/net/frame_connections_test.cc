@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The frame server's rules, without sockets and with a clock of the test's own.
 #include "net/frame_connections.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Serves frames on unix stream sockets: frame_connections.h with its sockets and its clock, in one thread of its own.
 // A client that is slow, silent, greedy or talks rubbish costs itself a connection, never the others.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One client's conversation in frames, without its socket and without a clock. A frame is 4 bytes of length (little
 // endian, itself not counted), then that many bytes; a reply has the same form. Frames are answered one after the
 // other, in the order they came.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Unix stream sockets, as far as the frame server, its client and the fight for a path need them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a quote worker (dcap_worker.h) is started: what the operator's flags become before Intel's libraries see them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The front end's side of one quote worker: starts the process, talks to it with a deadline, and kills it.
 //
 // The process is killed by the kernel when the thread that started it ends, so that none outlives its front end: a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the front end and a quote worker say to each other, over a SOCK_SEQPACKET socketpair: one message a packet, so
 // that there are no partial reads and no lengths to believe. Numbers are little endian. The worker speaks first, then
 // it answers one request after the other. Longest message: 32 KiB; a longer one, or one that is not exactly as below,

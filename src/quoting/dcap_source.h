@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Quotes from SGX hardware: Intel's libraries in worker processes, behind a source that never waits longer than it
 // says.
 //

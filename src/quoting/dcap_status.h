@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Intel's quoting libraries answer (quote3_error_t: 0, or 0xE000 and a number), and what an AESM client is told.
 //
 // The table is that of aesmd's ECDSA part, which knows 0x01 to 0x1A and calls everything else UNEXPECTED. Ours also

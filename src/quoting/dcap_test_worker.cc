@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the product's main() does when it is started as a quote worker, and nothing else.
 #include <unistd.h>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The quote worker: a process of its own that loads Intel's libraries (libsgx_dcap_ql.so.1 and what it brings along)
 // and does what the front end asks for, one call after the other. It is killed when it hangs and started again when it
 // dies; nobody else is in it. It is our own program once more: a fork() without exec would carry the front end's

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "quoting/pck_validity.h"
 
 #include "attestation/certificate.h"

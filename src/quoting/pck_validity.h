@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long the PCK certificate in this machine's quotes is valid, as metrics: a quote that carries an expired one, or
 // one that nobody renewed since a TCB recovery, is refused by verifiers.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where quotes come from. Two kinds exist: `sim`, a software Quoting Enclave, and `dcap`, Intel's libraries in a
 // worker.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `enclayer-quote-helper --self-test`: goes the way of a quote step by step and says what works, for the owner of a
 // node.
 #pragma once

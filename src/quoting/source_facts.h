@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is known of where quotes come from: which libraries and enclaves make them, and how far the platform is up to
 // date. For who looks after many nodes: `enclayer-quote-helper --facts`, and a metric. What is not known is said to be
 // unknown, never guessed.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the processor says of SGX. Whoever wants to know takes a Cpuid, so that a test can be any processor.
 // Leaves: Intel SDM vol. 2A CPUID, vol. 3D 36.7.2.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The device nodes of SGX drivers, and how they look under a movable /dev.
 // They are never opened, only looked at: an open descriptor of sgx_enclave keeps the kernel from raising the CPUSVN
 // (EUPDATESVN).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // EPC: the protected memory that enclaves live in, as the processor tells it (CPUID leaf 12H, sub-leaves from 2 on).
 // What we count is what Linux uses, section for section (arch/x86/kernel/cpu/sgx/main.c): more would be oversold.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the kernel says in its log about EPC that is lost until the next boot: leaked pages, and pages with memory
 // errors.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "sgx/mapped_epc.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How much of enclaves processes have mapped, by pod: what /proc/PID/maps says of mappings of the SGX device.
 //
 // It is an upper bound of the EPC in use, not the use: the mappings of enclaves have no resident set size (PFNMAP), so

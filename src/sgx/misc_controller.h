@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sgx_epc controller of the misc cgroup, which limits EPC by cgroup: a patched kernel has it, mainline does not
 // (spec platform-and-peers, section 5.9). Only looked at: writing a limit where there is none keeps containers from
 // starting.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whether this machine is an SGX node, and where the chain from processor to device node breaks when it is not.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // CPUID, EPC sections, device nodes and the platform made of them. A node is a literal tree and a table of CPUID
 // leaves; its device nodes are symbolic links to character devices that every machine has.
 #include "sgx/platform.h"

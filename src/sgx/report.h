@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // REPORT and TARGETINFO: how one enclave proves itself to another on the same machine.
 // Layouts: Intel SDM vol. 3D 37.15/37.16 and sgx_report.h; packed, little endian.
 //

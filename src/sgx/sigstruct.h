@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // SIGSTRUCT: what an enclave's signer says of it. A signed enclave file carries it in its metadata, so that the version
 // of an enclave can be read without loading it. Source: Intel SDM volume 3D, "Enclave Signature Structure".
 #pragma once

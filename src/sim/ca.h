@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The simulation's certificate authority: for simulated nodes what Intel's provisioning service is for real ones. Four
 // certificates and the collateral that a relying party needs, all of it rooted in a key made on this machine. Every
 // name says SIMULATED: a verifier trusts it only where it is told to.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the simulation issues, judged by the verifier: the honest order verifies, and each order with one thing wrong is
 // refused for that very thing.
 #include "sim/ca.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Evidence for the tests of a verifier: a quote, its collateral and the root to trust, made by a simulated platform of
 // its own that departs from a good one in exactly one thing, with the verdict that a careful verifier has to give.
 // docs/sim-cases.md has the list for people, `enclayer sim case` writes the files. All of it says SIMULATED.

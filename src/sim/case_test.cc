@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Every case, judged by the verifier.
 #include "sim/case.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A simulated application enclave: enough of one to ask for a quote and to check what comes back, without hardware.
 #pragma once
 

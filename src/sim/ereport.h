@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // EREPORT in software: the same derivation as Intel's SDK in simulation mode (linux-sgx sdk/simulation/tinst), so
 // reports of SDK-SIM enclaves are accepted too. Every key in it is public: A SIMULATED REPORT PROVES NOTHING, anybody
 // can make one.

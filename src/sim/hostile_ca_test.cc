@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Evidence that only a certificate authority can make, with one thing wrong in it: whoever holds the trusted key, or a
 // PCK, errs or lies. Each is refused for that very thing. ca_test.cc has what an honest simulation could come to
 // issue.

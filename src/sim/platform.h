@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a simulated node remembers: its certificate authority and keys, made once, and the collateral it publishes.
 //
 //   STATE_DIR/private/   0700, files 0600: root.key root.crt pck-ca.key pck-ca.crt tcb-signing.key tcb-signing.crt

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The quotes that the simulation issues. An order is a plain value: as it is it makes what an honest Quoting Enclave
 // makes; with one field changed it makes what none would, signed nevertheless, for the tests of a verifier.
 // Layouts: enclayer/quote.h.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A Quoting Enclave in software. Its quotes have the format of Intel's QE (version 3, certification data type 5), and
 // it checks the MAC of the reports it is given; but the keys of simulated reports are public: IT PROVES NOTHING.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A P-256 key pair that signs as SGX attestation does: ECDSA over SHA-256, signatures as r || s, points as x || y, each
 // number 32 bytes, big endian.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a Verifier remembers, when a certificate authority changes its mind: another revocation list, another root,
 // other TCB levels. verifier_test.cc has what needs no authority.
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "sim/x509.h"
 
 #include <openssl/asn1.h>

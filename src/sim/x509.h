@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The certificates and revocation lists that the simulation issues. An order is a plain value: with one field changed
 // it makes what no honest authority would issue, for the tests of a verifier.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The slot folders: one for each who may ask the quote helper. A folder is an asker: the helper serves aesm.socket in
 // every folder below one parent, and which socket a connection came in on says whose it is.
 //

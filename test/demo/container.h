@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // As much of a container as the demo needs: a mount namespace in which exactly the devices and mounts that the device
 // plugin and the pod asked for are there. No image, no cgroup, no isolation: `make e2e` has the real thing.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The main job as a show: a simulated SGX node hands EPC to a workload, answers its quote request, and the quote
 // verifies. The daemons and the command-line tool are the real ones; the kubelet is our stand-in, the container a mount
 // namespace.

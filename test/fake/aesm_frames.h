@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The golden frames of test/data/aesm: what real clients sent, and what a stand-in server answered (its README says
 // more).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An API server that knows one node: it answers GET and merge patches of it as a real one does, over TLS, to whoever
 // shows the token of the moment. A test can put answers of its own before the next ones.
 //

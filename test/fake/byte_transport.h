@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The sockets of frame connections as byte strings: what clients have said, and what they were sent.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stand-in for Intel's DCAP quote libraries, for machines without SGX: the same file names, the same functions,
 // declared by us from their documentation. It does what the file named by ENCLAYER_STANDIN says, read anew at every
 // call, and appends a line about each call to the file named by ENCLAYER_STANDIN_LOG.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How a test uses the stand-in of Intel's quote libraries (dcap_standin.cc says what it can be told).
 #pragma once
 

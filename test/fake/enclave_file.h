@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A file that is like a signed enclave as far as its SIGSTRUCTs go.
 #pragma once
 

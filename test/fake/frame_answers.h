@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A frame handler made of a function, for tests: it answers everything at once.
 #pragma once
 

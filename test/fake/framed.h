@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A frame of the AESM socket: its length in front, 4 bytes, little endian.
 #pragma once
 

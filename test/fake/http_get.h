@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a prober or Prometheus gets: the whole answer, headers and all; a sentence when there is none.
 #pragma once
 

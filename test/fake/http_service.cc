@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "fake/http_service.h"
 
 #include <netinet/in.h>

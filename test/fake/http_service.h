@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A web service on a free port of 127.0.0.1 that says what it is told to, in good order or not.
 //
 //   fake::HttpService service([](const std::string& target) { return fake::http_answer(404, "nothing here"); });

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stand-in of kubectl with a cluster behind it, for black-box tests of `enclayer enable` and its kin: a program with
 // kubectl's arguments, whose cluster is one file, $FAKE_CLUSTER/cluster.json. What was called stands in calls.log
 // beside it. The file:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stand-in for the kubelet's device manager, for tests and for the demo. It speaks the real gRPC on real sockets, and
 // copies what matters of kubelet 1.36 (pkg/kubelet/cm/devicemanager):
 //   start     deletes every socket that lies directly in device-plugins/ (not in its subfolders), listens on

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A listening socket that a test makes at a path, and who connects there.
 #pragma once
 

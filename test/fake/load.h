@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Honest clients of quote helpers' sockets that ask all the time, for tests in which nobody may notice anything.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a process has in memory, as the kernel tells in /proc/PID/status.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "fake/pod_resources.h"
 
 #include <grpc/grpc.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A stand-in for the kubelet's pod-resources server, on <kubelet_dir>/pod-resources/kubelet.sock. As kubelet 1.36 does,
 // it sends one entry for each device. Safe from any thread.
 #pragma once

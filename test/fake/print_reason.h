@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Lets failed expectations name a Reason instead of showing its bytes.
 #pragma once
 

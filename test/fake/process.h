@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A program run by a test or by the demo: the real binary, its output kept, its end waited for with a deadline.
 //
 //   auto finished = fake::run({bin + "/enclayer", "--version"});

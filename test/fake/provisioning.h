@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A provisioning service as fake::HttpService serves it, from collateral or from recorded responses.
 #pragma once
 

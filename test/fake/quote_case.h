@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The quotes of test/data/quotes with their collateral and the time at which they are to be verified.
 #pragma once
 

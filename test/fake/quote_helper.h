@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer-quote-helper, the real binary: what an honest client does with it, and one with a simulated platform and a
 // folder of its own.
 #pragma once

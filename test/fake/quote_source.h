@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A quote source that says what the test told it to, and remembers what it was asked.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A client of a unix socket that may misbehave: it sends what it is told to, whole frames or not.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Compares two answers of verification, field by field.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Collateral that holds today: of a simulated platform, from an authority made for the test.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `enclayer enable`, `update`, `show`, `list` and `disable`, the real binary, with a stand-in of kubectl and a cluster.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What anybody who can open the AESM socket may do to it, one misuse after the other, with the real
 // enclayer-quote-helper: each is done by many clients at once and held, and while it is held honest clients are served
 // in time and the helper's memory stays where it was. All of it freezes, swells or stops Intel's aesmd.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Whole conversations of the clients that pods have, byte for byte, with the real enclayer-quote-helper.
 //
 // What is sent are recorded frames (test/data/aesm), in the order and on the connections that the client uses; in the

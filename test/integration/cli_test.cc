@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `enclayer inspect`, `enclayer verify` and `enclayer epc-savings`, the real binary: exit codes, JSON, words.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `enclayer collateral`, the real binary, against a stand-in of a provisioning service.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

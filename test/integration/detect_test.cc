@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `enclayer detect` and the daemon enclayer-detect, the real binaries, against an API server that has its moods. Where
 // a test wants a node without SGX, whatever this machine has, it shows a /dev without device nodes.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The real enclayer-device-plugin on a node whose devices and quote helper come and go.
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The real enclayer-device-plugin as it makes the quote helper's slots and says whose they are.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The real enclayer-device-plugin, with the kubelet stand-in around it.
 #include <fcntl.h>
 #include <gtest/gtest.h>

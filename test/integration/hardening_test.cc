@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the compiler and the linker were told for everybody's safety (cmake/EnclayerTargets.cmake), found in the programs
 // themselves.
 #include <elf.h>

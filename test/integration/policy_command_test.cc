@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `enclayer policy` and `enclayer verify --policy`, the real binary: files, flags that contradict them, exit codes, and
 // that docs/verify-output.md lists what is put out.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `enclayer quote` and `enclayer sim export`, the real binary, against the real quote helper and against services that
 // misbehave.
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer-quote-helper, the real binary: quotes from (a stand-in of) Intel's libraries, and its own user.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

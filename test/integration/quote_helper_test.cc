@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer-quote-helper, the real binary: what clients of the AESM socket see, honest and other ones.
 #include <arpa/inet.h>
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // enclayer-quote-helper, the real binary: a socket for each slot, and clients who mean harm beside honest ones.
 #include <fcntl.h>
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `enclayer render`, the real binary: manifests and chart on standard output and in folders, without a cluster.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

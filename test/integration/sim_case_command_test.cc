@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // `enclayer sim case`, the real binary: what it writes is what `enclayer verify` judges as it says.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /* include/enclayer/enclayer.h from C99: every function, every way to misuse it. Argument: test/data/quotes. */
 #include <enclayer/enclayer.h>
 #include <stdio.h>
