@@ -47,7 +47,7 @@ class QuoteCommandTest : public testing::Test {
   void start_service(fake::FrameAnswers::Function answers) {
     answers_ = std::make_unique<fake::FrameAnswers>(std::move(answers));
     server_ = net::FrameServer::start({}, *answers_, metrics_).value();
-    server_->serve(fake::listen_at(socket_).value(), 0, net::Askers::kProcesses);
+    server_->serve(fake::listen_at(socket_).value(), 0, net::Holders::kProcesses);
   }
   Finished enclayer(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), ENCLAYER_BIN_DIR "/enclayer");
