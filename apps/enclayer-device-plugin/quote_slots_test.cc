@@ -223,7 +223,7 @@ TEST_F(QuoteSlotsTest, file_that_is_no_such_file_is_said_and_begun_anew) {
   fs::create_directories(folder());
   temp_.write("quotes/holders.json", R"({"slots": {"p0": {"gener)");
   QuoteSlots slots = make();
-  EXPECT_THAT(fake::logged([&] { ASSERT_TRUE(slots.start()); }), HasSubstr("the slots' holders are no object"));
+  EXPECT_THAT(fake::logged([&] { ASSERT_TRUE(slots.start()); }), HasSubstr("the slots' holders cannot be read"));
   EXPECT_EQ(written().size(), 3u);
 }
 
