@@ -131,7 +131,7 @@ class Slots:
         say("the kubelet was stopped and started")
         self.testbed.stop_daemon(self.testbed.plugin)
         self.testbed.start_plugin_again()
-        self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
+        self.wait_for_plugin()
         say("the plugin was stopped and started")
 
         def asked():
@@ -145,6 +145,11 @@ class Slots:
         after = {name: self.testbed.slot_of(name) for name in names}
         check(before == after, f"slots before {before}, and after {after}: a container was given its devices anew")
 
+    def wait_for_plugin(self):
+        """A kubelet that just lost the one before may forget a registration of the new one's, which then is made again."""
+        self.testbed.wait_for_devices(EPC, self.testbed.epc_mib)
+        self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
+
     # --- /run is emptied
 
     def reboot(self):
@@ -157,7 +162,7 @@ class Slots:
         empty(self.testbed.slots_dir)
         self.testbed.start_plugin_again()
         self.testbed.start_helper()
-        self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
+        self.wait_for_plugin()
         before = {name: self.testbed.slot_of(name) for name in names}
         check({name: slot for name, (slot, _) in before.items()} == slots, f"slots before {slots}, and after {before}")
 
