@@ -347,6 +347,6 @@ int main(int argc, char** argv) {
   stage.clear();
   ::pthread_kill(signal_thread.native_handle(), SIGUSR1);
   signal_thread.join();
-  if (done) std::printf("\nIt works. Next: README.md, \"What to try\".\n");
+  if (done) std::printf("\nIt works. Next: docs/first-steps.md.\n");
   return done ? 0 : 4;
 }
