@@ -91,8 +91,7 @@ bool is_ours(const json& object) { return text(object, "metadata", "labels", kMa
 
 bool is_sgx_resource(std::string_view name) {
   return name == kEpcResource || name == kQuoteResource || name == kProvisionResource ||
-         name == "sgx.intel.com/enclave" ||
-         std::find(kForeignEpc.begin(), kForeignEpc.end(), name) != kForeignEpc.end();
+         name == base::kEnclaveResource || std::find(kForeignEpc.begin(), kForeignEpc.end(), name) != kForeignEpc.end();
 }
 
 Resources sgx_resources(const json& list) {

@@ -165,10 +165,10 @@ std::vector<std::string> in_the_way(const Cluster& cluster) {
   for (const Node& node : cluster.nodes)
     for (const auto& [name, amount] : node.allocatable) {
       bool epc = name == kEpcResource || std::find(kForeignEpc.begin(), kForeignEpc.end(), name) != kForeignEpc.end() ||
-                 name == "sgx.intel.com/enclave";
+                 name == base::kEnclaveResource;
       if (!epc || amount <= 0) continue;
       // Under our own name it is ours where our plugin is or was: those nodes have our label.
-      bool may_be_ours = name == kEpcResource || name == "sgx.intel.com/enclave";
+      bool may_be_ours = name == kEpcResource || name == base::kEnclaveResource;
       if (may_be_ours && (have_plugin || node.labels.contains(kSgxLabel))) continue;
       by_resource[name].push_back(node.name);
     }

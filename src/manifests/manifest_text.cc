@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "manifests/manifest_text.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "base/hex.h"
+#include "base/digest.h"
 
 namespace enclayer::manifests {
 namespace {
@@ -18,12 +15,6 @@ constexpr std::string_view kSet = "  # set: ", kWhen = "# when: ", kOnly = "# on
 
 std::string json_text(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-}
-
-std::string sha256_hex(const std::string& text) {
-  std::array<unsigned char, 32> digest{};
-  ::EVP_Digest(text.data(), text.size(), digest.data(), nullptr, ::EVP_sha256(), nullptr);
-  return base::to_hex(digest);
 }
 
 // What a quote helper with Intel's libraries may have. What they take in a worker is not measured: this is room.
@@ -167,7 +158,7 @@ std::span<const Value> values() {
         {"helperProvisionLimit", "", [](const Settings& s) { return std::to_string(helper_provision_limit(s)); },
          "ternary 4 3 .Values.standby", Kind::kNumber},
         {"helperMemory", "", helper_memory, "printf \"%dMi\" (add 384 (mul 128 .Values.workers))"},
-        {"qcnlHash", sha256_hex("{}"), [](const Settings& s) { return sha256_hex(s.qcnl_conf); },
+        {"qcnlHash", base::sha256_hex("{}"), [](const Settings& s) { return base::sha256_hex(s.qcnl_conf); },
          ".Values.qcnlConf | sha256sum"},
     };
     for (const Setting& one : setting_table()) {
