@@ -196,8 +196,9 @@ TEST_F(DevicePluginSlots, slots_that_somebody_removed_are_there_again_with_their
 TEST_F(DevicePluginSlots, somebody_elses_aesmd_is_a_setting_that_makes_no_slots_and_excludes_them) {
   const fs::path aesmd = folder_.path() / "aesmd";
   plugin_ = std::make_unique<fake::Process>(command({"--aesmd-dir", aesmd}));
-  helper_ = std::make_unique<fake::Process>(std::vector<std::string>{
-      kHelper, "--platform", "sim", "--socket", aesmd / "aesm.socket", "--state-dir", folder_.path() / "helper"});
+  helper_ = std::make_unique<fake::Process>(
+      std::vector<std::string>{kHelper, "--platform", "sim", "--socket", aesmd / "aesm.socket", "--slots-dir",
+                               folder_.path() / "unused", "--state-dir", folder_.path() / "helper"});
   expect_quotes(110);
   EXPECT_EQ(given(1), aesmd);
   EXPECT_EQ(given(1), aesmd);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -81,6 +82,8 @@ class HardwareTest : public SourcesTest {
     std::vector<std::string> all = {kProgram,
                                     "--socket",
                                     socket_,
+                                    "--slots-dir",
+                                    folder_.path() / "slots",
                                     "--state-dir",
                                     state_,
                                     "--dev-root",
@@ -165,7 +168,7 @@ TEST_F(HardwareTest, quote_that_hangs_is_made_by_another_worker_before_clients_g
 
 TEST_F(HardwareTest, missing_library_is_said_and_what_needs_no_quote_is_answered) {
   auto command = argv();
-  command[8] = folder_.path();
+  *std::next(std::ranges::find(command, "--dcap-lib-dir")) = folder_.path();
   auto helper = SourcesTest::start(command, environment());
   EXPECT_EQ(reply(fake::aesm_body("quote_ex-num.req")).size(), fake::aesm_body("quote_ex-num.standin-res").size());
   auto refused = target();

@@ -851,7 +851,8 @@ TEST_F(QuoteHelperTest, help_teaches_and_wrong_flags_are_refused_with_1) {
 
 TEST_F(QuoteHelperTest, hardware_is_the_default_and_never_falls_back_to_the_simulation) {
   for (std::vector<std::string> platform : {std::vector<std::string>{}, {"--platform", "hardware"}}) {
-    std::vector<std::string> all = {kProgram, "--socket", socket_, "--state-dir", state_};
+    std::vector<std::string> all = {kProgram,      "--socket", socket_, "--slots-dir", folder_.path() / "slots",
+                                    "--state-dir", state_};
     all.insert(all.end(), platform.begin(), platform.end());
     auto finished = fake::run(all);
     EXPECT_EQ(finished.exit_code, 4);
