@@ -59,9 +59,13 @@ class FrameServerTest : public testing::Test {
   base::Metrics metrics_;
   std::atomic<pid_t> last_pid_ = 0;
   std::mutex hold_;
+  std::atomic<bool> held_ = false;  // or about to be: the server's thread is in the handler
   fake::FrameAnswers answers_{[this](ByteView frame, const Peer& peer) -> std::optional<Bytes> {
     last_pid_ = peer.pid;
-    if (base::as_text(frame) == "hold") std::lock_guard wait(hold_);
+    if (base::as_text(frame) == "hold") {
+      held_ = true;
+      std::lock_guard wait(hold_);
+    }
     if (base::as_text(frame) == "close" || frame.empty()) return std::nullopt;
     if (base::as_text(frame) == "big") return Bytes(60'000, 'b');
     return Bytes(frame.begin(), frame.end());
@@ -356,7 +360,7 @@ TEST_F(FrameServerTest, thread_that_is_held_up_does_not_answer) {
   hold_.lock();
   RawClient client(path_);
   ASSERT_TRUE(client.send_frame(bytes("hold")));
-  while (server_->answers(10ms)) std::this_thread::yield();
+  while (!held_) std::this_thread::yield();
   EXPECT_FALSE(server_->answers(1ms));
   hold_.unlock();
   EXPECT_TRUE(server_->answers(kPatience));
