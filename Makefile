@@ -56,11 +56,11 @@ e2e-cluster: ## The add-on on a real control plane, with a real node and a thous
 	@tools/build release
 	@test/e2e/run --cluster
 
-demo-cluster: ## Watch the add-on's whole story on a real control plane (root; needs Go >= 1.26.4)
+demo-cluster: ## Watch the add-on's whole story on a real control plane; KEEP=1 leaves it up (root; needs Go >= 1.26.4)
 	@test/e2e/run --demo --check-tools
 	@tools/packages build
 	@tools/build release
-	@test/e2e/run --demo
+	@test/e2e/run --demo $(if $(KEEP),--keep)
 
 lint: ## clang-format, clang-tidy and shellcheck over everything
 	@tools/packages build
