@@ -23,14 +23,14 @@ image: ## Container image with everything but Intel's libraries, as an OCI archi
 	@tools/packages build
 	@tools/packages image
 	@tools/build release $$(tools/image enclayer --programs)
-	@tools/image enclayer
+	@tools/image enclayer $(IMAGE_FLAGS)
 
 image-dcap: ## Container image for SGX hardware, with Intel's packages out of the folder DCAP_DEBS
 	@test -n "$(DCAP_DEBS)" || { echo "make image-dcap DCAP_DEBS=DIR: which folder has Intel's packages? (docs/images.md)" >&2; exit 1; }
 	@tools/packages build
 	@tools/packages image
 	@tools/build release $$(tools/image enclayer-dcap --programs)
-	@tools/image enclayer-dcap --debs "$(DCAP_DEBS)"
+	@tools/image enclayer-dcap --debs "$(DCAP_DEBS)" $(IMAGE_FLAGS)
 
 demo: ## Build, then watch a simulated SGX node hand out EPC and answer a quote request (about a second)
 	@tools/packages build
@@ -56,11 +56,11 @@ e2e-cluster: ## The add-on on a real control plane, with a real node and a thous
 	@tools/build release
 	@test/e2e/run --cluster
 
-demo-cluster: ## Watch the add-on's whole story on a real control plane (root; needs Go >= 1.26.4)
+demo-cluster: ## Watch the add-on's whole story on a real control plane; KEEP=1 leaves it up (root; needs Go >= 1.26.4)
 	@test/e2e/run --demo --check-tools
 	@tools/packages build
 	@tools/build release
-	@test/e2e/run --demo
+	@test/e2e/run --demo $(if $(KEEP),--keep)
 
 lint: ## clang-format, clang-tidy and shellcheck over everything
 	@tools/packages build

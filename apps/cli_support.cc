@@ -41,6 +41,12 @@ int fail(const std::string& program, const Error& error) {
   return base::exit_code(error);
 }
 
+CLI::Option* add_output_flag(CLI::App& app, std::string& output, const char* for_people) {
+  return app.add_option("--output,-o", output, "For people or for programs")
+      ->check(CLI::IsMember({for_people, "json"}))
+      ->option_text(std::string(for_people) + "|json [" + for_people + "]");
+}
+
 void add_platform_option(CLI::App& app, Platform& platform) {
   app.add_option("--platform", platform,
                  "hardware: a CPU with SGX. sim: a simulated SGX node, which protects nothing and is never a fallback")

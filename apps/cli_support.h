@@ -10,7 +10,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace enclayer::apps {
 
@@ -36,6 +37,9 @@ struct DaemonOptions {
   base::log::Format log_format = base::log::Format::kText;
   std::string metrics_listen;  // "ADDR:PORT" or empty
 };
+
+// --output: text (or another word for what is for people) or json. `output` holds that word already.
+CLI::Option* add_output_flag(CLI::App& app, std::string& output, const char* for_people = "text");
 
 // --platform.
 void add_platform_option(CLI::App& app, Platform& platform);

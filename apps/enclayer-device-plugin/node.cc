@@ -18,8 +18,8 @@ namespace {
 std::vector<std::string> strings(std::span<const std::string_view> views) { return {views.begin(), views.end()}; }
 
 Device device_of_driver(const char* name, std::string_view node, std::span<const std::string_view> paths,
-                        const fs::path& dev_root) {
-  return {name, "/dev/" + std::string(node), dev_root / node, strings(paths)};
+                        const fs::path& dev_root, const fs::path& sysfs_root) {
+  return {name, "/dev/" + std::string(node), dev_root / node, strings(paths), sysfs_root};
 }
 
 Result<Device> stand_in(const char* name, const char* flag, const std::string& host_path,
@@ -30,13 +30,14 @@ Result<Device> stand_in(const char* name, const char* flag, const std::string& h
   };
   if (!host_path.starts_with('/')) return refused("is not an absolute path");
   bool below_dev = host_path.starts_with("/dev/");
-  Device device{name, host_path, below_dev ? dev_root / host_path.substr(5) : fs::path(host_path), strings(paths)};
+  Device device{name, host_path, below_dev ? dev_root / host_path.substr(5) : fs::path(host_path), strings(paths), {}};
   switch (device.look().state) {
     case sgx::NodeState::kUsable:
     case sgx::NodeState::kNobodyMayOpen: return device;
     case sgx::NodeState::kMissing: return refused("is not there");
     case sgx::NodeState::kHidden: return refused("cannot be looked at: permission denied");
-    case sgx::NodeState::kNotCharacterDevice: return refused("is not a character device");
+    case sgx::NodeState::kNotCharacterDevice:
+    case sgx::NodeState::kOtherDevice: return refused("is not a character device");
   }
   return device;
 }
@@ -44,16 +45,22 @@ Result<Device> stand_in(const char* name, const char* flag, const std::string& h
 }  // namespace
 
 sgx::DeviceNode Device::look() const {
-  return sgx::look_at_node(base::Root(seen_at.parent_path()), seen_at.filename().native());
+  if (sys.empty()) return sgx::look_at_node(base::Root(seen_at.parent_path()), seen_at.filename().native());
+  const std::string name_below_dev = host_path.substr(std::string_view("/dev/").size());
+  const std::string dev = seen_at.native().substr(0, seen_at.native().size() - name_below_dev.size());
+  return sgx::look_at_node(base::Root(dev), name_below_dev, base::Root(sys));
 }
 
 std::string Device::why_not() const {
   sgx::DeviceNode node = look();
   if (node.state == sgx::NodeState::kUsable) return {};
+  std::string why = "the device " + seen_at.string() + " cannot be given: " + sgx::to_text(node.state);
   char mode[8];
   std::snprintf(mode, sizeof mode, "%04o", node.mode);
-  return "the device " + seen_at.string() + " cannot be given: " + sgx::to_text(node.state) +
-         (node.state == sgx::NodeState::kNobodyMayOpen ? std::string(" (") + mode + ")" : "");
+  if (node.state == sgx::NodeState::kNobodyMayOpen) why += std::string(" (") + mode + ")";
+  if (node.state == sgx::NodeState::kOtherDevice)
+    why += " but " + node.device + "; remove it on the host, and let udev make it anew";
+  return why;
 }
 
 Result<Node> node_of_hardware(const fs::path& dev_root, const fs::path& sysfs_root) {
@@ -68,9 +75,9 @@ Result<Node> node_of_hardware(const fs::path& dev_root, const fs::path& sysfs_ro
   Node node;
   node.epc_bytes = platform.epc.bytes();
   node.sections = platform.epc.sections;
-  node.enclave = device_of_driver("enclave", driver.enclave, driver.enclave_paths, dev_root);
+  node.enclave = device_of_driver("enclave", driver.enclave, driver.enclave_paths, dev_root, sysfs_root);
   if (!driver.provision.empty())
-    node.provision = device_of_driver("provision", driver.provision, driver.provision_paths, dev_root);
+    node.provision = device_of_driver("provision", driver.provision, driver.provision_paths, dev_root, sysfs_root);
   return node;
 }
 

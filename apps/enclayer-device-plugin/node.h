@@ -21,6 +21,7 @@ struct Device {
   std::string host_path;  // as the kubelet and the container runtime see it, wherever we look
   std::filesystem::path seen_at;
   std::vector<std::string> container_paths;
+  std::filesystem::path sys;  // where the kernel says whether it is the driver's; empty for a stand-in of a simulation
 
   // As it is now. Looks, never opens.
   sgx::DeviceNode look() const;

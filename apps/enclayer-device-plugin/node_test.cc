@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is offered of a node's EPC and devices. Device nodes of a literal /dev are links to devices every machine has.
+// What is offered of a node's EPC and devices.
 #include "node.h"
 
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "cdi.h"
+#include "fake/device_nodes.h"
 #include "fake/temp_folder.h"
 #include "proto/deviceplugin.pb.h"
 #include "resources.h"
@@ -33,9 +34,8 @@ class NodeTest : public testing::Test {
     Node node;
     node.epc_bytes = epc_bytes;
     auto device = [&](const char* name, std::string_view below_dev, std::span<const std::string_view> paths) {
-      fs::create_directories((dev_ / below_dev).parent_path());
-      if (!fs::exists(dev_ / below_dev)) fs::create_symlink("/dev/null", dev_ / below_dev);
-      return Device{name, "/dev/" + std::string(below_dev), dev_ / below_dev, {paths.begin(), paths.end()}};
+      if (!fs::exists(dev_ / below_dev)) fake::add_device(dev_, sys_, std::string(below_dev));
+      return Device{name, "/dev/" + std::string(below_dev), dev_ / below_dev, {paths.begin(), paths.end()}, sys_};
     };
     node.enclave = device("enclave", driver.enclave, driver.enclave_paths);
     if (!driver.provision.empty()) node.provision = device("provision", driver.provision, driver.provision_paths);
@@ -189,6 +189,23 @@ TEST_F(NodeTest, device_that_has_vanished_is_never_given) {
   EXPECT_EQ(refused.error().kind(), ErrorKind::kUnavailable);
   fs::create_directory(dev_ / "sgx_enclave");
   EXPECT_NAMES(offer->why_not(), "not a character device");
+}
+
+TEST_F(NodeTest, device_that_is_not_the_drivers_is_never_given) {
+  auto offer = offer_epc("example.com/epc", some(), node_with(kGib), {});
+  EXPECT_EQ(offer->why_not(), "");
+  fs::remove(dev_ / "sgx_enclave");
+  fake::add_stray_device(dev_, "sgx_enclave", "/dev/full");
+  fake::call_device(sys_, "mem", "/dev/full");
+  EXPECT_NAMES(offer->why_not(), (dev_ / "sgx_enclave").string() + " cannot be given: not the SGX driver's device");
+  EXPECT_NAMES(offer->why_not(), "1:7 (mem)");
+  const std::size_t first = 0;
+  auto refused = offer->plugin.allocate(std::span(&first, 1));
+  ASSERT_FALSE(refused);
+  EXPECT_NAMES(refused.error().message(), "1:7 (mem)");
+  fs::remove(dev_ / "sgx_enclave");
+  fake::add_device(dev_, sys_, "sgx_enclave");
+  EXPECT_EQ(offer->why_not(), "") << "and it is given again once it is";
 }
 
 TEST_F(NodeTest, quote_resource_hands_over_the_folder_of_an_aesmd_read_only_and_the_variable) {

@@ -2,8 +2,6 @@
 #include "offering.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <cstring>
 
@@ -18,7 +16,6 @@ namespace metric = base::metric;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLookAgain{10'000};
-constexpr milliseconds kLookAgainWithoutInotify{1'000};
 constexpr milliseconds kBetweenLooks{100};
 
 }  // namespace
@@ -26,7 +23,7 @@ constexpr milliseconds kBetweenLooks{100};
 Result<std::unique_ptr<Offering>> Offering::start(std::vector<Offer> offers, const Place& place, base::Metrics& metrics,
                                                   std::function<void()> at_each_look) {
   std::unique_ptr<Offering> offering(new Offering(std::move(offers), place, metrics, std::move(at_each_look)));
-  if (!offering->wake_) return Error(ErrorKind::kIo, std::string("eventfd: ") + std::strerror(errno));
+  if (offering->wake_.fd() < 0) return Error(ErrorKind::kIo, std::string("eventfd: ") + std::strerror(errno));
   for (Resource& resource : offering->resources_) {
     if (resource.offer.only_once_usable) continue;
     // The first list that the kubelet gets is true already.
@@ -37,17 +34,13 @@ Result<std::unique_ptr<Offering>> Offering::start(std::vector<Offer> offers, con
 }
 
 Offering::Offering(std::vector<Offer> offers, Place place, base::Metrics& metrics, std::function<void()> at_each_look)
-    : place_(std::move(place)),
-      metrics_(metrics),
-      at_each_look_(std::move(at_each_look)),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : place_(std::move(place)), metrics_(metrics), at_each_look_(std::move(at_each_look)) {
   for (Offer& offer : offers) resources_.push_back({std::move(offer), nullptr, std::nullopt});
 }
 
 Offering::~Offering() {
   stopping_ = true;
-  const std::uint64_t one = 1;
-  [[maybe_unused]] ssize_t n = ::write(wake_.get(), &one, sizeof one);  // fails only when it is set already
+  wake_.ring();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -114,12 +107,12 @@ void Offering::run() {
       for (const auto& folder : resource.offer.folders) watch_.arm(folder);
     for (Resource& resource : resources_) look_at(resource);
     at_each_look_();
-    wait(watch_.fd() < 0 ? kLookAgainWithoutInotify : kLookAgain);
+    wait(watch_.patience(kLookAgain));
   }
 }
 
 void Offering::wait(milliseconds timeout) {
-  pollfd alarms[] = {{wake_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}};
+  pollfd alarms[] = {{wake_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}};
   if (::poll(alarms, 2, static_cast<int>(timeout.count())) > 0 && !stopping_)
     ::poll(alarms, 1, static_cast<int>(kBetweenLooks.count()));  // let what is happening happen
   watch_.drain();

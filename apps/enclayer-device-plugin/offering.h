@@ -19,6 +19,7 @@
 
 #include "base/folder_watch.h"
 #include "base/metrics.h"
+#include "base/wakeup.h"
 #include "enclayer/error.h"
 #include "kubelet/registration.h"
 #include "resources.h"
@@ -63,7 +64,7 @@ class Offering {
   mutable std::mutex mutex_;  // the resources; not held while their devices are looked at
   std::vector<Resource> resources_;
   base::FolderWatch watch_;
-  base::UniqueFd wake_;
+  base::Wakeup wake_;
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };

@@ -91,9 +91,7 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->option_text("UID");
   app.add_flag("--self-test", flags.self_test,
                "Make what a quote takes, step by step, print what works, and end: 0 all passed, 4 not");
-  app.add_option("--output", flags.output, "How --self-test prints it")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->option_text("text|json [text]");
+  apps::add_output_flag(app, flags.output)->description("How --self-test prints it");
   app.add_flag("--facts", flags.facts,
                "Print what is known of the source of the quotes that are served here, as JSON, and end: libraries,\n"
                "versions of the enclaves, the TCB level where it is known; 3 where nobody has served yet");

@@ -3,6 +3,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli_support.h"
+
 namespace enclayer::apps {
 
 void add_cluster_flags(CLI::App& command, ClusterFlags& flags) {
@@ -15,12 +17,6 @@ void add_cluster_flags(CLI::App& command, ClusterFlags& flags) {
 Result<addon::Kubectl> connect(const ClusterFlags& flags, const std::string& search_path) {
   ENCLAYER_TRY(std::string program, addon::find_program(flags.kubectl, search_path));
   return addon::Kubectl({.program = program, .context = flags.context, .kubeconfig = flags.kubeconfig});
-}
-
-void add_output_flag(CLI::App& command, std::string& output, const char* first_choice) {
-  command.add_option("--output,-o", output, "For people or for programs")
-      ->check(CLI::IsMember({first_choice, "json"}))
-      ->option_text(std::string(first_choice) + "|json [" + first_choice + "]");
 }
 
 void add_timeout_flag(CLI::App& command, addon::Patience& patience) {

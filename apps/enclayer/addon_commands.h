@@ -31,8 +31,7 @@ struct ClusterFlags {
 void add_cluster_flags(CLI::App& command, ClusterFlags& flags);
 Result<addon::Kubectl> connect(const ClusterFlags& flags, const std::string& search_path);
 
-// --output text|json, --timeout SECONDS.
-void add_output_flag(CLI::App& command, std::string& output, const char* first_choice = "text");
+// --timeout SECONDS.
 void add_timeout_flag(CLI::App& command, addon::Patience& patience);
 
 // "10,240": thousands for people.

@@ -227,9 +227,7 @@ void add_autoscaler_hints(CLI::App& app, int& exit_code) {
       ->option_text("all|azure|aws|gcp|cluster-api|karpenter [all]");
   command->add_option("--resource", options->resource, "The resource that the device plugin offers as EPC, in MiB")
       ->option_text(std::string("NAME [") + base::kEpcResource + "]");
-  command->add_option("--output", options->output, "For people or for programs")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->option_text("text|json [text]");
+  add_output_flag(*command, options->output);
   command->footer(
       R"(An autoscaler starts a node for a pod that is Pending when it knows that the pod would fit. Of a pool with nodes
 it knows the EPC; of one that is scaled to zero only what tags or annotations say. Nothing is looked up.

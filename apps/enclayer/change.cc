@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `enclayer enable` and `enclayer update` do: look, check, say what is in the way, apply, wait.
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 

@@ -277,12 +277,6 @@ void add_cache_dir(CLI::App* command, CacheOptions& options) {
       ->option_text("DIR [" + (options.folder.empty() ? "none" : options.folder) + "]");
 }
 
-void add_output(CLI::App* command, std::string& output) {
-  command->add_option("--output", output, "For people or for programs")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->option_text("text|json [text]");
-}
-
 void add_fetch(CLI::App* group, const CacheOptions& default_cache, const http::Proxies& proxies, Time now,
                int& exit_code) {
   auto options = std::make_shared<FetchOptions>();
@@ -331,10 +325,7 @@ void add_fetch(CLI::App* group, const CacheOptions& default_cache, const http::P
   command->add_option("--timeout", options->timeout, "For everything, retries included, in seconds")
       ->check(CLI::Range(1, 3600))
       ->option_text("SECONDS [60]");
-  command->add_option("--output", options->output, "What is said of it, when it goes to a file")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->needs(out)
-      ->option_text("text|json [text]");
+  add_output_flag(*command, options->output)->needs(out)->description("What is said of it, when it goes to a file");
   command->footer(
       R"(The cache is asked first. An entry is fresh for a day; then, and in the day before it expires, the service is asked
 again, and if it fails the entry is taken as long as it holds.
@@ -392,7 +383,7 @@ CLI::App* add_cache_command(CLI::App* group, const std::string& name, const char
                             const std::shared_ptr<CacheCommand>& options, int& exit_code, Run run) {
   CLI::App* command = group->add_subcommand(name, description);
   add_cache_dir(command, options->cache);
-  add_output(command, options->output);
+  add_output_flag(*command, options->output);
   command->callback([options, name, &exit_code, run] {
     auto done = [&]() -> Result<> {
       ENCLAYER_TRY(Cache cache, cache_in(options->cache));

@@ -123,10 +123,7 @@ void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("detect", "What SGX this node has, and why it cannot be used");
   add_detect_flags(*command, *flags);
-  command->add_option("--output", flags->output, "For people or for programs")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->excludes("--label-node")
-      ->option_text("table|json [table]");
+  add_output_flag(*command, flags->output, "table")->excludes("--label-node");
   command->footer(
       R"(With --label-node it prints nothing, gives the node its labels and ends; the daemon enclayer-detect does that
 again whenever something has changed. docs/detect.md tells of both.

@@ -169,9 +169,7 @@ void add_epc_savings(CLI::App& app, int& exit_code) {
                    "What one pair of QE3 and PCE takes, where you know better than the estimate")
       ->check(CLI::Validator(check_copy_mib, "", "MiB"))
       ->option_text("MIB [4.6]");
-  command->add_option("--output", options->output, "For people or for programs")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->option_text("text|json [text]");
+  add_output_flag(*command, options->output);
   command->footer(
       R"(In-process attestation loads Intel's Quoting Enclave (QE3) and Provisioning Certification Enclave (PCE) into
 every process that attests. Out-of-process (SGX_AESM_ADDR) they are loaded once a node. The difference is EPC

@@ -238,9 +238,7 @@ void add_inspect(CLI::App& app, int& exit_code) {
   command->add_option("--quote", options->quote, "The quote, as bytes: SGX or TDX, version 3, 4 or 5")
       ->required()
       ->option_text("FILE (required)");
-  command->add_option("--output", options->output, "For people or for programs")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->option_text("text|json [text]");
+  add_output_flag(*command, options->output);
   command->footer(
       "Exit codes: 0 shown; 2 the file is not a quote that is known here; 1 misuse; 3 the file cannot be read.\n"
       "Example: enclayer inspect --quote quote.bin --output json | jq .report.mr_enclave");

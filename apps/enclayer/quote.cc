@@ -145,9 +145,7 @@ void add_quote(CLI::App& app, int& exit_code) {
   command->add_option("--timeout", options->timeout, "For each of the four requests, in seconds")
       ->check(CLI::Range(1, 600))
       ->option_text("S [15]");
-  command->add_option("--output", options->output, "For people or for programs")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->option_text("text|json [text]");
+  add_output_flag(*command, options->output);
   command->footer(
       R"(Exit codes: 0 the quote is written; 1 misuse; 2 the service speaks something else; 3 the file cannot be written, or
 the report was refused; 4 no service answers.

@@ -181,9 +181,7 @@ void add_case(CLI::App& sim, Time now, int& exit_code) {
       ->excludes(list)
       ->check(CLI::Validator(check_case_time, "", "time"))
       ->option_text("YYYY-MM-DDThh:mm:ssZ [now]");
-  command->add_option("--output", options->output, "For people or for programs")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->option_text("text|json [text]");
+  add_output_flag(*command, options->output);
   command->footer(R"(Everything in it is SIMULATED and proves nothing. docs/sim-cases.md tells how to use it.
 Exit codes: 0 done; 1 misuse; 3 a file cannot be written.
 Example: enclayer sim case pck-revoked --out-dir /tmp/revoked

@@ -196,9 +196,7 @@ void add_verify(CLI::App& app, Time now, int& exit_code) {
       ->option_text("LIST");
   command->add_flag("--allow-debug", options->allow_debug,
                     "Trust debug enclaves, which have no secrets from their host");
-  command->add_option("--output", options->output, "For people or for programs")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->option_text("text|json [text]");
+  add_output_flag(*command, options->output);
   command->footer(
       R"(Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse, also a policy that is
   malformed or that a flag contradicts; 3 a file cannot be read.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "addon/self_test.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <thread>
 

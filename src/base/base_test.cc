@@ -87,6 +87,29 @@ TEST(File, pipes_are_written_to_and_never_replaced) {
   EXPECT_EQ(write_file_atomic(folder.path(), as_bytes("x"), 0644).error().kind(), ErrorKind::kIo);
 }
 
+TEST(File, folder_is_made_with_its_mode_and_what_else_is_there_is_neither_followed_nor_changed) {
+  fake::TempFolder folder;
+  const auto mode = [](const std::filesystem::path& path) {
+    return static_cast<unsigned>(std::filesystem::status(path).permissions());
+  };
+  const auto made = folder.path() / "parent/made";
+  ASSERT_TRUE(make_folder(made, 0750));
+  EXPECT_EQ(mode(made), 0750u);
+  ASSERT_TRUE(make_folder(made, 0711));
+  EXPECT_EQ(mode(made), 0711u) << "found, and given its mode";
+
+  std::filesystem::create_directory_symlink(made, folder.path() / "link");
+  auto refused = make_folder(folder.path() / "link", 0777);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kConflict);
+  EXPECT_NE(refused.error().message().find("link is a symbolic link"), std::string::npos) << refused.error().message();
+  EXPECT_EQ(mode(made), 0711u);
+  EXPECT_TRUE(make_folder(folder.path() / "link/below", 0700)) << "a parent may be one";
+
+  folder.write("file", "");
+  EXPECT_EQ(make_folder(folder.path() / "file", 0777).error().kind(), ErrorKind::kConflict);
+}
+
 TEST(File, longer_than_the_limit_and_missing_files_are_told_apart) {
   fake::TempFolder folder;
   ASSERT_TRUE(write_file_atomic(folder.path() / "file", as_bytes("12345"), 0644));

@@ -88,14 +88,20 @@ Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, 
 }
 
 Result<> make_folder(const std::filesystem::path& path, mode_t mode) {
-  std::error_code error;
   // Parents that are missing are for nobody else to write to, whatever the umask is.
   std::filesystem::path parent;
   for (const auto& part : path.parent_path()) ::mkdir((parent /= part).c_str(), 0755);
   if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return failed("cannot make the folder", path);
-  if (!std::filesystem::is_directory(path, error))
-    return Error(ErrorKind::kConflict, path.string() + " is there, but is not a folder");
-  if (::chmod(path.c_str(), mode) != 0) return failed("cannot set the mode of", path);
+  // What a link leads to is somebody else's, and keeps its mode.
+  UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder && (errno == ENOTDIR || errno == ELOOP))
+    return Error(ErrorKind::kConflict,
+                 path.string() +
+                     (std::filesystem::is_symlink(path) ? " is a symbolic link, which is not followed"
+                                                        : " is there, but is not a folder") +
+                     ": remove it");
+  if (!folder) return failed("cannot open the folder", path);
+  if (::fchmod(folder.get(), mode) != 0) return failed("cannot set the mode of", path);
   return {};
 }
 

@@ -48,7 +48,7 @@ Result<std::string> read_text(const std::filesystem::path& path, std::size_t max
 // What is there and is no plain file (/dev/null, a pipe) is written to and stays what it is.
 Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, mode_t mode);
 
-// Makes the folder and its parents; the last one has exactly `mode`, made or found.
+// Makes the folder and its parents; the last, which may be no link, has exactly `mode`, made or found. kConflict if not.
 Result<> make_folder(const std::filesystem::path& path, mode_t mode);
 
 // Opens the file (makes it, mode 0600) and locks it against every other process that does the same. Closing the

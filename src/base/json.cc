@@ -179,6 +179,18 @@ Result<std::vector<std::string>> JsonValue::texts(std::string_view key) const {
   return out;
 }
 
+Result<std::map<std::string, std::string>> JsonValue::text_map(std::string_view key) const {
+  std::map<std::string, std::string> out;
+  const JsonNode* found = find(*value_, key);
+  if (found == nullptr || found->type == Type::kNull) return out;
+  if (found->type != Type::kObject) return wrong_type(key, "object", *found);
+  for (const JsonNode& element : found->members) {
+    if (element.type != Type::kString) return wrong_type(element.key, "string", element);
+    out.emplace(element.key, element.text);
+  }
+  return out;
+}
+
 Result<std::vector<std::pair<std::string, JsonValue>>> JsonValue::members() const {
   std::vector<std::pair<std::string, JsonValue>> out;
   out.reserve(value_->members.size());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,8 +28,10 @@ class JsonValue {
   Result<std::string> text(std::string_view key) const;
   Result<std::uint64_t> number(std::string_view key, std::uint64_t max) const;  // whole, 0 .. max
   Result<JsonValue> object(std::string_view key) const;
-  Result<std::vector<JsonValue>> objects(std::string_view key) const;      // an array with objects only
-  Result<std::vector<std::string>> texts(std::string_view key) const;      // an array with strings only
+  Result<std::vector<JsonValue>> objects(std::string_view key) const;  // an array with objects only
+  Result<std::vector<std::string>> texts(std::string_view key) const;  // an array with strings only
+  // An object with strings only; empty where it is missing or null, as Go programs leave out or write an empty map.
+  Result<std::map<std::string, std::string>> text_map(std::string_view key) const;
   Result<std::vector<std::pair<std::string, JsonValue>>> members() const;  // all of them, which have to be objects
 
  private:

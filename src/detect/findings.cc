@@ -28,7 +28,7 @@ Findings find(const sgx::Cpuid& cpuid, const std::filesystem::path& dev_root, co
   for (const sgx::Driver& driver : sgx::drivers())
     for (std::string_view name : {driver.enclave, driver.provision}) {
       if (name.empty()) continue;
-      sgx::DeviceNode node = sgx::look_at_node(dev, name);
+      sgx::DeviceNode node = sgx::look_at_node(dev, name, base::Root(sys));
       if (node.state != sgx::NodeState::kMissing) found.nodes.push_back({dev.path(name).string(), node});
     }
   auto platform = sgx::find_platform(cpuid, dev_root, sys);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is found on nodes that are literal trees and tables of CPUID leaves, and the labels that say so. Device nodes
-// are links to a character device that every machine has.
+// What is found on nodes that are literal trees and tables of CPUID leaves, and the labels that say so.
 #include "detect/findings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "fake/device_nodes.h"
 #include "fake/temp_folder.h"
 
 namespace enclayer::detect {
@@ -35,10 +35,7 @@ class FindingsTest : public testing::Test {
     fs::create_directories(dev_);
     fs::create_directories(folder_.path() / "sys");
   }
-  void device(const std::string& name, const char* target = "/dev/null") {
-    fs::create_directories((dev_ / name).parent_path());
-    fs::create_symlink(target, dev_ / name);
-  }
+  void device(const std::string& name) { fake::add_device(dev_, folder_.path() / "sys", name); }
   Findings found(const sgx::Cpuid& cpuid = azure) { return find(cpuid, dev_, folder_.path() / "sys"); }
 
   fake::TempFolder folder_;
@@ -95,6 +92,15 @@ TEST_F(FindingsTest, labels_go_when_the_device_goes_and_come_back_with_it) {
   fs::remove(dev_ / "sgx_enclave");
   device("sgx_enclave");
   EXPECT_THAT(labels_of(found()), testing::SizeIs(4));
+}
+
+TEST_F(FindingsTest, node_with_somebody_elses_device_gets_no_label) {
+  fake::add_stray_device(dev_, "sgx_enclave", "/dev/zero");
+  auto here = found();
+  EXPECT_THAT(here.why_not, HasSubstr("not the SGX driver's"));
+  ASSERT_EQ(here.nodes.size(), 1u);
+  EXPECT_EQ(here.nodes[0].node.state, sgx::NodeState::kOtherDevice);
+  EXPECT_THAT(labels_of(here), IsEmpty());
 }
 
 TEST(Labels, simulated_node_says_so) {

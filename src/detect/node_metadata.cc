@@ -3,59 +3,41 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json.h"
+
 namespace enclayer::detect {
 namespace {
 
-using nlohmann::json;
+// A Node's annotations alone may have 256 KiB, and managedFields names each of them again.
+constexpr std::size_t kMaxValues = 1 << 16;
 
-// metadata is a member of depth 1, labels one of depth 2, a label one of depth 3.
-constexpr int kDeepest = 3;
-
-// Everything that is not asked for is dropped while it is read: managedFields is the larger part of a Node's metadata.
-Result<json> parse(std::string_view text) {
-  json out = json::parse(
-      text,
-      [](int depth, json::parse_event_t event, json& value) {
-        if (depth > kDeepest) return false;
-        if (event != json::parse_event_t::key || depth == kDeepest) return true;
-        const auto& key = value.get_ref<const std::string&>();
-        if (depth == 1) return key == "metadata" || key == "message" || key == "kind";
-        return key == "name" || key == "uid" || key == "resourceVersion" || key == "labels";
-      },
-      false);
-  if (!out.is_object()) return Error(ErrorKind::kMalformed, "what the API server answered is no JSON object");
-  return out;
+Result<std::string> text_of(const base::JsonValue& metadata, const char* key) {
+  ENCLAYER_TRY(std::string text, metadata.text(key));
+  if (text.empty()) return Error(ErrorKind::kMalformed, std::string("\"") + key + "\" is empty");
+  return text;
 }
 
-Result<std::string> text_of(const json& object, const char* key) {
-  auto found = object.find(key);
-  if (found == object.end() || !found->is_string() || found->get_ref<const std::string&>().empty())
-    return Error(ErrorKind::kMalformed, std::string("the node that the API server answered with has no ") + key);
-  return found->get<std::string>();
+Result<NodeMetadata> read(std::string_view text) {
+  ENCLAYER_TRY(auto document, base::JsonDocument::parse(text, kMaxValues));
+  ENCLAYER_TRY(auto metadata, document.root().object("metadata"));
+  NodeMetadata out;
+  ENCLAYER_TRY(out.name, text_of(metadata, "name"));
+  ENCLAYER_TRY(out.uid, text_of(metadata, "uid"));
+  ENCLAYER_TRY(out.resource_version, text_of(metadata, "resourceVersion"));
+  ENCLAYER_TRY(out.labels, metadata.text_map("labels"));
+  return out;
 }
 
 }  // namespace
 
 Result<NodeMetadata> parse_node_metadata(std::string_view text) {
-  ENCLAYER_TRY(json object, parse(text));
-  const json metadata = object.value("metadata", json());
-  if (!metadata.is_object()) return Error(ErrorKind::kMalformed, "what the API server answered has no metadata");
-  NodeMetadata out;
-  ENCLAYER_TRY(out.name, text_of(metadata, "name"));
-  ENCLAYER_TRY(out.uid, text_of(metadata, "uid"));
-  ENCLAYER_TRY(out.resource_version, text_of(metadata, "resourceVersion"));
-  auto labels = metadata.find("labels");
-  if (labels == metadata.end() || labels->is_null()) return out;
-  if (!labels->is_object()) return Error(ErrorKind::kMalformed, "the labels of node " + out.name + " are no object");
-  for (const auto& [key, value] : labels->items()) {
-    if (!value.is_string())
-      return Error(ErrorKind::kMalformed, "a label of node " + out.name + " has a value that is no text");
-    out.labels[key] = value.get<std::string>();
-  }
-  return out;
+  auto node = read(text);
+  if (!node) return node.error().with_context("what the API server answered is no node");
+  return node;
 }
 
 std::string label_patch(const NodeMetadata& node, const Labels& wanted) {
+  using nlohmann::json;
   json labels = json::object();
   for (std::string_view name : own_labels()) {
     const std::string key(name);
@@ -72,10 +54,9 @@ std::string label_patch(const NodeMetadata& node, const Labels& wanted) {
 }
 
 std::string status_message(std::string_view text) {
-  auto object = parse(text);
-  if (!object || object->value("kind", json()) != "Status") return {};
-  const json message = object->value("message", json());
-  return message.is_string() ? message.get<std::string>() : std::string();
+  auto document = base::JsonDocument::parse(text);
+  if (!document || document->root().text("kind").value_or("") != "Status") return {};
+  return document->root().text("message").value_or("");
 }
 
 }  // namespace enclayer::detect

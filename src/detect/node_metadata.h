@@ -19,8 +19,7 @@ struct NodeMetadata {
 };
 
 // Of a Node, or of the PartialObjectMetadata that an API server makes of it when it is asked to. kMalformed otherwise;
-// a label whose value is no text is malformed too. What is not read here is not kept in memory either, whatever its
-// size and depth.
+// a label whose value is no text is malformed too, and so is what is longer or deeper than base::JsonDocument reads.
 Result<NodeMetadata> parse_node_metadata(std::string_view json);
 
 // A JSON merge patch (RFC 7386) that gives the node those of own_labels() that are in `wanted` and removes the others

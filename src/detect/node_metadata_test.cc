@@ -28,16 +28,34 @@ NodeMetadata read(const json& object) {
   return out.value_or(NodeMetadata{});
 }
 
-TEST(NodeMetadata, reads_what_it_needs_and_drops_the_rest_whatever_its_depth) {
+TEST(NodeMetadata, reads_what_it_needs_among_all_that_a_node_has) {
   json object = node({{"a", "b"}});
   object["metadata"]["managedFields"] = json::array({{{"fieldsV1", {{"f:metadata", {{"f:labels", "deep"}}}}}}});
   object["metadata"]["annotations"] = {{"name", "not this one"}};
   object["spec"] = {{"metadata", {{"name", "nor this one"}}}};
   object["status"] = {{"images", json::array({json::array({json::array()})})}};
   EXPECT_EQ(read(object), (NodeMetadata{"n1", "u-1", "17", {{"a", "b"}}}));
-  std::string deep = object.dump();
+}
+
+TEST(NodeMetadata, node_with_as_many_annotations_as_it_may_have_is_read) {
+  json object = node({{"a", "b"}});
+  json managed = json::object();
+  for (int i = 0; i < 10'000; ++i) {
+    const std::string key = "example.com/annotation-" + std::to_string(i);
+    object["metadata"]["annotations"][key] = "";
+    managed["f:metadata"]["f:annotations"]["f:" + key] = json::object();
+  }
+  object["metadata"]["managedFields"] = json::array({{{"fieldsV1", managed}}});
+  EXPECT_EQ(read(object).labels, (Labels{{"a", "b"}}));
+}
+
+TEST(NodeMetadata, what_is_deeper_than_any_node_is_malformed_and_not_read_to_its_end) {
+  std::string deep = node({{"a", "b"}}).dump();
   deep.insert(1, "\"x\":" + std::string(100'000, '[') + std::string(100'000, ']') + ",");
-  EXPECT_TRUE(parse_node_metadata(deep));
+  auto refused = parse_node_metadata(deep);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kMalformed);
+  EXPECT_THAT(refused.error().message(), HasSubstr("nests deeper"));
 }
 
 TEST(NodeMetadata, node_without_labels_has_none) {

@@ -25,7 +25,7 @@ bool rings(int fd) {
 
 void SlotSockets::look(bool serves, Moment now) {
   bool is_due = rings(watch_.fd()) || served_before_ != serves || !looked_ || now - *looked_ >= kLookAgain ||
-                watch_.fd() < 0 || failed_ > 0;
+                watch_.blind() || failed_ > 0;
   if (!is_due) return;
   looked_ = now;
   served_before_ = serves;

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "fake/logged.h"
 #include "fake/pod_resources.h"
 #include "fake/temp_folder.h"

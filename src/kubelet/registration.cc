@@ -3,7 +3,6 @@
 
 #include <grpcpp/grpcpp.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,6 +25,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/metric_names.h"
+#include "base/wakeup.h"
 #include "kubelet/grpc_runtime.h"
 #include "kubelet/plugin_server.h"
 #include "kubelet/resource_lock.h"
@@ -43,7 +43,6 @@ using std::chrono::steady_clock;
 constexpr auto kSubfolder = "enclayer";
 constexpr auto kWatchedFolder = "plugins_registry";
 constexpr std::size_t kMaxRegisterReply = std::size_t{4} << 20;  // gRPC's own default; it is an empty message
-constexpr milliseconds kWithoutInotify{1'000};
 
 // A kubelet that runs on and ends our list this many times, before each had been up for kPeace times the longest pause,
 // is asked only once in the longest pause from then on. One end may be the late one of an older stream; more of them
@@ -146,7 +145,7 @@ class GrpcRegistration final : public Registration {
         timing_(timing),
         registered_(registrations("ok")),
         not_registered_(registrations("error")),
-        wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+        list_patience_(timing.first_list_deadline),
         wanted_(plugin_.devices) {}
 
   ~GrpcRegistration() override {
@@ -155,7 +154,7 @@ class GrpcRegistration final : public Registration {
       std::lock_guard lock(mutex_);
       if (call_) call_->TryCancel();
     }
-    wake();
+    wake_.ring();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -171,7 +170,7 @@ class GrpcRegistration final : public Registration {
       std::lock_guard lock(mutex_);
       wanted_ = std::move(devices);
     }
-    wake();
+    wake_.ring();
   }
 
   bool established() const override { return established_; }
@@ -211,6 +210,7 @@ class GrpcRegistration final : public Registration {
       Sight now = look();
       if (now.socket != known.socket || now.folder != known.folder) {
         pause = timing_.shortest_pause;  // what an earlier kubelet did does not count against this one
+        list_patience_ = timing_.first_list_deadline;
         drops = 0;
       }
       known = now;
@@ -285,9 +285,9 @@ class GrpcRegistration final : public Registration {
     auto round = std::make_unique<Round>(Round{plugin_, place_.fresh_socket(), kubelet, wanted(), {}, nullptr});
     round->plugin.devices = round->told;
     round->told_at = steady_clock::now() - timing_.coalesce;
-    ENCLAYER_TRY(round->server,
-                 PluginServer::serve(round->plugin, round->socket, metrics_,
-                                     {[this] { wake(); }, [this](const std::string& why) { watcher_told(why); }}));
+    ENCLAYER_TRY(round->server, PluginServer::serve(
+                                    round->plugin, round->socket, metrics_,
+                                    {[this] { wake_.ring(); }, [this](const std::string& why) { watcher_told(why); }}));
     if (way_ == Way::kWatcher) {
       log::info("waiting for the kubelet's plugin watcher",
                 {{"resource", plugin_.resource}, {"socket", round->socket.string()}});
@@ -307,7 +307,9 @@ class GrpcRegistration final : public Registration {
     std::error_code ignored;
     if (!fs::is_directory(kubelets_folder(), ignored))
       return Error(ErrorKind::kNotFound, "there is no folder " + kubelets_folder().string() + " yet");
-    if (way_ == Way::kRegister) ENCLAYER_CHECK(base::make_folder(place_.folder, 0750));
+    if (way_ == Way::kRegister)
+      if (auto made = base::make_folder(place_.folder, 0750); !made)
+        return Error(ErrorKind::kUnavailable, made.error().message());  // what is in its place may go
     if (lock_ && lock_->in_place()) return {};
     lock_.reset();
     auto taken = ResourceLock::take(place_.lock());
@@ -323,14 +325,17 @@ class GrpcRegistration final : public Registration {
 
   // After Register: until the list is on its way.
   Result<> wait_for_list(Round& round) {
-    auto deadline = steady_clock::now() + timing_.list_deadline;
+    const auto patience = list_patience_;
+    list_patience_ = std::min(2 * patience, timing_.list_deadline);
+    auto deadline = steady_clock::now() + patience;
     while (!stopping_ && !round.server->was_listed()) {
       if (auto now = look().socket; now && now != round.kubelet)
         return Error(ErrorKind::kUnavailable, "the kubelet was replaced before it asked for " + plugin_.resource);
       auto left = until(deadline);
-      if (left.count() <= 0) return not_listed("accepted " + plugin_.resource + " but");
+      if (left.count() <= 0) return not_listed("accepted " + plugin_.resource + " but", patience);
       wait(std::min(left, tell(round)));
     }
+    list_patience_ = timing_.first_list_deadline;
     return {};
   }
 
@@ -346,16 +351,16 @@ class GrpcRegistration final : public Registration {
         return Error(ErrorKind::kUnavailable, "our socket " + round.socket.string() + " is gone");
       if (connect_error(kubelet_socket_) != 0) deadline = steady_clock::now() + timing_.list_deadline;
       auto left = until(deadline);
-      if (left.count() <= 0) return not_listed("runs, but its plugin watcher");
+      if (left.count() <= 0) return not_listed("runs, but its plugin watcher", timing_.list_deadline);
       wait(std::min(left, tell(round)));
     }
     round.kubelet = look().socket;
     return {};
   }
 
-  Error not_listed(const std::string& what) const {
+  Error not_listed(const std::string& what, milliseconds waited) const {
     return {ErrorKind::kTimedOut, "the kubelet " + what + " has not asked for the devices of " + plugin_.resource +
-                                      " in " + std::to_string(timing_.list_deadline.count()) + " ms"};
+                                      " in " + std::to_string(waited.count()) + " ms"};
   }
 
   // Gives the server the newest list, unless the kubelet was told another one only just; how long to wait for that.
@@ -381,7 +386,7 @@ class GrpcRegistration final : public Registration {
       std::lock_guard lock(mutex_);
       refusal_ = why;
     }
-    wake();
+    wake_.ring();
   }
 
   std::optional<std::string> refusal() const {
@@ -470,18 +475,10 @@ class GrpcRegistration final : public Registration {
 
   // Until something happens, or the time is over: in the folders, on the server's streams, or that we are to stop.
   void wait(milliseconds timeout) {
-    if (watch_.fd() < 0) timeout = std::min(timeout, kWithoutInotify);
-    pollfd alarms[] = {{wake_.get(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}};
-    ::poll(alarms, 2, static_cast<int>(timeout.count()));
-    std::uint64_t count;
-    while (::read(wake_.get(), &count, sizeof count) > 0) {
-    }
+    pollfd alarms[] = {{wake_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}};
+    ::poll(alarms, 2, static_cast<int>(watch_.patience(timeout).count()));
+    wake_.hear();
     watch_.drain();
-  }
-
-  void wake() {
-    std::uint64_t one = 1;
-    [[maybe_unused]] ssize_t n = ::write(wake_.get(), &one, sizeof one);  // fails only when it is set already
   }
 
   const Plugin plugin_;
@@ -492,7 +489,8 @@ class GrpcRegistration final : public Registration {
   const Timing timing_;
   base::Counter& registered_;
   base::Counter& not_registered_;
-  base::UniqueFd wake_;
+  base::Wakeup wake_;
+  milliseconds list_patience_;  // how long the next kubelet that takes us has until it asks for the list
   base::FolderWatch watch_;
   std::optional<ResourceLock> lock_;
   std::atomic<bool> stopping_ = false, established_ = false;

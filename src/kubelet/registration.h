@@ -10,11 +10,13 @@
 // Why a fresh server and socket in each round: kubelets before kubernetes#135437 know a plugin by its resource alone,
 // so the late end of an OLD stream disconnects the NEW plugin and the resource stays at 0. Old stream and server are
 // gone, and a moment has passed, before we register again; and if it still happens, the lost stream ends that round
-// too.
+// too. A kubelet that has just started, and sees the end of an older plugin while it takes us, may forget us without
+// a stream: it has called for the list within milliseconds of its answer, or it never will.
 //
 // Our sockets lie in the subfolder enclayer/ of device-plugins/: a starting kubelet deletes the sockets that lie
 // directly in its folder, but not those. A lock file beside them holds off a second plugin for the same resource, which
-// would otherwise take turns with the first one for ever. Against somebody else's plugin for the same resource there is
+// would otherwise take turns with the first one for ever. A file or a link in the subfolder's place is waited for to go,
+// and never followed. Against somebody else's plugin for the same resource there is
 // no lock: a kubelet that ends our list again and again, and runs on, is asked only once in the longest pause, and the
 // log says why that may be.
 //
@@ -39,9 +41,11 @@ class Registration {
   enum class Way { kRegister, kWatcher };
 
   struct Timing {
-    std::chrono::milliseconds register_deadline{20'000};  // the kubelet takes up to 10 s to call back
-    std::chrono::milliseconds list_deadline{10'000};      // from Register's answer to the list on its way; for
-                                                          // the watcher, from when a kubelet is there
+    std::chrono::milliseconds register_deadline{20'000};   // the kubelet takes up to 10 s to call back
+    std::chrono::milliseconds first_list_deadline{1'000};  // from Register's answer to the list on its way; doubles
+                                                           // each time that a kubelet asks for none
+    std::chrono::milliseconds list_deadline{10'000};       // up to this; for the watcher always this, from when a
+                                                           // kubelet is there
     std::chrono::milliseconds shortest_pause{2};      // between tries; doubles up to the longest; a new kubelet.sock
     std::chrono::milliseconds longest_pause{10'000};  // ends it at once
     std::chrono::milliseconds settle{100};            // after a stream that the kubelet still had open was cut, and

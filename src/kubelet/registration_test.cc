@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
 #include <functional>
 #include <regex>
 #include <set>
@@ -342,10 +343,43 @@ TEST_F(RegistrationTest, kubelet_that_accepts_and_asks_for_no_list_is_asked_agai
   kubelet_.forget_to_list(2);
   ASSERT_TRUE(kubelet_.start());
   Registration::Timing timing;
-  timing.list_deadline = 400ms;
+  timing.first_list_deadline = timing.list_deadline = 400ms;
   auto registration = start(7, kName, timing);
   expect_devices_after(3, 7);
   EXPECT_TRUE(counted("error", 2)) << metrics_.text();
+}
+
+TEST_F(RegistrationTest, kubelet_that_forgot_us_is_asked_after_a_moment_that_doubles) {
+  kubelet_.forget_to_list(4);
+  ASSERT_TRUE(kubelet_.start());
+  Registration::Timing timing;
+  timing.first_list_deadline = 10ms;
+  timing.list_deadline = kSoon * 10;
+  auto registration = start(7, kName, timing);
+  expect_devices_after(5, 7);  // 10 + 20 + 40 + 80 ms
+}
+
+TEST_F(RegistrationTest, file_in_the_place_of_our_folder_is_waited_for) {
+  ASSERT_TRUE(kubelet_.start());
+  std::ofstream(our_folder_) << "somebody's";
+  auto registration = start(7);
+  ASSERT_TRUE(wait_until([&] { return counted("error", 2); })) << metrics_.text();
+  EXPECT_TRUE(fs::is_regular_file(our_folder_)) << "it is not ours to remove";
+  fs::remove(our_folder_);
+  expect_devices(7);
+}
+
+TEST_F(RegistrationTest, link_in_the_place_of_our_folder_is_not_followed) {
+  ASSERT_TRUE(kubelet_.start());
+  const fs::path target = folder_.path() / "target";
+  ASSERT_TRUE(base::make_folder(target, 0711));
+  fs::create_directory_symlink(target, our_folder_);
+  auto registration = start(7);
+  ASSERT_TRUE(wait_until([&] { return counted("error", 2); })) << metrics_.text();
+  EXPECT_EQ(fs::status(target).permissions(), fs::perms(0711));
+  EXPECT_TRUE(fs::is_empty(target));
+  fs::remove(our_folder_);
+  expect_devices(7);
 }
 
 TEST_F(RegistrationTest, old_stream_whose_end_is_noticed_after_the_new_one_began_costs_one_more_round) {

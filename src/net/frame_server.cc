@@ -2,7 +2,6 @@
 #include "net/frame_server.h"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +21,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/wakeup.h"
 #include "net/closer.h"
 
 namespace enclayer::net {
@@ -49,14 +49,9 @@ class Mailbox {
  public:
   using Task = std::function<void()>;
 
-  Mailbox() : bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-
-  int bell() const { return bell_.get(); }
-  // Wakes the server's thread. The bell is watched for edges, so it is never read.
-  void ring() {
-    std::uint64_t one = 1;
-    [[maybe_unused]] auto written = ::write(bell_.get(), &one, sizeof one);
-  }
+  int bell() const { return bell_.fd(); }
+  // Wakes the server's thread. The bell is watched for edges, so it is never heard.
+  void ring() const { bell_.ring(); }
   void put(Task task) {
     bool first = false;
     {
@@ -75,7 +70,7 @@ class Mailbox {
   }
 
  private:
-  base::UniqueFd bell_;
+  base::Wakeup bell_;
   std::mutex mutex_;
   std::vector<Task> tasks_;
   std::atomic<bool> any_ = false;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quoting/dcap_source.h"
 
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@
 #include "base/log.h"
 #include "base/metric_names.h"
 #include "base/metrics.h"
+#include "base/wakeup.h"
 #include "quoting/dcap_process.h"
 #include "quoting/pck_validity.h"
 
@@ -111,7 +111,7 @@ class Source : public DcapQuoteSource {
 
   const DcapSourceOptions options_;
   base::Metrics& metrics_;
-  base::UniqueFd stop_fd_;  // readable: stop
+  base::Wakeup stop_;
   std::vector<Worker> workers_;
 
   mutable std::mutex mutex_;
@@ -134,7 +134,6 @@ class Source : public DcapQuoteSource {
 Source::Source(DcapSourceOptions options, base::Metrics& metrics)
     : options_(std::move(options)),
       metrics_(metrics),
-      stop_fd_(::eventfd(0, EFD_CLOEXEC)),
       workers_(std::max(1U, options_.workers)),
       launch_(options_.launch) {
   for (unsigned i = 0; i < workers_.size(); ++i) {
@@ -148,7 +147,7 @@ void Source::stop_all() {
     std::lock_guard lock(mutex_);
     if (std::exchange(stopping_, true)) return;
   }
-  ::eventfd_write(stop_fd_.get(), 1);
+  stop_.ring();
   for_workers_.notify_all();
   for_callers_.notify_all();
   for (Worker& worker : workers_) worker.thread.join();
@@ -257,7 +256,7 @@ bool Source::start(Worker& worker) {
     launch = launch_;
     worker.launch = launches_;
   }
-  auto process = DcapProcess::start(launch, options_.start_timeout, stop_fd_.get());
+  auto process = DcapProcess::start(launch, options_.start_timeout, stop_.fd());
   Result<QuoteTerms> known = process ? Result<QuoteTerms>{} : Result<QuoteTerms>(process.error());
   if (process) {
     worker.process = *std::move(process);

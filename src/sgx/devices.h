@@ -40,6 +40,7 @@ enum class NodeState {
   kMissing,
   kHidden,              // looking at it is not permitted
   kNotCharacterDevice,  // a folder (an older driver's /dev/sgx), a file
+  kOtherDevice,         // another driver's: numbers that are not the SGX driver's, a link astray
   kNobodyMayOpen,       // a mode that does not even let its owner read and write
 };
 
@@ -50,12 +51,17 @@ struct DeviceNode {
   NodeState state = NodeState::kMissing;
   std::uint32_t mode = 0;   // permission bits, 0660
   std::uint32_t group = 0;  // a container that does not run as root needs this group, unless the mode lets everybody in
+  std::string device;       // "10:126": the numbers; of kOtherDevice also what the kernel calls it, "1:1 (mem)"
   bool everybody() const { return (mode & 0006) == 0006; }
   bool operator==(const DeviceNode&) const = default;
 };
 
-// `name` is a name below the root, as "sgx_enclave". Symbolic links are followed.
+// `name` is a name below the root, as "sgx_enclave". Symbolic links are followed, as container runtimes do.
 DeviceNode look_at_node(const base::Root& dev, std::string_view name);
+
+// The same, and kOtherDevice unless the kernel calls the device that is found there `name`: whatever a container is
+// given by that name, it is never /dev/mem. `sys` stands for /sys.
+DeviceNode look_at_node(const base::Root& dev, std::string_view name, const base::Root& sys);
 
 // Nodes of drivers that enclayer does not serve: "sgx" (a character device), "sgx_prv", "enclave".
 std::vector<std::string> nodes_of_unserved_drivers(const base::Root& dev);

@@ -66,10 +66,10 @@ struct FoundNode {
   Driver driver;
   DeviceNode node;
 };
-std::optional<FoundNode> find_enclave_node(const base::Root& dev) {
+std::optional<FoundNode> find_enclave_node(const base::Root& dev, const base::Root& sys) {
   std::optional<FoundNode> found;
   for (const Driver& driver : drivers()) {
-    DeviceNode node = look_at_node(dev, driver.enclave);
+    DeviceNode node = look_at_node(dev, driver.enclave, sys);
     if (node.state == NodeState::kUsable) return FoundNode{driver, node};
     if (node.state != NodeState::kMissing && !found) found = {driver, node};
   }
@@ -88,7 +88,7 @@ Result<Platform> find_platform(const Cpuid& cpuid, const std::filesystem::path& 
     return missing("the processor does not have SGX, or the hypervisor does not show it (CPUID leaf 7, EBX bit 2 is 0)",
                    "Use a machine with SGX (on Azure a DCsv3 or DCdsv3 size); for a try without one: --platform sim");
   if (!cpu.sgx1) return missing("SGX is switched off (CPUID leaf 12H, EAX bit 0 is 0)", "Enable SGX in the BIOS");
-  auto found = find_enclave_node(dev);
+  auto found = find_enclave_node(dev, sys);
   bool legacy = found && found->node.state == NodeState::kUsable && !found->driver.needs_launch_control;
   if (!cpu.launch_control && !legacy)
     return missing(
@@ -118,12 +118,17 @@ Result<Platform> find_platform(const Cpuid& cpuid, const std::filesystem::path& 
       return missing(
           node + " is not a character device",
           "A hostPath that was not there becomes a folder: remove it on the host, and mount /dev rather than the node");
+    case NodeState::kOtherDevice:
+      return missing(node + " is device " + platform.enclave.device + ", which is not the SGX driver's " +
+                         std::string(found->driver.enclave),
+                     "Remove the node or link on the host and let udev make it anew (udevadm trigger "
+                     "--subsystem-match=misc); let this program see the host's /sys (--sysfs-root)");
     case NodeState::kNobodyMayOpen:
       return missing(
           "the device node " + node + " has mode " + octal(platform.enclave.mode) + ": not even its owner may open it",
           "Set the mode by a udev rule, 0660 or 0666");
   }
-  if (!platform.driver.provision.empty()) platform.provision = look_at_node(dev, platform.driver.provision);
+  if (!platform.driver.provision.empty()) platform.provision = look_at_node(dev, platform.driver.provision, sys);
   if (!platform.enclave.everybody())
     platform.notes.push_back(node + " has mode " + octal(platform.enclave.mode) +
                              ": containers that do not run as root need group " +

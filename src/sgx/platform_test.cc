@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // CPUID, EPC sections, device nodes and the platform made of them. A node is a literal tree and a table of CPUID
-// leaves; its device nodes are symbolic links to character devices that every machine has.
+// leaves.
 #include "sgx/platform.h"
 
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "fake/device_nodes.h"
 #include "fake/temp_folder.h"
 
 namespace enclayer::sgx {
@@ -120,10 +121,7 @@ class PlatformTest : public testing::Test {
     fs::create_directories(sys_);
   }
 
-  void add_node(const fs::path& name, const fs::path& target = "/dev/null") {
-    fs::create_directories((dev_ / name).parent_path());
-    fs::create_symlink(target, dev_ / name);
-  }
+  void add_node(std::string_view name) { fake::add_device(dev_, sys_, std::string(name)); }
 
   void add_sysfs(const fs::path& name, std::string_view content) {
     fs::create_directories((sys_ / name).parent_path());
@@ -206,7 +204,7 @@ TEST_F(PlatformTest, virtual_epc_alone_means_locked_launch_control_registers) {
 }
 
 TEST_F(PlatformTest, drivers_that_are_not_served_are_named) {
-  add_node("sgx");
+  fake::add_stray_device(dev_, "sgx", "/dev/null");
   EXPECT_NAMES(missing_link(), "/sgx belongs to one that cannot");
 }
 
@@ -276,7 +274,8 @@ TEST_F(PlatformTest, mode_that_lets_nobody_in_is_named) {
   char name[128];
   if (!terminal || ::grantpt(terminal.get()) != 0 || ::ptsname_r(terminal.get(), name, sizeof name) != 0)
     GTEST_SKIP() << "no pseudo-terminals here";
-  add_node("sgx_enclave", name);
+  fake::add_stray_device(dev_, "sgx_enclave", name);
+  fake::call_device(sys_, "sgx_enclave", name);
   ASSERT_EQ(::chmod(name, 0200), 0);
   EXPECT_NAMES(missing_link(), "has mode 0200");
 
@@ -285,6 +284,27 @@ TEST_F(PlatformTest, mode_that_lets_nobody_in_is_named) {
   ASSERT_TRUE(platform) << platform.error().message();
   ASSERT_EQ(platform->notes.size(), 1u);
   EXPECT_NAMES(platform->notes[0], "has mode 0660: containers that do not run as root need group");
+}
+
+TEST_F(PlatformTest, device_that_is_not_the_drivers_is_named_with_what_it_is) {
+  fake::add_stray_device(dev_, "sgx_enclave", "/dev/zero");
+  EXPECT_NAMES(missing_link(), (dev_ / "sgx_enclave").string() + " is device 1:5 (unknown to " + sys_.string());
+  fake::call_device(sys_, "mem", "/dev/zero");
+  EXPECT_NAMES(missing_link(), "is device 1:5 (mem), which is not the SGX driver's sgx_enclave");
+  fake::call_device(sys_, "sgx_provision", "/dev/zero");
+  EXPECT_NAMES(missing_link(), "1:5 (sgx_provision)") << "the driver's other device is another one too";
+  fake::call_device(sys_, std::string(5000, 'x'), "/dev/zero");
+  EXPECT_NAMES(missing_link(), "unknown to") << "more than a page is not read";
+  add_node("sgx/enclave");
+  EXPECT_EQ(find_platform(FakeCpu::with_sgx().cpuid(), dev_, sys_)->driver.name, "DCAP") << "a true one counts";
+}
+
+TEST_F(PlatformTest, provision_node_that_is_not_the_drivers_is_not_usable) {
+  add_node("sgx_enclave");
+  fake::add_stray_device(dev_, "sgx_provision", "/dev/null");
+  auto platform = find_platform(FakeCpu::with_sgx().cpuid(), dev_, sys_);
+  ASSERT_TRUE(platform) << platform.error().message();
+  EXPECT_EQ(platform->provision.state, NodeState::kOtherDevice);
 }
 
 TEST_F(PlatformTest, folder_that_may_not_be_searched_is_named) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <algorithm>
+#include <functional>
 #include <memory>
 
 #include "enclayer/verifier.h"

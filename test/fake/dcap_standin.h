@@ -2,6 +2,7 @@
 // How a test uses the stand-in of Intel's quote libraries (dcap_standin.cc says what it can be told).
 #pragma once
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 #include <string>

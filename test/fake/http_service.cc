@@ -7,7 +7,6 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -111,10 +110,7 @@ TlsIdentity make_tls_identity(const std::string& name) {
 }
 
 HttpService::HttpService(Handler handler, std::optional<TlsIdentity> tls)
-    : handler_(std::move(handler)),
-      tls_(std::move(tls)),
-      listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
-      stop_(::eventfd(0, EFD_CLOEXEC)) {
+    : handler_(std::move(handler)), tls_(std::move(tls)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -127,7 +123,7 @@ HttpService::HttpService(Handler handler, std::optional<TlsIdentity> tls)
 }
 
 HttpService::~HttpService() {
-  ::eventfd_write(stop_.get(), 1);
+  stop_.ring();
   thread_.join();
 }
 
@@ -147,7 +143,7 @@ void HttpService::run() {
   ::sigaddset(&pipe, SIGPIPE);
   ::pthread_sigmask(SIG_BLOCK, &pipe, nullptr);  // OpenSSL writes without MSG_NOSIGNAL
   while (true) {
-    pollfd ready[] = {{listener_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    pollfd ready[] = {{listener_.get(), POLLIN, 0}, {stop_.fd(), POLLIN, 0}};
     ::poll(ready, 2, -1);
     if (ready[1].revents != 0) return;
     base::UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -161,7 +157,7 @@ void HttpService::run() {
 }
 
 bool HttpService::until_readable(int fd, int timeout_ms) const {
-  pollfd ready[] = {{fd, POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+  pollfd ready[] = {{fd, POLLIN, 0}, {stop_.fd(), POLLIN, 0}};
   return ::poll(ready, 2, timeout_ms) > 0;
 }
 
@@ -173,7 +169,7 @@ void HttpService::relay(int client, const std::string& to) const {
   base::UniqueFd service(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   check(::connect(service.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
   while (true) {
-    pollfd ready[] = {{client, POLLIN, 0}, {service.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    pollfd ready[] = {{client, POLLIN, 0}, {service.get(), POLLIN, 0}, {stop_.fd(), POLLIN, 0}};
     ::poll(ready, 3, -1);
     if (ready[2].revents != 0) return;
     for (int from : {0, 1}) {

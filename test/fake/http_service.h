@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/wakeup.h"
 
 namespace enclayer::fake {
 
@@ -73,7 +74,8 @@ class HttpService {
 
   Handler handler_;
   std::optional<TlsIdentity> tls_;
-  base::UniqueFd listener_, stop_;
+  base::UniqueFd listener_;
+  base::Wakeup stop_;
   std::uint16_t port_ = 0;
   std::size_t connections_ = 0;
   mutable std::mutex mutex_;

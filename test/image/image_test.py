@@ -24,6 +24,10 @@ PROGRAMS = ("enclayer", "enclayer-detect", "enclayer-device-plugin", "enclayer-q
 
 def image(recipe, out, *more, build=BUILD, umask=0o022, **environment):
     command = [SOURCE / "tools/image", recipe, "--build", build, "--out", out, *more]
+    if "apt" not in environment:
+        command.append("--allow-older")  # what a machine that only tests has installed
+    elif apt := environment.pop("apt"):
+        environment["PATH"] = f"{apt}:{os.environ['PATH']}"
     return subprocess.run(command, capture_output=True, text=True, umask=umask, env={**os.environ, **environment}, cwd="/")
 
 
@@ -165,6 +169,45 @@ class EnclayerImage(unittest.TestCase):
         self.assertEqual(origin[listed["usr/bin/enclayer"]["SPDXID"]], "enclayer")
         self.assertEqual(origin[listed[f"{LIBRARIES}/libc.so.6"]["SPDXID"]], "libc6")
 
+    def test_what_it_was_made_of_is_told_beside_it(self):
+        told = json.loads((self.folder / f"out/enclayer-{self.version}.provenance.json").read_text())
+        self.assertEqual(told["_type"], "https://in-toto.io/Statement/v1")
+        self.assertEqual(told["predicateType"], "https://slsa.dev/provenance/v1")
+        digest = self.digest(self.said).removeprefix("sha256:")
+        self.assertEqual(told["subject"], [{"name": f"localhost/enclayer:{self.version}", "digest": {"sha256": digest}}])
+        definition = told["predicate"]["buildDefinition"]
+        dependencies = {one["name"]: one for one in definition["resolvedDependencies"]}
+        for package in ("libc6", "libssl3", "libgrpc++-dev"):
+            version = subprocess.check_output(["dpkg-query", "-W", "-f", "${Version}", package], text=True)
+            self.assertEqual(dependencies[package]["annotations"]["version"], version)
+        if (SOURCE / ".git").exists():
+            head = subprocess.check_output(["git", "-c", "safe.directory=*", "-C", SOURCE, "rev-parse", "HEAD"], text=True)
+            self.assertEqual(dependencies["source"]["digest"]["gitCommit"], head.strip())
+        self.assertRegex(" ".join(definition["internalParameters"]["compilers"]), r"GCC|clang")
+
+    def offering(self, candidate):
+        """A folder with an apt-cache that offers this version of libssl3."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        (folder / "apt-cache").write_text(f"#!/bin/sh\nprintf 'libssl3:\\n  Installed: 1\\n  Candidate: {candidate}\\n'\n")
+        (folder / "apt-cache").chmod(0o755)
+        return str(folder)
+
+    def test_a_package_that_is_older_than_what_apt_offers_is_refused_by_name_unless_that_is_allowed(self):
+        apt = self.offering("99:1.0")
+        said = image("enclayer", self.folder / "older", apt=apt)
+        self.assertEqual(said.returncode, 1, said.stdout)
+        self.assertRegex(said.stderr, r"\n  libssl3: \S+ is installed, 99:1.0 is offered\n")
+        self.assertIn("apt-get install --only-upgrade libssl3\n", said.stderr)
+        self.assertFalse((self.folder / "older").exists() and list((self.folder / "older").glob("*.tar")))
+        said = image("enclayer", self.folder / "older", "--allow-older", apt=apt)
+        self.assertEqual(said.returncode, 0, said.stderr)
+        self.assertIn("1 packages than apt offers, as allowed: libssl3", said.stdout)
+
+    def test_a_package_that_is_as_new_as_what_apt_offers_is_taken(self):
+        for offered in ("1.0", "(none)"):
+            said = image("enclayer", self.folder / "new", apt=self.offering(offered))
+            self.assertEqual(said.returncode, 0, said.stderr)
+
     def test_every_package_brings_its_licence(self):
         sbom = json.loads((self.archive.root / "usr/share/sbom/enclayer.spdx.json").read_text())
         for package in sbom["packages"][1:]:  # the first is the image itself
@@ -226,6 +269,10 @@ class DcapImage(unittest.TestCase):
         self.assertEqual(intel["versionInfo"], "1.22")
         self.assertEqual(intel["sourceInfo"], "built from file libsgx-dcap-ql_1.22_amd64.deb")
         self.assertNotIn("supplier", intel)
+        [beside] = (self.folder / "out").glob("*.provenance.json")
+        made_of = {one["name"]: one for one in json.loads(beside.read_text())["predicate"]["buildDefinition"]["resolvedDependencies"]}
+        deb = (self.debs / "libsgx-dcap-ql_1.22_amd64.deb").read_bytes()
+        self.assertEqual(made_of["libsgx-dcap-ql"]["digest"], {"sha256": hashlib.sha256(deb).hexdigest()})
         status = (archive.root / "var/lib/dpkg/status.d/libsgx-dcap-ql").read_text()
         self.assertIn("Version: 1.22", status)
 

@@ -3,7 +3,9 @@
 import argparse
 import fcntl
 import json
+import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +20,7 @@ from .steps import Failure, Steps, say
 from .update import Update
 
 PRODUCT = builds.E2E.parent.parent / "build/release/bin"
+ENTRANCE, KEPT = cache.folder() / "entrance", cache.folder() / "kept.json"  # of the one run that there can be
 BINARIES = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper"]
 
 
@@ -31,6 +34,8 @@ def main():
     )
     parser.add_argument("--cluster", action="store_true", help="the add-on on a real control plane, instead of the daemons on a kubelet alone")
     parser.add_argument("--demo", action="store_true", help="the add-on's story on a real control plane, for a person to watch")
+    parser.add_argument("--keep", action="store_true", help="with --demo: leave the cluster up afterwards, until Ctrl-C")
+    parser.add_argument("--enter", nargs=argparse.REMAINDER, metavar="COMMAND", help="a shell, or COMMAND, in the cluster that --keep left up")
     parser.add_argument("--suite", action="append", default=[], help="with --cluster: only these suites")
     parser.add_argument("--judge-times", action="store_true", help="times that are goals have to be met; for a machine without other work")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
@@ -39,10 +44,14 @@ def main():
         return 0
     if options.inside:
         return inside(options.inside)
+    if options.enter is not None:
+        return enter(options.enter)
+    if options.keep and not options.demo:
+        parser.error("--keep goes with --demo")
     if options.cases:
         return only_cases(options.bin.resolve())
     what = next((name for name in ("updates", "cluster", "demo") if getattr(options, name)), "node")
-    return outside(options.bin.resolve(), {"what": what, "suites": options.suite, "judge_times": options.judge_times})
+    return outside(options.bin.resolve(), {"what": what, "suites": options.suite, "judge_times": options.judge_times, "keep": options.keep})
 
 
 def outside(product, task):
@@ -60,6 +69,7 @@ def outside(product, task):
         begin = time.monotonic()
         if what != "updates":
             isolation.remove_cgroups()  # a run that was killed could not do it
+        KEPT.unlink(missing_ok=True)
         before = footprint.take(work)
         steps = Steps(logs / "steps.json")
         code = 1
@@ -74,15 +84,17 @@ def outside(product, task):
                     if what != "updates":
                         made.enter_context(isolation.cgroup_root())
                         made.enter_context(isolation.mount_points())
-                    code = isolation.run_inside(["--inside", str(work)])
+                    code = isolation.run_inside(["--inside", str(work)], ENTRANCE)
         except Failure as why:
             print(f"\n{why}", file=sys.stderr)
         except KeyboardInterrupt:
-            print("\ninterrupted", file=sys.stderr)
-            code = 130
+            was_kept = KEPT.exists()  # then this is how it is ended
+            print("\nthe cluster is ended" if was_kept else "\ninterrupted", file=sys.stderr)
+            code = 0 if was_kept else 130
         except SystemExit as told:
             print("\nterminated", file=sys.stderr)
             code = told.code
+        KEPT.unlink(missing_ok=True)
         try:
             with steps.step("the machine is as it was"):
                 compare(before, work)
@@ -179,11 +191,39 @@ def inside(work):
         elif task["what"] == "node":
             Scenario(steps, work, logs, paths, task["judge_times"]).run()
         else:
-            ClusterScenario(steps, work, logs, paths, task["judge_times"]).run(task["what"], task["suites"])
+            scenario = ClusterScenario(steps, work, logs, paths, task["judge_times"])
+            scenario.run(task["what"], task["suites"])
+            if task["keep"]:
+                keep(scenario.cluster)
     except Failure as why:
         print(f"\n{why}", file=sys.stderr)
         return 1
     return 0
+
+
+def keep(cluster):
+    """The cluster goes on until the run is interrupted, and with it its namespaces end."""
+    environment = cluster.environment()
+    environment["PATH"] = f"{cluster.product('').resolve()}:{environment['PATH']}"
+    KEPT.write_text(json.dumps(environment))
+    print(
+        "\nThe cluster stays up, with the add-on on it. In another terminal, as root:\n"
+        "    test/e2e/run --enter                             a shell in it, with enclayer, kubectl and helm\n"
+        "    test/e2e/run --enter enclayer show\n"
+        "    test/e2e/run --enter kubectl get pods -A\n"
+        "End it with Ctrl-C here: nothing of it is left then.", flush=True,
+    )
+    while True:
+        signal.pause()
+
+
+def enter(command):
+    try:
+        environment = json.loads(KEPT.read_text())
+        isolation.enter(ENTRANCE, command or ["bash"], {**os.environ, **environment})
+    except (OSError, IndexError):
+        print("test/e2e/run: no cluster is kept; make demo-cluster KEEP=1 leaves one up", file=sys.stderr)
+        return 1
 
 
 @contextmanager

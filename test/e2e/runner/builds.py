@@ -69,12 +69,21 @@ def go_artefact(name, module, packages, variables, log, more_sources=(), links=(
 
     def build(into):
         for program, package in packages.items():
-            build_command(["go", "build", "-trimpath", "-ldflags", flags, "-o", into / program, package], cwd=E2E / module, log=log, env=GO)
+            command = ["go", "build", "-v", "-trimpath", "-ldflags", flags, "-o", into / program, package]
+            build_command(command, cwd=E2E / module, log=log, env=GO, progress=packages_compiled)
         for link in links:
             (into / link).symlink_to(next(iter(packages)))
 
     sources = [E2E / module / "go.mod", E2E / module / "go.sum", *more_sources]
     return Artefact(name, sources, [flags, packages, links, output(["go", "env", "GOVERSION"])], build)
+
+
+def packages_compiled(said):
+    """Of what `go build -v` says: a line for each package, and before that one for each module that is fetched."""
+    lines = [line for line in said.splitlines() if line]
+    fetched = sum(line.startswith("go: downloading ") for line in lines)
+    compiled = sum("/" in line and " " not in line for line in lines)
+    return f"{compiled} packages compiled" if compiled else f"{fetched} modules fetched"
 
 
 def kubernetes(log):

@@ -4,12 +4,14 @@ import hashlib
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from .process import tail_of
 from .steps import Failure, say
 
 KEPT_VERSIONS = 2
+PROGRESS_EVERY = 30  # seconds
 
 
 def folder():
@@ -48,15 +50,29 @@ class Artefact:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def build_command(argv, *, cwd, log, env=None):
-    """A build, its output in `log`. Ends with us: a build that is interrupted leaves no compiler behind."""
+def ended(process, seconds):
+    """The exit code; None when it still runs after that time."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def build_command(argv, *, cwd, log, env=None, progress=None):
+    """A build, its output in `log`. Ends with us: a build that is interrupted leaves no compiler behind. `progress` makes of that
+    output what is said of it now and then."""
     with log.open("ab") as file:
         process = subprocess.Popen(
             [str(word) for word in argv], cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
             start_new_session=True,
         )
         try:
-            code = process.wait()
+            begin, before = time.monotonic(), log.stat().st_size
+            while (code := ended(process, PROGRESS_EVERY)) is None:
+                if progress:
+                    with log.open(errors="replace") as written:
+                        written.seek(before)
+                        say(f"{progress(written.read())}, {time.monotonic() - begin:.0f} s")
         except BaseException:
             os.killpg(process.pid, 9)
             process.wait()

@@ -71,7 +71,7 @@ class Cluster:
 
     def load_images(self):
         """The add-on's, as `make image` makes it, and that of the pods' program, which has enclayer beside it to ask for quotes."""
-        say(output([TOOLS / "image", "enclayer", "--build", self.paths["product"].parent, "--out", self.work]).strip())
+        say(output([TOOLS / "image", "enclayer", "--build", self.paths["product"].parent, "--out", self.work, "--allow-older"]).strip())
         tar = self.work / f"enclayer-{self.version()}.oci.tar"
         self.containerd.load(tar)
         tar.unlink()

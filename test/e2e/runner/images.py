@@ -38,7 +38,7 @@ class Images:
     def load_dcap(self):
         build, packages = self.cluster.paths["product"].parent, self.cluster.work / "packages"
         output([sys.executable, TOOLS.parent / "test/image/standin_packages.py", build, packages])
-        said = output([TOOLS / "image", "enclayer-dcap", "--build", build, "--out", self.cluster.work, "--debs", packages])
+        said = output([TOOLS / "image", "enclayer-dcap", "--build", build, "--out", self.cluster.work, "--debs", packages, "--allow-older"])
         self.cluster.containerd.load(self.cluster.work / f"enclayer-dcap-{self.cluster.version()}.oci.tar")
         say(said.strip())
 

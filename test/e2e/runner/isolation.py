@@ -31,9 +31,10 @@ SYSCTLS = [
 ]
 
 
-def run_inside(arguments):
+def run_inside(arguments, entrance):
     """Runs `runner ARGUMENTS` as the first process of new namespaces; gives its exit code. Nothing of it outlives this
-    call, nor this process: a kill -9 of ours ends unshare, and that ends the namespaces."""
+    call, nor this process: a kill -9 of ours ends unshare, and that ends the namespaces. `entrance` is a file that says
+    meanwhile, for enter(), whose child has them."""
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", "--",
          "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "--",
@@ -41,10 +42,19 @@ def run_inside(arguments):
         start_new_session=True,  # a Ctrl-C is ours: we end the namespaces by ending this one process
     )
     try:
+        entrance.write_text(str(process.pid))
         return process.wait()
     finally:
+        entrance.unlink(missing_ok=True)
         process.kill()
         process.wait()
+
+
+def enter(entrance, argv, environment):
+    """Becomes `argv` in the namespaces of a run_inside() that goes on."""
+    pid = int(entrance.read_text())
+    first = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
+    os.execvpe("nsenter", ["nsenter", "--target", first, "--mount", "--net", "--pid", "--", *argv], environment)
 
 
 def first_process():
