@@ -303,9 +303,7 @@ std::vector<Case> formats() {
       refused("tdx-quote-v5", "the quote is of a TDX 1.5 trust domain, version 5", Reason::kTdxUnsupported,
               ordered([](Order& o) {
                 o.quote.version = 5;
-                TdReportBody& td = o.quote.td.emplace();
-                td.tee_tcb_svn2.emplace();
-                td.mr_service_td.emplace();
+                o.quote.td.emplace().tdx15.emplace();
               })),
       refused("certification-type-1", "certification data of type 1 (PPID), no chain", Reason::kUnsupportedCertFormat,
               certified_by(CertificationData::kPpidClear, 36)),

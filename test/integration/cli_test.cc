@@ -240,6 +240,8 @@ TEST(InspectCommand, tdx_quote_is_shown_as_one) {
   EXPECT_EQ(out["format"], "TDX quote, version 4");
   EXPECT_EQ(out["header"]["tee_type_name"], "TDX");
   EXPECT_EQ(out["td_report"]["rtmr"].size(), 4U);
+  EXPECT_EQ(out["td_report"]["td_attribute_names"], json({"SEPT_VE_DISABLE"}));
+  EXPECT_EQ(out["td_report"]["tdx_module_version"], "1.6");
   EXPECT_EQ(out["trailing_bytes"], 70);
   EXPECT_EQ(out["certification"]["certificates"].size(), 3U);
 }
