@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (policy.error().kind() != ErrorKind::kMalformed || policy.error().message().size() > 1000) std::abort();
     return 0;
   }
-  if (policy->accepted_tcb.empty() || policy->accepted_tcb.size() > 6 || policy->mr_enclave.size() > Policy::kMaxListed)
+  if (policy->accepted_tcb.empty() || policy->accepted_tcb.size() > 8 || policy->mr_enclave.size() > Policy::kMaxListed)
     std::abort();
   for (TcbStatus status : policy->accepted_tcb)
     if (status == TcbStatus::kRevoked) std::abort();

@@ -9,6 +9,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto identity = enclayer::attestation::parse_qe_identity(enclayer::base::as_text({data, size}));
   if (!identity) return 0;
   (void)identity->mismatch({});
-  if (identity->level_of(0xffff) != &identity->levels.front()) std::abort();
+  if (level_of(identity->levels, 0xffff) != &identity->levels.front()) std::abort();
   return 0;
 }

@@ -40,7 +40,8 @@ struct CacheOptions {
 };
 
 struct FetchOptions {
-  std::string quote, fmspc, ca, pccs{collateral::kIntelService}, out, save_responses, cacert, root_ca, proxy;
+  std::string quote, fmspc, ca, tee{to_string(collateral::Tee::kSgx)}, pccs{collateral::kIntelService}, out,
+      save_responses, cacert, root_ca, proxy;
   std::string output = "text";
   bool has_proxy = false, no_cache = false, refresh = false, offline = false;
   int timeout = 60;
@@ -65,6 +66,7 @@ ordered_json describe(const Entry& entry, Time now) {
   const collateral::Contents& contents = entry.contents;
   return {{"fmspc", base::to_hex(contents.platform.fmspc)},
           {"ca", to_string(contents.platform.ca)},
+          {"tee", to_string(contents.platform.tee)},
           {"url", entry.url},
           {"fetched", format_time(entry.fetched)},
           {"valid_from", format_time(contents.validity.from)},
@@ -97,6 +99,7 @@ Result<PlatformKind> wanted_platform(const FetchOptions& options) {
     PlatformKind out;
     ENCLAYER_TRY(out.fmspc, collateral::fmspc_from(options.fmspc));
     ENCLAYER_TRY(out.ca, collateral::pck_ca_from(options.ca));
+    ENCLAYER_TRY(out.tee, collateral::tee_from(options.tee));
     return out;
   }
   ENCLAYER_TRY(Bytes quote, base::read_file(options.quote, kMaxQuoteFile));
@@ -205,11 +208,12 @@ Result<> list(const Cache& cache, const std::string& output, Time now) {
       continue;
     }
     const Entry& entry = *listed.entry;
-    std::printf("%s  %-9s  %-11s  expires %s (%s)  TCB evaluation %u  %s\n",
+    std::printf("%s  %-9s  %-11s  expires %s (%s)  TCB evaluation %u  %s  %s\n",
                 base::to_hex(entry.contents.platform.fmspc).c_str(),
                 std::string(to_string(entry.contents.platform.ca)).c_str(),
                 std::string(to_string(age_of(entry, now))).c_str(), format_time(entry.contents.validity.until).c_str(),
-                entry.contents.first_to_expire.c_str(), entry.contents.evaluation_number, entry.url.c_str());
+                entry.contents.first_to_expire.c_str(), entry.contents.evaluation_number,
+                std::string(to_string(entry.contents.platform.tee)).c_str(), entry.url.c_str());
   }
   return {};
 }
@@ -290,7 +294,11 @@ void add_fetch(CLI::App* group, const CacheOptions& default_cache, const http::P
   auto* ca = command->add_option("--ca", options->ca, "... whose PCK certificates are of this authority")
                  ->check(checked_by<collateral::pck_ca_from>("CA"))
                  ->option_text("processor|platform");
-  quote->excludes(fmspc)->excludes(ca);
+  auto* tee = command->add_option("--tee", options->tee, "... and what of them: their enclaves or their trust domains")
+                  ->check(checked_by<collateral::tee_from>("TEE"))
+                  ->option_text("sgx|tdx [sgx]");
+  quote->excludes(fmspc)->excludes(ca)->excludes(tee);
+  tee->needs(fmspc);
   fmspc->needs(ca);
   ca->needs(fmspc);
   command->add_option("--pccs", options->pccs, "The service; without a path, /sgx/certification/v4 is added")

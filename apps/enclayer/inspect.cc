@@ -7,6 +7,7 @@
 #include <string>
 
 #include "attestation/certificate.h"
+#include "attestation/hex64.h"
 #include "attestation/pck_extension.h"
 #include "base/bytes.h"
 #include "base/file.h"
@@ -19,16 +20,11 @@ namespace enclayer::apps {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using attestation::hex64;
 using base::to_hex;
 
 constexpr char kProgram[] = "enclayer inspect";
 constexpr int kMalformed = 2, kNotReadable = 3;
-
-std::string hex64(std::uint64_t value) {
-  char text[19];
-  std::snprintf(text, sizeof text, "0x%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
 
 Json attributes_json(const Attributes& attributes) {
   static constexpr std::pair<std::uint64_t, const char*> kNames[] = {
@@ -57,23 +53,54 @@ Json report_json(const ReportBody& r) {
           {"report_data", to_hex(r.report_data)}};
 }
 
+Json td_attribute_names(std::uint64_t attributes) {
+  static constexpr std::pair<std::uint64_t, const char*> kNames[] = {{TdReportBody::kDebug, "DEBUG"},
+                                                                     {TdReportBody::kSeptVeDisable, "SEPT_VE_DISABLE"},
+                                                                     {TdReportBody::kMigratable, "MIGRATABLE"},
+                                                                     {TdReportBody::kPks, "PKS"},
+                                                                     {TdReportBody::kKl, "KL"},
+                                                                     {TdReportBody::kPerfmon, "PERFMON"}};
+  Json names = Json::array();
+  for (const auto& [bit, name] : kNames)
+    if ((attributes & bit) != 0) names.push_back(name);
+  if ((attributes & ~TdReportBody::kKnownAttributes) != 0) names.push_back("reserved bits");
+  return names;
+}
+
 Json td_report_json(const TdReportBody& r) {
   Json out = {{"mr_td", to_hex(r.mr_td)},
               {"debug", r.debug()},
               {"td_attributes", hex64(r.td_attributes)},
+              {"td_attribute_names", td_attribute_names(r.td_attributes)},
               {"xfam", hex64(r.xfam)},
               {"rtmr", Json::array()},
               {"mr_config_id", to_hex(r.mr_config_id)},
               {"mr_owner", to_hex(r.mr_owner)},
               {"mr_owner_config", to_hex(r.mr_owner_config)},
+              {"tdx_module_version", std::to_string(r.tee_tcb_svn[1]) + "." + std::to_string(r.tee_tcb_svn[0])},
               {"tee_tcb_svn", to_hex(r.tee_tcb_svn)},
               {"mr_seam", to_hex(r.mr_seam)},
               {"mr_signer_seam", to_hex(r.mr_signer_seam)},
               {"seam_attributes", hex64(r.seam_attributes)},
               {"report_data", to_hex(r.report_data)}};
   for (const auto& rtmr : r.rtmr) out["rtmr"].push_back(to_hex(rtmr));
-  if (r.tee_tcb_svn2) out["tee_tcb_svn2"] = to_hex(*r.tee_tcb_svn2);
-  if (r.mr_service_td) out["mr_service_td"] = to_hex(*r.mr_service_td);
+  if (r.tdx15) {
+    out["tee_tcb_svn2"] = to_hex(r.tdx15->tee_tcb_svn2);
+    out["mr_service_td"] = to_hex(r.tdx15->mr_service_td);
+  }
+  if (r.partitioned) {
+    const auto& more = *r.partitioned;
+    out["vmid"] = more.vmid;
+    out["td_id"] = to_hex(more.td_id);
+    out["dev_info"] = to_hex(more.dev_info);
+    out["init_service_td_hash"] = to_hex(more.init_service_td_hash);
+    out["init_service_td_attributes"] = hex64(more.init_service_td_attributes);
+    out["init_cpu_svn"] = to_hex(more.init_cpu_svn);
+    out["init_tee_tcb_svn"] = to_hex(more.init_tee_tcb_svn);
+    out["init_tee_fmspc"] = to_hex(more.init_tee_fmspc);
+    out["current_service_td_hash"] = to_hex(more.current_service_td_hash);
+    out["current_service_td_attributes"] = hex64(more.current_service_td_attributes);
+  }
   return out;
 }
 
@@ -167,7 +194,7 @@ Json quote_json(const Quote& quote, std::size_t file_size, bool& simulated) {
           {"simulated", simulated},
           {"header", header_json(quote.header)},
           {quote.sgx() ? "report" : "td_report",
-           quote.sgx() ? report_json(quote.report()) : td_report_json(std::get<TdReportBody>(quote.body))},
+           quote.sgx() ? report_json(quote.report()) : td_report_json(quote.td_report())},
           {"signature", to_hex(quote.signature)},
           {"attestation_key", to_hex(quote.attestation_key)},
           {"qe_report", report_json(quote.qe_report())},
@@ -220,7 +247,7 @@ int inspect_command(const std::string& path, const std::string& output) {
   }
   std::printf("%s, %zu bytes. Nothing of it is verified here: that is what `enclayer verify` does.\n",
               format_name(*quote).c_str(), quote->size);
-  bool debug = quote->sgx() ? quote->report().attributes.debug() : std::get<TdReportBody>(quote->body).debug();
+  bool debug = quote->sgx() ? quote->report().attributes.debug() : quote->td_report().debug();
   if (debug) std::printf("DEBUG: its host can read and change the memory of what this quote is about.\n");
   if (simulated) std::printf("SIMULATED: its certificates say that no hardware stands behind it.\n");
   print_fields(json, 0);

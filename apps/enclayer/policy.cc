@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "attestation/hex64.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "cli_support.h"
@@ -20,6 +21,7 @@ namespace {
 std::string text(const std::string& value) { return value; }
 std::string text(TcbStatus status) { return std::string(to_string(status)); }
 std::string text(std::uint16_t number) { return std::to_string(number); }
+std::string text(std::uint64_t bits) { return attestation::hex64(bits); }
 template <std::size_t N>
 std::string text(const ByteArray<N>& bytes) {
   return base::to_hex(bytes);
@@ -47,18 +49,45 @@ void print_policy(const Policy& policy) {
   line("MRSIGNER", listed(policy.mr_signer, "any"));
   line("ISVPRODID", listed(policy.isv_prod_id, "any"));
   line("ISVSVN", at_least(policy.min_isv_svn));
+  line("MRTD", listed(policy.mr_td, "any"));
+  for (std::size_t i = 0; i < policy.rtmr.size(); ++i)
+    line(("RTMR" + std::to_string(i)).c_str(), listed(policy.rtmr[i], "any"));
+  line("MRCONFIGID", listed(policy.mr_config_id, "any"));
+  line("MROWNER", listed(policy.mr_owner, "any"));
+  line("MROWNERCONFIG", listed(policy.mr_owner_config, "any"));
+  line("TD attributes", listed(policy.td_attributes, "usual: SEPT_VE_DISABLE, and PKS, KL, PERFMON or not"));
+  line("XFAM", listed(policy.xfam, "any"));
+  line("service TDs", listed(policy.mr_service_td, "none"));
+  line("MRSEAM", listed(policy.mr_seam, "any of Intel's"));
   line("report data", report_data(policy.report_data));
-  line("debug enclaves", policy.allow_debug ? "ACCEPTED" : "refused");
+  line("debug enclaves and TDs", policy.allow_debug ? "ACCEPTED" : "refused");
   line("simulated platforms", policy.allow_simulated ? "ACCEPTED" : "refused");
   line("TCB statuses", listed(policy.accepted_tcb, "none"));
   line("advisories", policy.accepted_advisories ? listed(*policy.accepted_advisories, "none") : "any");
   line("TCB evaluation number", at_least(policy.min_tcb_evaluation_number));
   line("FMSPC", listed(policy.fmspc, "any"));
-  if (policy.mr_enclave.empty() && policy.mr_signer.empty())
+  const bool rtmrs =
+      std::any_of(policy.rtmr.begin(), policy.rtmr.end(), [](const auto& list) { return !list.empty(); });
+  const bool enclaves =
+      !policy.mr_enclave.empty() || !policy.mr_signer.empty() || !policy.isv_prod_id.empty() || policy.min_isv_svn > 0;
+  const bool tds = !policy.mr_td.empty() || rtmrs || !policy.mr_config_id.empty() || !policy.mr_owner.empty() ||
+                   !policy.mr_owner_config.empty() || !policy.td_attributes.empty() || !policy.xfam.empty() ||
+                   !policy.mr_service_td.empty() || !policy.mr_seam.empty();
+  if (enclaves && tds)
+    std::printf("Mind: no quote meets this policy: it names what only enclaves have and what only TDs have.\n");
+  else if (policy.mr_enclave.empty() && policy.mr_signer.empty() && policy.mr_td.empty() && !rtmrs)
     std::printf(
-        "Mind: anybody's enclave meets this policy. Name the ones you mean with \"mr_enclave\" or \"mr_signer\".\n");
-  else if (policy.mr_enclave.empty() && policy.isv_prod_id.empty())
+        "Mind: anybody's %s this policy. Name the ones you mean with \"mr_enclave\" or \"mr_signer\", or with "
+        "\"mr_td\".\n",
+        enclaves ? "enclave meets"
+        : tds    ? "TD meets"
+                 : "enclave or TD meets");
+  else if (enclaves && policy.mr_enclave.empty() && policy.isv_prod_id.empty())
     std::printf("Mind: every product of these signers meets this policy. Name yours with \"isv_prod_id\".\n");
+  else if (tds && !rtmrs)
+    std::printf(
+        "Mind: MRTD is the firmware alone: with any kernel and any programs a TD meets this policy. Name yours "
+        "with \"rtmr1\", \"rtmr2\" and \"rtmr3\".\n");
 }
 
 int check_command(const std::string& path) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "attestation/hex64.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "cli_support.h"
@@ -105,13 +106,30 @@ void print_text(const Verification& v, const Verdict& verdict, Time at) {
   line("root", v.custom_root ? "custom" : "Intel SGX Root CA");
   line("at", format_time(at));
   if (!v.verified()) return;
-  const ReportBody& report = v.quote->report();
-  line("MRENCLAVE", base::to_hex(report.mr_enclave));
-  line("MRSIGNER", base::to_hex(report.mr_signer));
-  line("ISVPRODID", std::to_string(report.isv_prod_id));
-  line("ISVSVN", std::to_string(report.isv_svn));
-  line("debug", report.attributes.debug() ? "YES: its host can read and change its memory" : "no");
-  line("report data", base::to_hex(report.report_data));
+  auto debug = [&](bool yes) { line("debug", yes ? "YES: its host can read and change its memory" : "no"); };
+  if (v.quote->sgx()) {
+    const ReportBody& report = v.quote->report();
+    line("MRENCLAVE", base::to_hex(report.mr_enclave));
+    line("MRSIGNER", base::to_hex(report.mr_signer));
+    line("ISVPRODID", std::to_string(report.isv_prod_id));
+    line("ISVSVN", std::to_string(report.isv_svn));
+    debug(report.attributes.debug());
+    line("report data", base::to_hex(report.report_data));
+  } else {
+    const TdReportBody& td = v.quote->td_report();
+    line("MRTD", base::to_hex(td.mr_td));
+    for (std::size_t i = 0; i < td.rtmr.size(); ++i)
+      line(("RTMR" + std::to_string(i)).c_str(), base::to_hex(td.rtmr[i]));
+    line("MRCONFIGID", base::to_hex(td.mr_config_id));
+    line("MROWNER", base::to_hex(td.mr_owner));
+    line("MROWNERCONFIG", base::to_hex(td.mr_owner_config));
+    line("TD attributes", attestation::hex64(td.td_attributes));
+    line("XFAM", attestation::hex64(td.xfam));
+    line("service TDs", td.has_service_td() ? "YES: they may migrate it" : td.tdx15 ? "none" : "TDX 1.0 does not say");
+    line("MRSEAM", base::to_hex(td.mr_seam));
+    debug(td.debug());
+    line("report data", base::to_hex(td.report_data));
+  }
   line("FMSPC", base::to_hex(*v.fmspc));
   line("TCB", v.detail);
   std::string advisories;
@@ -195,7 +213,7 @@ void add_verify(CLI::App& app, Time now, int& exit_code) {
       ->check(CLI::Validator(check_tcb_status, "", "TCB status"))
       ->option_text("LIST");
   command->add_flag("--allow-debug", options->allow_debug,
-                    "Trust debug enclaves, which have no secrets from their host");
+                    "Trust debug enclaves and TDs, which have no secrets from their host");
   add_output_flag(*command, options->output);
   command->footer(
       R"(Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse, also a policy that is

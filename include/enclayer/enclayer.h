@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* enclayer for other languages: verifies SGX quotes, offline. C99; libenclayer.so exports these functions and nothing
+/* enclayer for other languages: verifies quotes of SGX and TDX, offline. C99; libenclayer.so exports these functions and nothing
  * else.
  *
  *   enclayer_verifier* verifier = NULL;
@@ -65,7 +65,8 @@ const char* enclayer_policy_schema(void);
 
 /* Makes a verifier.
  *   root_pem  the root to trust instead of Intel's, one PEM certificate; NULL and 0: Intel SGX Root CA
- *   policy    a policy file's content (docs/policy.md); NULL and 0: UpToDate, no debug enclave, no simulated platform
+ *   policy    a policy file's content (docs/policy.md); NULL and 0: UpToDate, no debug enclave or TD, no simulated
+ *             platform
  *   why       NULL, or room for `why_size` bytes: what is wrong, for people, with a NUL at its end, cut where it is
  *             too long; empty when nothing is
  * ENCLAYER_OK, ENCLAYER_INVALID_ARGUMENT or ENCLAYER_OUT_OF_MEMORY; *verifier is NULL unless ENCLAYER_OK. */

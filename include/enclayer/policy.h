@@ -5,10 +5,12 @@
 //   Verdict verdict = judge(verify(quote, collateral, root, now), policy);
 //   if (!verdict.trusted) for (const Miss& miss : verdict.misses) complain(miss.detail);
 //
-// What a policy does not name is not asked for, but three things have to be allowed by name: a TCB status other than
-// UpToDate, a debug enclave, a simulated platform.
+// What a policy does not name is not asked for, but some things have to be allowed by name: a TCB status other than
+// UpToDate, a debug enclave or TD, a simulated platform, attributes of a TD that weaken it, service TDs. What it names
+// has to be in the quote: one that names an MRENCLAVE refuses every TD, one that names an MRTD every enclave.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,7 +24,7 @@
 
 namespace enclayer {
 
-// What the 64 bytes that an enclave put into its report have to be (a nonce, the hash of a key).
+// What the 64 bytes that an enclave or a TD put into its report have to be (a nonce, the hash of a key).
 struct ReportDataRule {
   ByteArray<64> value{};
   ByteArray<64> mask{};  // bits that are set here have to be as in `value`, the others may be anything
@@ -39,7 +41,7 @@ struct ReportDataRule {
 struct Policy {
   // Accepted statuses; with an empty list nothing is. kRevoked is never accepted, named here or not.
   std::vector<TcbStatus> accepted_tcb{TcbStatus::kUpToDate};
-  // An enclave with the DEBUG attribute has no secrets from its host.
+  // An enclave or a TD with the DEBUG attribute has no secrets from its host.
   bool allow_debug = false;
   // A simulated platform proves nothing, even where its root is the trusted one: anybody can make one.
   bool allow_simulated = false;
@@ -49,7 +51,19 @@ struct Policy {
   std::vector<ByteArray<32>> mr_signer{};
   std::vector<std::uint16_t> isv_prod_id{};
   std::uint16_t min_isv_svn = 0;
-  std::optional<ReportDataRule> report_data{};
+  std::optional<ReportDataRule> report_data{};  // of TDs too
+
+  // Which trust domain. MRTD is its firmware; RTMR 1 to 3 are what was started from there on.
+  std::vector<ByteArray<48>> mr_td{};
+  std::array<std::vector<ByteArray<48>>, 4> rtmr{};
+  std::vector<ByteArray<48>> mr_config_id{}, mr_owner{}, mr_owner_config{};
+  // The whole value. With an empty list: SEPT_VE_DISABLE has to be set, PKS, KL and PERFMON may be, nothing else.
+  // DEBUG has to be allowed beside it.
+  std::vector<std::uint64_t> td_attributes{};
+  std::vector<std::uint64_t> xfam{};
+  // Service TDs, which may migrate the TD. With an empty list there may be none (reports of TDX 1.0 do not say).
+  std::vector<ByteArray<48>> mr_service_td{};
+  std::vector<ByteArray<48>> mr_seam{};  // which TDX modules; Intel's they are in any case
 
   // Which platform.
   std::vector<ByteArray<6>> fmspc{};

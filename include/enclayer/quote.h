@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A quote: an enclave's report (or a TD's), signed by a Quoting Enclave, with what says who certified that signature.
+// A quote: an enclave's report or a TD's, signed by a Quoting Enclave, with what says who certified that signature.
 // Versions 3 (SGX), 4 and 5 (SGX and TDX) are parsed. docs/formats/quote.md shows the layouts.
 // Sources: Intel "SGX ECDSA QuoteLibReference DCAP API" (v3), "TDX DCAP Quoting Library API" (v4, v5).
 #pragma once
@@ -12,6 +12,7 @@
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
 #include "enclayer/report.h"
+#include "enclayer/td_report.h"
 
 namespace enclayer {
 
@@ -34,30 +35,6 @@ struct QuoteHeader {
   ByteArray<20> user_data{};  // first 16 bytes: QE_ID, constant for a platform and an owner
 
   bool operator==(const QuoteHeader&) const = default;
-};
-
-// What the TDX module says of a trust domain: 584 bytes, or 648 in its TDX 1.5 form.
-struct TdReportBody {
-  static constexpr std::size_t kSize = 584;
-  static constexpr std::size_t kSize15 = 648;
-
-  ByteArray<16> tee_tcb_svn{};
-  ByteArray<48> mr_seam{};
-  ByteArray<48> mr_signer_seam{};
-  std::uint64_t seam_attributes = 0;
-  std::uint64_t td_attributes = 0;
-  std::uint64_t xfam = 0;
-  ByteArray<48> mr_td{};
-  ByteArray<48> mr_config_id{};
-  ByteArray<48> mr_owner{};
-  ByteArray<48> mr_owner_config{};
-  std::array<ByteArray<48>, 4> rtmr{};
-  ByteArray<64> report_data{};
-  std::optional<ByteArray<16>> tee_tcb_svn2;   // TDX 1.5 only
-  std::optional<ByteArray<48>> mr_service_td;  // TDX 1.5 only
-
-  bool debug() const { return (td_attributes & 1) != 0; }
-  bool operator==(const TdReportBody&) const = default;
 };
 
 // Who certifies the Quoting Enclave's report.
@@ -99,6 +76,8 @@ struct Quote {
   bool sgx() const { return std::holds_alternative<ReportBody>(body); }
   // The enclave's report; only when sgx().
   const ReportBody& report() const { return std::get<ReportBody>(body); }
+  // The TD's; only when not sgx().
+  const TdReportBody& td_report() const { return std::get<TdReportBody>(body); }
   ReportBody qe_report() const { return ReportBody::from_bytes(qe_report_bytes); }
 };
 

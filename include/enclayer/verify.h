@@ -23,7 +23,8 @@
 
 namespace enclayer {
 
-// How far a platform is up to date, as TCB Info spells it.
+// How far a platform is up to date, as TCB Info spells it; the two TDRelaunchAdvised are no platform's, but what becomes
+// of a TD whose platform was updated under it: it would be good if it were launched again.
 enum class TcbStatus {
   kUpToDate,
   kSwHardeningNeeded,
@@ -31,10 +32,12 @@ enum class TcbStatus {
   kConfigurationAndSwHardeningNeeded,
   kOutOfDate,
   kOutOfDateConfigurationNeeded,
+  kTdRelaunchAdvised,
+  kTdRelaunchAdvisedConfigurationNeeded,
   kRevoked,
 };
 std::string_view to_string(TcbStatus status);                        // "UpToDate"
-std::optional<TcbStatus> tcb_status_from(std::string_view spelled);  // exactly as TCB Info spells it
+std::optional<TcbStatus> tcb_status_from(std::string_view spelled);  // exactly as it is spelled
 
 // Why a quote is judged as it is. Names and numbers are those of Intel's Quote Verification Library (its enum Status),
 // so that answers can be compared; the ones from 1000 on are ours. Where something is "expired", "not valid yet" is
@@ -97,12 +100,14 @@ enum class Reason {
   kSgxEnclaveIdentityExpired = 81,
   kTcbSwHardeningNeeded = 82,
   kTcbConfigurationAndSwHardeningNeeded = 83,
+  kTdxModuleMismatch = 85,
   kSgxEnclaveReportIsvsvnNotSupported = 86,
+  kTcbTdRelaunchAdvised = 87,
+  kTcbTdRelaunchAdvisedConfigurationNeeded = 88,
 
-  kTdxUnsupported = 1000,        // the quote parses, but a TD's quote is not verified by this version
-  kUnsupportedCollateralFormat,  // the collateral file cannot be parsed
-  kDebugEnclave,                 // policy: a debugger can read the enclave's memory
-  kSimulatedPlatform,            // policy, and so are the others from here on (policy.h)
+  kUnsupportedCollateralFormat = 1001,  // the collateral file cannot be parsed
+  kDebugEnclave,                        // policy: a debugger can read the enclave's memory
+  kSimulatedPlatform,                   // policy, and so are the others from here on (policy.h)
   kMrEnclaveNotAccepted,
   kMrSignerNotAccepted,
   kIsvProdIdNotAccepted,
@@ -111,6 +116,16 @@ enum class Reason {
   kFmspcNotAccepted,
   kAdvisoryNotAccepted,
   kTcbEvaluationNumberTooLow,
+  kDebugTd,  // a debugger can read the TD's memory
+  kTdAttributesNotAccepted,
+  kServiceTdNotAccepted,
+  kMrTdNotAccepted,
+  kRtmrNotAccepted,
+  kMrConfigIdNotAccepted,
+  kMrOwnerNotAccepted,
+  kMrOwnerConfigNotAccepted,
+  kXfamNotAccepted,
+  kMrSeamNotAccepted,
 };
 std::string_view to_string(Reason reason);  // "SGX_CRL_EXPIRED"
 
@@ -148,22 +163,47 @@ class TrustedRoot {
   bool simulated_;
 };
 
+// One part of a platform at its TCB level.
+struct TcbPart {
+  TcbStatus status;
+  Time date;  // of the level: patched against all that was public then
+  std::vector<std::string> advisory_ids;
+
+  bool operator==(const TcbPart&) const = default;
+};
+
+// A platform's parts, and what they come to (Intel QVL, EvaluateTcb.cpp).
+struct TcbEvaluation {
+  TcbPart platform;
+  std::optional<TcbPart> tdx_module;  // of major version 1 or more: older ones are part of the platform's level
+  TcbPart qe;                         // the Quoting Enclave, of SGX or of TDX
+
+  TcbStatus status;
+  Time date() const;                              // the oldest of all
+  std::vector<std::string> advisory_ids() const;  // of all, in this order, each once
+
+  bool operator==(const TcbEvaluation&) const = default;
+};
+
 // What is known after verify(). Everything but `reason`, `detail` and `tcb_status` is a mere claim unless verified().
 struct Verification {
   Reason reason = Reason::kUnsupportedQuoteFormat;
   std::string detail;  // for people: which object, both values, the remedy
 
-  // Set when every check passed and both TCB levels were found; `reason` then names the same status. Never UpToDate by
+  // Set when every check passed and all TCB levels were found; `reason` then names the same status. Never UpToDate by
   // default.
   std::optional<TcbStatus> tcb_status;
-  std::vector<std::string> advisory_ids;  // of both levels (platform, then QE), each once: "INTEL-SA-00615"
+  std::vector<std::string> advisory_ids;  // of `tcb`, then of `current_tcb`, each once: "INTEL-SA-00615"
+
+  std::optional<TcbEvaluation> tcb;          // of a TD: as it was launched
+  std::optional<TcbEvaluation> current_tcb;  // of a TD of TDX 1.5: with the TDX module that runs now
 
   bool custom_root = false;  // verified against a root that is not Intel's
   bool simulated = false;  // the trusted root or a certificate in the quote says SIMULATED in its name: proves nothing
 
-  std::optional<Quote> quote;         // when it could be parsed
-  std::optional<ByteArray<6>> fmspc;  // of the PCK certificate
-  std::optional<Time> tcb_date;       // of the platform's TCB level: patched against all that was public then
+  std::optional<Quote> quote;                          // when it could be parsed
+  std::optional<ByteArray<6>> fmspc;                   // of the PCK certificate
+  std::optional<Time> tcb_date;                        // tcb->platform.date
   std::optional<std::uint32_t> tcb_evaluation_number;  // the lower one of TCB Info's and QE Identity's
   std::optional<Time> earliest_expiry;                 // the last second at which this same evidence still verifies
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "attestation/hex64.h"
 #include "base/hex.h"
 
 namespace enclayer {
@@ -16,6 +17,7 @@ bool contains(const List& list, const Value& value) {
 std::string shown(const std::string& text) { return text; }
 std::string shown(TcbStatus status) { return std::string(to_string(status)); }
 std::string shown(std::uint16_t number) { return std::to_string(number); }
+std::string shown(std::uint64_t bits) { return attestation::hex64(bits); }
 template <std::size_t N>
 std::string shown(const ByteArray<N>& bytes) {
   return base::to_hex(bytes);
@@ -64,11 +66,16 @@ Verdict judge(const Verification& verification, const Policy& policy) {
     return verdict;
   }
   auto miss = [&](Reason reason, std::string detail) { verdict.misses.push_back({reason, std::move(detail)}); };
-  auto one_of = [&](const auto& accepted, const auto& found, Reason reason, const char* name) {
-    if (!accepted.empty() && !contains(accepted, found))
-      miss(reason, std::string(name) + " " + shown(found) + " is not accepted (" + joined(accepted) + ")");
+  // `found`: null where the quote has nothing of the kind, which is not what was asked for either.
+  auto one_of = [&](const auto& accepted, const auto* found, Reason reason, const std::string& name) {
+    if (accepted.empty() || (found != nullptr && contains(accepted, *found))) return;
+    miss(reason, found == nullptr ? "the quote has no " + name + "; accepted: " + joined(accepted)
+                                  : name + " " + shown(*found) + " is not accepted (" + joined(accepted) + ")");
   };
-  const ReportBody& report = verification.quote->report();
+  const Quote& quote = *verification.quote;
+  const ReportBody* enclave = quote.sgx() ? &quote.report() : nullptr;
+  const TdReportBody* td = quote.sgx() ? nullptr : &quote.td_report();
+  auto of = [](const auto* report, auto member) { return report == nullptr ? nullptr : &(report->*member); };
 
   TcbStatus status = *verification.tcb_status;
   if (status == TcbStatus::kRevoked || !contains(policy.accepted_tcb, status))
@@ -77,19 +84,51 @@ Verdict judge(const Verification& verification, const Policy& policy) {
   if (verification.simulated && !policy.allow_simulated)
     miss(Reason::kSimulatedPlatform,
          "the platform is simulated and proves nothing; a policy has to allow that by name (allow_simulated)");
-  if (report.attributes.debug() && !policy.allow_debug)
+  if (enclave != nullptr && enclave->attributes.debug() && !policy.allow_debug)
     miss(Reason::kDebugEnclave, "the enclave has the DEBUG attribute: its host can read and change its memory");
 
-  one_of(policy.mr_enclave, report.mr_enclave, Reason::kMrEnclaveNotAccepted, "MRENCLAVE");
-  one_of(policy.mr_signer, report.mr_signer, Reason::kMrSignerNotAccepted, "MRSIGNER");
-  one_of(policy.isv_prod_id, report.isv_prod_id, Reason::kIsvProdIdNotAccepted, "ISVPRODID");
-  if (report.isv_svn < policy.min_isv_svn)
-    miss(Reason::kIsvSvnTooLow, "ISVSVN " + shown(report.isv_svn) + " is less than " + shown(policy.min_isv_svn));
-  if (policy.report_data && !policy.report_data->matches(report.report_data))  // not shown: details end up in logs
-    miss(Reason::kReportDataNotAccepted, "report data is not as the policy asks for");
+  one_of(policy.mr_enclave, of(enclave, &ReportBody::mr_enclave), Reason::kMrEnclaveNotAccepted, "MRENCLAVE");
+  one_of(policy.mr_signer, of(enclave, &ReportBody::mr_signer), Reason::kMrSignerNotAccepted, "MRSIGNER");
+  one_of(policy.isv_prod_id, of(enclave, &ReportBody::isv_prod_id), Reason::kIsvProdIdNotAccepted, "ISVPRODID");
+  if (std::uint16_t isv_svn = enclave == nullptr ? 0 : enclave->isv_svn; isv_svn < policy.min_isv_svn)
+    miss(Reason::kIsvSvnTooLow, "ISVSVN " + (enclave == nullptr ? "(a TD has none)" : shown(isv_svn)) +
+                                    " is less than " + shown(policy.min_isv_svn));
+  if (policy.report_data && !policy.report_data->matches(enclave != nullptr ? enclave->report_data : td->report_data))
+    miss(Reason::kReportDataNotAccepted, "report data is not as the policy asks for");  // not shown: for logs
+
+  if (td != nullptr && td->debug() && !policy.allow_debug)
+    miss(Reason::kDebugTd, "the TD has the DEBUG attribute: its host can read and change its memory");
+  if (td != nullptr && policy.td_attributes.empty()) {
+    constexpr std::uint64_t kUsual = TdReportBody::kKnownAttributes & ~TdReportBody::kMigratable;
+    std::string attributes = "TD attributes " + shown(td->td_attributes);
+    if ((td->td_attributes & ~kUsual) != 0)
+      miss(Reason::kTdAttributesNotAccepted,
+           attributes + " have MIGRATABLE or reserved bits set; a policy has to name that very value (td_attributes)");
+    if ((td->td_attributes & TdReportBody::kSeptVeDisable) == 0)
+      miss(Reason::kTdAttributesNotAccepted, attributes +
+                                                 " lack SEPT_VE_DISABLE, so that the host can steer the TD by taking "
+                                                 "pages away; a policy has to name that very value (td_attributes)");
+  }
+  if (td != nullptr && policy.mr_service_td.empty() && td->has_service_td())
+    miss(Reason::kServiceTdNotAccepted,
+         "service TDs are bound to the TD, and may migrate it; a policy has to name them (mr_service_td)");
+  one_of(policy.td_attributes, of(td, &TdReportBody::td_attributes), Reason::kTdAttributesNotAccepted, "TD attributes");
+  one_of(policy.mr_service_td, td == nullptr || !td->tdx15 ? nullptr : &td->tdx15->mr_service_td,
+         Reason::kServiceTdNotAccepted, "MRSERVICETD");
+  one_of(policy.mr_td, of(td, &TdReportBody::mr_td), Reason::kMrTdNotAccepted, "MRTD");
+  for (std::size_t i = 0; i < policy.rtmr.size(); ++i)
+    one_of(policy.rtmr[i], td == nullptr ? nullptr : &td->rtmr[i], Reason::kRtmrNotAccepted,
+           "RTMR" + std::to_string(i));
+  one_of(policy.mr_config_id, of(td, &TdReportBody::mr_config_id), Reason::kMrConfigIdNotAccepted, "MRCONFIGID");
+  one_of(policy.mr_owner, of(td, &TdReportBody::mr_owner), Reason::kMrOwnerNotAccepted, "MROWNER");
+  one_of(policy.mr_owner_config, of(td, &TdReportBody::mr_owner_config), Reason::kMrOwnerConfigNotAccepted,
+         "MROWNERCONFIG");
+  one_of(policy.xfam, of(td, &TdReportBody::xfam), Reason::kXfamNotAccepted, "XFAM");
+  one_of(policy.mr_seam, of(td, &TdReportBody::mr_seam), Reason::kMrSeamNotAccepted, "MRSEAM");
 
   // verify() sets FMSPC and number of all that it verified; for others zeros stand, which nobody accepts.
-  one_of(policy.fmspc, verification.fmspc.value_or(ByteArray<6>{}), Reason::kFmspcNotAccepted, "FMSPC");
+  const ByteArray<6> fmspc = verification.fmspc.value_or(ByteArray<6>{});
+  one_of(policy.fmspc, &fmspc, Reason::kFmspcNotAccepted, "FMSPC");
   if (policy.accepted_advisories) {
     std::vector<std::string> others;
     for (const std::string& id : verification.advisory_ids)

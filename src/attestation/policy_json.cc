@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "attestation/hex64.h"
 #include "attestation/policy_keys.h"
 #include "base/hex.h"
 #include "base/json.h"
@@ -42,6 +43,13 @@ requires std::is_unsigned_v<Number> Result<> read(const Place& at, Number& out) 
   if (!at.value.is_number_unsigned() || at.value.get<std::uint64_t>() > kMost)
     return at.refused("a whole number from 0 to " + std::to_string(kMost));
   out = at.value.get<Number>();
+  return {};
+}
+
+Result<> read(const Place& at, std::uint64_t& out) {
+  auto bits = at.value.is_string() ? attestation::hex64_from(at.value.get_ref<const std::string&>()) : std::nullopt;
+  if (!bits) return at.refused("\"0x\" and 16 hexadecimal digits");
+  out = *bits;
   return {};
 }
 
@@ -155,6 +163,11 @@ Result<> into(const Place& at, Policy& out) {
   return read(at, out.*field);
 }
 
+template <std::size_t register_number>
+Result<> into_rtmr(const Place& at, Policy& out) {
+  return read(at, out.rtmr[register_number]);
+}
+
 struct Key {
   std::string_view name;
   Result<> (*read)(const Place& at, Policy& out);
@@ -168,6 +181,18 @@ constexpr Key kKeys[] = {
     {"mr_signer", into<&Policy::mr_signer>},
     {"isv_prod_id", into<&Policy::isv_prod_id>},
     {"min_isv_svn", into<&Policy::min_isv_svn>},
+    {"mr_td", into<&Policy::mr_td>},
+    {"rtmr0", into_rtmr<0>},
+    {"rtmr1", into_rtmr<1>},
+    {"rtmr2", into_rtmr<2>},
+    {"rtmr3", into_rtmr<3>},
+    {"mr_config_id", into<&Policy::mr_config_id>},
+    {"mr_owner", into<&Policy::mr_owner>},
+    {"mr_owner_config", into<&Policy::mr_owner_config>},
+    {"td_attributes", into<&Policy::td_attributes>},
+    {"xfam", into<&Policy::xfam>},
+    {"mr_service_td", into<&Policy::mr_service_td>},
+    {"mr_seam", into<&Policy::mr_seam>},
     {"report_data", into<&Policy::report_data>},
     {"allow_debug", into<&Policy::allow_debug>},
     {"allow_simulated", into<&Policy::allow_simulated>},

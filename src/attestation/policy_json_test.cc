@@ -22,6 +22,17 @@ using testing::HasSubstr;
 
 const std::string kHash(64, 'a');
 const std::string kData(128, '1');
+const std::string kTdHash(96, 'c');
+const std::string kBits = "0x0000000010000000";
+
+// The keys that are lists of what a TD reports, with a value of each.
+const std::map<std::string, std::string>& td_lists() {
+  static const std::map<std::string, std::string> kLists = {
+      {"mr_td", kTdHash},         {"rtmr0", kTdHash},        {"rtmr1", kTdHash},       {"rtmr2", kTdHash},
+      {"rtmr3", kTdHash},         {"mr_config_id", kTdHash}, {"mr_owner", kTdHash},    {"mr_owner_config", kTdHash},
+      {"mr_service_td", kTdHash}, {"mr_seam", kTdHash},      {"td_attributes", kBits}, {"xfam", kBits}};
+  return kLists;
+}
 
 // {"version": 1, KEY: VALUE}, value as JSON text.
 std::string with(const std::string& key, const std::string& value) {
@@ -102,108 +113,130 @@ bool schema_accepts(const std::string& text) {
 }
 
 const std::vector<std::string>& good() {
-  static const std::vector<std::string> kGood = {
-      R"({"version": 1})",
-      with("$schema", in_quotes("policy.schema.json")),
-      with("description", in_quotes("f\u00fcr uns")),
-      with("description", in_quotes(std::string(1024, 'x'))),
-      with("mr_enclave", "[" + in_quotes(kHash) + "]"),
-      with("mr_enclave", "[" + in_quotes(kHash) + ", " + in_quotes(std::string(64, 'B')) + "]"),
-      with("mr_signer", "[" + in_quotes(kHash) + "]"),
-      with("isv_prod_id", "[0, 65535]"),
-      with("isv_prod_id", numbers(256)),
-      with("min_isv_svn", "0"),
-      with("min_isv_svn", "65535"),
-      with("report_data", R"({"exact": ")" + kData + "\"}"),
-      with("report_data", R"({"prefix": "00"})"),
-      with("report_data", R"({"prefix": ")" + kData + "\"}"),
-      with("report_data", R"({"value": ")" + kData + R"(", "mask": ")" + kData + "\"}"),
-      with("allow_debug", "true"),
-      with("allow_debug", "false"),
-      with("allow_simulated", "true"),
-      with("accepted_tcb_statuses", R"(["UpToDate", "SWHardeningNeeded", "ConfigurationNeeded",
+  static const std::vector<std::string> kGood = [] {
+    std::vector<std::string> out = {
+        R"({"version": 1})",
+        with("$schema", in_quotes("policy.schema.json")),
+        with("description", in_quotes("f\u00fcr uns")),
+        with("description", in_quotes(std::string(1024, 'x'))),
+        with("mr_enclave", "[" + in_quotes(kHash) + "]"),
+        with("mr_enclave", "[" + in_quotes(kHash) + ", " + in_quotes(std::string(64, 'B')) + "]"),
+        with("mr_signer", "[" + in_quotes(kHash) + "]"),
+        with("isv_prod_id", "[0, 65535]"),
+        with("isv_prod_id", numbers(256)),
+        with("min_isv_svn", "0"),
+        with("min_isv_svn", "65535"),
+        with("report_data", R"({"exact": ")" + kData + "\"}"),
+        with("report_data", R"({"prefix": "00"})"),
+        with("report_data", R"({"prefix": ")" + kData + "\"}"),
+        with("report_data", R"({"value": ")" + kData + R"(", "mask": ")" + kData + "\"}"),
+        with("allow_debug", "true"),
+        with("allow_debug", "false"),
+        with("allow_simulated", "true"),
+        with("accepted_tcb_statuses", R"(["UpToDate", "SWHardeningNeeded", "ConfigurationNeeded",
            "ConfigurationAndSWHardeningNeeded", "OutOfDate", "OutOfDateConfigurationNeeded"])"),
-      with("accepted_advisory_ids", "[]"),
-      with("accepted_advisory_ids", R"(["INTEL-SA-00615", "INTEL-DOC-10054"])"),
-      with("min_tcb_evaluation_data_number", "4294967295"),
-      with("fmspc", R"(["00a067110000", "00A067110000"])"),
-  };
+        with("accepted_advisory_ids", "[]"),
+        with("accepted_advisory_ids", R"(["INTEL-SA-00615", "INTEL-DOC-10054"])"),
+        with("min_tcb_evaluation_data_number", "4294967295"),
+        with("accepted_tcb_statuses", R"(["TDRelaunchAdvised", "TDRelaunchAdvisedConfigurationNeeded"])"),
+        with("fmspc", R"(["00a067110000", "00A067110000"])"),
+    };
+    for (const auto& [key, value] : td_lists()) out.push_back(with(key, "[" + in_quotes(value) + "]"));
+    out.push_back(with("xfam", R"(["0x00000000000602e7", "0x00000000000602E7"])"));
+    return out;
+  }();
   return kGood;
 }
 
 const std::vector<std::string>& bad() {
-  static const std::vector<std::string> kBad = {
-      "{}",
-      R"({"version": 0})",
-      R"({"version": 2})",
-      R"({"version": "1"})",
-      R"({"version": 1.0})",
-      R"({"version": true})",
-      with("$schema", "1"),
-      with("description", "[]"),
-      with("description", in_quotes(std::string(1025, 'x'))),
-      with("mrenclave", "[" + in_quotes(kHash) + "]"),
-      with("MR_ENCLAVE", "[" + in_quotes(kHash) + "]"),
-      with("mr_enclave", in_quotes(kHash)),
-      with("mr_enclave", "[]"),
-      with("mr_enclave", "null"),
-      with("mr_enclave", "{}"),
-      with("mr_enclave", "[" + in_quotes(kHash + "aa") + "]"),
-      with("mr_enclave", "[" + in_quotes(kHash.substr(2)) + "]"),
-      with("mr_enclave", "[" + in_quotes("0x" + kHash.substr(2)) + "]"),
-      with("mr_enclave", "[" + in_quotes(kHash) + ", " + in_quotes(kHash) + "]"),
-      with("mr_enclave", "[1]"),
-      with("mr_signer", "[[]]"),
-      with("isv_prod_id", "0"),
-      with("isv_prod_id", "[65536]"),
-      with("isv_prod_id", "[-1]"),
-      with("isv_prod_id", "[\"1\"]"),
-      with("isv_prod_id", "[1.5]"),
-      with("isv_prod_id", numbers(257)),
-      with("min_isv_svn", "65536"),
-      with("min_isv_svn", "-1"),
-      with("min_isv_svn", "18446744073709551616"),
-      with("min_isv_svn", "[1]"),
-      with("report_data", in_quotes(kData)),
-      with("report_data", "{}"),
-      with("report_data", R"({"exact": "00"})"),
-      with("report_data", R"({"prefix": ""})"),
-      with("report_data", R"({"prefix": "0"})"),
-      with("report_data", R"({"prefix": ")" + kData + "00\"}"),
-      with("report_data", R"({"prefix": 7})"),
-      with("report_data", R"({"value": ")" + kData + "\"}"),
-      with("report_data", R"({"mask": ")" + kData + "\"}"),
-      with("report_data", R"({"value": "00", "mask": ")" + kData + "\"}"),
-      with("report_data", R"({"value": ")" + kData + R"(", "mask": "ff"})"),
-      with("report_data", R"({"exact": ")" + kData + R"(", "prefix": "00"})"),
-      with("report_data", R"({"exact": ")" + kData + R"(", "other": "00"})"),
-      with("allow_debug", "1"),
-      with("allow_debug", in_quotes("true")),
-      with("allow_simulated", "null"),
-      with("accepted_tcb_statuses", "[]"),
-      with("accepted_tcb_statuses", in_quotes("UpToDate")),
-      with("accepted_tcb_statuses", R"(["uptodate"])"),
-      with("accepted_tcb_statuses", R"(["Revoked"])"),
-      with("accepted_tcb_statuses", R"([0])"),
-      with("accepted_tcb_statuses", R"(["UpToDate", "UpToDate"])"),
-      with("accepted_advisory_ids", in_quotes("INTEL-SA-00615")),
-      with("accepted_advisory_ids", R"(["INTEL-SA-615"])"),
-      with("accepted_advisory_ids", R"(["INTEL-SA-006150"])"),
-      with("accepted_advisory_ids", R"(["INTEL-SA-0061x"])"),
-      with("accepted_advisory_ids", R"(["INTEL-S-00615"])"),
-      with("accepted_advisory_ids", R"(["INTEL-SSSSSSSSS-00615"])"),
-      with("accepted_advisory_ids", R"(["INTEL-sa-00615"])"),
-      with("accepted_advisory_ids", R"(["intel-SA-00615"])"),
-      with("accepted_advisory_ids", R"(["INTEL-"])"),
-      with("accepted_advisory_ids", R"(["CVE-2020-00615"])"),
-      with("accepted_advisory_ids", "[7]"),
-      with("min_tcb_evaluation_data_number", "4294967296"),
-      with("min_tcb_evaluation_data_number", "null"),
-      with("fmspc", in_quotes("00a067110000")),
-      with("fmspc", R"(["00a06711000"])"),
-      with("fmspc", R"(["00a0671100000"])"),
-      with("fmspc", R"(["00a06711000g"])"),
-  };
+  static const std::vector<std::string> kBad = [] {
+    std::vector<std::string> out = {
+        "{}",
+        R"({"version": 0})",
+        R"({"version": 2})",
+        R"({"version": "1"})",
+        R"({"version": 1.0})",
+        R"({"version": true})",
+        with("$schema", "1"),
+        with("description", "[]"),
+        with("description", in_quotes(std::string(1025, 'x'))),
+        with("mrenclave", "[" + in_quotes(kHash) + "]"),
+        with("MR_ENCLAVE", "[" + in_quotes(kHash) + "]"),
+        with("mr_enclave", in_quotes(kHash)),
+        with("mr_enclave", "[]"),
+        with("mr_enclave", "null"),
+        with("mr_enclave", "{}"),
+        with("mr_enclave", "[" + in_quotes(kHash + "aa") + "]"),
+        with("mr_enclave", "[" + in_quotes(kHash.substr(2)) + "]"),
+        with("mr_enclave", "[" + in_quotes("0x" + kHash.substr(2)) + "]"),
+        with("mr_enclave", "[" + in_quotes(kHash) + ", " + in_quotes(kHash) + "]"),
+        with("mr_enclave", "[1]"),
+        with("mr_signer", "[[]]"),
+        with("isv_prod_id", "0"),
+        with("isv_prod_id", "[65536]"),
+        with("isv_prod_id", "[-1]"),
+        with("isv_prod_id", "[\"1\"]"),
+        with("isv_prod_id", "[1.5]"),
+        with("isv_prod_id", numbers(257)),
+        with("min_isv_svn", "65536"),
+        with("min_isv_svn", "-1"),
+        with("min_isv_svn", "18446744073709551616"),
+        with("min_isv_svn", "[1]"),
+        with("report_data", in_quotes(kData)),
+        with("report_data", "{}"),
+        with("report_data", R"({"exact": "00"})"),
+        with("report_data", R"({"prefix": ""})"),
+        with("report_data", R"({"prefix": "0"})"),
+        with("report_data", R"({"prefix": ")" + kData + "00\"}"),
+        with("report_data", R"({"prefix": 7})"),
+        with("report_data", R"({"value": ")" + kData + "\"}"),
+        with("report_data", R"({"mask": ")" + kData + "\"}"),
+        with("report_data", R"({"value": "00", "mask": ")" + kData + "\"}"),
+        with("report_data", R"({"value": ")" + kData + R"(", "mask": "ff"})"),
+        with("report_data", R"({"exact": ")" + kData + R"(", "prefix": "00"})"),
+        with("report_data", R"({"exact": ")" + kData + R"(", "other": "00"})"),
+        with("allow_debug", "1"),
+        with("allow_debug", in_quotes("true")),
+        with("allow_simulated", "null"),
+        with("accepted_tcb_statuses", "[]"),
+        with("accepted_tcb_statuses", in_quotes("UpToDate")),
+        with("accepted_tcb_statuses", R"(["uptodate"])"),
+        with("accepted_tcb_statuses", R"(["Revoked"])"),
+        with("accepted_tcb_statuses", R"([0])"),
+        with("accepted_tcb_statuses", R"(["UpToDate", "UpToDate"])"),
+        with("accepted_advisory_ids", in_quotes("INTEL-SA-00615")),
+        with("accepted_advisory_ids", R"(["INTEL-SA-615"])"),
+        with("accepted_advisory_ids", R"(["INTEL-SA-006150"])"),
+        with("accepted_advisory_ids", R"(["INTEL-SA-0061x"])"),
+        with("accepted_advisory_ids", R"(["INTEL-S-00615"])"),
+        with("accepted_advisory_ids", R"(["INTEL-SSSSSSSSS-00615"])"),
+        with("accepted_advisory_ids", R"(["INTEL-sa-00615"])"),
+        with("accepted_advisory_ids", R"(["intel-SA-00615"])"),
+        with("accepted_advisory_ids", R"(["INTEL-"])"),
+        with("accepted_advisory_ids", R"(["CVE-2020-00615"])"),
+        with("accepted_advisory_ids", "[7]"),
+        with("min_tcb_evaluation_data_number", "4294967296"),
+        with("min_tcb_evaluation_data_number", "null"),
+        with("fmspc", in_quotes("00a067110000")),
+        with("fmspc", R"(["00a06711000"])"),
+        with("fmspc", R"(["00a0671100000"])"),
+        with("fmspc", R"(["00a06711000g"])"),
+        with("rtmr4", "[" + in_quotes(kTdHash) + "]"),
+        with("mr_td", "[" + in_quotes(kHash) + "]"),
+        with("xfam", "[393959]"),
+        with("xfam", R"(["000602e7"])"),
+        with("td_attributes", R"(["0X0000000010000000"])"),
+        with("td_attributes", R"(["0x000000001000000g"])"),
+    };
+    for (const auto& [key, value] : td_lists()) {
+      out.push_back(with(key, "[]"));
+      out.push_back(with(key, in_quotes(value)));
+      out.push_back(with(key, "[" + in_quotes(value) + ", " + in_quotes(value) + "]"));
+      out.push_back(with(key, "[" + in_quotes(value + "0") + "]"));
+      out.push_back(with(key, "[" + in_quotes(value.substr(1)) + "]"));
+    }
+    return out;
+  }();
   return kBad;
 }
 
@@ -292,10 +325,35 @@ std::string message(const std::string& text) {
   return policy ? "was read" : policy.error().message();
 }
 
+TEST(PolicyFile, what_a_td_reports_is_read_into_its_place) {
+  auto hash = [](std::uint8_t first) {
+    ByteArray<48> out{};
+    out.front() = first;
+    return out;
+  };
+  auto listed = [](std::uint8_t first) { return "[\"0" + std::to_string(first) + std::string(94, '0') + "\"]"; };
+  std::string text = R"({"version": 1, "td_attributes": ["0x0000000010000001"], "xfam": ["0x00000000000602e7"])";
+  int first = 0;
+  for (const char* key : {"mr_td", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mr_config_id", "mr_owner", "mr_owner_config",
+                          "mr_service_td", "mr_seam"})
+    text += ", \"" + std::string(key) + "\": " + listed(static_cast<std::uint8_t>(first++));
+  Policy policy = parse_policy_json(text + "}").value();
+  EXPECT_THAT(policy.td_attributes, ElementsAre(0x10000001U));
+  EXPECT_THAT(policy.xfam, ElementsAre(0x602e7U));
+  EXPECT_THAT(policy.mr_td, ElementsAre(hash(0)));
+  for (std::uint8_t i = 0; i < 4; ++i) EXPECT_THAT(policy.rtmr[i], ElementsAre(hash(static_cast<std::uint8_t>(1 + i))));
+  EXPECT_THAT(policy.mr_config_id, ElementsAre(hash(5)));
+  EXPECT_THAT(policy.mr_owner, ElementsAre(hash(6)));
+  EXPECT_THAT(policy.mr_owner_config, ElementsAre(hash(7)));
+  EXPECT_THAT(policy.mr_service_td, ElementsAre(hash(8)));
+  EXPECT_THAT(policy.mr_seam, ElementsAre(hash(9)));
+}
+
 TEST(PolicyFile, error_names_the_key_the_value_and_what_is_allowed) {
   EXPECT_EQ(message(with("accepted_tcb_statuses", R"(["UpToDate", "UpToDat"])")),
             "policy: \"accepted_tcb_statuses[1]\" is \"UpToDat\"; allowed: UpToDate, SWHardeningNeeded, "
-            "ConfigurationNeeded, ConfigurationAndSWHardeningNeeded, OutOfDate, OutOfDateConfigurationNeeded");
+            "ConfigurationNeeded, ConfigurationAndSWHardeningNeeded, OutOfDate, OutOfDateConfigurationNeeded, "
+            "TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded");
   EXPECT_EQ(message(with("report_data", R"({"prefix": 7})")),
             "policy: \"report_data.prefix\" is 7; allowed: 2 to 128 hexadecimal digits, two a byte");
   EXPECT_EQ(message(with("fmspc", R"(["00"])")), "policy: \"fmspc[0]\" is \"00\"; allowed: 12 hexadecimal digits");

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "attestation/tcb_status.h"
 #include "fake/print_reason.h"
 #include "fake/quote_case.h"
@@ -194,6 +196,92 @@ TEST(Policy, quote_that_did_not_verify_is_never_trusted) {
   ASSERT_EQ(verdict.misses.size(), 1U);
   EXPECT_EQ(verdict.misses[0].detail, "why");
   EXPECT_FALSE(judge(Verification{}, everything).trusted) << "nothing was verified at all";
+}
+
+// The TD of a real quote, UpToDate.
+Verification verified_td(const std::function<void(TdReportBody&)>& change = nullptr) {
+  Verification v = verified(TcbStatus::kUpToDate);
+  v.quote = parse_quote(fake::quote_case("T4_phala_tdx_v4").quote).value();
+  if (change) change(std::get<TdReportBody>(v.quote->body));
+  return v;
+}
+
+Reason td_reason(const Policy& policy, const std::function<void(TdReportBody&)>& change = nullptr) {
+  return judge(verified_td(change), policy).reason;
+}
+
+TEST(TdPolicy, usual_td_is_trusted_by_default) {
+  EXPECT_EQ(td_reason({}), Reason::kOk);
+  for (std::uint64_t harmless : {TdReportBody::kPks, TdReportBody::kKl, TdReportBody::kPerfmon})
+    EXPECT_EQ(td_reason({}, [&](TdReportBody& td) { td.td_attributes |= harmless; }), Reason::kOk);
+}
+
+TEST(TdPolicy, debug_td_is_refused_unless_allowed_even_when_its_attributes_are_named) {
+  auto debug = [](TdReportBody& td) { td.td_attributes |= TdReportBody::kDebug; };
+  EXPECT_EQ(td_reason({}, debug), Reason::kDebugTd);
+  EXPECT_EQ(td_reason({.td_attributes = {0x10000001}}, debug), Reason::kDebugTd);
+  EXPECT_EQ(td_reason({.allow_debug = true}, debug), Reason::kOk);
+}
+
+TEST(TdPolicy, attributes_that_weaken_a_td_have_to_be_named_with_the_whole_value) {
+  for (int bit = 0; bit < 64; ++bit) {
+    const std::uint64_t one = 1ULL << bit;
+    if (one == TdReportBody::kDebug || one == TdReportBody::kPks || one == TdReportBody::kKl ||
+        one == TdReportBody::kPerfmon)
+      continue;
+    auto flipped = [&](TdReportBody& td) { td.td_attributes ^= one; };  // SEPT_VE_DISABLE goes, the others come
+    EXPECT_EQ(td_reason({}, flipped), Reason::kTdAttributesNotAccepted) << bit;
+    EXPECT_EQ(td_reason({.td_attributes = {1, 0x10000000 ^ one}}, flipped), Reason::kOk) << bit;
+    EXPECT_EQ(td_reason({.td_attributes = {0x10000000}}, flipped), Reason::kTdAttributesNotAccepted) << bit;
+  }
+}
+
+TEST(TdPolicy, service_td_has_to_be_named) {
+  auto bound = [](TdReportBody& td) { td.tdx15.emplace().mr_service_td = {7}; };
+  EXPECT_EQ(td_reason({}, bound), Reason::kServiceTdNotAccepted);
+  EXPECT_EQ(td_reason({.mr_service_td = {{7}}}, bound), Reason::kOk);
+  EXPECT_EQ(td_reason({.mr_service_td = {{8}}}, bound), Reason::kServiceTdNotAccepted);
+  EXPECT_EQ(td_reason({.mr_service_td = {{7}}}), Reason::kServiceTdNotAccepted) << "TDX 1.0 does not say";
+}
+
+TEST(TdPolicy, all_that_a_td_reports_can_be_asked_for) {
+  const TdReportBody td = verified_td().quote->td_report();
+  const ByteArray<48> other{0x51};
+  struct {
+    Reason reason;
+    std::function<void(Policy&, bool)> ask;  // for the TD's own value, or for another
+  } rows[] = {
+      {Reason::kMrTdNotAccepted, [&](Policy& p, bool own) { p.mr_td = {own ? td.mr_td : other}; }},
+      {Reason::kRtmrNotAccepted, [&](Policy& p, bool own) { p.rtmr[0] = {own ? td.rtmr[0] : other}; }},
+      {Reason::kRtmrNotAccepted, [&](Policy& p, bool own) { p.rtmr[1] = {own ? td.rtmr[1] : other}; }},
+      {Reason::kRtmrNotAccepted, [&](Policy& p, bool own) { p.rtmr[2] = {own ? td.rtmr[2] : other}; }},
+      {Reason::kRtmrNotAccepted, [&](Policy& p, bool own) { p.rtmr[3] = {own ? td.rtmr[3] : other}; }},
+      {Reason::kMrConfigIdNotAccepted, [&](Policy& p, bool own) { p.mr_config_id = {own ? td.mr_config_id : other}; }},
+      {Reason::kMrOwnerNotAccepted, [&](Policy& p, bool own) { p.mr_owner = {own ? td.mr_owner : other}; }},
+      {Reason::kMrOwnerConfigNotAccepted,
+       [&](Policy& p, bool own) { p.mr_owner_config = {own ? td.mr_owner_config : other}; }},
+      {Reason::kXfamNotAccepted, [&](Policy& p, bool own) { p.xfam = {own ? td.xfam : td.xfam + 1}; }},
+      {Reason::kMrSeamNotAccepted, [&](Policy& p, bool own) { p.mr_seam = {own ? td.mr_seam : other}; }},
+      {Reason::kReportDataNotAccepted,
+       [&](Policy& p, bool own) { p.report_data = ReportDataRule::exact(own ? td.report_data : ByteArray<64>{0x51}); }},
+  };
+  for (const auto& row : rows) {
+    Policy policy;
+    row.ask(policy, true);
+    EXPECT_EQ(td_reason(policy), Reason::kOk) << to_string(row.reason);
+    if (row.reason != Reason::kReportDataNotAccepted) {
+      EXPECT_EQ(judge(verified(TcbStatus::kUpToDate), policy).reason, row.reason) << "an enclave has none";
+    }
+    row.ask(policy, false);
+    EXPECT_EQ(td_reason(policy), row.reason);
+  }
+}
+
+TEST(TdPolicy, what_only_enclaves_have_is_not_met_by_a_td) {
+  EXPECT_EQ(td_reason({.mr_enclave = {{}}}), Reason::kMrEnclaveNotAccepted);
+  EXPECT_EQ(td_reason({.mr_signer = {{}}}), Reason::kMrSignerNotAccepted);
+  EXPECT_EQ(td_reason({.isv_prod_id = {0}}), Reason::kIsvProdIdNotAccepted);
+  EXPECT_EQ(td_reason({.min_isv_svn = 1}), Reason::kIsvSvnTooLow);
 }
 
 }  // namespace

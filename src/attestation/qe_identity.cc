@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attestation/qe_identity.h"
 
-#include <algorithm>
-
 #include "attestation/json_fields.h"
 #include "base/bytes.h"
 
@@ -34,22 +32,7 @@ Result<QeIdentity> parse(std::string_view text) {
   ENCLAYER_TRY(out.mr_signer, hex_array<32>(json, "mrsigner"));
   ENCLAYER_TRY(std::uint64_t prod_id, json.number("isvprodid", 0xffff));
   out.isv_prod_id = static_cast<std::uint16_t>(prod_id);
-
-  ENCLAYER_TRY(std::vector<base::JsonValue> levels, json.objects("tcbLevels"));
-  if (levels.empty()) return malformed("there is no TCB level");
-  for (base::JsonValue level_json : levels) {
-    QeLevel level;
-    ENCLAYER_TRY(base::JsonValue tcb, level_json.object("tcb"));
-    ENCLAYER_TRY(std::uint64_t isv_svn, tcb.number("isvsvn", 0xffff));
-    level.isv_svn = static_cast<std::uint16_t>(isv_svn);
-    ENCLAYER_CHECK(read_level_judgement(level_json, level));
-    out.levels.push_back(std::move(level));
-  }
-  std::stable_sort(out.levels.begin(), out.levels.end(),
-                   [](const QeLevel& a, const QeLevel& b) { return a.isv_svn > b.isv_svn; });
-  auto twin = std::adjacent_find(out.levels.begin(), out.levels.end(),
-                                 [](const QeLevel& a, const QeLevel& b) { return a.isv_svn == b.isv_svn; });
-  if (twin != out.levels.end()) return malformed("two TCB levels have the ISVSVN " + std::to_string(twin->isv_svn));
+  ENCLAYER_TRY(out.levels, parse_isv_levels(json));
   return out;
 }
 
@@ -81,12 +64,6 @@ std::string QeIdentity::mismatch(const ReportBody& report) const {
   if (report.isv_prod_id != isv_prod_id)
     return differs("ISVPRODID", std::to_string(report.isv_prod_id), std::to_string(isv_prod_id));
   return "";
-}
-
-const QeLevel* QeIdentity::level_of(std::uint16_t isv_svn) const {
-  auto found =
-      std::find_if(levels.begin(), levels.end(), [&](const QeLevel& level) { return isv_svn >= level.isv_svn; });
-  return found == levels.end() ? nullptr : &*found;
 }
 
 Result<QeIdentity> parse_qe_identity(std::string_view json) {

@@ -5,8 +5,8 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "attestation/isv_level.h"
 #include "attestation/window.h"
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
@@ -14,13 +14,6 @@
 #include "enclayer/time.h"
 
 namespace enclayer::attestation {
-
-struct QeLevel {
-  std::uint16_t isv_svn = 0;
-  Time date;
-  std::string status;  // as spelled: UpToDate, OutOfDate or Revoked
-  std::vector<std::string> advisory_ids;
-};
 
 struct QeIdentity {
   std::string id;   // "QE", "QVE" or "TD_QE"
@@ -30,13 +23,10 @@ struct QeIdentity {
   ByteArray<16> attributes{}, attributes_mask{};
   ByteArray<32> mr_signer{};
   std::uint16_t isv_prod_id = 0;
-  std::vector<QeLevel> levels;  // best first: descending by ISVSVN
+  IsvLevels levels;
 
   // "" when `report` is of this enclave (its version is another question); else what differs, for people.
   std::string mismatch(const ReportBody& report) const;
-
-  // The first level that `isv_svn` reaches; nullptr when it reaches none.
-  const QeLevel* level_of(std::uint16_t isv_svn) const;
 };
 
 // The inner object, version 2. kUnsupported: another version. kMalformed: anything else that is wrong, two levels with

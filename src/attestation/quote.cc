@@ -71,38 +71,17 @@ Result<QuoteHeader> parse_header(ByteView bytes) {
   return header;
 }
 
-TdReportBody td_report(ByteView bytes) {
-  TdReportBody td;
-  td.tee_tcb_svn = array_at<16>(bytes, 0);
-  td.mr_seam = array_at<48>(bytes, 16);
-  td.mr_signer_seam = array_at<48>(bytes, 64);
-  td.seam_attributes = load_le64(bytes.data() + 112);
-  td.td_attributes = load_le64(bytes.data() + 120);
-  td.xfam = load_le64(bytes.data() + 128);
-  td.mr_td = array_at<48>(bytes, 136);
-  td.mr_config_id = array_at<48>(bytes, 184);
-  td.mr_owner = array_at<48>(bytes, 232);
-  td.mr_owner_config = array_at<48>(bytes, 280);
-  for (std::size_t i = 0; i < td.rtmr.size(); ++i) td.rtmr[i] = array_at<48>(bytes, 328 + 48 * i);
-  td.report_data = array_at<64>(bytes, 520);
-  if (bytes.size() == TdReportBody::kSize15) {
-    td.tee_tcb_svn2 = array_at<16>(bytes, 584);
-    td.mr_service_td = array_at<48>(bytes, 600);
-  }
-  return td;
-}
-
 // The size that the body has: a matter of TEE in versions 3 and 4, of a descriptor in version 5.
 Result<std::size_t> body_size(const QuoteHeader& header, Fields& fields) {
   bool tdx = header.tee_type == QuoteHeader::kTdx;
   if (header.version < 5) return tdx ? TdReportBody::kSize : ReportBody::kSize;
   ENCLAYER_TRY(std::uint16_t type, fields.u16("body type"));
   ENCLAYER_TRY(std::uint32_t size, fields.u32("body size"));
-  std::size_t wanted = type == 1   ? ReportBody::kSize
-                       : type == 2 ? TdReportBody::kSize
-                       : type == 3 ? TdReportBody::kSize15
-                                   : 0;
-  if (wanted == 0) return unsupported("body type " + std::to_string(type) + " is not known here; 1, 2 and 3 are");
+  constexpr std::size_t kSizes[] = {ReportBody::kSize, TdReportBody::kSize, TdReportBody::kSize15,
+                                    TdReportBody::kSize15Partitioned};
+  if (type < 1 || type > std::size(kSizes))
+    return unsupported("body type " + std::to_string(type) + " is not known here; 1 to 4 are");
+  std::size_t wanted = kSizes[type - 1];
   if (tdx != (type != 1))
     return malformed("body type " + std::to_string(type) + " contradicts TEE type " + std::to_string(header.tee_type));
   if (size != wanted)
@@ -193,7 +172,7 @@ Result<Quote> parse_quote(ByteView bytes) {
   ENCLAYER_TRY(std::size_t size, body_size(quote.header, fields));
   ENCLAYER_TRY(ByteView body, fields.take(size, "report body"));
   if (quote.header.tee_type == QuoteHeader::kTdx) {
-    quote.body = td_report(body);
+    ENCLAYER_TRY(quote.body, TdReportBody::from_bytes(body));
   } else {
     quote.body = ReportBody::from_bytes(body.first<ReportBody::kSize>());
   }

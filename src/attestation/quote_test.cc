@@ -50,6 +50,11 @@ Bytes descriptor(std::uint16_t type, std::uint32_t size) {
   return out;
 }
 
+// Version 5 of a TD, all zeros.
+Bytes of_a_td(std::uint16_t type, std::uint32_t size) {
+  return made(5, QuoteHeader::kTdx, descriptor(type, size), Bytes(size));
+}
+
 TEST(Quote, version_3_is_taken_apart) {
   auto quote = parse_quote(real("A_phala_sgx_processor"));
   ASSERT_TRUE(quote) << quote.error().message();
@@ -72,9 +77,11 @@ TEST(Quote, version_4_of_a_trust_domain_is_taken_apart) {
   auto quote = parse_quote(real("T4_phala_tdx_v4"));
   ASSERT_TRUE(quote) << quote.error().message();
   EXPECT_FALSE(quote->sgx());
-  const auto& td = std::get<TdReportBody>(quote->body);
+  const TdReportBody& td = quote->td_report();
   EXPECT_EQ(base::to_hex(td.mr_td).substr(0, 16), "91eb2b44d141d4ec");
-  EXPECT_FALSE(td.tee_tcb_svn2);
+  EXPECT_EQ(td.td_attributes, TdReportBody::kSeptVeDisable);
+  EXPECT_EQ(td.xfam, 0x602e7U);
+  EXPECT_FALSE(td.tdx15);
   EXPECT_EQ(quote->signed_bytes.size(), 48U + 584);
   EXPECT_EQ(quote->certification.type, CertificationData::kPckChain);
 }
@@ -94,15 +101,17 @@ TEST(Quote, versions_4_and_5_of_an_enclave_are_taken_apart) {
   EXPECT_EQ(v5->signed_bytes.size(), 438U);
 }
 
-TEST(Quote, version_5_of_a_trust_domain_with_tdx_1_5_has_two_more_fields) {
-  Bytes body(648, 0);
-  body[584] = 0xaa;
-  body[600] = 0xbb;
-  auto quote = parse_quote(made(5, QuoteHeader::kTdx, descriptor(3, 648), body));
-  ASSERT_TRUE(quote) << quote.error().message();
-  const auto& td = std::get<TdReportBody>(quote->body);
-  EXPECT_EQ(td.tee_tcb_svn2->front(), 0xaa);
-  EXPECT_EQ(td.mr_service_td->front(), 0xbb);
+TEST(Quote, version_5_of_a_trust_domain_says_which_body_it_has) {
+  for (auto [type, size] : {std::pair<std::uint16_t, std::uint32_t>(2, 584), {3, 648}, {4, 885}}) {
+    Bytes body(size, 0);
+    body.back() = 0xaa;
+    auto quote = parse_quote(made(5, QuoteHeader::kTdx, descriptor(type, size), body));
+    ASSERT_TRUE(quote) << quote.error().message();
+    EXPECT_EQ(quote->td_report().to_bytes(), body);
+    EXPECT_EQ(quote->td_report().tdx15.has_value(), type >= 3);
+    EXPECT_EQ(quote->td_report().partitioned.has_value(), type == 4);
+    EXPECT_EQ(quote->signed_bytes.size(), 54 + size);
+  }
 }
 
 TEST(Quote, body_that_contradicts_its_descriptor_or_tee_is_refused) {
@@ -113,6 +122,9 @@ TEST(Quote, body_that_contradicts_its_descriptor_or_tee_is_refused) {
   EXPECT_FALSE(parse_quote(made(5, QuoteHeader::kSgx, descriptor(1, 385), b.first(385))));
   EXPECT_FALSE(parse_quote(made(5, QuoteHeader::kTdx, descriptor(3, 584), b.first(584))));
   EXPECT_FALSE(parse_quote(made(5, QuoteHeader::kTdx, descriptor(4, 648), b)));
+  for (std::uint16_t type : {0, 5, 6, 0xffff})
+    EXPECT_EQ(parse_quote(made(5, QuoteHeader::kTdx, descriptor(type, 648), b)).error().kind(),
+              ErrorKind::kUnsupported);
   EXPECT_FALSE(parse_quote(made(4, QuoteHeader::kTdx, {}, b.first(384))));
 }
 
@@ -132,7 +144,8 @@ TEST(Quote, unknown_version_key_type_tee_and_certification_type_are_unsupported)
 }
 
 TEST(Quote, every_prefix_is_malformed_and_says_which_field_is_cut) {
-  for (const Bytes& quote : {real("A_phala_sgx_processor"), real("T4_phala_tdx_v4")}) {
+  for (const Bytes& quote :
+       {real("A_phala_sgx_processor"), real("T4_phala_tdx_v4"), of_a_td(2, 584), of_a_td(3, 648), of_a_td(4, 885)}) {
     std::size_t size = parse_quote(quote)->size;
     for (std::size_t length = 0; length < size; ++length) {
       auto parsed = parse_quote(ByteView(quote).first(length));
@@ -233,6 +246,14 @@ TEST(Quote, every_value_of_each_length_field_is_refused_or_fits) {
   refused_unless(v5, 50, 4, 384);
   refused_unless(v5, 438, 4, static_cast<std::uint32_t>(v5.size() - 442));
   refused_unless(v5, 442 + 128 + 2, 4, static_cast<std::uint32_t>(v5.size() - 442 - 134));
+  for (auto [type, size] : {std::pair<std::uint16_t, std::uint32_t>(2, 584), {3, 648}, {4, 885}}) {
+    Bytes td = of_a_td(type, size);
+    const std::size_t rest = 54 + size + 4;
+    refused_unless(td, 48, 2, type);
+    refused_unless(td, 50, 4, size);
+    refused_unless(td, 54 + size, 4, static_cast<std::uint32_t>(td.size() - rest));
+    refused_unless(td, rest + 128 + 2, 4, static_cast<std::uint32_t>(td.size() - rest - 134));
+  }
 }
 
 TEST(Quote, open_enclave_header_is_recognised_and_its_size_is_a_limit) {

@@ -7,13 +7,15 @@
 namespace enclayer {
 namespace {
 
-constexpr std::array<std::pair<TcbStatus, std::string_view>, 7> kStatuses{{
+constexpr std::array<std::pair<TcbStatus, std::string_view>, 9> kStatuses{{
     {TcbStatus::kUpToDate, "UpToDate"},
     {TcbStatus::kSwHardeningNeeded, "SWHardeningNeeded"},
     {TcbStatus::kConfigurationNeeded, "ConfigurationNeeded"},
     {TcbStatus::kConfigurationAndSwHardeningNeeded, "ConfigurationAndSWHardeningNeeded"},
     {TcbStatus::kOutOfDate, "OutOfDate"},
     {TcbStatus::kOutOfDateConfigurationNeeded, "OutOfDateConfigurationNeeded"},
+    {TcbStatus::kTdRelaunchAdvised, "TDRelaunchAdvised"},
+    {TcbStatus::kTdRelaunchAdvisedConfigurationNeeded, "TDRelaunchAdvisedConfigurationNeeded"},
     {TcbStatus::kRevoked, "Revoked"},
 }};
 
@@ -90,8 +92,10 @@ std::string_view to_string(Reason reason) {
     case Reason::kSgxEnclaveIdentityExpired: return "SGX_ENCLAVE_IDENTITY_EXPIRED";
     case Reason::kTcbSwHardeningNeeded: return "TCB_SW_HARDENING_NEEDED";
     case Reason::kTcbConfigurationAndSwHardeningNeeded: return "TCB_CONFIGURATION_AND_SW_HARDENING_NEEDED";
+    case Reason::kTdxModuleMismatch: return "TDX_MODULE_MISMATCH";
     case Reason::kSgxEnclaveReportIsvsvnNotSupported: return "SGX_ENCLAVE_REPORT_ISVSVN_NOT_SUPPORTED";
-    case Reason::kTdxUnsupported: return "TDX_UNSUPPORTED";
+    case Reason::kTcbTdRelaunchAdvised: return "TCB_TD_RELAUNCH_ADVISED";
+    case Reason::kTcbTdRelaunchAdvisedConfigurationNeeded: return "TCB_TD_RELAUNCH_ADVISED_CONFIGURATION_NEEDED";
     case Reason::kUnsupportedCollateralFormat: return "UNSUPPORTED_COLLATERAL_FORMAT";
     case Reason::kDebugEnclave: return "DEBUG_ENCLAVE";
     case Reason::kSimulatedPlatform: return "SIMULATED_PLATFORM";
@@ -103,6 +107,16 @@ std::string_view to_string(Reason reason) {
     case Reason::kFmspcNotAccepted: return "FMSPC_NOT_ACCEPTED";
     case Reason::kAdvisoryNotAccepted: return "ADVISORY_NOT_ACCEPTED";
     case Reason::kTcbEvaluationNumberTooLow: return "TCB_EVALUATION_NUMBER_TOO_LOW";
+    case Reason::kDebugTd: return "DEBUG_TD";
+    case Reason::kTdAttributesNotAccepted: return "TD_ATTRIBUTES_NOT_ACCEPTED";
+    case Reason::kServiceTdNotAccepted: return "SERVICE_TD_NOT_ACCEPTED";
+    case Reason::kMrTdNotAccepted: return "MRTD_NOT_ACCEPTED";
+    case Reason::kRtmrNotAccepted: return "RTMR_NOT_ACCEPTED";
+    case Reason::kMrConfigIdNotAccepted: return "MRCONFIGID_NOT_ACCEPTED";
+    case Reason::kMrOwnerNotAccepted: return "MROWNER_NOT_ACCEPTED";
+    case Reason::kMrOwnerConfigNotAccepted: return "MROWNERCONFIG_NOT_ACCEPTED";
+    case Reason::kXfamNotAccepted: return "XFAM_NOT_ACCEPTED";
+    case Reason::kMrSeamNotAccepted: return "MRSEAM_NOT_ACCEPTED";
   }
   return "UNKNOWN";
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "attestation/qe_identity.h"
@@ -144,6 +145,92 @@ TEST(TcbInfo, dates_have_exactly_one_form) {
 
 ReportBody qe_report() { return parse_quote(fake::quote_case("A_phala_sgx_processor").quote)->qe_report(); }
 
+// ---- TCB Info for TDX ----
+
+json real_tdx_info() { return json::parse(fake::quote_case("T4_phala_tdx_v4").collateral.tcb_info); }
+
+Result<TcbInfo> tdx_info_with(const std::function<void(json&)>& change) {
+  json info = real_tdx_info();
+  change(info);
+  return parse_tcb_info(info.dump());
+}
+
+TEST(TcbInfoForTdx, modules_and_their_levels_are_read) {
+  TcbInfo info = parse_tcb_info(real_tdx_info().dump()).value();
+  EXPECT_EQ(info.id, "TDX");
+  EXPECT_EQ(info.tdx_module.attributes_mask, ~std::uint64_t{0});
+  ASSERT_TRUE(info.tdx_module_identities);
+  ASSERT_NE(info.module_of(1), nullptr);
+  EXPECT_EQ(info.module_of(1)->levels.front().isv_svn, 4);
+  ASSERT_NE(info.module_of(3), nullptr);
+  EXPECT_EQ(info.module_of(3)->levels.front().isv_svn, 3);
+  for (int major : {0, 2, 0x10, 0xff}) EXPECT_EQ(info.module_of(static_cast<std::uint8_t>(major)), nullptr) << major;
+}
+
+TEST(TcbInfoForTdx, major_version_is_two_hexadecimal_digits_in_both_cases) {
+  auto named = [](const char* id) {
+    return tdx_info_with([&](json& j) { j["tdxModuleIdentities"][0]["id"] = id; }).value();
+  };
+  EXPECT_NE(named("TDX_1A").module_of(0x1a), nullptr);
+  EXPECT_NE(named("tdx_1a").module_of(0x1a), nullptr);
+  EXPECT_EQ(named("TDX_26").module_of(0x1a), nullptr) << "not decimal";
+  EXPECT_EQ(named("TDX_3").module_of(3), nullptr);
+}
+
+TEST(TcbInfoForTdx, level_needs_the_tdx_components_too_and_the_modules_numbers_only_of_major_version_0) {
+  TcbInfo info = parse_tcb_info(real_tdx_info().dump()).value();
+  PlatformTcb best;
+  best.components.fill(0xff);
+  best.pce_svn = 0xffff;
+  EXPECT_EQ(info.level_of(best, TdxTcb{{5, 0, 2}}), &info.levels[0]);
+  EXPECT_EQ(info.level_of(best, TdxTcb{{4, 0, 2}}), nullptr);
+  EXPECT_EQ(info.level_of(best, TdxTcb{{0, 1, 2}}), &info.levels[0]);
+  EXPECT_EQ(info.level_of(best, TdxTcb{{5, 1, 1}}), nullptr);
+  EXPECT_EQ(info.level_of(PlatformTcb{}, TdxTcb{{5, 0, 2}}), nullptr);
+  TcbInfo sgx = parse_tcb_info(real_tcb_info().dump()).value();
+  EXPECT_EQ(sgx.level_of(best, TdxTcb{{5, 0, 2}}), nullptr) << "levels of SGX say nothing of a TD";
+}
+
+TEST(TcbInfoForTdx, levels_that_differ_in_tdx_components_alone_are_two) {
+  auto info = tdx_info_with([](json& j) {
+    json newer = j["tcbLevels"][0];
+    newer["tcb"]["tdxtcbcomponents"][15]["svn"] = 1;
+    j["tcbLevels"].push_back(newer);
+  });
+  ASSERT_TRUE(info) << info.error().message();
+  EXPECT_EQ(info->levels.front().tdx->svn[15], 1) << "the better one first";
+}
+
+TEST(TcbInfoForTdx, what_contradicts_itself_or_is_missing_is_malformed) {
+  const std::map<std::string, std::function<void(json&)>> changes = {
+      {"tdxModule", [](json& j) { j.erase("tdxModule"); }},
+      {"mrsigner", [](json& j) { j["tdxModule"]["mrsigner"] = "00"; }},
+      {"attributesMask", [](json& j) { j["tdxModule"].erase("attributesMask"); }},
+      {"two identities",
+       [](json& j) {
+         j["tdxModuleIdentities"].push_back(j["tdxModuleIdentities"][0]);
+         j["tdxModuleIdentities"].back()["id"] = "tdx_03";
+       }},
+      {"no TCB level", [](json& j) { j["tdxModuleIdentities"][0]["tcbLevels"] = json::array(); }},
+      {"ISVSVN 3",
+       [](json& j) {
+         json& levels = j["tdxModuleIdentities"][0]["tcbLevels"];
+         levels.push_back(levels[0]);
+       }},
+      {"not 16", [](json& j) { j["tcbLevels"][0]["tcb"]["tdxtcbcomponents"].erase(3); }},
+      {"same numbers", [](json& j) { j["tcbLevels"].push_back(j["tcbLevels"][0]); }},
+      {"tdxtcbcomponents", [](json& j) { j["tcbLevels"][1]["tcb"].erase("tdxtcbcomponents"); }},
+      {"sgxtcbcomp01svn", [](json& j) { j["version"] = 2; }},
+  };
+  for (const auto& [said, change] : changes) {
+    auto info = tdx_info_with(change);
+    ASSERT_FALSE(info) << said;
+    EXPECT_EQ(info.error().kind(), ErrorKind::kMalformed) << said;
+    EXPECT_THAT(info.error().message(), HasSubstr(said));
+  }
+  EXPECT_TRUE(tdx_info_with([](json& j) { j.erase("tdxModuleIdentities"); })) << "it may know no newer module";
+}
+
 TEST(QeIdentity, intels_quoting_enclave_is_recognised_and_no_other) {
   auto identity = parse_qe_identity(real_qe_identity().dump());
   ASSERT_TRUE(identity) << identity.error().message();
@@ -177,11 +264,11 @@ TEST(QeIdentity, masks_are_bytes_in_the_order_of_memory) {
 
 TEST(QeIdentity, level_is_the_best_one_that_the_isvsvn_reaches) {
   auto identity = identity_with([](json& j) { std::reverse(j["tcbLevels"].begin(), j["tcbLevels"].end()); });
-  EXPECT_EQ(identity->level_of(10)->isv_svn, 8);
-  EXPECT_EQ(identity->level_of(8)->status, "UpToDate");
-  EXPECT_EQ(identity->level_of(7)->isv_svn, 6);
-  EXPECT_EQ(identity->level_of(7)->status, "OutOfDate");
-  EXPECT_EQ(identity->level_of(0), nullptr);
+  EXPECT_EQ(level_of(identity->levels, 10)->isv_svn, 8);
+  EXPECT_EQ(level_of(identity->levels, 8)->status, "UpToDate");
+  EXPECT_EQ(level_of(identity->levels, 7)->isv_svn, 6);
+  EXPECT_EQ(level_of(identity->levels, 7)->status, "OutOfDate");
+  EXPECT_EQ(level_of(identity->levels, 0), nullptr);
 }
 
 TEST(QeIdentity, what_is_missing_twice_or_out_of_range_is_refused) {

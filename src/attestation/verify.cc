@@ -110,15 +110,40 @@ Checked<Certificates> certificates_of(const Quote& quote, Facts& facts) {
   return std::move(*certificates);
 }
 
-Checked<> check_collateral_is_for(const PckExtension& platform, const TcbInfo& tcb_info) {
-  if (tcb_info.id != "SGX")
-    return Refusal{Reason::kTcbInfoMismatch, "TCB Info is for " + tcb_info.id + ", the quote is of an SGX enclave"};
+Checked<> check_collateral_is_for(const Quote& quote, const PckExtension& platform, const TcbInfo& tcb_info) {
+  if (tcb_info.id != (quote.sgx() ? "SGX" : "TDX"))
+    return Refusal{Reason::kTcbInfoMismatch, "TCB Info is for " + tcb_info.id + ", the quote is of " +
+                                                 (quote.sgx() ? "an SGX enclave" : "a TDX trust domain")};
   if (tcb_info.fmspc != platform.fmspc)
     return Refusal{Reason::kTcbInfoMismatch, "TCB Info is for FMSPC " + base::to_hex(tcb_info.fmspc) +
                                                  ", the PCK certificate says " + base::to_hex(platform.fmspc)};
   if (tcb_info.pce_id != platform.pce_id)
     return Refusal{Reason::kTcbInfoMismatch, "TCB Info is for PCEID " + base::to_hex(tcb_info.pce_id) +
                                                  ", the PCK certificate says " + base::to_hex(platform.pce_id)};
+  return {};
+}
+
+// The TDX module that the TD was launched with is Intel's: an identity for its major version, and in it signer and
+// attributes. Intel's mask for the attributes is not used: QVL wants them to be zero, every bit.
+Checked<> check_tdx_module(const TdReportBody& td, const TcbInfo& tcb_info) {
+  const std::uint8_t major = TdxTcb{td.tee_tcb_svn}.module_major();
+  const TdxModule* wanted = &tcb_info.tdx_module;
+  if (major > 0) {
+    const std::string of = "TDX module of major version " + std::to_string(major);
+    if (!tcb_info.tdx_module_identities)
+      return Refusal{Reason::kTcbInfoMismatch, "TCB Info has no identities of TDX modules, the TD runs on a " + of};
+    const TdxModuleIdentity* identity = tcb_info.module_of(major);
+    if (identity == nullptr) return Refusal{Reason::kTdxModuleMismatch, "TCB Info has no identity of a " + of};
+    wanted = &identity->module;
+  }
+  if (td.mr_signer_seam != wanted->mr_signer)
+    return Refusal{Reason::kTdxModuleMismatch, "the TDX module's signer is " + base::to_hex(td.mr_signer_seam) +
+                                                   ", TCB Info wants " + base::to_hex(wanted->mr_signer)};
+  if (td.seam_attributes != 0 || wanted->attributes != 0)
+    return Refusal{Reason::kTdxModuleMismatch, "the TDX module's attributes are " + std::to_string(td.seam_attributes) +
+                                                   ", TCB Info wants " + std::to_string(wanted->attributes) +
+                                                   " under the mask " + std::to_string(wanted->attributes_mask) +
+                                                   "; nothing but 0 is trusted"};
   return {};
 }
 
@@ -143,10 +168,44 @@ Checked<> check_quote_signature(const Quote& quote, Facts& facts) {
   return {};
 }
 
-Checked<TcbStatus> known_status(const std::string& spelled, const char* of) {
-  if (auto status = tcb_status_from(spelled)) return *status;
-  return Refusal{Reason::kTcbUnrecognizedStatus, std::string(of) + " has the unknown status \"" +
-                                                     spelled.substr(0, 64) + "\"; a newer enclayer may know it"};
+// `level` as a part of the platform; `of` says which.
+Checked<TcbPart> part_at(const auto& level, const std::string& of) {
+  auto status = tcb_status_from(level.status);
+  if (status && *status != TcbStatus::kTdRelaunchAdvised && *status != TcbStatus::kTdRelaunchAdvisedConfigurationNeeded)
+    return TcbPart{*status, level.date, level.advisory_ids};
+  return Refusal{Reason::kTcbUnrecognizedStatus, of + " TCB level has the unknown status \"" +
+                                                     level.status.substr(0, 64) + "\"; a newer enclayer may know it"};
+}
+
+// The same of a Quoting Enclave or a TDX module, of which there are only good, old and revoked ones.
+Checked<TcbPart> part_at(const IsvLevel& level, const std::string& of) {
+  ENCLAYER_TRY(TcbPart part, part_at<IsvLevel>(level, of));
+  if (part.status == TcbStatus::kUpToDate || part.status == TcbStatus::kOutOfDate || part.status == TcbStatus::kRevoked)
+    return part;
+  return Refusal{Reason::kTcbUnrecognizedStatus, of + " TCB level cannot have the status " + level.status};
+}
+
+// Intel QVL, sgxEvaluateTCB and tdxEvaluateTCB: the first level of TCB Info that the PCK certificate's numbers reach,
+// and of a TD also its own; the level of its TDX module; both converged with the QE's.
+Checked<TcbEvaluation> evaluate_tcb(const TcbInfo& tcb_info, const PlatformTcb& platform,
+                                    const std::optional<TdxTcb>& tdx, const TcbPart& qe) {
+  const TcbLevel* level = tcb_info.level_of(platform, tdx);
+  if (level == nullptr)
+    return Refusal{Reason::kTcbNotSupported, "the platform's TCB is older than every level of TCB Info"};
+  ENCLAYER_TRY(TcbPart at_level, part_at(*level, "the platform's"));
+  TcbEvaluation out{std::move(at_level), std::nullopt, qe, TcbStatus::kRevoked};
+  out.status = converge(out.platform.status, qe.status);
+  if (tdx && tdx->module_major() > 0) {
+    const TdxModuleIdentity* identity = tcb_info.module_of(tdx->module_major());
+    const IsvLevel* module = identity == nullptr ? nullptr : level_of(identity->levels, tdx->module_minor());
+    if (module == nullptr)
+      return Refusal{Reason::kTcbNotSupported, "the TDX module, version " + std::to_string(tdx->module_major()) + "." +
+                                                   std::to_string(tdx->module_minor()) +
+                                                   ", is older than every level of its identity in TCB Info"};
+    ENCLAYER_TRY(out.tdx_module, part_at(*module, "the TDX module's"));
+    out.status = converge(out.status, out.tdx_module->status);
+  }
+  return out;
 }
 
 void add_advisories(const std::vector<std::string>& more, std::vector<std::string>& all) {
@@ -154,14 +213,20 @@ void add_advisories(const std::vector<std::string>& more, std::vector<std::strin
     if (std::find(all.begin(), all.end(), id) == all.end()) all.push_back(id);
 }
 
+// "platform TCB level of 2024-03-13 is UpToDate, QE with ISVSVN 4 is UpToDate": for people.
+std::string in_words(const TcbEvaluation& tcb, std::uint16_t qe_isv_svn, const std::optional<TdxTcb>& tdx) {
+  std::string out = "platform TCB level of " + format_time(tcb.platform.date).substr(0, 10) + " is " +
+                    std::string(to_string(tcb.platform.status)) + ", QE with ISVSVN " + std::to_string(qe_isv_svn) +
+                    " is " + std::string(to_string(tcb.qe.status));
+  if (tcb.tdx_module)
+    out += ", TDX module " + std::to_string(tdx->module_major()) + "." + std::to_string(tdx->module_minor()) + " is " +
+           std::string(to_string(tcb.tdx_module->status));
+  return out;
+}
+
 // The steps from 2 on; `out` already has the quote.
 Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at, Facts& facts, Verification& out) {
   const Quote& quote = *out.quote;
-  if (!quote.sgx())
-    return Refusal{
-        Reason::kTdxUnsupported,
-        "TDX verification not supported: the quote is of a trust domain, this version verifies quotes of SGX "
-        "enclaves"};
   if (quote.header.vendor_id != QuoteHeader::kIntelVendor)
     return Refusal{Reason::kUnsupportedQuoteFormat,
                    "the quote's QE vendor is " + base::to_hex(quote.header.vendor_id) + ", not Intel's"};
@@ -203,33 +268,43 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
                                                    collateral.qe_identity_issuer_chain, *root_crl, trusted, at, facts));
 
   // 6. The quote itself
-  ENCLAYER_CHECK(check_collateral_is_for(chain.platform, *tcb_info.value));
+  ENCLAYER_CHECK(check_collateral_is_for(quote, chain.platform, *tcb_info.value));
+  if (!quote.sgx()) ENCLAYER_CHECK(check_tdx_module(quote.td_report(), *tcb_info.value));
   ENCLAYER_CHECK(check_qe_report(quote, chain.pck->key, facts));
   ReportBody qe = quote.qe_report();
-  if (qe_identity.value->id != "QE")
-    return Refusal{Reason::kQeIdentityMismatch, "the identity is of " + qe_identity.value->id + ", not of the SGX QE"};
+  if (const char* wanted = quote.sgx() ? "QE" : "TD_QE"; qe_identity.value->id != wanted)
+    return Refusal{Reason::kQeIdentityMismatch,
+                   "the identity is of " + qe_identity.value->id + ", the quote wants that of " + wanted};
   if (std::string mismatch = qe_identity.value->mismatch(qe); !mismatch.empty())
     return Refusal{Reason::kQeIdentityMismatch, mismatch};
-  const QeLevel* qe_level = qe_identity.value->level_of(qe.isv_svn);
+  const IsvLevel* qe_level = level_of(qe_identity.value->levels, qe.isv_svn);
   if (qe_level == nullptr)
     return Refusal{Reason::kSgxEnclaveReportIsvsvnNotSupported,
                    "the QE's ISVSVN " + std::to_string(qe.isv_svn) + " is older than every level of QE Identity"};
   ENCLAYER_CHECK(check_quote_signature(quote, facts));
-  const TcbLevel* level = tcb_info.value->level_of(chain.platform.tcb);
-  if (level == nullptr)
-    return Refusal{Reason::kTcbNotSupported, "the platform's TCB is older than every level of TCB Info"};
-  ENCLAYER_TRY(TcbStatus platform_status, known_status(level->status, "the platform's TCB level"));
-  ENCLAYER_TRY(TcbStatus qe_status, known_status(qe_level->status, "the QE's TCB level"));
-  if (qe_status != TcbStatus::kUpToDate && qe_status != TcbStatus::kOutOfDate && qe_status != TcbStatus::kRevoked)
-    return Refusal{Reason::kTcbUnrecognizedStatus, "the QE's TCB level cannot have the status " + qe_level->status};
 
-  out.tcb_status = converge(platform_status, qe_status);
+  // 7. TCB levels: the platform's; of a TD of TDX 1.5 both that of its launch and that of now
+  std::optional<TdxTcb> launch_svn, current_svn;
+  if (!quote.sgx()) launch_svn = TdxTcb{quote.td_report().tee_tcb_svn};
+  if (!quote.sgx() && quote.td_report().tdx15) current_svn = TdxTcb{quote.td_report().tdx15->tee_tcb_svn2};
+  ENCLAYER_TRY(TcbPart qe_part, part_at(*qe_level, "the QE's"));
+  ENCLAYER_TRY(TcbEvaluation tcb, evaluate_tcb(*tcb_info.value, chain.platform.tcb, launch_svn, qe_part));
+  std::optional<TcbEvaluation> current;
+  if (current_svn) {
+    ENCLAYER_TRY(current, evaluate_tcb(*tcb_info.value, chain.platform.tcb, current_svn, qe_part));
+  }
+
+  out.tcb_status = current ? with_current(tcb.status, current->status) : tcb.status;
   out.reason = reason_of(*out.tcb_status);
-  out.detail = "platform TCB level of " + format_time(level->date).substr(0, 10) + " is " + level->status +
-               ", QE with ISVSVN " + std::to_string(qe.isv_svn) + " is " + qe_level->status;
-  add_advisories(level->advisory_ids, out.advisory_ids);
-  add_advisories(qe_level->advisory_ids, out.advisory_ids);
-  out.tcb_date = level->date;
+  out.detail = in_words(tcb, qe.isv_svn, launch_svn);
+  out.advisory_ids = tcb.advisory_ids();
+  if (current) {
+    out.detail = "launched: " + out.detail + "; now: " + in_words(*current, qe.isv_svn, current_svn);
+    add_advisories(current->advisory_ids(), out.advisory_ids);
+  }
+  out.tcb_date = tcb.platform.date;
+  out.tcb = std::move(tcb);
+  out.current_tcb = std::move(current);
   out.tcb_evaluation_number = std::min(tcb_info.value->evaluation_number, qe_identity.value->evaluation_number);
   out.earliest_expiry = (chain.validity() & root_crl->validity & pck_crl->validity & crl_issuer.validity() &
                          tcb_info.validity & qe_identity.validity)
@@ -256,6 +331,19 @@ Verification verify_with(ByteView quote, const Collateral& collateral, const Tru
 
 }  // namespace
 }  // namespace attestation
+
+Time TcbEvaluation::date() const {
+  Time oldest = std::min(platform.date, qe.date);
+  return tdx_module ? std::min(oldest, tdx_module->date) : oldest;
+}
+
+std::vector<std::string> TcbEvaluation::advisory_ids() const {
+  std::vector<std::string> out;
+  attestation::add_advisories(platform.advisory_ids, out);
+  if (tdx_module) attestation::add_advisories(tdx_module->advisory_ids, out);
+  attestation::add_advisories(qe.advisory_ids, out);
+  return out;
+}
 
 Verification verify(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at) {
   attestation::Facts facts;

@@ -8,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "enclayer/policy.h"
 #include "fake/print_reason.h"
 #include "fake/quote_case.h"
@@ -48,7 +49,7 @@ TEST(Verify, every_case_has_exactly_its_expected_status_reason_and_verdict) {
     EXPECT_EQ(to_string(v.reason), want["reason"].get<std::string>()) << v.detail;
     EXPECT_EQ(v.verified(), want["accept"].get<bool>());
     EXPECT_FALSE(v.detail.empty());
-    EXPECT_FALSE(judge(v, Policy{}).trusted) << "no real quote in the data is UpToDate";
+    EXPECT_EQ(judge(v, Policy{}).trusted, v.tcb_status == TcbStatus::kUpToDate);
     if (!v.tcb_status) {
       EXPECT_TRUE(want["tcb_status"].is_null());
       continue;
@@ -69,7 +70,8 @@ TEST(Verify, advisories_are_those_of_the_matched_levels_each_once) {
       {"C_automata_sgx_platform", {"00615"}},
       {"C_eval17", {"00615"}},
       {"C_eval18", {"01079", "01103", "00657", "00767", "00615"}},
-      {"F_mobilecoin_prod", {"00828", "00219", "00289", "01153", "00334", "00615"}}};
+      {"F_mobilecoin_prod", {"00828", "00219", "00289", "01153", "00334", "00615"}},
+      {"T4_phala_tdx_v4", {}}};
   for (auto& [name, ids] : want) {
     for (std::string& id : ids) id.insert(0, "INTEL-SA-");
     EXPECT_EQ(verify(quote_case(name)).advisory_ids, ids) << name;
@@ -99,7 +101,7 @@ TEST(Verify, evidence_holds_exactly_within_its_window) {
     EXPECT_FALSE(verified_at(Time(std::chrono::sys_days(std::chrono::year(9999) / 12 / 31))));
     ++seen;
   }
-  EXPECT_EQ(seen, 5);
+  EXPECT_EQ(seen, 6);
 }
 
 TEST(Verify, facts_of_the_platform_come_with_the_verification) {
@@ -133,7 +135,7 @@ TEST(Verify, quote_cut_at_any_place_is_never_verified) {
     }
     EXPECT_TRUE(enclayer::verify(ByteView(c.quote).first(size), c.collateral, TrustedRoot::intel(), c.at).verified());
   }
-  EXPECT_EQ(seen, 6);
+  EXPECT_EQ(seen, 8);
 }
 
 TEST(Verify, bytes_after_the_quote_do_not_matter) {
@@ -309,6 +311,49 @@ TEST(Verify, tcb_info_of_another_platform_is_a_mismatch) {
               c.tcb_info_signature = f.tcb_info_signature;
             }),
             Reason::kTcbInfoMismatch);
+}
+
+TEST(Verify, parts_of_a_tds_platform_are_told_each_with_its_level) {
+  Verification v = verify(quote_case("T4_phala_tdx_v4"));
+  ASSERT_TRUE(v.tcb) << v.detail;
+  EXPECT_FALSE(v.current_tcb) << "TDX 1.0 does not say which module runs now";
+  const Time level = *parse_time("2024-03-13T00:00:00Z");
+  const TcbPart good{TcbStatus::kUpToDate, level, {}};
+  EXPECT_TRUE((*v.tcb == TcbEvaluation{good, good, good, TcbStatus::kUpToDate}));
+  EXPECT_EQ(v.tcb_date, level);
+  EXPECT_EQ(v.detail,
+            "platform TCB level of 2024-03-13 is UpToDate, QE with ISVSVN 6 is UpToDate, TDX module 1.6 is UpToDate");
+  Verification sgx = verify(a());
+  ASSERT_TRUE(sgx.tcb);
+  EXPECT_FALSE(sgx.tcb->tdx_module);
+  EXPECT_EQ(sgx.tcb->status, sgx.tcb_status);
+  EXPECT_EQ(sgx.tcb->advisory_ids(), sgx.advisory_ids);
+  EXPECT_EQ(sgx.tcb->date(), std::min(sgx.tcb->platform.date, sgx.tcb->qe.date));
+}
+
+TEST(Verify, every_flipped_bit_of_a_tds_quote_before_its_certificates_is_refused) {
+  QuoteCase td = quote_case("T4_phala_tdx_v4");
+  constexpr std::size_t kCertificates = 1258;
+  ASSERT_EQ(base::as_text(td.quote).find("-----BEGIN"), kCertificates);
+  for (std::size_t bit = 0; bit < kCertificates * 8; bit += 3) {
+    td.quote[bit / 8] ^= static_cast<std::uint8_t>(1 << bit % 8);
+    ASSERT_FALSE(verify(td).verified()) << "bit " << bit % 8 << " of byte " << bit / 8;
+    td.quote[bit / 8] ^= static_cast<std::uint8_t>(1 << bit % 8);
+  }
+  EXPECT_TRUE(verify(td).verified());
+}
+
+TEST(Verify, collateral_for_sgx_does_not_fit_a_td) {
+  QuoteCase td = quote_case("T4_phala_tdx_v4");
+  const Collateral tdx = td.collateral;
+  QuoteCase eval18 = quote_case("C_eval18");  // in force at the same time
+  td.collateral.tcb_info = eval18.collateral.tcb_info;
+  td.collateral.tcb_info_signature = eval18.collateral.tcb_info_signature;
+  EXPECT_EQ(verify(td).reason, Reason::kTcbInfoMismatch);
+  td.collateral = tdx;
+  td.collateral.qe_identity = eval18.collateral.qe_identity;
+  td.collateral.qe_identity_signature = eval18.collateral.qe_identity_signature;
+  EXPECT_EQ(verify(td).reason, Reason::kQeIdentityMismatch);
 }
 
 TEST(Verify, collateral_for_tdx_does_not_fit_an_sgx_quote) {

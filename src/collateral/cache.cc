@@ -42,6 +42,7 @@ std::string to_line(const Entry& entry) {
   ordered_json json;
   json["fmspc"] = base::to_hex(entry.contents.platform.fmspc);
   json["ca"] = to_string(entry.contents.platform.ca);
+  if (entry.contents.platform.tee == Tee::kTdx) json["tee"] = to_string(Tee::kTdx);
   json["url"] = entry.url;
   json["fetched"] = format_time(entry.fetched);
   json["collateral"] = ordered_json::parse(to_json(entry.collateral));
@@ -57,6 +58,10 @@ Result<Entry> entry_from_line(std::string_view line) {
   ENCLAYER_TRY(std::string fetched_text, document.root().text("fetched"));
   ENCLAYER_TRY(std::string fmspc, document.root().text("fmspc"));
   ENCLAYER_TRY(std::string ca, document.root().text("ca"));
+  std::string tee(to_string(Tee::kSgx));
+  if (document.root().has("tee")) {
+    ENCLAYER_TRY(tee, document.root().text("tee"));
+  }
   ENCLAYER_CHECK(document.root().object("collateral"));
   auto json = ordered_json::parse(line, nullptr, false);
   if (json.is_discarded()) return malformed("not JSON");
@@ -70,9 +75,9 @@ Result<Entry> entry_from_line(std::string_view line) {
   ENCLAYER_TRY(Collateral collateral, parse_collateral_json(dump(json["collateral"])));
   ENCLAYER_TRY(Entry entry, make_entry(std::move(url), fetched, std::move(collateral)));
   const PlatformKind& platform = entry.contents.platform;
-  if (fmspc != base::to_hex(platform.fmspc) || ca != to_string(platform.ca))
-    return malformed("it says to be of FMSPC " + base::printable(fmspc, 64) + ", " + base::printable(ca, 64) +
-                     " CA; its collateral is of " + to_string(platform));
+  if (fmspc != base::to_hex(platform.fmspc) || ca != to_string(platform.ca) || tee != to_string(platform.tee))
+    return malformed("it says to be of FMSPC " + base::printable(fmspc, 64) + ", " + base::printable(ca, 64) + " CA, " +
+                     base::printable(tee, 64) + "; its collateral is of " + to_string(platform));
   return entry;
 }
 
@@ -150,8 +155,9 @@ Result<std::vector<Entry>> entries_from_bundle(std::string_view text) {
 // ---- The folder ----
 
 fs::path Cache::path_of(const PlatformKind& platform, const std::string& url) const {
-  return folder_ / (base::to_hex(platform.fmspc) + "-" + std::string(to_string(platform.ca)) + "-" +
-                    base::sha256_hex(url).substr(0, 16) + std::string(kEntrySuffix));
+  return folder_ / (base::to_hex(platform.fmspc) + "-" + std::string(to_string(platform.ca)) +
+                    (platform.tee == Tee::kTdx ? "-tdx-" : "-") + base::sha256_hex(url).substr(0, 16) +
+                    std::string(kEntrySuffix));
 }
 
 Result<std::optional<Entry>> Cache::find(const PlatformKind& platform, const std::string& url) const {

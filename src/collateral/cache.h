@@ -2,10 +2,11 @@
 // Collateral that was fetched once, kept in a folder: for the next time, for when the service is away, and to be
 // carried to a cluster without a network.
 //
-// DIR/<fmspc>-<ca>-<16 digits of SHA-256(url)>.json   one entry, the line below
-// DIR/lock                                            held while an entry is compared and replaced
+// DIR/<fmspc>-<ca>-<16 digits of SHA-256(url)>.json       one entry, the line below
+// DIR/<fmspc>-<ca>-tdx-<16 digits of SHA-256(url)>.json   the same for TDX
+// DIR/lock                                                held while an entry is compared and replaced
 //
-// An entry is one line of JSON: fmspc, ca, url, fetched, collateral (the layout of enclayer/collateral.h), sha256 (of
+// An entry is one line of JSON: fmspc, ca, for TDX "tee":"tdx", url, fetched, collateral (the layout of enclayer/collateral.h), sha256 (of
 // the same line without it). The checksum finds damage, not malice; nothing in the cache is believed, verify() judges.
 #pragma once
 

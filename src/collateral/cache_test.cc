@@ -133,6 +133,21 @@ TEST(Cache, finds_what_was_kept_by_platform_and_url) {
   EXPECT_EQ(folder.st_mode & 0777, 0700U);
 }
 
+TEST(Cache, keeps_collateral_for_tds_beside_that_for_enclaves_of_the_same_platform) {
+  fake::TempFolder temporary;
+  Cache cache(temporary.path());
+  Entry tdx = entry_of("T4_phala_tdx_v4", kUrl);
+  EXPECT_TRUE(cache.keep(tdx).value());
+  PlatformKind platform = tdx.contents.platform;
+  EXPECT_EQ(cache.find(platform, kUrl).value(), tdx);
+  platform.tee = Tee::kSgx;
+  EXPECT_EQ(cache.find(platform, kUrl).value(), std::nullopt);
+  EXPECT_THAT(to_line(tdx), HasSubstr(R"("tee":"tdx")"));
+  EXPECT_THAT(to_line(platform_entry()), testing::Not(HasSubstr("\"tee\""))) << "as it always was";
+  EXPECT_EQ(entries_from_bundle(to_bundle({tdx, platform_entry()}).value()).value(),
+            (std::vector<Entry>{tdx, platform_entry()}));
+}
+
 TEST(Cache, leaves_the_mode_of_a_folder_that_was_there) {
   fake::TempFolder temporary;
   ASSERT_TRUE(base::make_folder(temporary.path() / "mine", 0755));

@@ -97,8 +97,17 @@ Result<PckCa> pck_ca_from(std::string_view text) {
                "\"" + base::printable(text, 64) + "\" is no PCK CA; there are processor and platform");
 }
 
+std::string_view to_string(Tee tee) { return tee == Tee::kSgx ? "sgx" : "tdx"; }
+
+Result<Tee> tee_from(std::string_view text) {
+  if (text == "sgx") return Tee::kSgx;
+  if (text == "tdx") return Tee::kTdx;
+  return Error(ErrorKind::kInvalidArgument, "\"" + base::printable(text, 64) + "\" is no TEE; there are sgx and tdx");
+}
+
 std::string to_string(const PlatformKind& kind) {
-  return "FMSPC " + base::to_hex(kind.fmspc) + ", " + std::string(to_string(kind.ca)) + " CA";
+  return "FMSPC " + base::to_hex(kind.fmspc) + ", " + std::string(to_string(kind.ca)) + " CA" +
+         (kind.tee == Tee::kTdx ? ", TDX" : "");
 }
 
 Result<ByteArray<6>> fmspc_from(std::string_view hex) {
@@ -114,8 +123,6 @@ Result<ByteArray<6>> fmspc_from(std::string_view hex) {
 
 Result<QuotedPlatform> platform_of_quote(ByteView bytes) {
   ENCLAYER_TRY(Quote quote, parse_quote(bytes));
-  if (!quote.sgx())
-    return Error(ErrorKind::kUnsupported, "the quote is of a TD: collateral is fetched for SGX quotes only");
   if (quote.certification.type != CertificationData::kPckChain)
     return Error(ErrorKind::kUnsupported,
                  "the quote carries " + std::string(certification_type_name(quote.certification.type)) +
@@ -127,6 +134,7 @@ Result<QuotedPlatform> platform_of_quote(ByteView bytes) {
   ENCLAYER_TRY(auto extension, attestation::parse_pck_extension(*pck->sgx_extension));
   QuotedPlatform out;
   out.kind.fmspc = extension.fmspc;
+  out.kind.tee = quote.sgx() ? Tee::kSgx : Tee::kTdx;
   auto ca = ca_of_name(pck->issuer.text());
   if (!ca) return ca.error().with_context("the issuer of the quote's PCK certificate");
   out.kind.ca = *ca;
@@ -153,16 +161,15 @@ Result<Contents> contents_of(const Collateral& c) {
   ENCLAYER_TRY(auto tcb_chain, chain_of("the issuer chain of TCB Info", c.tcb_info_issuer_chain));
   auto tcb_info = attestation::parse_tcb_info(c.tcb_info);
   if (!tcb_info) return tcb_info.error().with_context("TCB Info");
-  if (tcb_info->id != "SGX")
-    return Error(ErrorKind::kUnsupported, "TCB Info is for " + base::printable(tcb_info->id, 32) + ", not for SGX");
   ENCLAYER_CHECK(check_signature_size("TCB Info", c.tcb_info_signature));
 
   ENCLAYER_TRY(auto qe_chain, chain_of("the issuer chain of QE Identity", c.qe_identity_issuer_chain));
   auto qe_identity = attestation::parse_qe_identity(c.qe_identity);
   if (!qe_identity) return qe_identity.error().with_context("QE Identity");
-  if (qe_identity->id != "QE")
-    return Error(ErrorKind::kUnsupported,
-                 "QE Identity is of " + base::printable(qe_identity->id, 32) + ", not of the SGX QE");
+  out.platform.tee = tcb_info->id == "TDX" ? Tee::kTdx : Tee::kSgx;
+  if (const char* wanted = out.platform.tee == Tee::kTdx ? "TD_QE" : "QE"; qe_identity->id != wanted)
+    return malformed("TCB Info is for " + tcb_info->id + ", so the QE's identity has to be that of " + wanted +
+                     ", not of " + qe_identity->id);
   ENCLAYER_CHECK(check_signature_size("QE Identity", c.qe_identity_signature));
 
   if (std::size_t size = to_json(c).size(); size > Collateral::kMaxJsonSize)

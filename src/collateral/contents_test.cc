@@ -59,15 +59,24 @@ TEST(Contents, that_no_file_could_hold_are_refused) {
   EXPECT_THAT(contents.error().message(), HasSubstr("at most 1048576 are read"));
 }
 
-TEST(Contents, of_tdx_are_unsupported) {
-  auto contents = contents_of(fake::quote_case("T4_phala_tdx_v4").collateral);
-  ASSERT_FALSE(contents);
-  EXPECT_EQ(contents.error().kind(), ErrorKind::kUnsupported);
-  EXPECT_THAT(contents.error().message(), HasSubstr("TDX"));
+TEST(Contents, of_tdx_say_so_and_both_documents_have_to) {
+  Collateral tdx = fake::quote_case("T4_phala_tdx_v4").collateral;
+  auto contents = contents_of(tdx);
+  ASSERT_TRUE(contents) << contents.error().message();
+  EXPECT_EQ(to_string(contents->platform), "FMSPC b0c06f000000, platform CA, TDX");
+  tdx.qe_identity = good().qe_identity;
+  auto mixed = contents_of(tdx);
+  ASSERT_FALSE(mixed);
+  EXPECT_EQ(mixed.error().kind(), ErrorKind::kMalformed);
+  EXPECT_THAT(mixed.error().message(), HasSubstr("has to be that of TD_QE, not of QE"));
+  Collateral sgx = good();
+  sgx.qe_identity = fake::quote_case("T4_phala_tdx_v4").collateral.qe_identity;
+  EXPECT_THAT(contents_of(sgx).error().message(), HasSubstr("has to be that of QE, not of TD_QE"));
 }
 
 TEST(PlatformOfQuote, is_that_of_its_collateral) {
-  for (const char* name : {"A_phala_sgx_processor", "C_automata_sgx_platform", "F_mobilecoin_prod"}) {
+  for (const char* name : {"A_phala_sgx_processor", "C_automata_sgx_platform", "F_mobilecoin_prod", "T4_phala_tdx_v4",
+                           "T5_phala_outdated"}) {
     fake::QuoteCase c = fake::quote_case(name);
     auto platform = platform_of_quote(c.quote);
     ASSERT_TRUE(platform) << platform.error().message();
@@ -78,7 +87,6 @@ TEST(PlatformOfQuote, is_that_of_its_collateral) {
 
 TEST(PlatformOfQuote, says_why_it_cannot_tell) {
   auto error = [](const char* name) { return platform_of_quote(fake::quote_case(name).quote).error(); };
-  EXPECT_EQ(error("T4_phala_tdx_v4").kind(), ErrorKind::kUnsupported);
   EXPECT_EQ(error("N_trunc_436").kind(), ErrorKind::kMalformed);
   EXPECT_THAT(error("N_chain_empty").message(), HasSubstr("has no certificate"));
   Bytes ppid = base::read_file(ENCLAYER_SOURCE_DIR "/fuzz/corpus/quote/sgx_v3_ppid", 1 << 20).value();
@@ -116,6 +124,9 @@ TEST(PlatformKind, is_spelled_exactly) {
   EXPECT_EQ(pck_ca_from("platform").value(), PckCa::kPlatform);
   EXPECT_EQ(pck_ca_from("processor").value(), PckCa::kProcessor);
   EXPECT_EQ(pck_ca_from("Platform").error().kind(), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(tee_from("sgx").value(), Tee::kSgx);
+  EXPECT_EQ(tee_from("tdx").value(), Tee::kTdx);
+  EXPECT_EQ(tee_from("TDX").error().kind(), ErrorKind::kInvalidArgument);
 }
 
 }  // namespace

@@ -39,13 +39,27 @@ Result<std::string> service_url(std::string_view given) {
   return has_path ? url : url + "/sgx/certification/v4";
 }
 
+Result<std::string> tdx_service_url(const std::string& service) {
+  constexpr std::string_view kSgx = "/sgx/";
+  std::size_t at = service.rfind(kSgx);
+  if (at == std::string::npos || at < service.find("://") + 3)
+    return Error(ErrorKind::kInvalidArgument,
+                 service + " does not say where TDX is: a service's URL has /sgx/ in its path, and /tdx/ beside it");
+  return service.substr(0, at) + "/tdx/" + service.substr(at + kSgx.size());
+}
+
 Result<Responses> ask_service(http::Client& client, const std::string& service, const PlatformKind& platform,
                               const TrustedRoot& trusted) {
   Responses out;
+  // The revocation lists are the same for both.
+  std::string tee = service;
+  if (platform.tee == Tee::kTdx) {
+    ENCLAYER_TRY(tee, tdx_service_url(service));
+  }
   ENCLAYER_TRY(out.pck_crl,
                client.get(service + "/pckcrl?ca=" + std::string(to_string(platform.ca)) + "&encoding=der"));
-  ENCLAYER_TRY(out.tcb_info, client.get(service + "/tcb?fmspc=" + base::to_hex(platform.fmspc)));
-  ENCLAYER_TRY(out.qe_identity, client.get(service + "/qe/identity"));
+  ENCLAYER_TRY(out.tcb_info, client.get(tee + "/tcb?fmspc=" + base::to_hex(platform.fmspc)));
+  ENCLAYER_TRY(out.qe_identity, client.get(tee + "/qe/identity"));
   auto root_ca_crl = client.get(service + "/rootcacrl");
   if (!root_ca_crl && root_ca_crl.error().kind() == ErrorKind::kNotFound) {
     // No PCS has this endpoint.

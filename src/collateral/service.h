@@ -24,6 +24,10 @@ http::Advice service_advice();
 // PCCS has, /sgx/certification/v4.
 Result<std::string> service_url(std::string_view given);
 
+// Where the same service has TCB Info and QE Identity for TDX: beside /sgx/ in its path. kInvalidArgument for a URL
+// without that.
+Result<std::string> tdx_service_url(const std::string& service);
+
 // Asks for everything that belongs to `platform`, in four or five requests. The root CA's CRL is asked of the service,
 // as a PCCS has it; where that is 404, as Intel's is, of the place that the trusted root's certificate names.
 Result<Responses> ask_service(http::Client& client, const std::string& service, const PlatformKind& platform,

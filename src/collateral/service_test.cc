@@ -47,6 +47,45 @@ TEST(Service, a_caching_service_gives_everything_in_four_requests) {
                                               kV4 + "qe/identity", kV4 + "rootcacrl"));
 }
 
+TEST(Service, tdx_has_tcb_info_and_qe_identity_of_its_own_and_the_same_lists) {
+  const Collateral tdx = fake::quote_case("T4_phala_tdx_v4").collateral;
+  const PlatformKind platform = contents_of(tdx).value().platform;
+  HttpService service(fake::provisioning_service(fake::intels_responses(tdx), base::to_hex(platform.fmspc)));
+  http::Client http = client();
+  auto answer = fetch(http, service_url(service.url()).value(), platform, TrustedRoot::intel());
+  ASSERT_TRUE(answer) << answer.error().message();
+  EXPECT_EQ(answer->collateral, tdx);
+  EXPECT_THAT(service.requests(),
+              ElementsAre(kV4 + "pckcrl?ca=platform&encoding=der", "/tdx/certification/v4/tcb?fmspc=b0c06f000000",
+                          "/tdx/certification/v4/qe/identity", kV4 + "rootcacrl"));
+}
+
+TEST(Service, answer_for_enclaves_is_refused_where_one_for_tds_was_asked_for) {
+  Responses sgx = read_responses(kRecorded).value();
+  HttpService service([sgx](const fake::HttpRequest& request) {
+    fake::HttpRequest changed = request;
+    if (changed.target.starts_with("/tdx/")) changed.target.replace(0, 5, "/sgx/");
+    return fake::provisioning_service(sgx, kFmspc)(changed);
+  });
+  http::Client http = client();
+  auto answer = fetch(http, service_url(service.url()).value(),
+                      {fmspc_from(kFmspc).value(), PckCa::kPlatform, Tee::kTdx}, TrustedRoot::intel());
+  ASSERT_FALSE(answer);
+  EXPECT_THAT(answer.error().message(), HasSubstr("platform CA, TDX, got collateral of"));
+}
+
+TEST(TdxServiceUrl, stands_beside_that_of_sgx) {
+  EXPECT_EQ(tdx_service_url(std::string(kIntelService)).value(),
+            "https://api.trustedservices.intel.com/tdx/certification/v4");
+  EXPECT_EQ(tdx_service_url("https://pccs/sgx/cache/sgx/certification/v4").value(),
+            "https://pccs/sgx/cache/tdx/certification/v4");
+  for (const char* url : {"https://pccs/certification/v4", "http://sgx/certification/v4"}) {
+    auto refused = tdx_service_url(url);
+    ASSERT_FALSE(refused) << url;
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kInvalidArgument);
+  }
+}
+
 TEST(Service, what_is_fetched_can_be_kept_as_a_folder_and_read_again) {
   HttpService service(fake::provisioning_service(read_responses(kRecorded).value(), kFmspc));
   auto answer = fetch_from(service);

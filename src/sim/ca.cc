@@ -32,26 +32,63 @@ ByteArray<16> same_svn() {
   return out;
 }
 
+Json components_json(const ByteArray<16>& svns) {
+  Json out = Json::array();
+  for (std::uint8_t svn : svns) out.push_back({{"svn", svn}});
+  return out;
+}
+
+Json isv_levels(const std::vector<QeLevel>& levels) {
+  Json out = Json::array();
+  for (const QeLevel& level : levels) {
+    Json entry = {
+        {"tcb", {{"isvsvn", level.isv_svn}}}, {"tcbDate", format_time(level.date)}, {"tcbStatus", level.status}};
+    if (!level.advisory_ids.empty()) entry["advisoryIDs"] = level.advisory_ids;
+    out.push_back(entry);
+  }
+  return out;
+}
+
+Json tdx_module(const TdxModuleOrder& order) {
+  ByteArray<8> attributes{}, mask{};
+  base::store_le64(attributes.data(), order.attributes);
+  base::store_le64(mask.data(), order.attributes_mask);
+  return {{"mrsigner", base::to_hex(order.mr_signer)},
+          {"attributes", base::to_hex(attributes)},
+          {"attributesMask", base::to_hex(mask)}};
+}
+
 Json tcb_info(const CollateralOrder& order) {
   Json levels = Json::array();
   for (const TcbLevel& level : order.tcb_levels) {
-    Json components = Json::array();
-    for (std::uint8_t svn : level.components) components.push_back({{"svn", svn}});
-    Json entry = {{"tcb", {{"sgxtcbcomponents", components}, {"pcesvn", level.pce_svn}}},
-                  {"tcbDate", format_time(level.date)},
-                  {"tcbStatus", level.status}};
+    Json tcb = {{"sgxtcbcomponents", components_json(level.components)}, {"pcesvn", level.pce_svn}};
+    if (order.tdx) tcb["tdxtcbcomponents"] = components_json(level.tdx_components);
+    Json entry = {{"tcb", tcb}, {"tcbDate", format_time(level.date)}, {"tcbStatus", level.status}};
     if (!level.advisory_ids.empty()) entry["advisoryIDs"] = level.advisory_ids;
     levels.push_back(entry);
   }
-  return {{"id", "SGX"},
-          {"version", 3},
-          {"issueDate", format_time(order.issued)},
-          {"nextUpdate", format_time(order.expires)},
-          {"fmspc", order.fmspc},
-          {"pceId", order.pce_id},
-          {"tcbType", 0},
-          {"tcbEvaluationDataNumber", order.tcb_evaluation_data_number},
-          {"tcbLevels", levels}};
+  Json out = {{"id", order.tdx ? "TDX" : "SGX"},
+              {"version", 3},
+              {"issueDate", format_time(order.issued)},
+              {"nextUpdate", format_time(order.expires)},
+              {"fmspc", order.fmspc},
+              {"pceId", order.pce_id},
+              {"tcbType", 0},
+              {"tcbEvaluationDataNumber", order.tcb_evaluation_data_number}};
+  if (order.tdx) {
+    out["tdxModule"] = tdx_module(order.tdx->module);
+    if (order.tdx->identities) {
+      out["tdxModuleIdentities"] = Json::array();
+      for (const TdxModuleOrder& module : *order.tdx->identities) {
+        Json identity = {{"id", module.id}};
+        identity.update(tdx_module(module));
+        identity["tcbLevels"] = isv_levels(module.levels);
+        out["tdxModuleIdentities"].push_back(identity);
+      }
+    }
+  }
+  out["tcbLevels"] = levels;
+  return out;
 }
 
 Json qe_identity(const CollateralOrder& order) {
@@ -63,14 +100,7 @@ Json qe_identity(const CollateralOrder& order) {
   ByteArray<4> misc_select{};
   base::store_le32(misc_select.data(), order.qe.misc_select);
 
-  Json levels = Json::array();
-  for (const QeLevel& level : order.qe_levels) {
-    Json entry = {
-        {"tcb", {{"isvsvn", level.isv_svn}}}, {"tcbDate", format_time(level.date)}, {"tcbStatus", level.status}};
-    if (!level.advisory_ids.empty()) entry["advisoryIDs"] = level.advisory_ids;
-    levels.push_back(entry);
-  }
-  return {{"id", "QE"},
+  return {{"id", order.tdx ? "TD_QE" : "QE"},
           {"version", 2},
           {"issueDate", format_time(order.issued)},
           {"nextUpdate", format_time(order.expires)},
@@ -81,7 +111,7 @@ Json qe_identity(const CollateralOrder& order) {
           {"attributesMask", base::to_hex(mask)},
           {"mrsigner", base::to_hex(order.qe.mr_signer)},
           {"isvprodid", order.qe.isv_prod_id},
-          {"tcbLevels", levels}};
+          {"tcbLevels", isv_levels(order.qe_levels)}};
 }
 
 Result<Identity> certified(const CertificateOrder& order, const Identity* issuer) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ struct TcbLevel {
   std::string status = "UpToDate";
   Time date;
   std::vector<std::string> advisory_ids;
+  ByteArray<16> tdx_components{};  // written where there is a TdxOrder
 };
 
 struct QeLevel {
@@ -62,6 +64,19 @@ struct QeLevel {
   std::string status = "UpToDate";
   Time date;
   std::vector<std::string> advisory_ids;
+};
+
+// Which TDX modules TCB Info knows.
+struct TdxModuleOrder {
+  std::string id;  // "TDX_01"; that of major version 0 has none
+  ByteArray<48> mr_signer{};
+  std::uint64_t attributes = 0, attributes_mask = ~std::uint64_t{0};
+  std::vector<QeLevel> levels;  // newest first; that of major version 0 has none
+};
+
+struct TdxOrder {
+  TdxModuleOrder module;                                                                  // of major version 0
+  std::optional<std::vector<TdxModuleOrder>> identities = std::vector<TdxModuleOrder>{};  // of the others
 };
 
 struct CollateralOrder {
@@ -73,6 +88,7 @@ struct CollateralOrder {
   ReportBody qe;                     // MRSIGNER, product id and attributes that a QE has to have
   std::vector<QeLevel> qe_levels;    // newest first
   CrlOrder root_crl, pck_crl;
+  std::optional<TdxOrder> tdx;  // TCB Info and QE Identity are those for TDX
 };
 
 // What an honest simulation orders: the simulated machine and its QE are up to date, nothing is revoked, all of it

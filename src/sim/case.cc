@@ -5,131 +5,12 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "sim/case_verbs.h"
 
 namespace enclayer::sim {
 namespace {
 
-using Json = nlohmann::ordered_json;  // the order of the keys is part of what is signed
-using Status = TcbStatus;
-using std::chrono::days;
-using std::chrono::seconds;
-
-constexpr std::uint8_t kNewSvn = kSvn + 1;
-constexpr char kAdvisory[] = "INTEL-SA-00000", kQeAdvisory[] = "INTEL-SA-00001";  // nobody's: Intel begins with 00086
-constexpr char kDate[] = "issueDate";
-
-// ---- What several cases do ----
-
-// The platform's only TCB level has this status.
-void platform_is(Order& order, const char* status) {
-  order.collateral.tcb_levels[0].status = status;
-  order.collateral.tcb_levels[0].advisory_ids = {kAdvisory};
-}
-
-// A level above the platform's own, which then has this status.
-TcbLevel& newer_level(Order& order, const char* own_status) {
-  TcbLevel newest = order.collateral.tcb_levels[0];
-  platform_is(order, own_status);
-  return *order.collateral.tcb_levels.insert(order.collateral.tcb_levels.begin(), newest);
-}
-
-void platform_is_behind(Order& order, const char* status) { newer_level(order, status).components[0] = kNewSvn; }
-
-// The QE's level has this status; there is a newer one.
-void qe_is(Order& order, const char* status) {
-  Time date = order.collateral.issued;
-  order.collateral.qe_levels = {{kNewSvn, "UpToDate", date, {}}, {kSvn, status, date, {kQeAdvisory}}};
-}
-
-void processor_ca(Order& order) {
-  order.ca.pck_ca.common_name = "SIMULATED SGX PCK Processor CA";
-  order.ca.pck.sgx->platform.reset();
-  order.ca.pck.sgx->sgx_type = 0;
-}
-
-Bytes bytes_of(const std::string& text) { return Bytes(text.begin(), text.end()); }
-
-// Another simulation with certificates of the same names.
-Result<Ca> namesake(const Order& order) { return make_ca(ca_order(order.at)); }
-
-// A list of serial numbers that are nobody's.
-std::vector<Serial> serials(std::size_t count) {
-  std::vector<Serial> out(count);
-  for (Serial& serial : out) serial = random_serial();
-  return out;
-}
-
-// Changes one of the two documents and signs it, as the TCB signing key would.
-Result<> edit(const Ca& ca, Collateral& collateral, std::string Collateral::*text,
-              const std::function<void(Json&)>& change) {
-  Json json = Json::parse(collateral.*text);
-  change(json);
-  collateral.*text = json.dump();
-  return sign_collateral(ca, collateral);
-}
-
-// One line each for the usual kinds of departure.
-Departure ordered(std::function<void(Order&)> change) { return {std::move(change), nullptr, nullptr}; }
-Departure issued(std::function<Result<>(Order&, const Ca&, Evidence&)> change) {
-  return {nullptr, std::move(change), nullptr};
-}
-Departure signed_with(std::string Collateral::*text, std::function<void(Json&)> change) {
-  return issued(
-      [text, change](Order&, const Ca& ca, Evidence& made) { return edit(ca, made.collateral, text, change); });
-}
-Departure tcb_info_with(std::function<void(Json&)> change) {
-  return signed_with(&Collateral::tcb_info, std::move(change));
-}
-Departure qe_identity_with(std::function<void(Json&)> change) {
-  return signed_with(&Collateral::qe_identity, std::move(change));
-}
-Departure on_its_way(std::function<void(Bytes&)> change) {
-  return {nullptr, nullptr, [change](Bytes& quote) -> Result<> {
-            change(quote);
-            return {};
-          }};
-}
-Departure bit_changed(std::size_t offset) {
-  return on_its_way([offset](Bytes& quote) { quote.at(offset) ^= 1; });
-}
-// Another PCK chain in the quote.
-Departure chain_of(std::function<std::string(const Ca&)> chain) {
-  return issued([chain](Order& order, const Ca& ca, Evidence&) -> Result<> {
-    order.quote.certification_data = bytes_of(chain(ca));
-    return {};
-  });
-}
-Departure certified_by(CertificationData::Type type, std::size_t size) {
-  return ordered([=](Order& order) {
-    order.quote.certification_type = type;
-    order.quote.certification_data = Bytes(size, 0x51);
-  });
-}
-
-// Offsets in a quote of version 3 whose authentication data has 32 bytes (docs/formats/quote.md).
-constexpr std::size_t kQuoteUserData = 28, kQuoteMrEnclave = 48 + 64, kQuoteReportData = 48 + 320,
-                      kQuoteSignatureSize = 432, kQuoteSignature = 436, kQuoteAttestationKey = 500,
-                      kQuoteQeReport = 564, kQuoteQeSignature = 948, kQuoteAuthSize = 1012, kQuoteAuthData = 1014,
-                      kQuoteCertificationSize = 1048;
-
-Case accepted(std::string name, std::string what, Status status, Reason reason, Departure departure,
-              std::vector<std::string> advisory_ids = {}) {
-  return {std::move(name),         std::move(what),     reason, status, std::move(advisory_ids),
-          Case::kEvaluationNumber, std::move(departure)};
-}
-Case good(std::string name, std::string what, Departure departure) {
-  return accepted(std::move(name), std::move(what), Status::kUpToDate, Reason::kOk, std::move(departure));
-}
-Case refused(std::string name, std::string what, Reason reason, Departure departure) {
-  return {std::move(name), std::move(what), reason, std::nullopt, {}, Case::kEvaluationNumber, std::move(departure)};
-}
-
-Case with_evaluation_number(std::uint32_t number, Case which) {
-  which.tcb_evaluation_number = number;
-  return which;
-}
-
-// ---- The cases ----
+using namespace verbs;
 
 std::vector<Case> statuses() {
   return {
@@ -295,17 +176,15 @@ std::vector<Case> unusual_but_good() {
 
 std::vector<Case> formats() {
   return {
-      refused("tdx-quote-v4", "the quote is of a TDX trust domain, version 4", Reason::kTdxUnsupported,
-              ordered([](Order& o) {
+      refused("tdx-quote-v4", "the quote is of a TDX trust domain, version 4, the collateral for SGX",
+              Reason::kTcbInfoMismatch, ordered([](Order& o) {
                 o.quote.version = 4;
                 o.quote.td.emplace();
               })),
-      refused("tdx-quote-v5", "the quote is of a TDX 1.5 trust domain, version 5", Reason::kTdxUnsupported,
-              ordered([](Order& o) {
+      refused("tdx-quote-v5", "the quote is of a TDX 1.5 trust domain, version 5, the collateral for SGX",
+              Reason::kTcbInfoMismatch, ordered([](Order& o) {
                 o.quote.version = 5;
-                TdReportBody& td = o.quote.td.emplace();
-                td.tee_tcb_svn2.emplace();
-                td.mr_service_td.emplace();
+                o.quote.td.emplace().tdx15.emplace();
               })),
       refused("certification-type-1", "certification data of type 1 (PPID), no chain", Reason::kUnsupportedCertFormat,
               certified_by(CertificationData::kPpidClear, 36)),
@@ -575,8 +454,14 @@ std::vector<Case> signed_json() {
               ordered([](Order& o) { o.collateral.fmspc = "00606a000000"; })),
       refused("other-pceid", "everything is valid, but TCB Info is for another PCEID", Reason::kTcbInfoMismatch,
               ordered([](Order& o) { o.collateral.pce_id = "0001"; })),
-      refused("tcb-info-for-tdx", "TCB Info has the id TDX", Reason::kTcbInfoMismatch,
-              tcb_info_with([](Json& json) { json["id"] = "TDX"; })),
+      refused("tcb-info-for-tdx", "everything is valid, but TCB Info is that for TDX", Reason::kTcbInfoMismatch,
+              issued([](Order& o, const Ca& ca, Evidence& made) -> Result<> {
+                for_tds(o.collateral);
+                ENCLAYER_TRY(Collateral tdx, issue_collateral(ca, o.collateral));
+                made.collateral.tcb_info = tdx.tcb_info;
+                made.collateral.tcb_info_signature = tdx.tcb_info_signature;
+                return {};
+              })),
       refused("tcb-not-supported", "the platform is below every TCB level", Reason::kTcbNotSupported,
               ordered([](Order& o) { o.collateral.tcb_levels[0].pce_svn = kNewSvn; })),
       refused("tcb-status-unknown", "the platform's TCB level has a status that nobody knows",
@@ -701,11 +586,20 @@ Order good_order(Time at) {
   return order;
 }
 
+Order good_td_order(Time at) {
+  Order order = good_order(at);
+  for_tds(order.collateral);
+  order.quote.version = 4;
+  order.quote.td = td_body({});
+  order.quote.qe = td_qe_body();
+  return order;
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> kCases = [] {
     std::vector<Case> out;
     for (auto subject : {statuses, unusual_but_good, formats, signatures, certificates, certificate_lives,
-                         certificate_powers, revocation, crls, signed_json})
+                         certificate_powers, revocation, crls, signed_json, td_cases})
       for (Case& which : subject()) out.push_back(std::move(which));
     return out;
   }();

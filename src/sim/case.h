@@ -16,8 +16,10 @@
 #include <string_view>
 #include <vector>
 
+#include "attestation/tcb_status.h"
 #include "enclayer/verify.h"
 #include "sim/quote.h"
+#include "sim/td.h"
 
 namespace enclayer::sim {
 
@@ -31,6 +33,8 @@ struct Order {
 
 // The good platform: seven items in its PCK certificate (Platform CA), up to date, nothing revoked.
 Order good_order(Time at);
+// The same platform with a trust domain in the place of the enclave: a quote of version 4, TDX module 1.5.
+Order good_td_order(Time at);
 
 struct Evidence {
   Bytes quote;
@@ -64,10 +68,11 @@ struct Case {
   Departure departure;
 
   bool trusted() const { return reason == Reason::kOk; }
-  // Every check passes and no policy has to refuse it: not revoked, not a debug enclave. What remains is a matter of
-  // which TCB statuses the relying party accepts. `accept` of test/data/quotes means the same.
+  // Every check passes and no policy has to refuse it: not revoked, not a debug enclave or TD, nor a TD with attributes
+  // or service TDs that have to be allowed by name. What remains is a matter of which TCB statuses the relying party
+  // accepts. `accept` of test/data/quotes means the same.
   bool acceptable() const {
-    return tcb_status && *tcb_status != TcbStatus::kRevoked && reason != Reason::kDebugEnclave;
+    return tcb_status && *tcb_status != TcbStatus::kRevoked && reason == attestation::reason_of(*tcb_status);
   }
 };
 

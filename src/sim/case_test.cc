@@ -71,7 +71,7 @@ TEST(Case, good_quotes_of_every_layout_are_refused_when_cut_anywhere) {
 }
 
 TEST(Case, flipped_bits_before_the_certificates_are_refused_in_every_version) {
-  for (const char* name : {"up-to-date", "quote-v4", "quote-v5"}) {
+  for (const char* name : {"up-to-date", "quote-v4", "quote-v5", "td", "td-tdx15", "td-partitioned"}) {
     SCOPED_TRACE(name);
     Evidence evidence = make_evidence(*find_case(name), kAt).value();
     const TrustedRoot root = TrustedRoot::from_pem(evidence.root).value();

@@ -189,7 +189,7 @@ TEST_F(HostileCa, signed_json_of_another_version_kind_or_platform_is_refused) {
   EXPECT_EQ(identity_with([](auto&) {}), Reason::kOk);
   EXPECT_EQ(tcb_info_with([](auto& j) { j["version"] = 4; }), Reason::kSgxTcbInfoUnsupportedFormat);
   EXPECT_EQ(tcb_info_with([](auto& j) { j["tcbType"] = 1; }), Reason::kSgxTcbInfoUnsupportedFormat);
-  EXPECT_EQ(tcb_info_with([](auto& j) { j["id"] = "TDX"; }), Reason::kTcbInfoMismatch);
+  EXPECT_EQ(tcb_info_with([](auto& j) { j["id"] = "TDX"; }), Reason::kSgxTcbInfoInvalid) << "names no TDX module";
   EXPECT_EQ(tcb_info_with([](auto& j) { j["pceId"] = "0001"; }), Reason::kTcbInfoMismatch);
   EXPECT_EQ(tcb_info_with([](auto& j) { j.erase("nextUpdate"); }), Reason::kSgxTcbInfoInvalid);
   EXPECT_EQ(identity_with([](auto& j) { j["version"] = 3; }), Reason::kSgxEnclaveIdentityUnsupportedVersion);

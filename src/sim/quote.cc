@@ -25,30 +25,6 @@ void append_le32(Bytes& out, std::uint32_t value) {
   base::append(out, bytes);
 }
 
-void append_le64(Bytes& out, std::uint64_t value) {
-  append_le32(out, static_cast<std::uint32_t>(value));
-  append_le32(out, static_cast<std::uint32_t>(value >> 32));
-}
-
-Bytes bytes_of(const TdReportBody& td) {
-  Bytes out;
-  base::append(out, td.tee_tcb_svn);
-  base::append(out, td.mr_seam);
-  base::append(out, td.mr_signer_seam);
-  append_le64(out, td.seam_attributes);
-  append_le64(out, td.td_attributes);
-  append_le64(out, td.xfam);
-  base::append(out, td.mr_td);
-  base::append(out, td.mr_config_id);
-  base::append(out, td.mr_owner);
-  base::append(out, td.mr_owner_config);
-  for (const auto& rtmr : td.rtmr) base::append(out, rtmr);
-  base::append(out, td.report_data);
-  if (td.tee_tcb_svn2) base::append(out, *td.tee_tcb_svn2);
-  if (td.mr_service_td) base::append(out, *td.mr_service_td);
-  return out;
-}
-
 // What the attestation key signs: header, in version 5 the body's type and size, body.
 Bytes signed_part(const QuoteOrder& order, const ByteArray<64>& attestation_key) {
   ByteArray<QuoteHeader::kSize> header{};
@@ -65,13 +41,13 @@ Bytes signed_part(const QuoteOrder& order, const ByteArray<64>& attestation_key)
 
   Bytes body;
   if (order.td) {
-    body = bytes_of(*order.td);
+    body = order.td->to_bytes();
   } else {
     base::append(body, order.enclave.to_bytes());
   }
   Bytes out(header.begin(), header.end());
   if (order.version == 5) {
-    append_le16(out, !order.td ? 1 : body.size() == TdReportBody::kSize ? 2 : 3);
+    append_le16(out, !order.td ? 1 : order.td->partitioned ? 4 : order.td->tdx15 ? 3 : 2);
     append_le32(out, static_cast<std::uint32_t>(body.size()));
   }
   base::append(out, body);

@@ -21,7 +21,7 @@ struct QuoteOrder {
   ByteArray<16> vendor_id = QuoteHeader::kIntelVendor;
 
   ReportBody enclave = enclave_body({});
-  std::optional<TdReportBody> td;  // instead of the enclave; versions 4 (584 bytes) and 5 (648 when it is of TDX 1.5)
+  std::optional<TdReportBody> td;  // instead of the enclave; version 4 (TDX 1.0 only) or 5
 
   ReportBody qe = qe_body();  // its report data is filled in: SHA-256(attestation key || auth_data) || 32 zero bytes
   std::uint8_t qe_report_data_end = 0;  // instead of the last of these zero bytes

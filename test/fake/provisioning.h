@@ -55,15 +55,18 @@ inline HttpAnswer answer_of(const collateral::Response& response) {
   return http_answer(200, std::string(base::as_text(response.body)), headers);
 }
 
-// Answers for one platform; for any other FMSPC with 404.
+// Answers for one platform; for any other FMSPC with 404. Collateral for TDX is where services have it, below /tdx/.
 inline HttpService::Handler provisioning_service(collateral::Responses responses, std::string fmspc,
                                                  ServiceKind kind = ServiceKind::kPccs) {
-  return [responses = std::move(responses), fmspc = std::move(fmspc), kind](const std::string& target) {
-    const std::string base = "/sgx/certification/v4/";
-    auto asks = [&](const std::string& what) { return target.starts_with(base + what); };
+  const bool tdx = base::as_text(responses.tcb_info.body).find(R"("id":"TDX")") != std::string_view::npos;
+  const std::string tee = tdx ? "tdx" : "sgx";
+  return [responses = std::move(responses), fmspc = std::move(fmspc), kind, tee](const std::string& target) {
+    auto asks = [&](const std::string& what, const std::string& of = "sgx") {
+      return target.starts_with("/" + of + "/certification/v4/" + what);
+    };
     if (asks("pckcrl?ca=")) return answer_of(responses.pck_crl);
-    if (asks("tcb?fmspc=" + fmspc)) return answer_of(responses.tcb_info);
-    if (asks("qe/identity")) return answer_of(responses.qe_identity);
+    if (asks("tcb?fmspc=" + fmspc, tee)) return answer_of(responses.tcb_info);
+    if (asks("qe/identity", tee)) return answer_of(responses.qe_identity);
     if (asks("rootcacrl") && kind == ServiceKind::kPccs)
       return http_answer(200, base::to_hex(responses.root_ca_crl.body));
     return http_answer(404, "No cache data for this platform.");

@@ -18,6 +18,8 @@ inline void expect_same(const Verification& found, const Verification& wanted) {
   EXPECT_EQ(found.simulated, wanted.simulated);
   EXPECT_EQ(found.fmspc, wanted.fmspc);
   EXPECT_EQ(found.tcb_date, wanted.tcb_date);
+  EXPECT_TRUE(found.tcb == wanted.tcb);
+  EXPECT_TRUE(found.current_tcb == wanted.current_tcb);
   EXPECT_EQ(found.tcb_evaluation_number, wanted.tcb_evaluation_number);
   EXPECT_EQ(found.earliest_expiry, wanted.earliest_expiry);
   ASSERT_EQ(found.quote.has_value(), wanted.quote.has_value());

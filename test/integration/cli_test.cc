@@ -53,13 +53,14 @@ TEST(VerifyCommand, every_case_is_untrusted_unless_its_status_is_accepted) {
   json expected = json::parse(base::read_text(fake::quote_data() / "expected.json", 1 << 16).value());
   for (const auto& [name, want] : expected.items()) {
     SCOPED_TRACE(name);
-    json out = verify_json(name, 2);
-    EXPECT_EQ(out["verdict"], "untrusted");
+    const bool up_to_date = want["tcb_status"] == "UpToDate";
+    json out = verify_json(name, up_to_date ? 0 : 2);
+    EXPECT_EQ(out["verdict"], up_to_date ? "trusted" : "untrusted");
     EXPECT_EQ(out["reason"], want["reason"]);
     EXPECT_EQ(out["tcb_status"], want["tcb_status"]);
     EXPECT_EQ(out["root"], "intel");
     EXPECT_EQ(out["simulated"], false);
-    EXPECT_EQ(out["misses"].size(), 1U);
+    EXPECT_EQ(out["misses"].size(), up_to_date ? 0U : 1U);
     if (!want["accept"].get<bool>()) continue;
     json accepted = verify_json(name, 0, {"--accept-tcb", want["tcb_status"]});
     EXPECT_EQ(accepted["verdict"], "trusted");
@@ -79,6 +80,25 @@ TEST(VerifyCommand, json_has_the_facts_of_a_verified_quote) {
   EXPECT_EQ(out["mr_enclave"], "33d8736db756ed4997e04ba358d27833188f1932ff7b1d156904d3f560452fbb");
   EXPECT_EQ(out["debug"], false);
   EXPECT_FALSE(verify_json("N_sig_r", 2).contains("mr_enclave")) << "an unverified claim is not repeated";
+}
+
+TEST(VerifyCommand, td_is_shown_by_what_it_reports) {
+  json out = verify_json("T4_phala_tdx_v4", 0);
+  EXPECT_EQ(out["tee"], "TDX");
+  EXPECT_EQ(out["mr_td"],
+            "91eb2b44d141d4ece09f0c75c2c53d247a3c68edd7fafe8a3520c942a604a407de03ae6dc5f87f27428b2538873118b7");
+  EXPECT_EQ(out["rtmr3"], std::string(96, '0'));
+  EXPECT_EQ(out["td_attributes"], "0x0000000010000000");
+  EXPECT_EQ(out["xfam"], "0x00000000000602e7");
+  EXPECT_EQ(out["tcb"]["tdx_module"]["tcb_status"], "UpToDate");
+  EXPECT_EQ(out["tcb"]["tcb_date"], "2024-03-13T00:00:00Z");
+  for (const char* key : {"mr_enclave", "isv_svn", "mr_service_td", "current_tcb"}) EXPECT_FALSE(out.contains(key));
+  Finished text = verify("T4_phala_tdx_v4");
+  EXPECT_THAT(text.out, StartsWith("TRUSTED: TCB status UpToDate\n"));
+  EXPECT_THAT(text.out, HasSubstr("MRTD            91eb2b44"));
+  EXPECT_THAT(text.out, HasSubstr("service TDs     TDX 1.0 does not say\n"));
+  EXPECT_THAT(text.out, HasSubstr("TDX module 1.6 is UpToDate"));
+  EXPECT_EQ(verify_json(kA, 2)["tee"], "SGX");
 }
 
 TEST(VerifyCommand, several_statuses_are_accepted_as_a_list_or_one_by_one) {
@@ -240,6 +260,8 @@ TEST(InspectCommand, tdx_quote_is_shown_as_one) {
   EXPECT_EQ(out["format"], "TDX quote, version 4");
   EXPECT_EQ(out["header"]["tee_type_name"], "TDX");
   EXPECT_EQ(out["td_report"]["rtmr"].size(), 4U);
+  EXPECT_EQ(out["td_report"]["td_attribute_names"], json({"SEPT_VE_DISABLE"}));
+  EXPECT_EQ(out["td_report"]["tdx_module_version"], "1.6");
   EXPECT_EQ(out["trailing_bytes"], 70);
   EXPECT_EQ(out["certification"]["certificates"].size(), 3U);
 }

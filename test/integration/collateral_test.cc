@@ -90,6 +90,25 @@ TEST_F(CollateralCommand, fetches_for_a_quote_what_verifies_it) {
   EXPECT_EQ(verified.exit_code, 0) << verified.out;
 }
 
+TEST_F(CollateralCommand, fetches_for_the_quote_of_a_td_what_verifies_it) {
+  const fake::QuoteCase td = fake::quote_case("T4_phala_tdx_v4");
+  HttpService service(fake::provisioning_service(fake::intels_responses(td.collateral), "b0c06f000000"));
+  Finished fetched = run({"fetch", "--quote", quote_file(td.name), "--pccs", service.url(), "--out", out});
+  ASSERT_EQ(fetched.exit_code, 0) << fetched.err;
+  EXPECT_THAT(fetched.out, HasSubstr("FMSPC b0c06f000000, platform CA, TDX, fetched"));
+  EXPECT_EQ(written(), to_json(td.collateral));
+  Finished verified = fake::run(
+      {kBinary, "verify", "--quote", quote_file(td.name), "--collateral", out, "--at", "2025-06-25T00:00:00Z"});
+  EXPECT_EQ(verified.exit_code, 0) << verified.out;
+  EXPECT_THAT(verified.out, HasSubstr("MRTD"));
+  Finished named = run(
+      {"fetch", "--fmspc", "b0c06f000000", "--ca", "platform", "--tee", "tdx", "--pccs", service.url(), "--offline"});
+  EXPECT_EQ(named.out, to_json(td.collateral)) << "from the cache";
+  EXPECT_EQ(
+      run({"fetch", "--fmspc", "b0c06f000000", "--ca", "platform", "--pccs", service.url(), "--offline"}).exit_code, 3)
+      << "none for enclaves";
+}
+
 TEST_F(CollateralCommand, standard_output_is_the_collateral_and_nothing_else) {
   HttpService service = recorded_service();
   Finished fetched = fetch(service.url());
@@ -342,9 +361,6 @@ TEST_F(CollateralCommand, without_a_home_there_has_to_be_another_place_or_none) 
 }
 
 TEST_F(CollateralCommand, quotes_that_do_not_say_which_are_refused_with_the_remedy) {
-  Finished tdx = run({"fetch", "--quote", quote_file("T4_phala_tdx_v4")});
-  EXPECT_EQ(tdx.exit_code, 2);
-  EXPECT_THAT(tdx.err, HasSubstr("SGX quotes only"));
   Finished no_chain = run({"fetch", "--quote", ENCLAYER_SOURCE_DIR "/fuzz/corpus/quote/sgx_v3_ppid"});
   EXPECT_EQ(no_chain.exit_code, 2);
   EXPECT_THAT(no_chain.err, HasSubstr("--fmspc and --ca"));

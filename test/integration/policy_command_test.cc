@@ -125,7 +125,7 @@ TEST_F(PolicyCommand, check_shows_the_defaults_and_warns_of_a_policy_that_names_
   Finished open = enclayer({"policy", "check", policy_file(R"({"version": 1})")});
   EXPECT_EQ(open.exit_code, 0) << open.err;
   EXPECT_THAT(open.out, HasSubstr("MRENCLAVE              any\n"));
-  EXPECT_THAT(open.out, HasSubstr("debug enclaves         refused\n"));
+  EXPECT_THAT(open.out, HasSubstr("debug enclaves and TDs refused\n"));
   EXPECT_THAT(open.out, HasSubstr("simulated platforms    refused\n"));
   EXPECT_THAT(open.out, HasSubstr("TCB statuses           UpToDate\n"));
   EXPECT_THAT(open.out, HasSubstr("anybody's enclave"));
@@ -137,7 +137,7 @@ TEST_F(PolicyCommand, check_shows_the_defaults_and_warns_of_a_policy_that_names_
                             R"("], "report_data": {"prefix": "ff"}, "accepted_advisory_ids": []})")});
   EXPECT_THAT(closed.out, HasSubstr("MRENCLAVE              " + hash + "\n"));
   EXPECT_THAT(closed.out, HasSubstr("ISVSVN                 3 or more\n"));
-  EXPECT_THAT(closed.out, HasSubstr("debug enclaves         ACCEPTED\n"));
+  EXPECT_THAT(closed.out, HasSubstr("debug enclaves and TDs ACCEPTED\n"));
   EXPECT_THAT(closed.out, HasSubstr("advisories             none\n"));
   EXPECT_THAT(closed.out, HasSubstr("where the bits of ff00"));
   EXPECT_THAT(closed.out, Not(HasSubstr("Mind:")));

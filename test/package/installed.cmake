@@ -1,5 +1,5 @@
-# Installs into a new folder, builds samples/verify-from-cpp against that and nothing else, and runs the samples on a real
-# quote: trusted at its time, untrusted once its collateral has expired.
+# Installs into a new folder, builds samples/verify-from-cpp against that and nothing else, and runs the samples on real
+# quotes, of an enclave and of a TD: trusted at their time, untrusted once the collateral has expired.
 cmake_minimum_required(VERSION 3.25)
 set(folder ${BINARY}/tests/package)
 set(prefix ${folder}/prefix)
@@ -39,6 +39,14 @@ expect("\"reason\": \"SGX_CRL_EXPIRED\"")
 run(1 ${folder}/sample/verify-from-cpp ${case}/quote.bin ${case}/collateral.json ${case}/meta.json 2026-06-25T00:00:00Z)
 expect("is not a key that is known")
 
+set(td ${SOURCE}/test/data/quotes/cases/T4_phala_tdx_v4)
+set(td_files ${td}/quote.bin ${td}/collateral.json ${SOURCE}/samples/verify-from-cpp/policy-td.json)
+run(0 ${folder}/sample/verify-from-cpp ${td_files} 2025-06-25T00:00:00Z)
+expect("\"tee\": \"TDX\"")
+run(2 ${folder}/sample/verify-from-cpp ${td}/quote.bin ${td}/collateral.json ${SOURCE}/samples/verify-from-cpp/policy.json
+      2025-06-25T00:00:00Z)
+expect("_NOT_ACCEPTED")
+
 file(GLOB_RECURSE library ${prefix}/libenclayer.so)
 run(0 ${NM} -D --defined-only ${library})
 string(REGEX MATCHALL "[^\n]+" lines "${output}")
@@ -52,6 +60,8 @@ expect("T enclayer_verify@@")
 if(PYTHON AND NOT SANITIZE)  # a sanitizer's runtime has to be there before Python is
   run(0 ${PYTHON} ${SOURCE}/samples/verify-from-python/verify.py ${library} ${files} 1750809600)
   expect("\"verdict\": \"trusted\"")
+  run(0 ${PYTHON} ${SOURCE}/samples/verify-from-python/verify.py ${library} ${td_files} 1750809600)
+  expect("\"tee\": \"TDX\"")
   run(2 ${PYTHON} ${SOURCE}/samples/verify-from-python/verify.py ${library} ${files} 1782345600)
   expect("\"reason\": \"SGX_CRL_EXPIRED\"")
 endif()
