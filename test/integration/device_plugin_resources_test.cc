@@ -115,11 +115,18 @@ TEST_F(DevicePluginResources, device_that_vanishes_takes_the_epc_with_it_until_i
   std::string ready = page("/readyz");
   EXPECT_HAS(ready, "503");
   EXPECT_HAS(ready, "sgx_enclave cannot be given: missing");
+  auto probe = [&](const char* what) {
+    return fake::run({kProgram, "--metrics-listen", fake::metrics_address(plugin_->err()), "--probe", what}, kSoon);
+  };
+  EXPECT_EQ(probe("/readyz").exit_code, 4);
+  EXPECT_HAS(probe("/readyz").err, "sgx_enclave cannot be given: missing");
+  EXPECT_EQ(probe("/healthz").exit_code, 0);
   EXPECT_HAS(page("/metrics"), "enclayer_device_usable{device=\"enclave\"} 0");
   ASSERT_TRUE(make_node("sgx_enclave"));
   expect_devices(kEpc, 64);
   EXPECT_EQ(kubelet_.resource(kEpc).registrations, 1) << "on the same stream";
   EXPECT_HAS(page("/readyz"), "200");
+  EXPECT_EQ(probe("/readyz").exit_code, 0);
   EXPECT_TRUE(kubelet_.allocate(kEpc, 64));
 }
 
