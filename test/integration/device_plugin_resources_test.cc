@@ -285,7 +285,6 @@ TEST_F(DevicePluginResources, bad_amounts_and_limits_are_refused_by_the_name_of_
   EXPECT_HAS(refused(1, {"--max-epc", "0"}), "--max-epc");
   for (const char* flag : {"--enclave-limit", "--provision-limit", "--quote-limit"})
     for (const char* limit : {"-1", "many", "262409", "1.5"}) EXPECT_HAS(refused(1, {flag, limit}), flag);
-  EXPECT_HAS(refused(1, {"--resource", kQuote}), kQuote);
   EXPECT_HAS(refused(1, {"--registration", "carrier-pigeon"}), "--registration");
 }
 
