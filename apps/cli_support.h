@@ -36,6 +36,7 @@ struct DaemonOptions {
   base::log::Level log_level = base::log::Level::kInfo;
   base::log::Format log_format = base::log::Format::kText;
   std::string metrics_listen;  // "ADDR:PORT" or empty
+  std::string probe;           // "/readyz": ask the one that serves there, and end
 };
 
 // --output: text (or another word for what is for people) or json. `output` holds that word already.
@@ -47,7 +48,7 @@ void add_platform_option(CLI::App& app, Platform& platform);
 // --log-level, --log-format.
 void add_log_options(CLI::App& app, base::log::Level& level, base::log::Format& format);
 
-// --platform, --log-level, --log-format, --metrics-listen.
+// --platform, --log-level, --log-format, --metrics-listen, --probe.
 void add_daemon_options(CLI::App& app, DaemonOptions& options);
 
 }  // namespace enclayer::apps

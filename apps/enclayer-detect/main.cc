@@ -50,7 +50,7 @@ seen has changed, at every tenth look, and when it is stopped in a simulation.
 
 Examples:
   enclayer-detect --label-node $(NODE_NAME) --dev-root /host/dev
-      in a DaemonSet that mounts the host's /dev there, read-only (deploy/manifests/detect.yaml)
+      in a DaemonSet that mounts the host's /dev there, read-only (deploy/manifests/detect/detect.yaml)
   enclayer-detect --label-node $(NODE_NAME) --platform sim --sim-epc 4Gi
       on nodes that their owner labelled enclayer.io/sim=true
 

@@ -34,7 +34,6 @@ constexpr auto kProgram = "enclayer-device-plugin";
 
 struct Flags {
   apps::DaemonOptions daemon;
-  std::string resource = base::kEpcResource;
   std::string max_epc, reserve_epc;
   bool numa = false;
   std::size_t enclave_limit = 0, provision_limit = 0, quote_limit = 110;
@@ -81,8 +80,6 @@ void add_flags(CLI::App& app, Flags& flags) {
         ->check(CLI::Range(std::size_t{0}, most))
         ->option_text("N [" + std::string(unless) + "]");
   };
-  app.add_option("--resource", flags.resource, "Name by which pods ask for EPC; the unit stays MiB")
-      ->option_text(std::string("NAME [") + base::kEpcResource + "]");
   app.add_option("--max-epc", flags.max_epc, "Offer no more than this, in Ki, Mi, Gi, Ti or bytes")
       ->option_text("AMOUNT [all]");
   app.add_option("--reserve-epc", flags.reserve_epc, "Keep this much back, for enclaves of the host")
@@ -179,12 +176,6 @@ Result<std::unique_ptr<QuoteSlots>> slots_of(const Flags& flags, std::function<Q
 
 // EPC first.
 Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, QuoteSlots* slots) {
-  for (const char* taken : {kEnclaveResource, kProvisionResource, kQuoteResource})
-    if (flags.resource == taken)
-      return Error(ErrorKind::kInvalidArgument,
-                   "--resource " + flags.resource + " is the name of another resource of ours");
-  ENCLAYER_CHECK(kubelet::check_resource_name(flags.resource));
-
   ENCLAYER_TRY(auto max_epc, amount_of("--max-epc", flags.max_epc));
   ENCLAYER_TRY(auto reserve, amount_of("--reserve-epc", flags.reserve_epc));
   const EpcShare share{max_epc, reserve.value_or(0), flags.numa};
@@ -195,7 +186,7 @@ Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, Quote
     offers.push_back(std::move(*offer));
     return {};
   };
-  ENCLAYER_CHECK(add(offer_epc(flags.resource, std::move(epc), node, flags.grants)));
+  ENCLAYER_CHECK(add(offer_epc(base::kEpcResource, std::move(epc), node, flags.grants)));
   if (flags.enclave_limit > 0) ENCLAYER_CHECK(add(offer_enclave(flags.enclave_limit, node, flags.grants)));
   if (flags.provision_limit > 0) ENCLAYER_CHECK(add(offer_provision(flags.provision_limit, node, flags.grants)));
   if (slots) ENCLAYER_CHECK(add(offer_quote(flags.quote_limit, *slots, node.simulated)));
@@ -211,9 +202,7 @@ Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, Quote
 Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
   ENCLAYER_TRY(const Node node, find_node(app, flags));
   const auto kubelet_dir = std::filesystem::absolute(flags.kubelet_dir);
-  auto who = [kubelet_dir, epc = flags.resource] {
-    return kubelet::list_pod_devices(kubelet_dir, epc, kQuoteResource);
-  };
+  auto who = [kubelet_dir] { return kubelet::list_pod_devices(kubelet_dir, base::kEpcResource, kQuoteResource); };
   ENCLAYER_TRY(auto slots, slots_of(flags, who));
   ENCLAYER_TRY(auto offers, offers_of(node, flags, slots.get()));
   std::vector<Device> devices = {node.enclave};
@@ -276,6 +265,10 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, kProgram);
   add_flags(app, flags);
   if (auto parsed = apps::parse(app, argc, argv); !parsed.go_on) return parsed.exit_code;
+  if (!flags.daemon.probe.empty()) {
+    auto answered = http::probe(flags.daemon.metrics_listen, flags.daemon.probe);
+    return answered ? 0 : apps::fail(kProgram, answered.error());
+  }
   log::setup(flags.daemon.log_level, flags.daemon.log_format);
   auto done = run(app, flags, ends);
   return done ? 0 : apps::fail(kProgram, done.error());

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <regex>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "cli_support.h"
 #include "commands.h"
 #include "manifests/chart.h"
@@ -26,6 +28,7 @@ namespace fs = std::filesystem;
 struct Options {
   SettingsFlags settings;
   fs::path output_dir, chart;
+  std::string kubernetes;  // empty: the newest
 };
 
 Result<> write(const fs::path& path, const std::string& text) {
@@ -51,6 +54,17 @@ Result<> write_folder(const fs::path& folder, const std::vector<manifests::Docum
   return write(folder / "kustomization.yaml", list);
 }
 
+// 36 of "1.36", "v1.36.3" or "1.36.3-eks-1".
+Result<unsigned> minor_of(std::string version) {
+  static const std::regex kVersion("v?1\\.([0-9]{1,3})([.+-].{0,60})?");
+  std::smatch found;
+  if (version.empty()) return manifests::kNewestKubernetes;
+  if (version.size() > 80 || !std::regex_match(version, found, kVersion))
+    return Error(ErrorKind::kInvalidArgument,
+                 "--kubernetes " + base::printable(version, 80) + " is no version of Kubernetes: write it as in 1.36");
+  return static_cast<unsigned>(std::stoul(found[1]));
+}
+
 Result<> render_command(const Options& options) {
   ENCLAYER_TRY(const manifests::Settings settings, changed({}, options.settings));
   if (!options.chart.empty()) {
@@ -58,7 +72,8 @@ Result<> render_command(const Options& options) {
     for (const manifests::ChartFile& file : files) ENCLAYER_CHECK(write(options.chart / file.path, file.text));
     return {};
   }
-  ENCLAYER_TRY(const auto documents, manifests::render(settings));
+  ENCLAYER_TRY(const unsigned kubernetes, minor_of(options.kubernetes));
+  ENCLAYER_TRY(const auto documents, manifests::render(settings, kubernetes));
   if (!options.output_dir.empty()) {
     ENCLAYER_CHECK(write_folder(options.output_dir, documents));
     return {};
@@ -82,10 +97,16 @@ void add_render(CLI::App& app, int& exit_code) {
   command->add_option("--chart", options->chart, "Write the Helm chart instead; settings are its values")
       ->option_text("DIR")
       ->excludes(folder);
+  command
+      ->add_option("--kubernetes", options->kubernetes,
+                   "The cluster's version: what it does not know is left out. Before 1.36 no MutatingAdmissionPolicy,\n"
+                   "before 1.30 no policy at all and no detector, whose right to label nodes only a policy bounds")
+      ->option_text("VERSION [newest]");
   command->footer(R"(The same settings always give the same text, objects in the order in which they have to be applied.
 Exit codes: 0 written; 1 misuse, or a setting that makes no sense; 3 a file cannot be read or written.
 Examples:
   enclayer render --enable-sgxquotehelper --image registry.example/enclayer:0.1.0 > enclayer.yaml
+  enclayer render --kubernetes 1.34 --toleration dedicated=sgx:NoSchedule --pod-label team=platform
   enclayer render --platform sim --output-dir enclayer && kubectl apply -k enclayer)");
   command->callback([options, &exit_code] {
     auto done = render_command(*options);

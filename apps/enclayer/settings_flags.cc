@@ -11,6 +11,9 @@ namespace {
 
 using manifests::Setting;
 
+// Of a flag that may be repeated; how many a setting has room for is said by check().
+constexpr int kMostGiven = 1000;
+
 void add_switch(CLI::App& command, const Setting& setting, std::vector<std::string>& given, bool may_disable) {
   const std::string on(setting.flag);
   command.add_flag_function(
@@ -29,7 +32,7 @@ std::string shown(const Setting& setting) {
   if (!setting.words.empty()) std::replace(out.begin(), out.end(), ' ', '|');
   const std::string by_default = value_of(manifests::Settings(), setting);
   if (!by_default.empty()) out += " [" + by_default + "]";
-  return out;
+  return setting.has_entries() ? out + " ..." : out;
 }
 
 }  // namespace
@@ -46,22 +49,24 @@ void add_settings_flags(CLI::App& command, SettingsFlags& flags, bool may_disabl
       given = values;
       return true;
     };
-    command.add_option(std::string(setting.flag), take, std::string(setting.help))->option_text(shown(setting));
+    CLI::Option* option = command.add_option(std::string(setting.flag), take, std::string(setting.help));
+    option->option_text(shown(setting));
+    if (setting.has_entries()) option->expected(1, kMostGiven)->allow_extra_args(false)->take_all();
   }
   command.get_option("--qcnl-conf")->excludes(command.get_option("--pccs-url"));
 }
 
 Result<manifests::Settings> changed(manifests::Settings settings, const SettingsFlags& flags) {
   const manifests::Settings before = settings;
-  for (const auto& [setting, given] : flags)
-    for (std::string text : given) {
-      if (setting->shown == "FILE" && !text.empty()) {
-        auto read = base::read_text(text, setting->most);
-        if (!read) return read.error().with_context(std::string(setting->flag));
-        text = *read;
-      }
-      ENCLAYER_CHECK(set(settings, *setting, text));
+  for (auto [setting, given] : flags) {
+    if (given.empty()) continue;
+    if (std::string& text = given.back(); setting->shown == "FILE" && !text.empty()) {
+      auto read = base::read_text(text, setting->most);
+      if (!read) return read.error().with_context(std::string(setting->flag));
+      text = *read;
     }
+    ENCLAYER_CHECK(set(settings, *setting, given));
+  }
   // The two answer one question: the one that is given now takes the other's place.
   if (!settings.pccs_url.empty() && settings.qcnl_conf == before.qcnl_conf) settings.qcnl_conf.clear();
   if (!settings.qcnl_conf.empty()) settings.pccs_url.clear();

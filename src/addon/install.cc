@@ -273,7 +273,8 @@ std::vector<std::string> taken(std::span<const Object> live) {
 Result<std::vector<Object>> leftovers(const Kubectl& kubectl, const Cluster& cluster,
                                       std::span<const Document> documents) {
   std::string kinds =
-      "daemonsets.apps,configmaps,serviceaccounts,services,roles.rbac.authorization.k8s.io,rolebindings.rbac."
+      "daemonsets.apps,networkpolicies.networking.k8s.io,configmaps,serviceaccounts,services,roles.rbac.authorization."
+      "k8s.io,rolebindings.rbac."
       "authorization.k8s.io,clusterroles.rbac.authorization.k8s.io,clusterrolebindings.rbac.authorization.k8s.io,"
       "priorityclasses.scheduling.k8s.io,namespaces";
   if (cluster.has_mutating)

@@ -23,7 +23,7 @@ std::string about_status(long status) {
   switch (status) {
     case 401: return "the ServiceAccount's token is not accepted; is the account still there?";
     case 403:
-      return "the ServiceAccount may change its own node's labels only (deploy/manifests/detect.yaml and "
+      return "the ServiceAccount may change its own node's labels only (deploy/manifests/detect/detect.yaml and "
              "detect-policy.yaml): does the pod run on this node, and is this Kubernetes 1.30 or later?";
     case 404: return "there is no such node; 'kubectl get nodes' lists the names";
     default: return {};
@@ -109,7 +109,7 @@ Result<ApiServer> api_server_of_pod(const std::string& host, const std::string& 
   if (host.empty() || port.empty())
     return Error(ErrorKind::kUnavailable,
                  "this is no pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set. Run it in a "
-                 "DaemonSet (deploy/manifests/detect.yaml), or label the node with kubectl");
+                 "DaemonSet (deploy/manifests/detect/detect.yaml), or label the node with kubectl");
   bool is_ipv6 = host.find(':') != std::string::npos;
   auto url = http::checked_url("https://" + (is_ipv6 ? "[" + host + "]" : host) + ":" + port);
   if (!url) return url.error().with_context("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT");

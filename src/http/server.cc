@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/server.h"
 
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it
 
 #include <algorithm>
@@ -19,6 +22,7 @@
 #include <chrono>
 #include <thread>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
@@ -272,6 +276,26 @@ Result<std::unique_ptr<Server>> serve_metrics(const std::string& address, const 
     return {200, kText, remark.empty() ? "ok\n" : "ok, " + remark + "\n"};
   };
   return Server::listen(address, {{"/metrics", page, /*slow=*/true}, {"/healthz", alive}, {"/readyz", ready}});
+}
+
+Result<> probe(const std::string& address, const std::string& path) {
+  ENCLAYER_TRY(const tcp::endpoint where, parse_address(address));
+  const base::UniqueFd fd(::socket(where.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval patience{2, 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  const std::string request = "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n";
+  std::string answer;
+  if (::connect(fd.get(), where.data(), static_cast<socklen_t>(where.size())) == 0 &&
+      ::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
+    char some[1024];
+    for (ssize_t size = 0; answer.size() < kMaxRequest && (size = ::recv(fd.get(), some, sizeof some, 0)) > 0;)
+      answer.append(some, static_cast<std::size_t>(size));
+  }
+  if (answer.starts_with("HTTP/1.1 200 ")) return {};
+  const std::size_t body = answer.find("\r\n\r\n");
+  return Error(ErrorKind::kUnavailable,
+               address + path + (body == answer.npos ? " does not answer" : " says: " + answer.substr(body + 4)));
 }
 
 }  // namespace enclayer::http

@@ -59,4 +59,8 @@ struct Probes {
 Result<std::unique_ptr<Server>> serve_metrics(const std::string& address, const base::Metrics& metrics,
                                               Probes probes = {});
 
+// GET `path` of a daemon on this machine at "ADDR:PORT", as a prober that runs beside it does. It has 2 s for each step.
+// kUnavailable: nobody answers, or not with 200; the message has what was said.
+Result<> probe(const std::string& address, const std::string& path);
+
 }  // namespace enclayer::http

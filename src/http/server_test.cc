@@ -117,6 +117,22 @@ TEST(HttpServer, readiness_says_what_is_missing_and_figures_are_brought_up_to_da
   EXPECT_EQ(pages, 1);
 }
 
+TEST(HttpServer, a_prober_beside_a_daemon_hears_what_it_says_or_that_nobody_answers) {
+  const base::Metrics metrics;
+  std::string missing;
+  auto served = serve_metrics("127.0.0.1:0", metrics, {.not_ready = [&] { return missing; }});
+  ASSERT_TRUE(served) << served.error().message();
+  const std::string address = (*served)->address();
+  EXPECT_TRUE(probe(address, "/readyz")) << probe(address, "/readyz").error().message();
+  missing = "no list yet";
+  EXPECT_NE(probe(address, "/readyz").error().message().find("no list yet"), std::string::npos);
+  EXPECT_EQ(probe(address, "/readyz").error().kind(), ErrorKind::kUnavailable);
+  EXPECT_TRUE(probe(address, "/healthz"));
+  served->reset();
+  EXPECT_NE(probe(address, "/healthz").error().message().find("does not answer"), std::string::npos);
+  EXPECT_EQ(probe("nowhere", "/healthz").error().kind(), ErrorKind::kInvalidArgument);
+}
+
 TEST(HttpServer, a_probe_is_answered_behind_connections_that_say_nothing_or_half) {
   auto served = server();
   std::vector<base::UniqueFd> silent;

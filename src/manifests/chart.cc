@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/version.h"
+#include "manifests/entries.h"
 #include "manifests/manifest_text.h"
 #include "manifests/manifests.h"
 #include "manifests/settings.h"
@@ -42,6 +43,9 @@ std::string written(const Place& place) {
 }
 
 std::string line_in_chart(const Line& line) {
+  if (line.kind == Line::Kind::kBlock)
+    return "{{- with " + line.places.front().value->in_chart + " }}{{ toYaml . | nindent " +
+           std::to_string(line.text.size()) + " }}{{ end }}\n";
   std::string out;
   std::size_t done = 0;
   for (const Place& place : line.places) {
@@ -103,6 +107,7 @@ std::string values_yaml() {
     out += "\n# " + std::string(one.help) + ".";
     if (!one.words.empty()) out += " One of: " + std::string(one.words) + ".";
     if (one.is<unsigned>()) out += " " + std::to_string(one.least) + " to " + std::to_string(one.most) + ".";
+    if (one.has_entries()) out += " As " + std::string(one.example) + ".";
     out += "\n" + std::string(one.name) + ": " + defaults[std::string(one.name)].dump() + "\n";
   }
   return out;
@@ -112,6 +117,8 @@ Json schema_of(const Setting& one) {
   Json out = {{"description", one.help}};
   if (!one.words.empty()) {
     out["enum"] = words_of(one);
+  } else if (one.has_entries()) {
+    out["allOf"] = {{{"$ref", "#/definitions/" + std::string(one.name)}}};  // beside "$ref", "description" is lost
   } else if (one.is<bool>()) {
     out["type"] = "boolean";
   } else if (one.is<unsigned>()) {
@@ -135,7 +142,8 @@ std::string values_schema() {
               {"title", "enclayer"},
               {"type", "object"},
               {"additionalProperties", false},
-              {"properties", std::move(properties)}}
+              {"properties", std::move(properties)},
+              {"definitions", Json::parse(entries_schema())}}
              .dump(2) +
          "\n";
 }

@@ -58,6 +58,11 @@ TEST(Chart, every_setting_is_a_value_that_the_schema_knows) {
     if (name == "namespace") continue;
     EXPECT_TRUE(values[name]) << name;
     EXPECT_TRUE(schema["properties"].contains(name)) << name;
+    if (rule.has_entries()) {
+      EXPECT_TRUE(schema["definitions"].contains(name)) << name;
+      EXPECT_EQ(values[name].size(), 0U) << name;
+      continue;
+    }
     const std::string pattern = schema["properties"][name].value("pattern", "");
     EXPECT_TRUE(pattern.empty() || std::regex_match(values[name].as<std::string>(), std::regex(pattern))) << name;
   }
@@ -83,6 +88,10 @@ TEST(Chart, templates_have_values_in_the_places_and_conditions_in_the_blocks_tha
   EXPECT_THAT(file("templates/quote-helper.yaml"),
               HasSubstr("{{- if .Values.quotesPerMinute }}\n"
                         "            - --quotes-per-minute={{ .Values.quotesPerMinute }}\n"));
+  EXPECT_THAT(plugin, HasSubstr("{{- with .Values.tolerations }}{{ toYaml . | nindent 8 }}{{ end }}\n"));
+  EXPECT_THAT(
+      plugin,
+      HasSubstr("memory: {{ dig \"device-plugin\" \"limits\" \"memory\" \"64Mi\" .Values.resources | quote }}\n"));
   EXPECT_THAT(file("templates/quote-helper.yaml"), HasSubstr("sgx_epc_mem_in_MiB: {{ mul 5 .Values.workers }}\n"));
   for (const ChartFile& one : files()) {
     if (!one.path.ends_with(".yaml")) continue;

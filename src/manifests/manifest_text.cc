@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <cstdio>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -11,14 +13,10 @@
 namespace enclayer::manifests {
 namespace {
 
-constexpr std::string_view kSet = "  # set: ", kWhen = "# when: ", kOnly = "# only when: ", kEnd = "# end";
+constexpr std::string_view kSet = "  # set: ", kWhen = "# when: ", kOnly = "# only when: ", kEnd = "# end",
+                           kKubernetes = "kubernetes>=1.";
 
-std::string json_text(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-}
-
-// What a quote helper with Intel's libraries may have. What they take in a worker is not measured: this is room.
-std::string helper_memory(const Settings& settings) { return std::to_string(384 + 128 * settings.workers) + "Mi"; }
+using Json = nlohmann::ordered_json;
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
@@ -40,6 +38,53 @@ const Value* value_named(std::string_view name) {
   for (const Value& value : values())
     if (value.name == name) return &value;
   return nullptr;
+}
+
+bool is_sim(const Settings& settings) { return settings.platform == Platform::kSim; }
+
+// "resources.detect.limits.cpu": what `resources` says of the container, or else `measured` in `settings` and chart.
+Value amount(std::string_view name, std::function<std::string(const Settings&)> measured, const std::string& in_chart) {
+  const auto path = split(name, ".");
+  const std::string container(path[1]), kind(path[2]), what(path[3]);
+  auto of = [=](const Settings& settings) {
+    Resources given = settings.resources;
+    const std::string& amount = given[container][kind][what];
+    return amount.empty() ? measured(settings) : amount;
+  };
+  const std::string keys = Json(container).dump() + " " + Json(kind).dump() + " " + Json(what).dump();
+  return {name, "", of, "dig " + keys + " " + in_chart + " .Values.resources"};
+}
+
+Value amount(std::string_view name, const std::string& measured) {
+  Value out = amount(
+      name, [=](const Settings&) { return measured; }, Json(measured).dump());
+  if (measured.empty()) out.in_manifest = "500m";  // of CPU
+  return out;
+}
+
+// One line for each entry of a map or list.
+std::string lines_of(const Settings& settings, const Setting& setting) {
+  const std::string value = value_of(settings, setting);
+  const Json entries = value.empty() ? Json::array() : Json::parse(value);
+  std::string out;
+  for (const auto& [key, entry] : entries.items()) {
+    if (!entries.is_array()) {
+      out += in_quotes(key) + ": " + in_quotes(entry.get<std::string>()) + "\n";
+      continue;
+    }
+    std::string fields;
+    for (const auto& [name, text] : entry.items())
+      fields += (fields.empty() ? "" : ", ") + name + ": " + in_quotes(text.get<std::string>());
+    out += "- {" + fields + "}\n";
+  }
+  return out;
+}
+
+// 0: it is none.
+unsigned minor_version(std::string_view text) {
+  unsigned out = 0;
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return failed == std::errc() && end == text.data() + text.size() ? out : 0;
 }
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-'; }
@@ -77,24 +122,29 @@ struct Reader {
   Result<Conditions> conditions(std::string_view text) const {
     Conditions out;
     for (std::string_view part : split(text, ",")) {
-      Condition one;
-      if (part.starts_with('!')) {
-        one.negated = true;
-        part.remove_prefix(1);
+      if (part.starts_with(kKubernetes)) {
+        out.push_back({"kubernetes", nullptr, nullptr, "", false, minor_version(part.substr(kKubernetes.size()))});
+        if (out.back().since == 0) return wrong("'" + std::string(part) + "' names no version");
+        continue;
       }
+      const bool negated = part.starts_with('!');
+      if (negated) part.remove_prefix(1);
       auto equals = part.find('=');
-      one.setting = setting_named(part.substr(0, equals));
-      if (one.setting == nullptr) return wrong("there is no setting '" + std::string(part.substr(0, equals)) + "'");
+      const std::string_view name = part.substr(0, equals);
+      Condition one{{}, setting_named(name), value_named(name), "", negated};
+      if (one.setting == nullptr && (one.value == nullptr || !one.value->of({}).empty()))
+        return wrong("there is no setting '" + std::string(name) + "'");
+      one.name = one.setting != nullptr ? one.setting->name : one.value->name;
       if (equals != part.npos) one.equals = part.substr(equals + 1);
-      const Setting& setting = *one.setting;
-      bool is_word = !setting.words.empty();
-      bool may_be_off = setting.is<bool>() || setting.least == 0;
+      bool is_word = one.setting != nullptr && !one.setting->words.empty();
+      bool may_be_off = one.setting == nullptr || one.setting->is<bool>() || one.setting->least == 0;
       if (is_word == one.equals.empty() || !(is_word || may_be_off))
         return wrong("a condition is a switch, a text that may be empty, a number that may be 0, or name=word, not '" +
                      std::string(part) + "'");
-      auto words = split(setting.words, " ");
-      if (is_word && std::find(words.begin(), words.end(), one.equals) == words.end())
-        return wrong("'" + one.equals + "' is none of: " + std::string(setting.words));
+      const std::string_view words = is_word ? one.setting->words : "";
+      const auto known = split(words, " ");
+      if (is_word && std::find(known.begin(), known.end(), one.equals) == known.end())
+        return wrong("'" + one.equals + "' is none of: " + std::string(words));
       out.push_back(std::move(one));
     }
     return out;
@@ -118,13 +168,23 @@ struct Reader {
 
   Result<Line> text_line(std::string_view raw) const {
     Line line;
+    if (std::string_view bare = trimmed(raw); bare.starts_with(kSet.substr(2))) {
+      const Value* value = value_named(bare.substr(kSet.size() - 2));
+      if (value == nullptr || value->kind != Value::Kind::kBlock)
+        return wrong("'" + std::string(bare) + "' on a line of its own is for a map or a list");
+      line.kind = Line::Kind::kBlock;
+      line.text = raw.substr(0, raw.find('#'));
+      line.places.push_back({line.text.size(), 0, value, true});
+      return line;
+    }
     auto comment = raw.rfind(kSet);
     line.text = raw.substr(0, comment);
     if (comment == raw.npos) return line;
     while (line.text.ends_with(' ')) line.text.pop_back();
     for (std::string_view name : split(raw.substr(comment + kSet.size()), ",")) {
       const Value* value = value_named(name);
-      if (value == nullptr) return wrong("there is nothing to set that is called '" + std::string(name) + "'");
+      if (value == nullptr || value->kind == Value::Kind::kBlock)
+        return wrong("there is nothing to set that is called '" + std::string(name) + "'");
       ENCLAYER_CHECK(add_places(line, *value));
     }
     std::sort(line.places.begin(), line.places.end(), [](const Place& a, const Place& b) { return a.at < b.at; });
@@ -138,7 +198,7 @@ struct Reader {
 // Within a file that is not there by default, the file's own conditions count as true.
 bool holds_by_default(const Condition& condition, const Conditions& only) {
   for (const Condition& one : only)
-    if (one.setting == condition.setting && one.equals == condition.equals) return one.negated == condition.negated;
+    if (one.name == condition.name && one.equals == condition.equals) return one.negated == condition.negated;
   return condition.holds({});
 }
 
@@ -157,9 +217,27 @@ std::span<const Value> values() {
          "add 1 .Values.metricsPort", Kind::kNumber},
         {"helperProvisionLimit", "", [](const Settings& s) { return std::to_string(helper_provision_limit(s)); },
          "ternary 4 3 .Values.standby", Kind::kNumber},
-        {"helperMemory", "", helper_memory, "printf \"%dMi\" (add 384 (mul 128 .Values.workers))"},
         {"qcnlHash", base::sha256_hex("{}"), [](const Settings& s) { return base::sha256_hex(s.qcnl_conf); },
          ".Values.qcnlConf | sha256sum"},
+        // Of containers: what was measured (docs/decisions/manifests.md), unless `resources` says otherwise. What
+        // Intel's libraries take in a worker is not measured: room for them.
+        amount("resources.device-plugin.requests.cpu", "10m"),
+        amount("resources.device-plugin.requests.memory", "16Mi"),
+        amount("resources.device-plugin.limits.cpu", ""),
+        amount("resources.device-plugin.limits.memory", "64Mi"),
+        amount("resources.detect.requests.cpu", "1m"),
+        amount("resources.detect.requests.memory", "4Mi"),
+        amount("resources.detect.limits.cpu", ""),
+        amount("resources.detect.limits.memory", "32Mi"),
+        amount("resources.quote-helper.requests.cpu", "100m"),
+        amount(
+            "resources.quote-helper.requests.memory", [](const Settings& s) { return is_sim(s) ? "32Mi" : "96Mi"; },
+            R"((ternary "32Mi" "96Mi" (eq .Values.platform "sim")))"),
+        amount("resources.quote-helper.limits.cpu", ""),
+        amount(
+            "resources.quote-helper.limits.memory",
+            [](const Settings& s) { return is_sim(s) ? "128Mi" : std::to_string(384 + 128 * s.workers) + "Mi"; },
+            R"((ternary "128Mi" (printf "%dMi" (add 384 (mul 128 .Values.workers))) (eq .Values.platform "sim")))"),
     };
     for (const Setting& one : setting_table()) {
       Value value{one.name, std::string(one.example), [&one](const Settings& s) { return value_of(s, one); },
@@ -167,11 +245,16 @@ std::span<const Value> values() {
       if (one.is<unsigned>()) value.kind = Kind::kNumber;
       if (one.is<std::string>() && one.pattern.empty() && one.words.empty()) {  // any text at all
         value.kind = Kind::kJson;
-        value.in_manifest = json_text(value.in_manifest);
-        value.of = [&one](const Settings& s) { return json_text(value_of(s, one)); };
+        value.in_manifest = in_quotes(value.in_manifest);
+        value.of = [&one](const Settings& s) { return in_quotes(value_of(s, one)); };
         value.in_chart += " | toJson";
       }
-      if (!one.is<bool>() && !(one.example.empty() && value.of(defaults).empty())) out.push_back(std::move(value));
+      if (one.has_entries()) {
+        value.kind = Value::Kind::kBlock;
+        value.of = [&one](const Settings& s) { return lines_of(s, one); };
+      }
+      if (!one.is<bool>() && !one.is<Resources>() && !(one.example.empty() && value.of(defaults).empty()))
+        out.push_back(std::move(value));
     }
     for (Value& value : out)
       if (value.in_manifest.empty()) value.in_manifest = value.of(defaults);
@@ -180,19 +263,22 @@ std::span<const Value> values() {
   return kValues;
 }
 
-bool Condition::holds(const Settings& settings) const {
-  const std::string value = value_of(settings, *setting);
-  return (equals.empty() ? !value.empty() : value == equals) != negated;
+bool Condition::holds(const Settings& settings, unsigned kubernetes) const {
+  if (since > 0) return kubernetes >= since;
+  const std::string is = setting != nullptr ? value_of(settings, *setting) : value->of(settings);
+  return (equals.empty() ? !is.empty() : is == equals) != negated;
 }
 
 std::string Condition::in_chart() const {
-  std::string value = ".Values." + std::string(setting->name);
-  if (!equals.empty()) value = (negated ? "ne " : "eq ") + value + " \"" + equals + "\"";
-  return negated && equals.empty() ? "not " + value : value;
+  if (since > 0) return "semverCompare \">=1." + std::to_string(since) + "-0\" .Capabilities.KubeVersion.Version";
+  std::string is = setting != nullptr ? ".Values." + std::string(name) : value->in_chart;
+  if (!equals.empty()) is = (negated ? "ne " : "eq ") + is + " \"" + equals + "\"";
+  return negated && equals.empty() ? "not " + is : is;
 }
 
-bool hold(const Conditions& conditions, const Settings& settings) {
-  return std::all_of(conditions.begin(), conditions.end(), [&](const Condition& one) { return one.holds(settings); });
+bool hold(const Conditions& conditions, const Settings& settings, unsigned kubernetes) {
+  return std::all_of(conditions.begin(), conditions.end(),
+                     [&](const Condition& one) { return one.holds(settings, kubernetes); });
 }
 
 Result<Template> parse_manifest(const ManifestFile& file) {
@@ -238,6 +324,28 @@ Result<Template> parse_manifest(const ManifestFile& file) {
     out.lines.push_back(std::move(line));
   }
   if (block != Block::kNone) return reader.wrong("'# end' is missing");
+  return out;
+}
+
+std::string in_quotes(const std::string& text) {
+  // JSON in ASCII is YAML but for one thing: a character beyond U+FFFF is two surrogates in JSON, which YAML refuses.
+  const std::string json = nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  std::string out;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    out += json[i];
+    if (json[i] != '\\') continue;
+    if (const std::string_view rest = std::string_view(json).substr(i + 1);
+        rest.starts_with("ud8") || rest.starts_with("ud9") || rest.starts_with("uda") || rest.starts_with("udb")) {
+      const unsigned long high = std::stoul(json.substr(i + 2, 4), nullptr, 16);
+      const unsigned long low = std::stoul(json.substr(i + 8, 4), nullptr, 16);
+      char code[16];
+      std::snprintf(code, sizeof code, "U%08lx", 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00));
+      out += code;
+      i += 11;
+    } else {
+      out += json[++i];  // a backslash that is escaped begins nothing
+    }
+  }
   return out;
 }
 

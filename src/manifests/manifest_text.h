@@ -22,22 +22,27 @@ struct Value {
   std::string in_manifest;  // what stands for it in the files: its value by default, or an example where that is empty
   std::function<std::string(const Settings&)> of;
   std::string in_chart;  // a Helm expression with the same value: ".Values.image"
-  enum class Kind { kText, kNumber, kJson } kind = Kind::kText;  // kJson: `of` gives a quoted string already
+  // kJson: `of` gives a quoted string already. kBlock: it gives lines of YAML, and may give none.
+  enum class Kind { kText, kNumber, kJson, kBlock } kind = Kind::kText;
 };
 std::span<const Value> values();
 
-// A part of a condition: "quoteHelper", "!quoteHelper", "platform=sim".
+// A part of a condition: "quoteHelper", "!quoteHelper", "platform=sim", "resources.detect.limits.cpu",
+// "kubernetes>=1.30".
 struct Condition {
-  const Setting* setting;  // never null: a name that does not exist is no condition
+  std::string_view name;
+  const Setting* setting;  // of that name; null where it is none,
+  const Value* value;      // and then this one, which may be empty. A name that does not exist is no condition
   std::string equals;      // empty: on, not empty, or not 0
   bool negated = false;
+  unsigned since = 0;  // of "kubernetes", which is neither setting nor value: the N of 1.N
 
-  bool holds(const Settings& settings) const;
+  bool holds(const Settings& settings, unsigned kubernetes = kNewestKubernetes) const;
   std::string in_chart() const;  // "eq .Values.platform \"sim\""
 };
 using Conditions = std::vector<Condition>;  // all of them; none at all holds
 
-bool hold(const Conditions& conditions, const Settings& settings);
+bool hold(const Conditions& conditions, const Settings& settings, unsigned kubernetes = kNewestKubernetes);
 
 // A place in a line where a value goes.
 struct Place {
@@ -47,9 +52,9 @@ struct Place {
 };
 
 struct Line {
-  enum class Kind { kText, kWhen, kEnd } kind = Kind::kText;
-  std::string text;           // without "#+" and "# set:"
-  std::vector<Place> places;  // from left to right
+  enum class Kind { kText, kBlock, kWhen, kEnd } kind = Kind::kText;
+  std::string text;           // without "#+" and "# set:"; of kBlock: its indentation
+  std::vector<Place> places;  // from left to right; of kBlock the one
   Conditions when;            // of kWhen
 };
 
@@ -76,5 +81,8 @@ std::string filled(const Line& line, Written written) {
 
 // Whether YAML reads it as the text that it is when it stands without quotes.
 bool is_plain_yaml(std::string_view text);
+
+// In quotes, in one line of ASCII: what YAML reads as this text. What is not UTF-8 in it is replaced.
+std::string in_quotes(const std::string& text);
 
 }  // namespace enclayer::manifests

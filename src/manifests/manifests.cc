@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "manifests/manifest_text.h"
@@ -12,7 +11,7 @@ namespace enclayer::manifests {
 namespace {
 
 // In the order of application. Policies come before what they watch, and what needs rights comes after them.
-constexpr std::array<std::string_view, 15> kKinds = {"Namespace",
+constexpr std::array<std::string_view, 16> kKinds = {"Namespace",
                                                      "PriorityClass",
                                                      "ServiceAccount",
                                                      "ClusterRole",
@@ -24,6 +23,7 @@ constexpr std::array<std::string_view, 15> kKinds = {"Namespace",
                                                      "MutatingAdmissionPolicy",
                                                      "MutatingAdmissionPolicyBinding",
                                                      "ConfigMap",
+                                                     "NetworkPolicy",
                                                      "Service",
                                                      "Deployment",
                                                      "DaemonSet"};
@@ -32,18 +32,36 @@ std::size_t rank(std::string_view kind) {
   return static_cast<std::size_t>(std::find(kKinds.begin(), kKinds.end(), kind) - kKinds.begin());
 }
 
+// The N of the first Kubernetes 1.N that has the kind as v1.
+unsigned first_with(std::string_view kind) {
+  if (kind.starts_with("MutatingAdmissionPolicy")) return 36;
+  return kind.starts_with("ValidatingAdmissionPolicy") ? 30 : 0;
+}
+
 std::string written(const Place& place, const Settings& settings) {
   std::string value = place.value->of(settings);
   bool needs_quotes = place.value->kind == Value::Kind::kText && place.whole && !is_plain_yaml(value);
-  return needs_quotes ? nlohmann::json(value).dump() : value;
+  return needs_quotes ? in_quotes(value) : value;
 }
 
-std::string text_for(const Template& manifest, const Settings& settings) {
+std::string indented(const std::string& lines, const std::string& by) {
+  std::string out;
+  for (std::size_t begin = 0, end; begin < lines.size(); begin = end) {
+    end = lines.find('\n', begin) + 1;
+    out += by + lines.substr(begin, end - begin);
+  }
+  return out;
+}
+
+std::string text_for(const Template& manifest, const Settings& settings, unsigned kubernetes) {
   std::string out;
   bool kept = true;
   for (const Line& line : manifest.lines) switch (line.kind) {
-      case Line::Kind::kWhen: kept = hold(line.when, settings); break;
+      case Line::Kind::kWhen: kept = hold(line.when, settings, kubernetes); break;
       case Line::Kind::kEnd: kept = true; break;
+      case Line::Kind::kBlock:
+        if (kept) out += indented(line.places.front().value->of(settings), line.text);
+        break;
       case Line::Kind::kText:
         if (kept) out += filled(line, [&](const Place& place) { return written(place, settings); }) + "\n";
     }
@@ -127,18 +145,21 @@ std::vector<std::string> documents_in(std::string_view text) {
 
 }  // namespace
 
-Result<std::vector<Document>> render(const Settings& settings) { return render(settings, manifest_files()); }
+Result<std::vector<Document>> render(const Settings& settings, unsigned kubernetes) {
+  return render(settings, manifest_files(), kubernetes);
+}
 
-Result<std::vector<Document>> render(const Settings& settings, std::span<const ManifestFile> files) {
+Result<std::vector<Document>> render(const Settings& settings, std::span<const ManifestFile> files,
+                                     unsigned kubernetes) {
   ENCLAYER_CHECK(check(settings));
   std::vector<Document> out;
   for (const ManifestFile& file : files) {
     auto manifest = parse_manifest(file);
     if (!manifest) return Error(ErrorKind::kInternal, manifest.error().message());
-    if (!hold(manifest->only, settings)) continue;
-    for (std::string& text : documents_in(text_for(*manifest, settings))) {
+    if (!hold(manifest->only, settings, kubernetes)) continue;
+    for (std::string& text : documents_in(text_for(*manifest, settings, kubernetes))) {
       ENCLAYER_TRY(Document document, document_of(file.path, std::move(text)));
-      out.push_back(std::move(document));
+      if (kubernetes >= first_with(document.kind)) out.push_back(std::move(document));
     }
   }
   std::stable_sort(out.begin(), out.end(),

@@ -5,14 +5,16 @@
 // it a template, for us and for the Helm chart alike:
 //
 //   image: localhost/enclayer:0.1.0  # set: image       the default in this line becomes the setting's value
+//   # set: podLabels                                    alone in a line: the entries of a map or list, each in a
+//                                                       line at this indentation
 //   # when: platform=sim                                lines up to "# end" stay only when that holds. Not nested
 //   #+      - --sim-epc=8Gi  # set: simEpc              such a line where it does not hold by default: "#+" for two
 //   # end                                               columns of indentation
 //   # only when: quoteHelper                            in the first lines: the whole file, which is never commented
 //   out
 //
-// Conditions: `quoteHelper` (a switch is on, a text is not empty, a number is not 0), `!quoteHelper`, `platform=sim`;
-// with ", " between them all have to hold. What can be set beside settings is in manifest_text.h.
+// Conditions: `quoteHelper` (a switch is on, a text is not empty, a number is not 0), `!quoteHelper`, `platform=sim`,
+// `kubernetes>=1.30`; with ", " between them all have to hold. What can be set beside settings is in manifest_text.h.
 // docs/decisions/manifests.md says why.
 #pragma once
 
@@ -43,11 +45,15 @@ struct Document {
   std::string text;        // YAML, comments for people included; ends with a newline, has no "---"
 };
 
-// All objects for these settings, in the order in which they have to be applied: namespaces, priority classes, rights,
+// The N of Kubernetes 1.N that the manifests are for.
+inline constexpr unsigned kNewestKubernetes = ~0U;
+
+// All objects for these settings that such a cluster knows, in the order in which they have to be applied: namespaces, priority classes, rights,
 // policies and their bindings, configuration, DaemonSets. kInvalidArgument: the settings do not pass check();
 // kInternal: a file is no template, which our tests would have found.
-Result<std::vector<Document>> render(const Settings& settings);
-Result<std::vector<Document>> render(const Settings& settings, std::span<const ManifestFile> files);
+Result<std::vector<Document>> render(const Settings& settings, unsigned kubernetes = kNewestKubernetes);
+Result<std::vector<Document>> render(const Settings& settings, std::span<const ManifestFile> files,
+                                     unsigned kubernetes = kNewestKubernetes);
 
 // One stream with "---" between them.
 std::string to_yaml(std::span<const Document> documents);

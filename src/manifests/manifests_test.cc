@@ -98,6 +98,29 @@ TEST(ManifestLanguage, blocks_stay_when_their_condition_holds) {
   EXPECT_EQ(rendered(on, both), "b: 2\n");
 }
 
+TEST(ManifestLanguage, a_map_or_a_list_is_a_line_for_each_entry_that_no_text_in_it_can_leave) {
+  Settings settings;
+  EXPECT_EQ(rendered("a:\n  # set: podAnnotations\nb: 1\n"), "a:\nb: 1\n");
+  settings.tolerations = {{{"key", "a"}, {"operator", "Exists"}}, {{"operator", "Exists"}, {"effect", "NoExecute"}}};
+  EXPECT_EQ(rendered("a:\n  - x\n  # set: tolerations\n", settings),
+            "a:\n  - x\n  - {key: \"a\", operator: \"Exists\"}\n  - {effect: \"NoExecute\", operator: \"Exists\"}\n");
+  EXPECT_EQ(rendered("# when: tolerations\n#+a: 1\n# end\nb: 2\n", settings), "  a: 1\nb: 2\n");
+  for (const std::string& text :
+       {std::string("x\nkind: Secret"), std::string("\"x\": y"), std::string("{{ .Values.image }}"),
+        std::string("a: b # c"), std::string("'"), std::string("- x"), std::string("true"), std::string("\\"),
+        std::string("\t\r\x01\x7f"), std::string("\xc2\x85 \xc2\xa0 \xef\xbb\xbf \xe2\x80\xa8"),
+        std::string("\xf0\x9f\x98\x80 \xc3\xa9")}) {
+    settings.pod_annotations = {{"note", text}};
+    settings.qcnl_conf = text, settings.quote_helper = true;
+    const std::string yaml = rendered("a:\n  # set: podAnnotations\nb: \"{}\"  # set: qcnlConf\n", settings);
+    EXPECT_EQ(std::count(yaml.begin(), yaml.end(), '\n'), 3) << yaml;
+    const YAML::Node node = YAML::Load(yaml);
+    EXPECT_EQ(node["a"]["note"].as<std::string>(), text) << yaml;
+    EXPECT_EQ(node["b"].as<std::string>(), text) << yaml;
+    EXPECT_THAT(yaml, Not(HasSubstr("\\ud8"))) << "YAML knows no surrogates";
+  }
+}
+
 TEST(ManifestLanguage, a_mistake_is_named_with_its_line) {
   EXPECT_THAT(rendered("a: x  # set: namespace\n"), HasSubstr("x.yaml:7: 'enclayer-system'"));
   EXPECT_THAT(rendered("a: x  # set: colour\n"), HasSubstr("'colour'"));
@@ -114,6 +137,10 @@ TEST(ManifestLanguage, a_mistake_is_named_with_its_line) {
   EXPECT_THAT(rendered("# when: !quoteHelper\n#+a: 1\n# end\n"), HasSubstr("'#+' is for blocks"));
   EXPECT_THAT(rendered("#+a: 1\n"), HasSubstr("'#+' is for blocks"));
   EXPECT_THAT(rendered("# only when: quoteHelper\n"), HasSubstr("at the top"));
+  EXPECT_THAT(rendered("  # set: image\n"), HasSubstr("is for a map or a list"));
+  EXPECT_THAT(rendered("a: x  # set: podLabels\n"), HasSubstr("'podLabels'"));
+  EXPECT_THAT(rendered("# when: kubernetes>=1.x\n# end\n"), HasSubstr("names no version"));
+  EXPECT_THAT(rendered("# when: resources.detect.limits.memory\n# end\n"), HasSubstr("no setting 'resources"));
 }
 
 TEST(ManifestLanguage, within_a_file_its_own_condition_counts_as_true) {
@@ -162,6 +189,16 @@ std::vector<Settings> combinations() {
           settings.provision_limit = 20;
           settings.numa = settings.cdi = in_proc;
           settings.account_mapped = settings.provision_with_epc = in_proc && !is_sim;
+          settings.metrics = !in_proc || is_sim;
+          if (helper) {
+            settings.tolerations = {{{"key", "dedicated"}, {"operator", "Equal"}, {"value", "sgx"}}};
+            settings.node_selector = {{"pool", "yes"}}, settings.pod_labels = {{"team", "no"}};
+            settings.image_pull_secrets = {{{"name", "0"}}}, settings.metrics_from = {{"name", "true"}};
+            settings.pod_annotations = {{"note", "a: b"}};
+            for (const char* container : {"device-plugin", "detect", "quote-helper"})
+              settings.resources[container]["limits"]["cpu"] = "2";
+            settings.selinux_type = "spc_t";
+          }
           out.push_back(settings);
           if (!helper) continue;
           settings.standby = false;
@@ -206,13 +243,145 @@ TEST(Manifests, all_files_of_the_folder_are_compiled_in) {
   EXPECT_EQ(on_disk, compiled_in);
 }
 
-TEST(Manifests, kustomize_takes_every_file_that_is_there_by_default) {
-  const YAML::Node resources = YAML::LoadFile(kFolder / "kustomization.yaml")["resources"];
-  const auto listed = resources.as<std::vector<std::string>>();
-  std::set<std::string> expected;
+// The files that a kustomization.yaml lists, below deploy/manifests.
+std::set<std::string> listed_in(const fs::path& folder) {
+  std::set<std::string> out;
+  for (const YAML::Node& one : YAML::LoadFile(kFolder / folder / "kustomization.yaml")["resources"])
+    out.insert(folder / one.as<std::string>());
+  return out;
+}
+
+TEST(Manifests, kustomize_takes_every_file_that_is_there_by_default_the_detector_with_its_policy_apart) {
+  std::set<std::string> listed = listed_in(""), detect = listed_in("detect"), expected;
+  EXPECT_EQ(detect, (std::set<std::string>{"detect/detect.yaml", "detect/detect-policy.yaml"}));
+  EXPECT_EQ(YAML::LoadFile(kFolder / "detect" / "kustomization.yaml")["kind"].as<std::string>(), "Component");
+  listed.merge(detect);
   for (const ManifestFile& file : manifest_files())
     if (hold(parse_manifest(file)->only, {})) expected.insert(std::string(file.path));
-  EXPECT_EQ(std::set<std::string>(listed.begin(), listed.end()), expected);
+  EXPECT_EQ(listed, expected);
+}
+
+TEST(Manifests, a_cluster_is_given_what_its_version_knows_and_no_right_that_nothing_bounds) {
+  Settings settings;
+  settings.quote_helper = true;
+  auto kinds = [&](unsigned kubernetes) {
+    std::set<std::string> out;
+    const auto documents = render(settings, kubernetes).value();
+    for (const Document& one : documents) out.insert(one.kind);
+    return out;
+  };
+  const std::set<std::string> newest = kinds(kNewestKubernetes);
+  EXPECT_EQ(kinds(36), newest);
+  for (const char* kind : {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"}) {
+    EXPECT_TRUE(newest.contains(kind));
+    EXPECT_FALSE(kinds(35).contains(kind));
+  }
+  EXPECT_TRUE(kinds(30).contains("ValidatingAdmissionPolicy"));
+  const auto old = render(settings, 29).value();
+  for (const Document& one : old) {
+    EXPECT_THAT(one.kind, Not(HasSubstr("AdmissionPolicy"))) << one.name;
+    EXPECT_NE(one.kind, "ClusterRole") << "nothing says that it is for one's own node only";
+    EXPECT_NE(one.component, "detect") << one.kind;
+    EXPECT_THAT(one.text, Not(HasSubstr("recursiveReadOnly:"))) << "a field that it does not know, and refuses";
+  }
+  EXPECT_TRUE(kinds(29).contains("DaemonSet"));
+}
+
+TEST(Manifests, a_folder_that_is_read_only_is_so_with_all_that_is_mounted_below_it) {
+  for (const Settings& settings : combinations())
+    for (const Document& one : documents(settings)) {
+      if (one.kind != "DaemonSet") continue;
+      SCOPED_TRACE(one.name + ", " + to_json(settings));
+      const YAML::Node pod = YAML::Load(one.text)["spec"]["template"]["spec"];
+      std::set<std::string> of_the_host;
+      for (const YAML::Node& volume : pod["volumes"])
+        if (volume["hostPath"]) of_the_host.insert(volume["name"].as<std::string>());
+      for (const YAML::Node& container : pod["containers"])
+        for (const YAML::Node& mount : container["volumeMounts"]) {
+          const bool here = mount["readOnly"].as<bool>(false) && of_the_host.contains(mount["name"].as<std::string>());
+          EXPECT_EQ(mount["recursiveReadOnly"].as<std::string>(""), here ? "IfPossible" : "") << text_of(mount);
+        }
+    }
+}
+
+TEST(Manifests, what_platform_teams_say_of_pods_is_said_of_all_of_ours_beside_what_we_say) {
+  Settings settings;
+  settings.quote_helper = true;
+  settings.tolerations = {{{"key", "dedicated"}, {"operator", "Exists"}}};
+  settings.node_selector = {{"pool", "true"}}, settings.pod_labels = {{"team", "1"}};
+  settings.pod_annotations = {{"a.example/b", "x: y"}}, settings.image_pull_secrets = {{{"name", "registry"}}};
+  settings.selinux_type = "spc_t";
+  const std::vector<Document> plain = documents([] {
+    Settings out;
+    out.quote_helper = true;
+    return out;
+  }());
+  const std::vector<Document> all = documents(settings);
+  for (const char* name : {"enclayer-device-plugin", "enclayer-detect", "enclayer-quote-helper"}) {
+    SCOPED_TRACE(name);
+    const YAML::Node spec = parsed(all, "DaemonSet", name)["spec"], before = parsed(plain, "DaemonSet", name)["spec"];
+    const YAML::Node pod = spec["template"]["spec"], was = before["template"]["spec"];
+    EXPECT_EQ(pod["tolerations"].size(), was["tolerations"].size() + 1);
+    EXPECT_EQ(pod["nodeSelector"].size(), was["nodeSelector"].size() + 1);
+    EXPECT_EQ(pod["nodeSelector"]["pool"].as<std::string>(), "true");
+    EXPECT_EQ(pod["imagePullSecrets"][0]["name"].as<std::string>(), "registry");
+    EXPECT_FALSE(was["imagePullSecrets"]);
+    EXPECT_EQ(pod["securityContext"]["seLinuxOptions"]["type"].as<std::string>(), "spc_t");
+    EXPECT_FALSE(was["securityContext"]["seLinuxOptions"]);
+    const YAML::Node metadata = spec["template"]["metadata"];
+    EXPECT_EQ(metadata["labels"].size(), before["template"]["metadata"]["labels"].size() + 1);
+    EXPECT_EQ(metadata["labels"]["team"].as<std::string>(), "1");
+    EXPECT_EQ(metadata["annotations"]["a.example/b"].as<std::string>(), "x: y");
+    EXPECT_EQ(text_of(spec["selector"]), text_of(before["selector"]));
+  }
+}
+
+TEST(Manifests, a_container_s_resources_are_what_was_measured_unless_somebody_says_otherwise) {
+  Settings settings;
+  settings.quote_helper = true;
+  auto of = [&](const char* name) { return pod_of(settings, name)["containers"][0]["resources"]; };
+  EXPECT_EQ(of("enclayer-device-plugin")["limits"]["memory"].as<std::string>(), "64Mi");
+  EXPECT_FALSE(of("enclayer-device-plugin")["limits"]["cpu"]);
+  EXPECT_EQ(of("enclayer-quote-helper")["requests"]["memory"].as<std::string>(), "96Mi");
+  settings.platform = Platform::kSim;
+  EXPECT_EQ(of("enclayer-quote-helper")["requests"]["memory"].as<std::string>(), "32Mi");
+  EXPECT_EQ(of("enclayer-quote-helper")["limits"]["memory"].as<std::string>(), "128Mi");
+  for (const char* name : {"device-plugin", "detect", "quote-helper"}) {
+    settings.resources[name]["requests"] = {{"cpu", "3"}, {"memory", "1Gi"}};
+    settings.resources[name]["limits"] = {{"cpu", "4"}, {"memory", "2Gi"}};
+    const YAML::Node resources = of((std::string("enclayer-") + name).c_str());
+    EXPECT_EQ(resources["requests"]["cpu"].as<std::string>(), "3") << name;
+    EXPECT_EQ(resources["requests"]["memory"].as<std::string>(), "1Gi") << name;
+    EXPECT_EQ(resources["limits"]["cpu"].as<std::string>(), "4") << name;
+    EXPECT_EQ(resources["limits"]["memory"].as<std::string>(), "2Gi") << name;
+  }
+}
+
+TEST(Manifests, metrics_are_for_whom_they_are_meant_and_can_be_switched_off_without_the_probes) {
+  Settings settings;
+  settings.quote_helper = true;
+  auto policy = [&] { return parsed(documents(settings), "NetworkPolicy", "enclayer-metrics")["spec"]; };
+  EXPECT_EQ(policy()["policyTypes"][0].as<std::string>(), "Ingress");
+  EXPECT_FALSE(policy()["ingress"]) << "nobody but the kubelet";
+  settings.metrics_from = {{"kubernetes.io/metadata.name", "monitoring"}};
+  const YAML::Node from = policy()["ingress"][0]["from"][0]["namespaceSelector"]["matchLabels"];
+  EXPECT_EQ(from["kubernetes.io/metadata.name"].as<std::string>(), "monitoring");
+  settings.metrics = false;
+  EXPECT_FALSE(policy()["ingress"]);
+  for (const char* name : {"enclayer-device-plugin", "enclayer-quote-helper"}) {
+    const YAML::Node containers = pod_of(settings, name)["containers"];
+    for (std::size_t i = 0; i < containers.size(); ++i) {
+      EXPECT_FALSE(containers[i]["ports"]);
+      EXPECT_THAT(text_of(containers[i]["args"]), Not(HasSubstr("POD_IP")));
+      for (const auto& [kind, path] : {std::pair{"readinessProbe", "/readyz"}, {"livenessProbe", "/healthz"}}) {
+        const auto command = containers[i][kind]["exec"]["command"].as<std::vector<std::string>>();
+        EXPECT_THAT(command, ElementsAre("/usr/bin/" + std::string(name),
+                                         "--metrics-listen=127.0.0.1:" + std::to_string(9410 + i),
+                                         "--probe=" + std::string(path)));
+        EXPECT_FALSE(containers[i][kind]["httpGet"]);
+      }
+    }
+  }
 }
 
 TEST(Manifests, the_files_as_they_are_say_what_the_default_settings_render) {
@@ -264,9 +433,10 @@ TEST(Manifests, no_default_survives_where_a_setting_says_otherwise) {
       for (std::string line; std::getline(in, line);)
         if (line.find_first_not_of(' ') == std::string::npos || line[line.find_first_not_of(' ')] != '#')
           values += line + "\n";
-      for (const char* word : {"enclayer-system", "localhost/", "IfNotPresent", "8Gi", "pccs.example", "per-minute=60",
-                               "quote-limit=110", "provision-limit=110", ":9410", "9411", "max-epc=64Gi",
-                               "reserve-epc=64Mi", "log-level=debug", "# set", "# when", "# end", "#+"})
+      for (const char* word :
+           {"enclayer-system", "localhost/", "IfNotPresent", "8Gi", "pccs.example", "per-minute=60", "quote-limit=110",
+            "provision-limit=110", ":9410", "9411", "max-epc=64Gi", "reserve-epc=64Mi", "log-level=debug", "500m",
+            "container_device_plugin_t", "# set", "# when", "# end", "#+"})
         EXPECT_THAT(values, Not(HasSubstr(word)));
     }
 }
@@ -275,14 +445,14 @@ TEST(Manifests, everything_that_can_be_set_is_set_somewhere_and_every_condition_
   std::set<std::string> used;
   for (const ManifestFile& file : manifest_files()) {
     const auto manifest = parse_manifest(file);
-    for (const Condition& one : manifest->only) used.insert(std::string(one.setting->name));
+    for (const Condition& one : manifest->only) used.insert(std::string(one.name));
     for (const Line& line : manifest->lines) {
       for (const Place& place : line.places) used.insert(std::string(place.value->name));
-      for (const Condition& one : line.when) used.insert(std::string(one.setting->name));
+      for (const Condition& one : line.when) used.insert(std::string(one.name));
     }
   }
   for (const Value& value : values()) EXPECT_TRUE(used.contains(std::string(value.name))) << value.name;
-  used.insert("dcapImage");  // by helperImage
+  used.merge(std::set<std::string>{"dcapImage", "resources"});  // by helperImage, by resources.detect.limits.cpu, ...
   for (const Setting& rule : setting_table()) EXPECT_TRUE(used.contains(std::string(rule.name))) << rule.name;
 }
 

@@ -11,6 +11,7 @@
 #include "base/printable.h"
 #include "base/quantity.h"
 #include "base/version.h"
+#include "manifests/entries.h"
 
 namespace enclayer::manifests {
 namespace {
@@ -50,12 +51,27 @@ std::string wrong_qcnl_conf(const std::string& text) {
   return "";
 }
 
+// KEY, KEY:EFFECT, KEY=VALUE or KEY=VALUE:EFFECT, as `kubectl taint` writes a taint. ":EFFECT" is every taint of that
+// effect, ":" every taint.
+Texts toleration(const std::string& text) {
+  const auto colon = text.rfind(':');
+  const std::string taint = text.substr(0, colon);
+  const auto equals = taint.find('=');
+  Texts out = {{"operator", equals == taint.npos ? "Exists" : "Equal"}};
+  if (!taint.empty()) out["key"] = taint.substr(0, equals);
+  if (equals != taint.npos) out["value"] = taint.substr(equals + 1);
+  if (colon != text.npos && colon + 1 < text.size()) out["effect"] = text.substr(colon + 1);
+  return out;
+}
+
+Texts named(const std::string& text) { return {{"name", text}}; }
+
 // Patterns are for std::regex and for JSON Schema validators alike: no look-around, no named classes.
 constexpr std::string_view kImage =
-    "^[a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*"
+    "^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*"
     "(:[a-zA-Z0-9_][a-zA-Z0-9._-]*(@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})$";
 constexpr std::string_view kImageRemedy =
-    " is no image reference: write REPOSITORY/NAME:TAG or REPOSITORY/NAME@sha256:DIGEST, as in "
+    " is no image reference: write REPOSITORY/NAME:TAG or REPOSITORY/NAME@sha256:DIGEST, the name in lower case, as in "
     "registry.example/enclayer:1.0";
 constexpr std::string_view kAmount = "^[0-9]+(Ki|Mi|Gi|Ti)?$";
 constexpr std::string_view kAmountRemedy = " is no amount of memory: write digits and Ki, Mi, Gi, Ti, as in 8Gi";
@@ -217,6 +233,18 @@ constexpr std::array kTable = {
             .help = "The port of metrics and probes at the pods' own addresses; a standby's is the next one",
             .least = 1024,
             .most = 65534},
+    Setting{.name = "metrics",
+            .flag = "--metrics",
+            .member = &Settings::metrics,
+            .help = "Plugin and helper serve metrics; without, no port is open, and probes run a program in the "
+                    "container. On by default"},
+    Setting{.name = "metricsFrom",
+            .flag = "--metrics-from",
+            .member = &Settings::metrics_from,
+            .shown = "KEY=VALUE",
+            .help = "A label of the namespaces whose pods may scrape the metrics, where the cluster's network knows "
+                    "NetworkPolicy; without any nobody may",
+            .example = R"({"kubernetes.io/metadata.name": "monitoring"})"},
     Setting{.name = "logLevel",
             .flag = "--log-level",
             .member = &Settings::log_level,
@@ -232,6 +260,55 @@ constexpr std::array kTable = {
             .least = 1,
             .most = 253,
             .remedy = " is no priority class: write its name, as in system-node-critical"},
+    Setting{.name = "seLinuxType",
+            .flag = "--selinux-type",
+            .member = &Settings::selinux_type,
+            .shown = "TYPE",
+            .help = "The SELinux type of the pods' processes on nodes that enforce it, as container_device_plugin_t; "
+                    "empty: the runtime's",
+            .pattern = "^[a-zA-Z][a-zA-Z0-9_.-]*$",
+            .most = 128,
+            .remedy = " is no SELinux type: write its name, as in container_device_plugin_t",
+            .example = "container_device_plugin_t"},
+    Setting{.name = "tolerations",
+            .flag = "--toleration",
+            .member = &Settings::tolerations,
+            .shown = "KEY[=VALUE][:EFFECT]",
+            .help = "A taint that the pods tolerate, beside those of SGX pools; ':EFFECT' is every one of that effect",
+            .example = R"([{"key": "dedicated", "operator": "Equal", "value": "sgx", "effect": "NoSchedule"}])",
+            .object = toleration},
+    Setting{.name = "nodeSelector",
+            .flag = "--node-selector",
+            .member = &Settings::node_selector,
+            .shown = "KEY=VALUE",
+            .help = "A label that a node has to have for the pods, beside those that say that SGX is there",
+            .example = R"({"pool": "confidential"})"},
+    Setting{.name = "imagePullSecrets",
+            .flag = "--image-pull-secret",
+            .member = &Settings::image_pull_secrets,
+            .shown = "NAME",
+            .help = "A Secret in the add-on's namespace with which nodes pull the images",
+            .example = R"([{"name": "registry"}])",
+            .object = named},
+    Setting{.name = "podLabels",
+            .flag = "--pod-label",
+            .member = &Settings::pod_labels,
+            .shown = "KEY=VALUE",
+            .help = "A label of the pods, beside the add-on's own",
+            .example = R"({"team": "platform"})"},
+    Setting{.name = "podAnnotations",
+            .flag = "--pod-annotation",
+            .member = &Settings::pod_annotations,
+            .shown = "KEY=VALUE",
+            .help = "An annotation of the pods, beside the add-on's own",
+            .example = R"({"sidecar.istio.io/inject": "false"})"},
+    Setting{.name = "resources",
+            .flag = "--resources",
+            .member = &Settings::resources,
+            .shown = "CONTAINER.limits.memory=AMOUNT",
+            .help = "Requests or limits of cpu or memory for a container (device-plugin, detect, quote-helper) in "
+                    "place of what was measured; a standby has those of the quote helper",
+            .example = R"({"device-plugin": {"limits": {"memory": "128Mi"}}})"},
 };
 
 std::string range_of(const Setting& one) { return std::to_string(one.least) + " to " + std::to_string(one.most); }
@@ -245,6 +322,8 @@ bool is_one_of(std::string_view words, std::string_view word) {
 std::string kind_of(const Setting& one) {
   if (!one.words.empty()) return "none of: " + std::string(one.words);
   if (one.is<bool>()) return "no true or false";
+  if (one.is<Objects>()) return "no list of objects that have texts";
+  if (one.has_entries()) return one.is<Texts>() ? "no object that has texts" : "no object of containers' resources";
   return one.is<unsigned>() ? "no number from " + range_of(one) : "no text";
 }
 
@@ -279,6 +358,21 @@ bool take(Platform& to, const Setting&, const Json& value) {
   return true;
 }
 
+template <class Entry>
+bool take(std::map<std::string, Entry>& to, const Setting& one, const Json& value) {
+  if (!value.is_object()) return false;
+  for (const auto& [key, entry] : value.items())
+    if (!take(to[key], one, entry)) return false;
+  return true;
+}
+
+bool take(Objects& to, const Setting& one, const Json& value) {
+  if (!value.is_array()) return false;
+  for (const Json& entry : value)
+    if (!take(to.emplace_back(), one, entry)) return false;
+  return true;
+}
+
 bool take(Settings& settings, const Setting& one, const Json& value) {
   return std::visit([&](auto member) { return take(settings.*member, one, value); }, one.member);
 }
@@ -288,6 +382,28 @@ Json json_of(const auto& value) { return value; }
 
 Json json_of(const Settings& settings, const Setting& one) {
   return std::visit([&](auto member) { return json_of(settings.*member); }, one.member);
+}
+
+// ---- An entry of a map or list, as its flag has it; false: it has another form. ----
+
+bool add(auto&, const Setting&, const std::string&) { return false; }
+
+bool add(Texts& to, const Setting&, const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == text.npos) return false;
+  to[text.substr(0, equals)] = text.substr(equals + 1);
+  return true;
+}
+
+bool add(Objects& to, const Setting& one, const std::string& text) {
+  to.push_back(one.object(text));
+  return true;
+}
+
+bool add(Resources& to, const Setting& one, const std::string& text) {
+  const auto first = text.find('.'), second = text.find('.', first + 1);
+  if (first == text.npos || second == text.npos || second > text.find('=')) return false;
+  return add(to[text.substr(0, first)][text.substr(first + 1, second - first - 1)], one, text.substr(second + 1));
 }
 
 // ---- Whether a value is allowed. ----
@@ -310,6 +426,17 @@ Result<> check_value(const Setting& one, const std::string& value) {
 Result<> check_value(const Setting& one, unsigned value) {
   if (value >= one.least && value <= one.most) return {};
   return refused(one, std::to_string(value), " is " + kind_of(one));
+}
+
+Result<> check_value(const Setting& one, const auto& entries) {
+  std::string text;
+  try {
+    text = Json(entries).dump();
+  } catch (const Json::exception&) {
+    return Error(ErrorKind::kInvalidArgument, std::string(one.flag) + ": what is given is no text in UTF-8");
+  }
+  const std::string wrong = wrong_entry(one.name, text);
+  return wrong.empty() ? Result<>() : Error(ErrorKind::kInvalidArgument, std::string(one.flag) + " " + wrong);
 }
 
 Result<> check_value(const Setting&, bool) { return {}; }
@@ -388,7 +515,18 @@ Result<> check(const Settings& settings) {
   return check_together(settings);
 }
 
-Result<> set(Settings& settings, const Setting& setting, const std::string& text) {
+Result<> set(Settings& settings, const Setting& setting, std::span<const std::string> given) {
+  if (setting.has_entries()) {
+    auto set_all = [&](auto member) -> Result<> {
+      settings.*member = {};
+      for (const std::string& text : given)
+        if (!text.empty() && !add(settings.*member, setting, text))
+          return refused(setting, text, " is not of the form " + std::string(setting.shown));
+      return {};
+    };
+    return std::visit(set_all, setting.member);
+  }
+  const std::string& text = given.back();
   Json value = text;
   if (setting.is<bool>()) value = text == "true";
   if (unsigned number = 0; setting.is<unsigned>()) {
@@ -412,7 +550,7 @@ std::string to_json(const Settings& settings, Told told) {
 
 std::string value_of(const Settings& settings, const Setting& setting) {
   const Json value = json_of(settings, setting);
-  if (value == false || value == 0) return "";
+  if (value == false || value == 0 || (value.is_structured() && value.empty())) return "";
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 

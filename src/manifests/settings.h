@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "enclayer/error.h"
 
@@ -16,6 +17,11 @@ namespace enclayer::manifests {
 
 enum class Platform { kHardware, kSim };
 std::string_view to_string(Platform platform);  // "hardware", "sim"
+
+// Kubernetes' own forms, with texts for values: labels, a list of objects, the resources of containers.
+using Texts = std::map<std::string, std::string>;
+using Objects = std::vector<Texts>;
+using Resources = std::map<std::string, std::map<std::string, Texts>>;
 
 // Settings{} is what `enclayer enable` without flags means, and passes check().
 struct Settings {
@@ -56,8 +62,18 @@ struct Settings {
   bool account_mapped = false;  // metrics of what is really mapped; takes hostPID and CAP_SYS_PTRACE
 
   unsigned metrics_port = 9410;  // of plugin and helper, for probes too; the helper's standby has the next one
+  bool metrics = true;           // off: no port at all, and the kubelet's probes run a program in the container
+  Texts metrics_from;            // labels of the namespaces whose pods may scrape; none: nobody may
   std::string log_level;         // error, warn, info or debug
   std::string priority_class;    // of our pods
+  std::string selinux_type;      // that they run as, where nodes enforce SELinux
+
+  // What platform teams say of any DaemonSet; it comes beside what the manifests have.
+  Objects tolerations;  // {key, operator, value, effect}
+  Texts node_selector;
+  Objects image_pull_secrets;  // {name}
+  Texts pod_labels, pod_annotations;
+  Resources resources;  // "device-plugin" -> "limits" -> "memory" -> "128Mi": in place of what was measured
 
   // What a newer enclayer wrote and this one does not know: name -> JSON. Kept, so that going back and forth between
   // versions loses nothing, and told (unknown_settings()).
@@ -82,7 +98,9 @@ inline constexpr std::size_t kMostQcnlConf = std::size_t{32} * 1024;
 struct Setting {
   std::string_view name;  // "pccsUrl", as in settings.json and in the chart's values.yaml
   std::string_view flag;  // "--pccs-url"
-  std::variant<std::string Settings::*, bool Settings::*, unsigned Settings::*, Platform Settings::*> member;
+  std::variant<std::string Settings::*, bool Settings::*, unsigned Settings::*, Platform Settings::*, Texts Settings::*,
+               Objects Settings::*, Resources Settings::*>
+      member;
   std::string_view shown = "N";     // what --help calls the value; "FILE": the flag names a file that has it
   std::string_view help;            // one sentence, for --help, values.yaml and the schema
   std::string_view words = {};      // "hardware sim": the value is one of these
@@ -92,11 +110,14 @@ struct Setting {
   std::string_view example = {};    // stands for it in deploy/manifests where its default cannot
   // What the pattern cannot tell: what is wrong, as a sentence that the value begins. Empty: nothing.
   std::string (*wrong)(const std::string& value) = nullptr;
+  // Of a list: the object that a flag's text means. What entries of lists and maps may be is in entries.h.
+  Texts (*object)(const std::string& text) = nullptr;
 
   template <class Kind>
   bool is() const {  // is<bool>(): it is a switch
     return std::holds_alternative<Kind Settings::*>(member);
   }
+  bool has_entries() const { return is<Texts>() || is<Objects>() || is<Resources>(); }  // its flag may be repeated
 };
 std::span<const Setting> setting_table();             // in the order of the struct
 const Setting* setting_named(std::string_view name);  // nullptr: there is none
@@ -104,16 +125,18 @@ const Setting* setting_named(std::string_view name);  // nullptr: there is none
 // kInvalidArgument: the message names the flag, the value and the remedy.
 Result<> check(const Settings& settings);
 
-// What stands behind the setting's flag, "true" or "false" for a switch. kInvalidArgument where it is of no such kind;
-// check() says whether it is allowed.
-Result<> set(Settings& settings, const Setting& setting, const std::string& text);
+// What stands behind the setting's flag, "true" or "false" for a switch; the last one, where it may not be repeated. All
+// entries of a map or list are given anew, and one that is empty counts as none. kInvalidArgument where it is of no such
+// kind; check() says whether it is allowed.
+Result<> set(Settings& settings, const Setting& setting, std::span<const std::string> given);
 
 // One object with the settings that are not as by default, or with all; ends with a newline. What is remembered are the
 // former: who never chose an image gets that of the version that updates the add-on.
 enum class Told { kChosen, kAll };
 std::string to_json(const Settings& settings, Told told = Told::kChosen);
 
-// One setting as text: "true", "16", "hardware". What means "off" or "none" is empty: false, 0, an empty text.
+// One setting as text: "true", "16", "hardware", JSON of a map or list. What means "off" or "none" is empty: false, 0, an
+// empty text, map or list.
 std::string value_of(const Settings& settings, const Setting& setting);
 
 // What to_json() wrote, by this version or another: what is missing has its default. kMalformed: no object, longer than

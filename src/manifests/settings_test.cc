@@ -58,6 +58,80 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
       {[](Settings& s) { s.image = "localhost:5000/enclayer"; }, {"--image localhost:5000/enclayer"}},
       {[](Settings& s) { s.image = "a@sha256:12"; }, {"--image a@sha256:12"}},
       {[](Settings& s) { s.dcap_image = "x"; }, {"--dcap-image x"}},
+      {[](Settings& s) { s.image = "UPPER/x:1"; }, {"--image UPPER/x:1", "lower case"}},
+      {[](Settings& s) { s.selinux_type = "spc_t: x"; }, {"--selinux-type spc_t: x", "container_device_plugin_t"}},
+      {[](Settings& s) {
+         s.node_selector = {{"a b", "c"}};
+       },
+       {"--node-selector a b is no key of a label"}},
+      {[](Settings& s) {
+         s.node_selector = {{"a", "b\nc"}};
+       },
+       {"--node-selector b?c is no value of a label"}},
+      {[](Settings& s) {
+         s.node_selector = {{"a", std::string(64, 'x')}};
+       },
+       {"is no value of a label: at most 63"}},
+      {[](Settings& s) {
+         s.node_selector = {{"kubernetes.io/os", "windows"}};
+       },
+       {"--node-selector kubernetes.io/os is in the manifests already"}},
+      {[](Settings& s) {
+         s.pod_labels = {{"app.kubernetes.io/name", "x"}};
+       },
+       {"--pod-label app.kubernetes.io/name is one of the add-on's own labels"}},
+      {[](Settings& s) {
+         s.pod_labels = {{"enclayer.io/x", "x"}};
+       },
+       {"--pod-label enclayer.io/x"}},
+      {[](Settings& s) {
+         s.pod_annotations = {{"enclayer.io/qcnl-sha256", "x"}};
+       },
+       {"--pod-annotation enclayer.io/qcnl-sha256 is one of the add-on's own annotations"}},
+      {[](Settings& s) {
+         s.pod_annotations = {{"", "x"}};
+       },
+       {"--pod-annotation '' is no key of a label"}},
+      {[](Settings& s) {
+         s.pod_annotations = {{"a", "\xff"}};
+       },
+       {"--pod-annotation", "UTF-8"}},
+      {[](Settings& s) {
+         s.pod_annotations = {{"a", std::string(4097, 'x')}};
+       },
+       {"--pod-annotation", "4096 bytes"}},
+      {[](Settings& s) {
+         for (int i = 0; i < 65; ++i) s.pod_labels["k" + std::to_string(i)] = "v";
+       },
+       {"--pod-label", "65 times, at most 64"}},
+      {[](Settings& s) {
+         s.tolerations = {{{"key", "a"}, {"effect", "NoSchedul"}}};
+       },
+       {"--toleration NoSchedul is none of: NoSchedule PreferNoSchedule NoExecute"}},
+      {[](Settings& s) {
+         s.tolerations = {{{"key", "a"}, {"tolerationSeconds", "1"}}};
+       },
+       {"--toleration tolerationSeconds is none of: effect key operator value"}},
+      {[](Settings& s) {
+         s.tolerations = {{{"key", "a b"}}};
+       },
+       {"--toleration a b is no key of a label"}},
+      {[](Settings& s) {
+         s.image_pull_secrets = {{{"name", "Mine"}}};
+       },
+       {"--image-pull-secret Mine is no name of a Secret"}},
+      {[](Settings& s) {
+         s.metrics_from = {{"a", "b c"}};
+       },
+       {"--metrics-from b c is no value of a label"}},
+      {[](Settings& s) { s.resources["gpu"]["limits"]["cpu"] = "1"; },
+       {"--resources gpu is none of: detect device-plugin quote-helper"}},
+      {[](Settings& s) { s.resources["detect"]["limit"]["cpu"] = "1"; },
+       {"--resources limit is none of: limits requests"}},
+      {[](Settings& s) { s.resources["detect"]["limits"]["epc"] = "1"; }, {"--resources epc is none of: cpu memory"}},
+      {[](Settings& s) { s.resources["detect"]["limits"]["cpu"] = "1,5"; }, {"--resources 1,5 is no amount of CPU"}},
+      {[](Settings& s) { s.resources["detect"]["limits"]["memory"] = "1GB"; },
+       {"--resources 1GB is no amount of memory"}},
       {[](Settings& s) { s.image_pull_policy = "always"; },
        {"--image-pull-policy always", "Always IfNotPresent Never"}},
       {[](Settings& s) { s.image_pull_policy = "Always IfNotPresent"; }, {"--image-pull-policy"}},
@@ -110,11 +184,48 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
     for (const std::string& word : one.words) EXPECT_THAT(refusal(one.change), HasSubstr(word));
 }
 
+Result<> given(Settings& settings, const char* name, std::vector<std::string> texts) {
+  return set(settings, *setting_named(name), texts);
+}
+
+TEST(Settings, a_flag_that_is_repeated_gives_all_entries_anew_as_kubernetes_writes_them) {
+  Settings settings;
+  EXPECT_TRUE(given(settings, "tolerations", {"a:NoSchedule", "b=c:NoExecute", "d", "e=f", ":NoSchedule", ":"}));
+  EXPECT_EQ(settings.tolerations,
+            (Objects{{{"key", "a"}, {"operator", "Exists"}, {"effect", "NoSchedule"}},
+                     {{"key", "b"}, {"operator", "Equal"}, {"value", "c"}, {"effect", "NoExecute"}},
+                     {{"key", "d"}, {"operator", "Exists"}},
+                     {{"key", "e"}, {"operator", "Equal"}, {"value", "f"}},
+                     {{"operator", "Exists"}, {"effect", "NoSchedule"}},
+                     {{"operator", "Exists"}}}));
+  EXPECT_TRUE(given(settings, "tolerations", {"z"}));
+  EXPECT_EQ(settings.tolerations.size(), 1U);
+  EXPECT_TRUE(given(settings, "podAnnotations", {"a=b=c", "d=", "e=x"}));
+  EXPECT_EQ(settings.pod_annotations, (Texts{{"a", "b=c"}, {"d", ""}, {"e", "x"}}));
+  EXPECT_TRUE(given(settings, "imagePullSecrets", {"one", "two"}));
+  EXPECT_EQ(settings.image_pull_secrets, (Objects{{{"name", "one"}}, {{"name", "two"}}}));
+  EXPECT_TRUE(given(settings, "resources",
+                    {"detect.limits.memory=64Mi", "detect.limits.cpu=0.5", "device-plugin.requests.cpu=1"}));
+  EXPECT_EQ(settings.resources["detect"]["limits"], (Texts{{"cpu", "0.5"}, {"memory", "64Mi"}}));
+  EXPECT_TRUE(check(settings)) << check(settings).error().message();
+  EXPECT_TRUE(given(settings, "resources", {""}));
+  EXPECT_TRUE(settings.resources.empty());
+
+  auto refused = [&](const char* name, const char* text) { return given(settings, name, {text}).error().message(); };
+  EXPECT_EQ(refused("nodeSelector", "a"), "--node-selector a is not of the form KEY=VALUE");
+  for (const char* text : {"detect.limits=1", "detect", "a=b.c.d"})
+    EXPECT_THAT(refused("resources", text), HasSubstr("not of the form CONTAINER.limits.memory=AMOUNT"));
+  EXPECT_TRUE(given(settings, "tolerations", {"=v"}));
+  EXPECT_THAT(check(settings).error().message(), HasSubstr("--toleration '' is no key of a label"));
+}
+
 TEST(Settings, what_registries_namespaces_and_services_are_called_is_accepted) {
   const std::string digest = "@sha256:" + std::string(64, 'a');
   for (const std::string& image : {std::string("enclayer:1"), std::string("localhost:5000/x/enclayer:v1.2-rc_3"),
                                    "reg.example/a/b/enclayer:1" + digest, "reg.example/enclayer" + digest})
     EXPECT_TRUE(check(with([&](Settings& s) { s.image = image; }))) << image;
+  for (const char* key : {"a", "A_b.c", "pool.example/x", "a-b.example.com/Name"})
+    EXPECT_TRUE(check(with([&](Settings& s) { s.pod_labels = {{key, ""}}; }))) << key;
   for (const char* url : {"http://pccs", "https://pccs.example:8081/sgx/certification/v4/", "https://[fd00::1]:8081/"})
     EXPECT_TRUE(check(with([&](Settings& s) { s.pccs_url = url; }))) << url;
   for (const char* name : {"a", "sgx-2", "0", "enclayer-system-2"})
@@ -151,6 +262,11 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
     s.sim_epc = "1Gi";
     s.epc_cap = "2Gi", s.epc_reserve = "1Mi", s.log_level = "warn", s.priority_class = "x", s.metrics_port = 1024;
     s.numa = s.cdi = s.account_mapped = s.provision_with_epc = true, s.provision_limit = 5;
+    s.metrics = false, s.metrics_from = {{"a", "b"}}, s.selinux_type = "spc_t";
+    s.tolerations = {{{"key", "a"}, {"operator", "Exists"}}, {{"operator", "Exists"}}};
+    s.node_selector = {{"pool", "x"}}, s.image_pull_secrets = {{{"name", "a"}}};
+    s.pod_labels = {{"a", "b"}}, s.pod_annotations = {{"a", "b: \"c\"\n{{ \xf0\x9f\x98\x80"}};
+    s.resources["detect"]["limits"]["memory"] = "64Mi";
   });
   Settings sim = with([](Settings& s) { s.platform = Platform::kSim, s.workers = 2; });
   Settings pccs = with([](Settings& s) { s.pccs_url = "https://a/"; });
@@ -165,7 +281,7 @@ TEST(Settings, every_one_has_a_value_that_is_empty_where_it_means_off_or_none) {
   const auto by_default = nlohmann::json::parse(to_json(Settings(), Told::kAll));
   for (const Setting& rule : setting_table()) {
     const auto& value = by_default.at(std::string(rule.name));
-    const bool off = value == "" || value == false || value == 0;
+    const bool off = value == "" || value == false || value == 0 || (value.is_structured() && value.empty());
     EXPECT_EQ(value_of(Settings(), rule).empty(), off) << rule.name;
   }
   EXPECT_EQ(value_of(with([](Settings& s) { s.workers = 7; }), *setting_named("workers")), "7");
@@ -181,7 +297,7 @@ TEST(Settings, a_standby_doubles_what_a_helper_s_pod_asks_for) {
 TEST(SettingsJson, every_rule_is_a_key) {
   for (const Setting& rule : setting_table()) {
     // A value of no type that any setting has: known keys complain about the type, unknown ones are named as such.
-    auto read = parse_settings_json("{\"" + std::string(rule.name) + "\": [1]}");
+    auto read = parse_settings_json("{\"" + std::string(rule.name) + "\": [[1]]}");
     ASSERT_FALSE(read);
     EXPECT_THAT(read.error().message(), HasSubstr("\"" + std::string(rule.name) + "\" that is no"));
   }
@@ -215,6 +331,10 @@ TEST(SettingsJson, what_is_malformed_is_refused_with_its_name) {
            {"{\"standby\": 0}", "\"standby\" that is no true or false"},
            {"{\"quotesPerMinute\": 100001}", "\"quotesPerMinute\" that is no number from 0 to 100000"},
            {"{\"image\": \"a:1\", \"image\": \"b:1\"}", "\"image\" twice"},
+           {"{\"tolerations\": {}}", "\"tolerations\" that is no list of objects"},
+           {"{\"tolerations\": [\"a\"]}", "\"tolerations\" that is no list of objects"},
+           {"{\"podLabels\": {\"a\": 1}}", "\"podLabels\" that is no object that has texts"},
+           {"{\"resources\": {\"detect\": \"1\"}}", "\"resources\" that is no object of containers' resources"},
            {"{\"image\": {\"a\": {\"b\": {}}}}", "\"image\" that is no text"},
            {std::string(100'000, '['), "nested too deep"},
            {std::string(kMostSettingsJson + 1, ' '), "262144"},

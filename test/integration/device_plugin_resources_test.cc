@@ -115,11 +115,18 @@ TEST_F(DevicePluginResources, device_that_vanishes_takes_the_epc_with_it_until_i
   std::string ready = page("/readyz");
   EXPECT_HAS(ready, "503");
   EXPECT_HAS(ready, "sgx_enclave cannot be given: missing");
+  auto probe = [&](const char* what) {
+    return fake::run({kProgram, "--metrics-listen", fake::metrics_address(plugin_->err()), "--probe", what}, kSoon);
+  };
+  EXPECT_EQ(probe("/readyz").exit_code, 4);
+  EXPECT_HAS(probe("/readyz").err, "sgx_enclave cannot be given: missing");
+  EXPECT_EQ(probe("/healthz").exit_code, 0);
   EXPECT_HAS(page("/metrics"), "enclayer_device_usable{device=\"enclave\"} 0");
   ASSERT_TRUE(make_node("sgx_enclave"));
   expect_devices(kEpc, 64);
   EXPECT_EQ(kubelet_.resource(kEpc).registrations, 1) << "on the same stream";
   EXPECT_HAS(page("/readyz"), "200");
+  EXPECT_EQ(probe("/readyz").exit_code, 0);
   EXPECT_TRUE(kubelet_.allocate(kEpc, 64));
 }
 
@@ -278,7 +285,6 @@ TEST_F(DevicePluginResources, bad_amounts_and_limits_are_refused_by_the_name_of_
   EXPECT_HAS(refused(1, {"--max-epc", "0"}), "--max-epc");
   for (const char* flag : {"--enclave-limit", "--provision-limit", "--quote-limit"})
     for (const char* limit : {"-1", "many", "262409", "1.5"}) EXPECT_HAS(refused(1, {flag, limit}), flag);
-  EXPECT_HAS(refused(1, {"--resource", kQuote}), kQuote);
   EXPECT_HAS(refused(1, {"--registration", "carrier-pigeon"}), "--registration");
 }
 

@@ -72,6 +72,22 @@ TEST(RenderCommand, every_flag_reaches_the_manifests) {
                            "- --account-mapped\n", "]:9999\n", "- --log-level=warn\n", "priorityClassName: mine\n",
                            "--provision-limit=9\n", "- --provision-with-epc\n", "hostPID: true\n", "add: [SYS_PTRACE]"})
     EXPECT_THAT(plugin.out, HasSubstr(word));
+  const Finished pods = render(
+      {"--toleration", "dedicated=sgx:NoSchedule", "--toleration", ":NoExecute", "--node-selector", "pool=a",
+       "--image-pull-secret", "registry", "--pod-label", "team=x", "--pod-annotation", "note=a: \"b\"\n{{ c }}",
+       "--resources", "device-plugin.limits.memory=256Mi", "--selinux-type", "spc_t", "--metrics-from", "name=mon"});
+  EXPECT_EQ(pods.exit_code, 0) << pods.err;
+  for (const char* word : {"{effect: \"NoSchedule\", key: \"dedicated\", operator: \"Equal\", value: \"sgx\"}\n",
+                           "{effect: \"NoExecute\", operator: \"Exists\"}\n", "\"pool\": \"a\"\n",
+                           "{name: \"registry\"}\n", "\"team\": \"x\"\n", "\"note\": \"a: \\\"b\\\"\\n{{ c }}\"\n",
+                           "memory: \"256Mi\"\n", "type: spc_t\n", "\"name\": \"mon\"\n"})
+    EXPECT_THAT(pods.out, HasSubstr(word));
+  const std::string digest = "@sha256:" + std::string(64, 'a');
+  for (const std::string& image : {"r.example/enclayer" + digest, "r.example/enclayer:1" + digest})
+    EXPECT_THAT(render({"--image", image}).out, HasSubstr("image: " + image + "\n"));
+  const Finished off = render({"--disable-metrics", "--enable-sgxquotehelper"});
+  EXPECT_THAT(off.out, HasSubstr("--metrics-listen=127.0.0.1:9410"));
+  EXPECT_THAT(off.out, Not(HasSubstr("containerPort")));
   const Finished sim = render({"--platform", "sim", "--sim-epc", "3Gi"});
   EXPECT_THAT(sim.out, HasSubstr("--sim-epc=3Gi\n"));
 }
@@ -99,6 +115,17 @@ TEST(RenderCommand, a_folder_gets_a_file_for_each_part_and_a_kustomization_that_
   EXPECT_EQ(static_cast<std::size_t>(std::count(list.begin(), list.end(), '\n')), names.size() + 3) << "nothing else";
 }
 
+TEST(RenderCommand, what_the_cluster_does_not_know_is_left_out) {
+  for (const char* version : {"1.35", "v1.35.4", "1.35.2-eks-1"}) {
+    const Finished done = render({"--kubernetes", version});
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    EXPECT_THAT(done.out, Not(HasSubstr("kind: MutatingAdmissionPolicy")));
+    EXPECT_THAT(done.out, HasSubstr("kind: ValidatingAdmissionPolicy\n"));
+  }
+  EXPECT_THAT(render({"--kubernetes", "1.29"}).out, Not(HasSubstr("kind: ClusterRole")));
+  EXPECT_EQ(render({"--kubernetes", "1.36"}).out, render({}).out);
+}
+
 TEST(RenderCommand, the_chart_in_the_repository_is_what_it_writes) {
   fake::TempFolder folder;
   const Finished done = render({"--chart", folder.path() / "chart"});
@@ -118,6 +145,12 @@ TEST(RenderCommand, what_makes_no_sense_is_refused_with_flag_value_and_remedy) {
            {{"--namespace", "SGX"}, 1, "--namespace SGX is no namespace"},
            {{"--platform", "tdx"}, 1, "--platform tdx"},
            {{"--image", "enclayer"}, 1, "--image enclayer"},
+           {{"--image", "UPPER/x:1"}, 1, "--image UPPER/x:1 is no image reference"},
+           {{"--kubernetes", "new"}, 1, "--kubernetes new is no version"},
+           {{"--kubernetes", "2.1"}, 1, "--kubernetes 2.1 is no version"},
+           {{"--pod-label", "app.kubernetes.io/name=x"}, 1, "is one of the add-on's own labels"},
+           {{"--toleration", "a:Never"}, 1, "--toleration Never is none of: NoSchedule"},
+           {{"--resources", "detect.limits.cpu"}, 1, "--resources detect.limits.cpu is not of the form"},
            {{"--workers", "0"}, 1, "--workers 0"},
            {{"--workers", "many"}, 1, "--workers"},
            {{"--quotes-per-minute", "100001"}, 1, "--quotes-per-minute 100001 is no number from 0 to 100000"},

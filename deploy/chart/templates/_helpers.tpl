@@ -10,3 +10,8 @@
 {{- fail (printf "image %s is not named REPOSITORY/enclayer:TAG, so the name of the quote helper's image cannot be derived from it: set dcapImage" .Values.image) -}}
 {{- end -}}
 {{- end -}}
+{{/* The MiB in an amount of memory, "300Gi" or bytes, as a fraction. */}}
+{{- define "enclayer.mib" -}}
+{{- $bytes := dict "" 1 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- divf (mulf (regexFind "^[0-9]+" .) (get $bytes (regexFind "[KMGT]i$" .))) 1048576 -}}
+{{- end -}}

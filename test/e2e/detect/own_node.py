@@ -20,7 +20,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
-MANIFESTS = Path(__file__).resolve().parents[3] / "deploy/manifests"
+MANIFESTS = Path(__file__).resolve().parents[3] / "deploy/manifests/detect"
 NAMESPACE, ACCOUNT = "enclayer-system", "enclayer-detect"
 OWN, OTHER, POD = "detect-own-node", "detect-other-node", "detect-own-node-pod"
 EVERYTHING = "detect-own-node-everything"

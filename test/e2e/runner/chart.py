@@ -6,6 +6,7 @@ from .steps import Failure, check, say
 
 NAMESPACE = "sgx"
 MUTATING = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+NOTE = 'a: "b"\n{{ c }} # d \U0001f600'
 CONFIGURATION = '{\n  "pccs_url": "https://<pccs>/&", // {{ comment }}\n\t"retry_times": 2\n}\n'
 
 # The chart's values, and the same as flags of `enclayer render`. FILE stands for a file with CONFIGURATION in it.
@@ -35,6 +36,24 @@ SETTINGS = [
          "--epc-reserve", "1Gi", "--numa", "--cdi", "--account-mapped", "--metrics-port", "9500", "--log-level", "warn", "--priority-class",
          "system-node-critical"],
     ),
+    (
+        {"quoteHelper": True, "metricsFrom": {"kubernetes.io/metadata.name": "monitoring"}, "seLinuxType": "container_device_plugin_t",
+         "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "sgx", "effect": "NoSchedule"}, {"operator": "Exists"}],
+         "nodeSelector": {"pool": "true"}, "imagePullSecrets": [{"name": "registry"}], "podLabels": {"example.com/team": "1"},
+         "podAnnotations": {"note": NOTE},
+         "resources": {"device-plugin": {"limits": {"memory": "128Mi"}}, "detect": {"limits": {"cpu": "100m"}},
+                       "quote-helper": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}}}},
+        ["--enable-sgxquotehelper", "--metrics-from", "kubernetes.io/metadata.name=monitoring", "--selinux-type", "container_device_plugin_t",
+         "--toleration", "dedicated=sgx:NoSchedule", "--toleration", ":", "--node-selector", "pool=true", "--image-pull-secret", "registry",
+         "--pod-label", "example.com/team=1", "--pod-annotation", f"note={NOTE}", "--resources", "device-plugin.limits.memory=128Mi",
+         "--resources", "detect.limits.cpu=100m", "--resources", "quote-helper.requests.cpu=1", "--resources",
+         "quote-helper.requests.memory=1Gi", "--resources", "quote-helper.limits.cpu=2", "--resources", "quote-helper.limits.memory=2Gi"],
+    ),
+    (
+        {"platform": "sim", "quoteHelper": True, "metrics": False, "metricsPort": 9500, "externalAesmd": False},
+        ["--platform", "sim", "--enable-sgxquotehelper", "--disable-metrics", "--metrics-port", "9500"],
+    ),
+    ({"externalAesmd": True}, ["--external-aesmd"]),
 ]
 
 # What the chart refuses, and a word of why.
@@ -45,6 +64,17 @@ REFUSED = [
     ({"platform": "tdx"}, "platform"),
     ({"inProcAttestation": True, "quoteHelper": True, "provisionLimit": 3}, "takes 4"),
     ({"image": "no-tag"}, "image"),
+    ({"image": "UPPER/x:1"}, "image"),
+    ({"platform": "sim", "simEpc": "300Gi"}, "1Mi to 256Gi"),
+    ({"simEpc": "512Ki"}, "1Mi to 256Gi"),
+    ({"epcReserve": "1Ki"}, "1Mi at least"),
+    ({"externalAesmd": True, "quoteHelper": True}, "switch one of them off"),
+    ({"tolerations": [{"key": "a", "effect": "Never"}]}, "effect"),
+    ({"podLabels": {"app.kubernetes.io/name": "x"}}, "app.kubernetes.io/name"),
+    ({"podAnnotations": {"enclayer.io/qcnl-sha256": "x"}}, "enclayer.io/qcnl-sha256"),
+    ({"nodeSelector": {"a b": "c"}}, "nodeSelector"),
+    ({"resources": {"gpu": {}}}, "gpu"),
+    ({"resources": {"detect": {"limits": {"memory": "1GB"}}}}, "memory"),
     ({"pccsUrl": "ftp://pccs.example/"}, "pccsUrl"),
     ({"pccsUrl": "https://pccs.example/", "qcnlConf": "{}"}, "set one"),
     ({"platform": "sim", "pccsUrl": "https://pccs.example/"}, "for platform hardware"),
@@ -72,7 +102,7 @@ class Chart:
         say(self.cluster.helm("lint", self.folder, "--strict").splitlines()[-1])
 
     def template(self, values, **options):
-        self.values.write_text(json.dumps(values))
+        self.values.write_text(json.dumps(values, ensure_ascii=False))  # helm reads it as YAML, which knows no surrogates
         return self.cluster.helm("template", "enclayer", self.folder, "-n", NAMESPACE, "-f", self.values, "--api-versions", MUTATING,
                                  **options)
 

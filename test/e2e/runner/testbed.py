@@ -93,7 +93,7 @@ class Testbed:
         self.epc_mib = epc_mib
         self.plugin.start(
             [self.product("enclayer-device-plugin"), "--platform", "sim", "--sim-epc", f"{epc_mib}Mi", "--sim-device", self.device,
-             "--kubelet-dir", "/var/lib/kubelet", "--resource", EPC, "--quote-limit", QUOTE_LIMIT, "--slots-dir", self.slots_dir,
+             "--kubelet-dir", "/var/lib/kubelet", "--quote-limit", QUOTE_LIMIT, "--slots-dir", self.slots_dir,
              "--log-format", "json"]
         )
 
