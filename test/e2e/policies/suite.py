@@ -1,7 +1,9 @@
 """The policies that `enclayer render` writes on a real API server, step by step. Nearly everything is a dry run; what has to be stored is in namespaces of
 its own. The six policies are installed, broken and removed, so no other enclayer may be switched on in that cluster."""
 
+import json
 import re
+import subprocess
 import time
 from copy import deepcopy
 
@@ -38,13 +40,14 @@ ORDINARY = pod(container(limits={"cpu": "1", "memory": "64Mi"}))
 TYPICAL = [
     pod(epc()), FOREIGN, pod(epc(resource=ALIBABA)), ANNOTATED, pod(epc(resource=INTEL, amount="10Mi"), annotations=AESMD),
     MOUNTED, pod(epc(), container("sidecar", {"cpu": "1", "memory": "64Mi"})),
-    MISSPELT, pod(container(limits={AZURE: 10, INTEL: 10})), PROVISIONED, WRITING, pod(epc(), annotations={"enclayer.io/attestation": "in-proc"}), HUGE, pod(epc(resource=INTEL, amount=10)),
+    MISSPELT, pod(container(limits={AZURE: 10, INTEL: 10})), PROVISIONED, WRITING, pod(container(volumeMounts=[mount("/x")]), volumes=[folder("/")]), pod(epc(), annotations={"enclayer.io/attestation": "in-proc"}), HUGE, pod(epc(resource=INTEL, amount=10)),
 ]
 
 
 class Suite:
     def __init__(self, kubeconfig, enclayer, kubectl="kubectl", busy=False):
         self.busy = busy  # the machine is: times are told, not judged
+        self.enclayer = enclayer
         self.api = Api(kubeconfig, kubectl)
         self.texts = policies(enclayer, "--enable-sgxquotehelper")
         self.texts_without_helper = policies(enclayer)
@@ -60,6 +63,7 @@ class Suite:
             (f"{len(CASES)} pods: changed as said and in nothing else, refused with a sentence, or warned about", self.judge),
             ("without the quote helper: mounts of its folder stay, read-only", self.judge_without_helper),
             ("without the mutating policies, as before 1.36: refused or warned about", self.judge_without_mutation),
+            ("enclayer translate: the same of every pod and every file, on a cluster without the mutating policies", self.judge_translate),
             ("a webhook of somebody else: what it adds to MarbleRun's pods is translated, to others refused with the reason", self.judge_webhook),
             ("what came out goes in again: nothing changes", self.go_in_again),
             ("enclayer-translate and enclayer-quote one after the other, in both orders: the same", self.go_in_both_orders),
@@ -188,6 +192,47 @@ class Suite:
         self.install(*MUTATING)
         say(f"{len(WITHOUT_MUTATION)} pods")
 
+    def translated(self, text):
+        """Exit code, manifests and sentences of `enclayer translate`."""
+        done = subprocess.run([self.enclayer, "translate", "--quote-helper"], input=text, capture_output=True, text=True, timeout=60)
+        check(done.returncode in (0, 1), f"enclayer translate: {done.returncode} {done.stderr}")
+        return done.returncode, done.stdout, done.stderr
+
+    def judge_translate(self):
+        """What translate makes of a pod must become, without mutating policies, what the policies make of it."""
+        # What only the cluster knows is left to it: the label of a namespace, defaults, what is counted.
+        cases = [(group, case) for group, case in CASES if case.namespace not in (IGNORED, DEFAULTS, CANONICAL, QUOTA, MOUNTING)]
+        wanted = {id(case): self.api.try_pod(case.pod, case.namespace) for _, case in cases}
+        wanted_files = self.files.made()
+        self.remove(*MUTATING)
+        wrong = []
+        for group, case in cases:
+            wanted_here = wanted[id(case)]
+            given = json.dumps(case.pod | {"metadata": (case.pod["metadata"] or {}) | {"namespace": case.namespace}})
+            code, text, said = self.translated(given)
+            where = f"{group}, {case.title}"
+            if wanted_here.ok:
+                seen = self.api.try_pod(json.loads(text), case.namespace) if code == 0 else None
+                if seen is None or not seen.ok or by_key(tidy(seen.body)) != by_key(tidy(wanted_here.body)):
+                    wrong.append(f"{where}: {said if seen is None else seen.message if not seen.ok else differences(by_key(tidy(seen.body)), by_key(tidy(wanted_here.body)))}")
+                warned = "warning: " in re.sub(r".*asks for sgx.intel.com/provision, which needs.*", "", said)
+                if warned != bool(case.warnings):
+                    wrong.append(f"{where}: said {said!r} instead of {case.warnings}")
+                if case in STRANGERS and text != given:
+                    wrong.append(f"{where}: is {text}")
+            elif "enclayer-provisioning" in wanted_here.message:
+                if case.namespace != SYSTEM and "which needs: enclayer update --in-proc-attestation" not in said:
+                    wrong.append(f"{where}: does not say what provisioning needs: {said!r}")
+            elif "ValidatingAdmissionPolicy" in wanted_here.message and (code != 1 or case.refused not in said):
+                wrong.append(f"{where}: {code} {said!r} instead of {case.refused!r}")
+        check(not wrong, "\n  ".join([f"{len(wrong)} pods are not what they should be:", *wrong]))
+        seen_files = self.files.made(lambda text: self.translated(text)[1])
+        for row, made in wanted_files.items():
+            seen = [by_key(each) for each in seen_files[row]]
+            check(seen == [by_key(each) for each in made], f"{row.file}, {row.changed}: {[differences(one, by_key(other)) for one, other in zip(seen, made)] or 'no pods'}")
+        self.install(*MUTATING)
+        say(f"{len(cases)} pods, {len(wanted_files)} files")
+
     def judge_webhook(self):
         """As MarbleRun's injector: it gives pods with a label EPC under Intel's name."""
         with Webhook(self.api, {INTEL: "10Mi"}) as webhook:
@@ -247,7 +292,7 @@ class Suite:
             self.remove(first)
             for case in cases:
                 last = self.tried(fresh(middle[id(case)]), case.namespace)
-                # tolerations are a set
+
                 check(by_key(last) == by_key(both[id(case)]), f"{case.title}, {first} before {second}: {differences(by_key(last), by_key(both[id(case)]))}")
             self.install(first)
         self.install(PROVISIONING, REQUESTS, MOUNTS)
@@ -451,8 +496,11 @@ def fresh(made):
 
 
 def by_key(made):
+    """What is a set to Kubernetes, in one order; a token's volume comes before or behind what a policy adds."""
     made = deepcopy(made)
-    made["spec"]["tolerations"] = sorted(made["spec"].get("tolerations", []), key=lambda each: each.get("key", ""))
+    for owner, key, name in [(made["spec"], "tolerations", "key"), (made["spec"], "volumes", "name")] + [
+            (each, "volumeMounts", "mountPath") for each in made["spec"]["containers"] + made["spec"].get("initContainers", [])]:
+        owner[key] = sorted(owner.get(key, []), key=lambda each: each.get(name, ""))
     return made
 
 
