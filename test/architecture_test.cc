@@ -41,6 +41,7 @@ const Arrows& arrows() {
       {"kubelet", {"enclayer", "base", "net"}},
       {"manifests", {"enclayer", "base"}},
       {"addon", {"enclayer", "base", "manifests"}},
+      {"translate", {"enclayer", "base"}},
   };
   return kArrows;
 }

@@ -53,6 +53,7 @@ void add_policy(CLI::App& app, int& exit_code);                               //
 void add_quote(CLI::App& app, int& exit_code);                                // quote.cc
 void add_render(CLI::App& app, int& exit_code);                               // render.cc
 void add_sim(CLI::App& app, Time now, int& exit_code);                        // sim.cc
+void add_translate(CLI::App& app, int& exit_code);                            // translate.cc
 void add_verify(CLI::App& app, Time now, int& exit_code);                     // verify.cc
 
 // Where the command line is a shell's question for completion, answers it from `app`, complete with its subcommands,

@@ -88,6 +88,7 @@ Each command explains itself: enclayer verify --help)");
   apps::add_render(app, exit_code);
   apps::add_show(app, around, exit_code);
   apps::add_sim(app, now, exit_code);
+  apps::add_translate(app, exit_code);
   apps::add_update(app, around, exit_code);
   apps::add_verify(app, now, exit_code);
 

@@ -15,11 +15,11 @@ from runner.steps import Failure
 
 PLURALS = {
     "Pod": "pods", "Job": "jobs", "Deployment": "deployments", "DaemonSet": "daemonsets", "Service": "services", "Namespace": "namespaces",
-    "ServiceAccount": "serviceaccounts", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges",
+    "ServiceAccount": "serviceaccounts", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges", "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     **{kind: kind.lower().replace("policy", "policies") if not kind.endswith("Binding") else kind.lower() + "s" for kind in (
         "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")},
 }
-CLUSTER_SCOPED = {kind for kind in PLURALS if "Admission" in kind} | {"Namespace"}
+CLUSTER_SCOPED = {kind for kind in PLURALS if "Admission" in kind} | {"Namespace", "MutatingWebhookConfiguration"}
 
 
 class Reply:

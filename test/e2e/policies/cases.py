@@ -21,8 +21,9 @@ OUT_OF_PROC = {ATTESTATION: "out-of-proc"}
 IN_PROC = {ATTESTATION: "in-proc"}
 
 # Namespaces, by what they are for
-PLAIN, ALLOWED, IGNORED, BASELINE, RESTRICTED, QUOTA, DEFAULTS, OWN, SYSTEM = (
-    *(f"policies-{each}" for each in ("plain", "allowed", "ignored", "baseline", "restricted", "quota", "defaults")), "enclayer-system", "kube-system")
+PLAIN, ALLOWED, IGNORED, BASELINE, RESTRICTED, QUOTA, DEFAULTS, CANONICAL, MOUNTING, OWN, SYSTEM = (
+    *(f"policies-{each}" for each in ("plain", "allowed", "ignored", "baseline", "restricted", "quota", "defaults", "canonical-defaults", "mounting")),
+    "enclayer-system", "kube-system")
 
 
 @dataclass
@@ -135,7 +136,7 @@ EPC_HINT = f"EPC is {AZURE}, a number of MiB"
 BOTH = "the pod wants its quotes in-proc ({}) and out-of-proc ({}) at once"
 NOT_ALLOWED = ("container {} asks for sgx.intel.com/provision, which shows who holds it a stable identifier of the platform, and namespace {} does not allow it; "
                "take quotes from the quote helper (annotation enclayer.io/attestation: out-of-proc), or have an administrator run: "
-               "kubectl label namespace {} enclayer.io/allow-provisioning=true")
+               "enclayer update --in-proc-attestation (without it no node offers the device to pods), and kubectl label namespace {} enclayer.io/allow-provisioning=true")
 
 # Pods that name no SGX: not looked at any further, not changed, not refused, whatever the policies are like.
 STRANGERS = [
@@ -159,9 +160,8 @@ STRANGERS = [
     Case("resources of the pod", pod(container(), resources={"limits": {"cpu": "1", "memory": "64Mi"}})),
     Case("a token volume", pod(container()) | {"spec": {"containers": [container()]}}),
     Case("generateName", pod(container()) | {"metadata": {"generateName": "case-"}}),
-    Case("hostPath elsewhere", pod(container(volumeMounts=[mount("/x")]), volumes=[folder("/var/run")])),
-    # Without EPC nothing is ours to change: who mounts the helper's folder may be somebody's aesmd.
-    Case("the helper's folder, but no EPC", pod(container(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")])),
+    Case("hostPath elsewhere", pod(container(volumeMounts=[mount("/x")]), volumes=[folder("/var/run/netns")])),
+    Case("hostPath with a name like ours", pod(container(volumeMounts=[mount("/x")]), volumes=[folder("/var/run/aesmdx"), folder("/srv/var/run/aesmd", "more")])),
     Case("a container named aesmd", pod(container("aesmd"))),
     Case("host network, tolerations for everything", pod(container(), hostNetwork=True, tolerations=[{"operator": "Exists"}])),
     Case("fifty containers", pod(*(container(f"c{i}", {"cpu": "1", "memory": "1Mi", "example.com/x": 1}) for i in range(50)))),
@@ -223,6 +223,7 @@ TRANSLATION = [
     Case("requests differ by less than a MiB", pod(container(limits={INTEL: "10Mi"}, requests={INTEL: 10485759})), refused="must be equal to sgx.intel.com/epc limit"),
     Case("requests alone", pod(container(requests={INTEL: "10Mi"})), refused="Limit must be set for non overcommitable resources"),
     Case("a fraction", pod(epc(resource=ALIBABA, amount="1500m")), refused="must be an integer"),
+    Case("more than CEL counts", pod(epc(resource=INTEL, amount="7Pi")), refused="or it is more than a node can have"),
     Case("more than the API server counts", pod(epc(resource=INTEL, amount="7Ei")), refused="must be an integer"),
     Case("less than nothing", pod(epc(resource=INTEL, amount="-10Mi")), refused="must be greater than or equal to 0"),
     Case("a name without a domain", pod(container(limits={"sgx_epc_mem_in_MiB": 10})), refused="must be a standard resource type or fully qualified"),
@@ -247,6 +248,15 @@ TRANSLATION = [
          record="web: sgx.intel.com/epc=5Mi is 5 MiB"),
     Case("a quota on our name counts", pod(epc(resource=INTEL, amount="6Mi")), namespace=QUOTA, refused=f"exceeded quota: epc, requested: requests.{AZURE}=6", status=403),
     Case("a LimitRange's default under a foreign name", pod(container()), namespace=DEFAULTS, epc={"web": "7"}, record="web: sgx.intel.com/epc=7Mi is 7 MiB"),
+    Case("it gives way to what the container asks itself", pod(epc()), namespace=DEFAULTS, epc={"web": "10"},
+         record="web: 10 MiB in place of the default 7Mi of sgx.intel.com/epc"),
+    Case("it gives way to another foreign name", pod(epc(resource=ALIBABA, amount=3), container("b")), namespace=DEFAULTS, epc={"web": "3", "b": "7"},
+         record="web: alibabacloud.com/sgx_epc_MiB=3 is 3 MiB; web: 3 MiB in place of the default 7Mi of sgx.intel.com/epc; b: sgx.intel.com/epc=7Mi is 7 MiB"),
+    Case("a LimitRange's default under the canonical name", pod(container()), namespace=CANONICAL),
+    Case("it gives way to a foreign name", pod(epc(resource=INTEL, amount="10Mi"), init=[epc("pre", 3, ALIBABA)]), namespace=CANONICAL, epc={"web": "10", "pre": "3"},
+         record=f"web: sgx.intel.com/epc=10Mi is 10 MiB; web: 10 MiB in place of the default 5 of {AZURE}; "
+                f"pre: alibabacloud.com/sgx_epc_MiB=3 is 3 MiB; pre: 3 MiB in place of the default 5 of {AZURE}"),
+    Case("it does not where the container means two amounts", pod(container(limits={INTEL: "10Mi", ALIBABA: 3})), namespace=CANONICAL, refused="which mean different amounts"),
 ]
 
 QUOTES = [
@@ -267,7 +277,7 @@ QUOTES = [
       for path in ("/var/run/aesmd", "/var/run/aesmd/", "/run/aesmd", "/run/aesmd//") for at in ("/var/run/aesmd", "/run/aesmd/")),
     *(Case(f"{path} at another path", pod(epc(volumeMounts=[mount("/x", "data"), mount("/elsewhere", "s")]), volumes=[folder("/tmp", "data"), folder(path, "s", type="Directory")]),
            read_only=(("web", "/elsewhere"),)) for path in ("/run/aesmd", "/run/aesmd/", "/var/run/aesmd/")),
-    *(Case(f"{path} is left alone", pod(epc(volumeMounts=[mount()]), volumes=[folder(path)])) for path in ("/var/run", "/var/run/aesmd2", "/srv/run/aesmd")),
+    *(Case(f"{path} is left alone", pod(epc(volumeMounts=[mount()]), volumes=[folder(path)])) for path in ("/var/run/aesmd2", "/srv/run/aesmd")),
     Case("the folder with the annotation", pod(epc(volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/var/run/aesmd")]), slots=(("web", "/var/run/aesmd"),)),
     Case("the folder and other annotations", pod(epc(volumeMounts=[mount()]), annotations={"a": "b"}, volumes=[folder("/var/run/aesmd")]), slots=(("web", "/var/run/aesmd"),)),
     Case("the folder and a foreign name", pod(epc(resource=ALIBABA, volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), epc={"web": "10"},
@@ -315,7 +325,7 @@ QUOTES = [
     Case("Intel's aesmd beside a client", pod(epc("aesmd", volumeMounts=[mount()]), epc("app", volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/run/aesmd")]),
          namespace=ALLOWED, provision=("aesmd",), quote=("app",), read_only=(("app", "/var/run/aesmd"),)),
     Case("Intel's aesmd without EPC beside a client", pod(container("aesmd", volumeMounts=[mount()]), epc("app", volumeMounts=[mount()]), annotations=AESMD, volumes=[folder("/run/aesmd")]),
-         quote=("app",), read_only=(("app", "/var/run/aesmd"),)),
+         namespace=MOUNTING, quote=("app",), read_only=(("app", "/var/run/aesmd"),)),
     Case("Intel's aesmd where provisioning is not allowed", pod(epc("aesmd"), annotations=AESMD), refused=NOT_ALLOWED.format("aesmd", PLAIN, PLAIN), status=403),
     Case("named aesmd without the annotation", pod(epc("aesmd", volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), slots=(("aesmd", "/var/run/aesmd"),)),
     # In the enclave's own process
@@ -330,6 +340,7 @@ QUOTES = [
          namespace=ALLOWED, provision=("a",), slots=(("b", "/var/run/aesmd"),), read_only=(("a", "/var/run/aesmd"),)),
     Case("provision asked for already", pod(container(limits={AZURE: 1, PROVISION: 2}), annotations={PROVIDER: "web"}), namespace=ALLOWED),
     Case("quote-provider names a container, not allowed", pod(epc(), annotations={PROVIDER: "web"}), refused=NOT_ALLOWED.format("web", PLAIN, PLAIN), status=403),
+    Case("MarbleRun's label and nothing yet", pod(container(), annotations=None) | {"metadata": {"name": "case", "labels": {"marblerun/marbletype": "x"}}}),
     Case("in-proc, not allowed", pod(epc("a"), epc("b"), annotations=IN_PROC), refused="container a, b asks for sgx.intel.com/provision", status=403),
     Case("quote-provider names nobody", pod(epc(), annotations={PROVIDER: "aesm"}), warnings=("is aesm, which is neither aesmd nor a container of this pod",)),
     Case("quote-provider is empty", pod(epc(), annotations={PROVIDER: ""})),
@@ -393,7 +404,47 @@ WARNINGS = [
          warnings=("a: sgx.intel.com/epc=10 is 1 MiB; b: sgx.intel.com/epc=64 is 1 MiB; sgx.intel.com/epc counts bytes",)),
     Case("99 TiB", pod(epc(resource=INTEL, amount="99Ti")), epc={"web": str(99 * 2**20)}, record=f"web: sgx.intel.com/epc=99Ti is {99 * 2**20} MiB",
          warnings=("no node can offer more",)),
-    Case("more than CEL counts", pod(epc(resource=INTEL, amount="7Pi")), warnings=("asks for EPC under a name that no node offers",)),
+    *(Case(f"a device of the node, {path}", pod(container(volumeMounts=[mount("/dev/sgx")]), volumes=[folder(path)]), warnings=("the pod mounts an SGX device of the node",))
+      for path in ("/dev/sgx_enclave", "/dev/sgx", "/dev/sgx/enclave", "/dev/isgx", "/dev/sgx_provision")),
+    Case("a device of the node beside EPC", pod(epc(volumeMounts=[mount("/dev/sgx")]), volumes=[folder("/dev/sgx")])),
+    Case("all devices of the node", pod(container(volumeMounts=[mount("/dev")]), volumes=[folder("/dev")])),
+]
+
+CAN_WRITE = "of the node and can write there"
+
+# Folders in which whoever can write can take the quote helper's place
+MOUNTS = [
+    *(Case(f"{path} without EPC", pod(container(volumeMounts=[mount("/x")]), volumes=[folder(path)]), refused=CAN_WRITE, status=403)
+      for path in ("/var/run/aesmd", "/run/aesmd", "/var/run/aesmd/", "/var//run/./aesmd", "/var/run/aesmd/aesm.socket", "/var/run", "/run", "/var", "/",
+                   "/var/run/enclayer", "/var/run/enclayer/quotes", "/run/enclayer/quotes/0")),
+    *(Case(f"{path} beside EPC", pod(epc(volumeMounts=[mount("/x")]), volumes=[folder(path)]), refused=CAN_WRITE, status=403)
+      for path in ("/var/run", "/", "/var/run/enclayer/quotes")),
+    *(Case(f"{path} to read", pod(container(volumeMounts=[mount("/x", readOnly=True)]), volumes=[folder(path)])) for path in ("/var/run/aesmd", "/run", "/")),
+    Case("a part of a parent that is another", pod(container(volumeMounts=[mount("/x", subPath="netns")]), volumes=[folder("/run")])),
+    Case("a part of a parent that is the folder", pod(container(volumeMounts=[mount("/x", subPath="./aesmd/")]), volumes=[folder("/run")]), refused="mounts /run/aesmd/ of the node"),
+    Case("a part that may be any", pod(container(env=[{"name": "X", "value": "netns"}], volumeMounts=[mount("/x", subPathExpr="$(X)")]), volumes=[folder("/run")]), refused=CAN_WRITE),
+    Case("in an init container", pod(container(), init=[container("pre", volumeMounts=[mount()])], volumes=[folder("/run/aesmd")]), refused="container pre mounts /run/aesmd/"),
+    Case("a volume that nobody mounts", pod(container(), volumes=[folder("/run/aesmd")])),
+    Case("a container called aesmd without EPC", pod(container("aesmd", volumeMounts=[mount()]), epc("app"), annotations=AESMD, volumes=[folder("/run/aesmd")]),
+         refused="container aesmd mounts /run/aesmd/"),
+    Case("a namespace that may", pod(container(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), namespace=MOUNTING),
+    Case("a namespace with enclayer.io/admission=ignore", pod(container(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), namespace=IGNORED, refused=CAN_WRITE),
+    Case("kube-system", pod(container(volumeMounts=[mount()]), volumes=[folder("/run")]), namespace=SYSTEM),
+    Case("our namespace", pod(container(volumeMounts=[mount()]), volumes=[folder("/var/run/enclayer/quotes")]), namespace=OWN),
+]
+
+UNREAD = "nothing reads the annotation that says where its quotes come from"
+
+# Before 1.36 nothing translates, so what would have been is refused or warned about.
+WITHOUT_MUTATION = [
+    Case("a foreign name", pod(epc(resource=INTEL, amount="10Mi")), refused="container web asks for sgx.intel.com/epc, which no node offers"),
+    Case("out-of-proc", pod(epc(), annotations=OUT_OF_PROC), tolerates=(), warnings=(f"container web: {UNREAD}",)),
+    Case("quote-provider: aesmd", pod(epc("a"), epc("b"), annotations=AESMD), tolerates=(), warnings=(f"container a, b: {UNREAD}",)),
+    Case("in-proc", pod(epc(), annotations=IN_PROC), tolerates=(), warnings=("write sgx.intel.com/provision: 1 into its limits",)),
+    Case("out-of-proc, and written out", pod(container(limits={AZURE: 10, QUOTE: 1}), annotations=OUT_OF_PROC), tolerates=()),
+    Case("in-proc, and written out", pod(container(limits={AZURE: 10, PROVISION: 1}), annotations=IN_PROC), namespace=ALLOWED, tolerates=()),
+    Case("the helper's folder", pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), tolerates=(), warnings=("container web can write to /var/run/aesmd",)),
+    Case("the helper's folder to read", pod(epc(volumeMounts=[mount(readOnly=True)]), volumes=[folder("/var/run/aesmd")]), tolerates=()),
 ]
 
 # Where no quote helper was asked for, nodes do not offer enclayer.io/quote, and somebody else's aesmd may serve the folder.
@@ -408,4 +459,4 @@ WITHOUT_HELPER = [
 ]
 
 CASES = [(group, case) for group, cases in (
-    ("names no SGX", STRANGERS), ("EPC", TRANSLATION), ("quotes", QUOTES), ("refused", REFUSALS), ("warned about", WARNINGS)) for case in cases]
+    ("names no SGX", STRANGERS), ("EPC", TRANSLATION), ("quotes", QUOTES), ("refused", REFUSALS), ("warned about", WARNINGS), ("mounts", MOUNTS)) for case in cases]

@@ -25,6 +25,11 @@ class Files:
         """What the API server makes of them without policies."""
         return {row: [self.tidy(reply.body) for reply in self.pods(self.replies(row, PLAIN), PLAIN) if reply.ok] for row in rows()}
 
+    def made(self, through=lambda text: text):
+        """Pods of the files that can be applied, once their text went `through`."""
+        return {row: [self.tidy(reply.body) for reply in self.pods(self.replies(row, row.namespace, through), row.namespace) if reply.ok]
+                for row in rows() if row.applied != "refused"}
+
     def compare(self, plain):
         found = []
         listed = rows()
@@ -48,7 +53,7 @@ class Files:
             found.append(f"{where}: {message or (row.epc + ' MiB' if row.epc else 'untouched')}")
         return found
 
-    def replies(self, row, namespace):
+    def replies(self, row, namespace, through=lambda text: text):
         """The API server's answer to each object of the file; nothing is stored."""
         text = (FOLDER / row.file).read_text()
         if row.applied == "filled":
@@ -58,6 +63,7 @@ class Files:
             text = re.sub(r"value: 1\b", 'value: "1"', text)
         if row.file.endswith("kustomization.yaml"):
             text = output([*self.api.kubectl, "kustomize", (FOLDER / row.file).parent])
+        text = through(text)
         answers = []
         for document in documents(re.sub(r"^  namespace: default\n", "", text, flags=re.M)):
             version, kind = (re.search(rf"^{key}: (\S+)", document, re.M).group(1) for key in ("apiVersion", "kind"))

@@ -1,7 +1,9 @@
 """The policies that `enclayer render` writes on a real API server, step by step. Nearly everything is a dry run; what has to be stored is in namespaces of
-its own. The five policies are installed, broken and removed, so no other enclayer may be switched on in that cluster."""
+its own. The six policies are installed, broken and removed, so no other enclayer may be switched on in that cluster."""
 
+import json
 import re
+import subprocess
 import time
 from copy import deepcopy
 
@@ -10,12 +12,14 @@ from runner.steps import Failure, check, say
 
 from .api import Api, documents, wait_until
 from .cases import (
-    AESMD, ALIBABA, ALLOWED, AZURE, BASELINE, CASES, DEFAULTS, IGNORED, INTEL, OUT_OF_PROC, OWN, PLAIN, PROVISION, QUOTA, RESTRICTED, STRANGERS, SYSTEM, TRANSLATED,
-    WITHOUT_HELPER, container, epc, expected, folder, mount, pod,
+    AESMD, ALIBABA, ALLOWED, AZURE, BASELINE, CANONICAL, CASES, DEFAULTS, IGNORED, INTEL, MOUNTING, OUT_OF_PROC, OWN, PLAIN, PROVISION, QUOTA, QUOTE, RESTRICTED, STRANGERS,
+    SYSTEM, TRANSLATED, WITHOUT_HELPER, WITHOUT_MUTATION, container, epc, expected, folder, mount, pod,
 )
 from .files import Files
+from .webhook import Webhook
 
-TRANSLATE, QUOTING, REQUESTS, PROVISIONING, WARNINGS = OURS = tuple(f"enclayer-{each}" for each in ("translate", "quote", "requests", "provisioning", "warnings"))
+TRANSLATE, QUOTING, REQUESTS, PROVISIONING, WARNINGS, MOUNTS = OURS = tuple(
+    f"enclayer-{each}" for each in ("translate", "quote", "requests", "provisioning", "warnings", "mounts"))
 MUTATING = (TRANSLATE, QUOTING)
 API = "admissionregistration.k8s.io/v1"
 P99_SECONDS = 0.001
@@ -28,6 +32,7 @@ FOREIGN = pod(epc(resource=INTEL, amount="1Mi"))
 ANNOTATED = pod(epc(), annotations=OUT_OF_PROC)
 MOUNTED = pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")])
 PROVISIONED = pod(container(limits={PROVISION: 1}))
+WRITING = pod(container(volumeMounts=[mount()]), volumes=[folder("/run/aesmd")])
 HUGE = pod(epc(amount="10Mi"))
 NO_MUTATION = "object.spec.containers.size() > 0 ? [] : [JSONPatch{op: 'remove', path: '/spec'}]"
 
@@ -35,13 +40,14 @@ ORDINARY = pod(container(limits={"cpu": "1", "memory": "64Mi"}))
 TYPICAL = [
     pod(epc()), FOREIGN, pod(epc(resource=ALIBABA)), ANNOTATED, pod(epc(resource=INTEL, amount="10Mi"), annotations=AESMD),
     MOUNTED, pod(epc(), container("sidecar", {"cpu": "1", "memory": "64Mi"})),
-    MISSPELT, pod(container(limits={AZURE: 10, INTEL: 10})), PROVISIONED, pod(epc(), annotations={"enclayer.io/attestation": "in-proc"}), HUGE, pod(epc(resource=INTEL, amount=10)),
+    MISSPELT, pod(container(limits={AZURE: 10, INTEL: 10})), PROVISIONED, WRITING, pod(container(volumeMounts=[mount("/x")]), volumes=[folder("/")]), pod(epc(), annotations={"enclayer.io/attestation": "in-proc"}), HUGE, pod(epc(resource=INTEL, amount=10)),
 ]
 
 
 class Suite:
     def __init__(self, kubeconfig, enclayer, kubectl="kubectl", busy=False):
         self.busy = busy  # the machine is: times are told, not judged
+        self.enclayer = enclayer
         self.api = Api(kubeconfig, kubectl)
         self.texts = policies(enclayer, "--enable-sgxquotehelper")
         self.texts_without_helper = policies(enclayer)
@@ -53,9 +59,12 @@ class Suite:
         return [
             ("namespaces: plain, baseline, restricted, allowed to provision, left alone, with a quota, with defaults", self.prepare),
             (f"without policies: what the API server makes of {len(CASES)} pods by itself", self.remember),
-            ("the five policies are installed and at work", lambda: self.install(*OURS)),
+            ("the six policies are installed and at work", lambda: self.install(*OURS)),
             (f"{len(CASES)} pods: changed as said and in nothing else, refused with a sentence, or warned about", self.judge),
             ("without the quote helper: mounts of its folder stay, read-only", self.judge_without_helper),
+            ("without the mutating policies, as before 1.36: refused or warned about", self.judge_without_mutation),
+            ("enclayer translate: the same of every pod and every file, on a cluster without the mutating policies", self.judge_translate),
+            ("a webhook of somebody else: what it adds to MarbleRun's pods is translated, to others refused with the reason", self.judge_webhook),
             ("what came out goes in again: nothing changes", self.go_in_again),
             ("enclayer-translate and enclayer-quote one after the other, in both orders: the same", self.go_in_both_orders),
             ("pods that are there are updated, evicted and deleted without a policy looking at them", self.leave_alone_what_is_there),
@@ -73,7 +82,7 @@ class Suite:
     def prepare(self):
         level = "pod-security.kubernetes.io/enforce"
         for name, labels in {PLAIN: {}, ALLOWED: {"enclayer.io/allow-provisioning": "true"}, IGNORED: {"enclayer.io/admission": "ignore"}, BASELINE: {level: "baseline"},
-                             RESTRICTED: {level: "restricted"}, QUOTA: {}, DEFAULTS: {}, OWN: {}, SYSTEM: {}}.items():
+                             RESTRICTED: {level: "restricted"}, QUOTA: {}, DEFAULTS: {}, CANONICAL: {}, MOUNTING: {"enclayer.io/allow-socket-mounts": "true"}, OWN: {}, SYSTEM: {}}.items():
             wait_until(lambda: self.is_there(name, labels), f"namespace {name} of an earlier run goes away (it never does without kube-controller-manager)", 120)
             self.api.make("v1", "ServiceAccount", "default", name)
         hard = {f"requests.{INTEL}": "0", f"requests.{AZURE}": "5"}
@@ -82,10 +91,12 @@ class Suite:
         quota = self.api.must("GET", path).body
         quota["status"] = {"hard": hard, "used": {key: "0" for key in hard}}  # the controller's work, where there is none
         self.api.must("PUT", path + "/status", quota, besides=(409,))
-        self.api.make("v1", "LimitRange", "epc", DEFAULTS, spec={"limits": [{"type": "Container", "default": {INTEL: "7Mi"}, "defaultRequest": {INTEL: "7Mi"}}]})
+        for name, amount in ((DEFAULTS, {INTEL: "7Mi"}), (CANONICAL, {AZURE: "5"})):
+            self.api.make("v1", "LimitRange", "epc", name, spec={"limits": [{"type": "Container", "default": amount, "defaultRequest": amount}]})
         self.remove(*OURS)
-        wait_until(lambda: all(self.api.try_pod(pod(container()), each).ok for each in (PLAIN, ALLOWED, IGNORED, BASELINE, QUOTA, OWN)), "pods can be made in the new namespaces")
-        wait_until(lambda: self.api.try_pod(PROVISIONED | {"metadata": {"name": "x"}}, DEFAULTS).ok, "the LimitRange and its namespace are known")
+        wait_until(lambda: all(self.api.try_pod(pod(container()), each).ok for each in (PLAIN, ALLOWED, IGNORED, BASELINE, QUOTA, MOUNTING, OWN)), "pods can be made in the new namespaces")
+        for name in (DEFAULTS, CANONICAL):
+            wait_until(lambda: "limit-ranger" in str(self.api.try_pod(PROVISIONED | {"metadata": {"name": "x"}}, name).body), f"the LimitRange of {name} is known")
         wait_until(lambda: self.api.try_pod(FOREIGN, QUOTA).status == 403, "the ResourceQuota is known")
         version = self.api.must("GET", "/version").body
         say(f"Kubernetes {version['gitVersion']}, {version['platform']}")
@@ -114,10 +125,10 @@ class Suite:
     def at_work(self, name):
         if name in MUTATING:
             reply = self.api.try_pod(FOREIGN if name == TRANSLATE else ANNOTATED, PLAIN)
-            return not reply.ok or (TRANSLATED if name == TRANSLATE else "enclayer.io/quote") in str(reply.body)
+            return (TRANSLATED if name == TRANSLATE else f"'{QUOTE}': '1'") in str(reply.body)
         if name == WARNINGS:
             return self.ours(self.api.try_pod(HUGE, PLAIN)) != []
-        reply = self.api.try_pod(MISSPELT if name == REQUESTS else PROVISIONED, PLAIN)
+        reply = self.api.try_pod({REQUESTS: MISSPELT, PROVISIONING: PROVISIONED, MOUNTS: WRITING}[name], PLAIN)
         return not reply.ok and f"'{name}'" in reply.message
 
     def tried(self, wanted, namespace=PLAIN):
@@ -142,7 +153,7 @@ class Suite:
     # ---- the steps
 
     def remember(self):
-        for case in [case for _, case in CASES] + WITHOUT_HELPER:
+        for case in [case for _, case in CASES] + WITHOUT_HELPER + WITHOUT_MUTATION:
             reply = self.api.try_pod(case.pod, case.namespace)
             check(not self.ours(reply) and "enclayer-" not in reply.message, f"{case.title}: a policy of ours is at work: {reply.message or reply.warnings}")
             # The quota counts a foreign name, as long as nobody translates; baseline has no hostPath.
@@ -173,6 +184,72 @@ class Suite:
                 wrong = [f"{case.title}: {what}" for case in WITHOUT_HELPER for what in self.faults(case)]
                 check(not wrong, "\n  ".join([f"{len(wrong)} pods are not what they should be:", *wrong]))
         say(f"{len(WITHOUT_HELPER)} pods")
+
+    def judge_without_mutation(self):
+        self.remove(*MUTATING)
+        wrong = [f"{case.title}: {what}" for case in WITHOUT_MUTATION for what in self.faults(case)]
+        check(not wrong, "\n  ".join([f"{len(wrong)} pods are not what they should be:", *wrong]))
+        self.install(*MUTATING)
+        say(f"{len(WITHOUT_MUTATION)} pods")
+
+    def translated(self, text):
+        """Exit code, manifests and sentences of `enclayer translate`."""
+        done = subprocess.run([self.enclayer, "translate", "--quote-helper"], input=text, capture_output=True, text=True, timeout=60)
+        check(done.returncode in (0, 1), f"enclayer translate: {done.returncode} {done.stderr}")
+        return done.returncode, done.stdout, done.stderr
+
+    def judge_translate(self):
+        """What translate makes of a pod must become, without mutating policies, what the policies make of it."""
+        # What only the cluster knows is left to it: the label of a namespace, defaults, what is counted.
+        cases = [(group, case) for group, case in CASES if case.namespace not in (IGNORED, DEFAULTS, CANONICAL, QUOTA, MOUNTING)]
+        wanted = {id(case): self.api.try_pod(case.pod, case.namespace) for _, case in cases}
+        wanted_files = self.files.made()
+        self.remove(*MUTATING)
+        wrong = []
+        for group, case in cases:
+            wanted_here = wanted[id(case)]
+            given = json.dumps(case.pod | {"metadata": (case.pod["metadata"] or {}) | {"namespace": case.namespace}})
+            code, text, said = self.translated(given)
+            where = f"{group}, {case.title}"
+            if wanted_here.ok:
+                seen = self.api.try_pod(json.loads(text), case.namespace) if code == 0 else None
+                if seen is None or not seen.ok or by_key(tidy(seen.body)) != by_key(tidy(wanted_here.body)):
+                    wrong.append(f"{where}: {said if seen is None else seen.message if not seen.ok else differences(by_key(tidy(seen.body)), by_key(tidy(wanted_here.body)))}")
+                warned = "warning: " in re.sub(r".*asks for sgx.intel.com/provision, which needs.*", "", said)
+                if warned != bool(case.warnings):
+                    wrong.append(f"{where}: said {said!r} instead of {case.warnings}")
+                if case in STRANGERS and text != given:
+                    wrong.append(f"{where}: is {text}")
+            elif "enclayer-provisioning" in wanted_here.message:
+                if case.namespace != SYSTEM and "which needs: enclayer update --in-proc-attestation" not in said:
+                    wrong.append(f"{where}: does not say what provisioning needs: {said!r}")
+            elif "ValidatingAdmissionPolicy" in wanted_here.message and (code != 1 or case.refused not in said):
+                wrong.append(f"{where}: {code} {said!r} instead of {case.refused!r}")
+        check(not wrong, "\n  ".join([f"{len(wrong)} pods are not what they should be:", *wrong]))
+        seen_files = self.files.made(lambda text: self.translated(text)[1])
+        for row, made in wanted_files.items():
+            seen = [by_key(each) for each in seen_files[row]]
+            check(seen == [by_key(each) for each in made], f"{row.file}, {row.changed}: {[differences(one, by_key(other)) for one, other in zip(seen, made)] or 'no pods'}")
+        self.install(*MUTATING)
+        say(f"{len(cases)} pods, {len(wanted_files)} files")
+
+    def judge_webhook(self):
+        """As MarbleRun's injector: it gives pods with a label EPC under Intel's name."""
+        with Webhook(self.api, {INTEL: "10Mi"}) as webhook:
+            def tried(label, **more):
+                wanted = pod(container(), **more)
+                wanted["metadata"]["labels"] = {label: "x"}
+                return self.api.try_pod(wanted, PLAIN)
+
+            wait_until(lambda: INTEL in str(tried("policies/other").body), "the webhook is known")
+            made = tried("marblerun/marbletype", annotations=OUT_OF_PROC)
+            check(made.ok, f"refused: {made.message}")
+            limits = made.body["spec"]["containers"][0]["resources"]["limits"]
+            check(limits == {AZURE: "10", QUOTE: "1"}, f"MarbleRun's pod asks for {limits}")
+            check(len(made.body["spec"]["tolerations"]) >= 4, f"MarbleRun's pod tolerates {made.body['spec']['tolerations']}")
+            other = tried("policies/other")
+            check(not other.ok and "a webhook added it after translation" in other.message, f"the other pod: {other.status} {other.message}")
+            say(f"{webhook.asked} questions to the webhook; {other.message.partition('denied request: ')[2]}")
 
     def faults(self, case):
         reply = self.api.try_pod(case.pod, case.namespace)
@@ -207,7 +284,7 @@ class Suite:
     def go_in_both_orders(self):
         cases = [case for case in self.accepted() if case.namespace not in (BASELINE, DEFAULTS, QUOTA)]  # those have their say while there is no translation
         both = {id(case): self.tried(case.pod, case.namespace) for case in cases}
-        self.remove(PROVISIONING)  # judges what the annotations lead to, also half-way
+        self.remove(PROVISIONING, REQUESTS, MOUNTS)  # they judge also what is half-way
         for first, second in (MUTATING, MUTATING[::-1]):
             self.remove(second)
             middle = {id(case): self.tried(case.pod, case.namespace) for case in cases}
@@ -215,10 +292,10 @@ class Suite:
             self.remove(first)
             for case in cases:
                 last = self.tried(fresh(middle[id(case)]), case.namespace)
-                # tolerations are a set
+
                 check(by_key(last) == by_key(both[id(case)]), f"{case.title}, {first} before {second}: {differences(by_key(last), by_key(both[id(case)]))}")
             self.install(first)
-        self.install(PROVISIONING)
+        self.install(PROVISIONING, REQUESTS, MOUNTS)
         say(f"{len(both)} pods, and the API server itself asks a policy again when another one changed the pod (reinvocationPolicy: IfNeeded)")
 
     def leave_alone_what_is_there(self):
@@ -289,7 +366,7 @@ class Suite:
         seen = self.counted(before, self.api.metrics())
         cost = sum(seen["condition s"].values()) / PODS
         say(f"{len(strangers)} kinds of pods without SGX: no entry of ours in the histograms, all left out by matchConditions; "
-            f"an ordinary one costs {cost * 1e6:.0f} us for all five policies together")
+            f"an ordinary one costs {cost * 1e6:.0f} us for all six policies together")
 
         shares = self.shares_in_time(OURS)
         for name, (share, looked) in shares.items():
@@ -339,8 +416,8 @@ class Suite:
         failing = "object.spec.thereIsNoSuchField"
         for name in MUTATING:
             self.edit(name, lambda spec: spec["mutations"][0]["jsonPatch"].update(expression=f"[JSONPatch{{op: 'add', path: '/metadata/labels', value: {failing}}}]"))
-        for name in (REQUESTS, WARNINGS, PROVISIONING):
-            self.edit(name, lambda spec: spec["validations"][0].update(expression=f"{failing} == 1"))
+        for name in (REQUESTS, WARNINGS, PROVISIONING, MOUNTS):
+            self.edit(name, lambda spec: [each.update(expression=f"{failing} == 1") for each in spec["validations"]])
         message = "no such key: thereIsNoSuchField"
         wait_until(lambda: message in self.api.try_pod(PROVISIONED, PLAIN).message, "the broken policies are in force")
         self.wait_for((), (TRANSLATE, QUOTING, REQUESTS))
@@ -357,7 +434,7 @@ class Suite:
         self.wait_for((), (TRANSLATE, QUOTING, REQUESTS, WARNINGS))
         count = self.strangers_do_not_notice()
         check(not self.api.try_pod(PROVISIONED, PLAIN).ok, f"{PROVISION} is allowed")
-        say(f"{count} pods; {PROVISIONING}, which fails closed, was left whole: its only condition did not fail for any pod of this run")
+        say(f"{count} pods; {PROVISIONING} and {MOUNTS}, which fail closed, were left whole: their only conditions did not fail for any pod of this run")
         self.remove(*OURS)
         self.install(*OURS)
 
@@ -369,7 +446,7 @@ class Suite:
                       lambda spec: spec.update(paramRef={"name": "policies-missing", "namespace": PLAIN, "parameterNotFoundAction": "Deny"}))
         self.wait_for((), (TRANSLATE, QUOTING, REQUESTS, WARNINGS))
         count = self.strangers_do_not_notice()
-        say(f"{count} pods; none of the five has a paramKind")
+        say(f"{count} pods; none of the six has a paramKind")
         self.remove(*OURS)
         self.install(*OURS)
 
@@ -385,7 +462,7 @@ class Suite:
     def remove_all(self):
         self.remove(*OURS)
         self.api.must("DELETE", self.api.path("v1", "ResourceQuota", QUOTA, "epc"))
-        for name in (PLAIN, ALLOWED, IGNORED, BASELINE, RESTRICTED, QUOTA, DEFAULTS):
+        for name in (PLAIN, ALLOWED, IGNORED, BASELINE, RESTRICTED, QUOTA, DEFAULTS, CANONICAL, MOUNTING):
             self.api.must("DELETE", self.api.path("v1", "Namespace", None, name))
 
 
@@ -419,8 +496,11 @@ def fresh(made):
 
 
 def by_key(made):
+    """What is a set to Kubernetes, in one order; a token's volume comes before or behind what a policy adds."""
     made = deepcopy(made)
-    made["spec"]["tolerations"] = sorted(made["spec"].get("tolerations", []), key=lambda each: each.get("key", ""))
+    for owner, key, name in [(made["spec"], "tolerations", "key"), (made["spec"], "volumes", "name")] + [
+            (each, "volumeMounts", "mountPath") for each in made["spec"]["containers"] + made["spec"].get("initContainers", [])]:
+        owner[key] = sorted(owner.get(key, []), key=lambda each: each.get(name, ""))
     return made
 
 
