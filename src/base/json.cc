@@ -195,7 +195,7 @@ Result<std::vector<std::pair<std::string, JsonValue>>> JsonValue::members() cons
 
 JsonValue JsonValue::operator[](std::string_view key) const {
   static const JsonNode kNothing;
-  const JsonNode* found = find(*value_, key);
+  const JsonNode* found = value_->type == Type::kObject ? find(*value_, key) : nullptr;
   return JsonValue(found != nullptr ? found : &kNothing);
 }
 

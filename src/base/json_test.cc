@@ -102,7 +102,7 @@ TEST(Json, what_may_be_missing_is_read_without_complaint) {
   EXPECT_EQ(root["l"].entries()[0].second.text(), "p");
   EXPECT_EQ(root["l"].entries()[1].second["k"].text(), "q");
   EXPECT_EQ(root["a"].entries()[0].first, "b");
-  for (JsonValue nothing : {root["none"], root["none"]["deeper"], root["a"]["b"]["c"], root["neg"]}) {
+  for (JsonValue nothing : {root["none"], root["none"]["deeper"], root["a"]["b"]["c"], root["l"][""], root["neg"]}) {
     EXPECT_EQ(nothing.text(), "");
     EXPECT_EQ(nothing.number(), 0U);
     EXPECT_FALSE(nothing.truth());
