@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "base/version.h"
 
 namespace enclayer::apps {
@@ -37,7 +38,7 @@ ParseOutcome parse(CLI::App& app, int argc, const char* const* argv) {
 }
 
 int fail(const std::string& program, const Error& error) {
-  std::fprintf(stderr, "%s: %s\n", program.c_str(), error.message().c_str());
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), base::for_terminal(error.message()).c_str());
   return base::exit_code(error);
 }
 

@@ -40,7 +40,7 @@ const Arrows& arrows() {
       {"helper", {"enclayer", "base", "slots", "http", "net", "sgx", "attestation", "quoting", "sim", "aesm"}},
       {"kubelet", {"enclayer", "base", "net"}},
       {"manifests", {"enclayer", "base"}},
-      {"addon", {"enclayer", "base", "manifests"}},
+      {"addon", {"enclayer", "base", "http", "manifests"}},
       {"translate", {"enclayer", "base"}},
   };
   return kArrows;

@@ -2,11 +2,14 @@
 // What `enable`, `update`, `show`, `list` and `disable` do alike.
 #pragma once
 
+#include <cstdio>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
 
+#include "addon/api_server.h"
 #include "addon/install.h"
-#include "addon/kubectl.h"
 #include "addon/rollout.h"
 #include "enclayer/error.h"
 #include "manifests/settings.h"
@@ -29,10 +32,15 @@ struct ClusterFlags {
 };
 // --kubectl, --context, --kubeconfig.
 void add_cluster_flags(CLI::App& command, ClusterFlags& flags);
-Result<addon::Kubectl> connect(const ClusterFlags& flags, const std::string& search_path);
+// The API server, through kubectl, for as long as the command runs.
+Result<std::unique_ptr<addon::ApiServer>> connect(const ClusterFlags& flags, const std::string& search_path);
+
+// Whatever these commands say goes out here: one or more lines, `text` without the last one's end, with no control
+// characters of clusters and programs in it.
+void print(std::FILE* to, const std::string& text);
 
 // --timeout SECONDS.
-void add_timeout_flag(CLI::App& command, addon::Patience& patience);
+void add_timeout_flag(CLI::App& command, addon::WaitLimits& limits);
 
 // "10,240": thousands for people.
 std::string grouped(std::int64_t number);
@@ -41,7 +49,7 @@ std::string grouped(std::int64_t number);
 struct ChangeFlags {
   ClusterFlags cluster;
   bool adopt = false, dry_run = false, no_wait = false, allow_gap = false, no_self_test = false, rollback = false;
-  addon::Patience patience;
+  addon::WaitLimits limits;
   std::string output = "text";
 };
 void add_change_flags(CLI::App& command, ChangeFlags& flags);

@@ -27,8 +27,9 @@ class Change {
   const std::string& name() const { return name_; }
 
   Result<> run(const Wanted& wanted) {
-    ENCLAYER_TRY(Kubectl kubectl, connect(flags_.cluster, around_.search_path));
-    ENCLAYER_TRY(Cluster cluster, look(kubectl, Look::kAll));
+    ENCLAYER_TRY(auto connected, connect(flags_.cluster, around_.search_path));
+    const ApiServer& api = *connected;
+    ENCLAYER_TRY(Cluster cluster, read_cluster(api, Scope::kAll));
     ENCLAYER_TRY(auto before, remembered(cluster));
     ENCLAYER_TRY(Settings settings, settle(cluster, before, wanted));
     settings_ = settings;
@@ -38,58 +39,57 @@ class Change {
       return Error(ErrorKind::kConflict, message);
     }
     ENCLAYER_TRY(Plan planned, plan(cluster, settings, before));
-    if (!flags_.dry_run) ENCLAYER_CHECK(check_rights(kubectl, planned.documents, settings.name_space));
+    if (!flags_.dry_run) ENCLAYER_CHECK(check_rights(api, planned.documents));
     for (std::string& text : planned.left_out) warn(std::move(text));
     for (std::string& text : worth_knowing(cluster, settings)) warn(std::move(text));
     for (const std::string& text : cluster.not_seen) warn("not everything is known: " + text);
 
-    ENCLAYER_TRY(auto there, live(kubectl, planned.documents));
+    ENCLAYER_TRY(auto there, live(api, planned.documents));
     if (auto names = taken(there); !names.empty() && !flags_.adopt) {
       std::string message = "these names are taken by objects that are not enclayer's; nothing was changed:";
       for (const std::string& name : names) message += "\n  " + name;
       return Error(ErrorKind::kConflict,
                    message + "\nRemove or rename them, choose another --namespace, or take them over with --adopt");
     }
-    ENCLAYER_TRY(auto unwanted, leftovers(kubectl, cluster, planned.documents));
+    ENCLAYER_TRY(auto unwanted, leftovers(api, cluster, planned.documents));
     bool has_namespace = std::any_of(there.begin(), there.end(), [&](const Object& object) {
       return object.kind == "Namespace" && object.name == settings.name_space;
     });
-    if (flags_.dry_run) return show_difference(kubectl, planned, has_namespace, unwanted);
+    if (flags_.dry_run) return show_difference(api, planned, has_namespace, unwanted);
 
     // The API server tries it all before anything is touched: conflicts and mistakes show here.
     bool would_change = true;
     if (has_namespace) {
-      ENCLAYER_TRY(auto would_be, apply(kubectl, planned.documents, {.force = flags_.adopt, .dry = true}));
+      ENCLAYER_TRY(auto would_be, apply(api, planned.documents, {.force = flags_.adopt, .dry = true}));
       would_change = !compare(there, would_be).none();
-      ENCLAYER_CHECK(try_new_helper(kubectl, cluster, there, would_be));
+      ENCLAYER_CHECK(try_new_helper(api, cluster, there, would_be));
     }
     if (would_change) {
-      ENCLAYER_TRY(auto after, apply(kubectl, planned.documents, {.force = flags_.adopt}));
+      ENCLAYER_TRY(auto after, apply(api, planned.documents, {.force = flags_.adopt}));
       changes_ = compare(there, after);
     } else {
       changes_.unchanged = static_cast<int>(planned.documents.size());
     }
     if (!unwanted.empty()) {
-      ENCLAYER_CHECK(remove(kubectl, unwanted, true, flags_.patience.timeout));
-      for (const Object& object : unwanted) changes_.deleted.push_back(object.title());
+      ENCLAYER_CHECK(remove(api, unwanted, flags_.limits.timeout));
+      for (const Reference& object : unwanted) changes_.deleted.push_back(object.title());
     }
     say_changes();
     if (flags_.no_wait) return finish(nullptr);
-    auto now = wait(kubectl, planned.documents);
-    if (!now) return now.error();
-    return finish(&*now);
+    ClusterWatch watch(api, std::move(cluster));
+    ENCLAYER_CHECK(wait_until_ready(api, watch, flags_.limits, flags_.allow_gap, progress()));
+    return finish(&watch.cluster());
   }
 
  private:
   // Progress: for people among the results, beside them where a program reads those.
-  void say(const std::string& line) const {
-    std::FILE* to = flags_.output == "json" ? stderr : stdout;
-    std::fprintf(to, "%s\n", line.c_str());
-    std::fflush(to);
+  void say(const std::string& line) const { print(flags_.output == "json" ? stderr : stdout, line); }
+  Progress progress() const {
+    return [this](const std::string& line) { say(line); };
   }
 
   void warn(std::string text) {
-    std::fprintf(stderr, "%s: warning: %s\n", name_.c_str(), text.c_str());
+    print(stderr, name_ + ": warning: " + text);
     warnings_.push_back(std::move(text));
   }
 
@@ -119,30 +119,33 @@ class Change {
     return settings;
   }
 
-  Result<> show_difference(const Kubectl& kubectl, const Plan& planned, bool has_namespace,
-                           const std::vector<Object>& unwanted) {
+  Result<> show_difference(const ApiServer& api, const Plan& planned, bool has_namespace,
+                           const std::vector<Reference>& unwanted) {
     std::string difference;
     if (has_namespace) {
-      ENCLAYER_TRY(difference, diff(kubectl, planned.documents, flags_.adopt));
+      // Conflicts and mistakes are the API server's to say; the diff is for people.
+      ENCLAYER_CHECK(apply(api, planned.documents, {.force = flags_.adopt, .dry = true}));
+      ENCLAYER_TRY(difference, diff(api, planned.documents, flags_.adopt));
     } else {
       for (const Document& document : planned.documents)
         difference += "+ " + document.kind + " " + (document.name_space.empty() ? "" : document.name_space + "/") +
                       document.name + "\n";
     }
-    for (const Object& object : unwanted) difference += "- " + object.title() + "\n";
+    for (const Reference& object : unwanted) difference += "- " + object.title() + "\n";
     if (flags_.output == "json") {
       ordered_json out = {
           {"dry_run", true}, {"changed", !difference.empty()}, {"diff", difference}, {"warnings", warnings_}};
-      std::printf("%s\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+      print(stdout, out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
     } else if (difference.empty()) {
-      std::printf("nothing would change\n");
+      say("nothing would change");
     } else {
-      std::printf("%s%s", has_namespace ? "" : "would be made (`enclayer render` prints them):\n", difference.c_str());
+      difference.pop_back();  // its last line's end
+      say((has_namespace ? "" : "would be made (`enclayer render` prints them):\n") + difference);
     }
     return {};
   }
 
-  Result<> try_new_helper(const Kubectl& kubectl, const Cluster& cluster, const std::vector<Object>& there,
+  Result<> try_new_helper(const ApiServer& api, const Cluster& cluster, const std::vector<Object>& there,
                           const std::vector<Object>& would_be) {
     auto helper = [](const std::vector<Object>& objects) {
       return std::find_if(objects.begin(), objects.end(),
@@ -153,8 +156,7 @@ class Change {
     ENCLAYER_TRY(bool differs, other_pods(old_one->content, new_one->content));
     if (!differs) return {};
     if (flags_.no_self_test) return {};
-    return self_test(kubectl, cluster, new_one->content, flags_.patience,
-                     [this](const std::string& line) { say(line); });
+    return self_test(api, cluster, new_one->content, flags_.limits, progress());
   }
 
   void say_changes() const {
@@ -166,34 +168,6 @@ class Change {
     list("removed", changes_.deleted);
     if (changes_.none())
       say("nothing to change: all " + std::to_string(changes_.unchanged) + " objects are as they should be");
-  }
-
-  // With --allow-gap, helpers that have no room beside the old ones take their place.
-  Result<Cluster> wait(const Kubectl& kubectl, std::vector<Document> documents) {
-    bool gap_made = false;
-    std::function<Result<>()> gap;
-    if (flags_.allow_gap)
-      gap = [&]() -> Result<> {
-        auto document = std::find_if(documents.begin(), documents.end(), [](const Document& one) {
-          return one.kind == "DaemonSet" && one.name == kHelper;
-        });
-        if (document == documents.end()) return {};
-        Document changed = *document;
-        for (auto [from, to] :
-             {std::pair{"maxSurge: 1", "maxSurge: 0"}, std::pair{"maxUnavailable: 0", "maxUnavailable: 1"}}) {
-          std::size_t found = changed.text.find(from);
-          if (found == std::string::npos)
-            return Error(ErrorKind::kInternal, "the quote helper's manifest has no \"" + std::string(from) + "\"");
-          changed.text.replace(found, std::string(from).size(), to);
-        }
-        gap_made = true;
-        ENCLAYER_CHECK(apply(kubectl, {&changed, 1}, {.force = flags_.adopt}));
-        return {};
-      };
-    auto now = wait_until_ready(
-        kubectl, settings_.name_space, flags_.patience, [this](const std::string& line) { say(line); }, gap);
-    if (gap_made) ENCLAYER_CHECK(apply(kubectl, documents, {.force = flags_.adopt}));
-    return now;
   }
 
   // `cluster`: as it is now; nullptr: nobody waited.
@@ -217,7 +191,7 @@ class Change {
         out["epc_mib"] = epc;
       }
       out["warnings"] = warnings_;
-      std::printf("%s\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+      print(stdout, out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
       return {};
     }
     say("enclayer is on: namespace " + settings_.name_space + ", platform " + platform + ", quote helper " +

@@ -20,20 +20,16 @@ using nlohmann::ordered_json;
 struct DisableFlags {
   ClusterFlags cluster;
   bool force = false, dry_run = false;
-  Patience patience;
+  WaitLimits limits;
   std::string output = "text";
 };
 
 constexpr std::size_t kMostNamed = 20;
 
 Result<> disable(const DisableFlags& flags, const Surroundings& around) {
-  auto say = [&](const std::string& line) {
-    std::FILE* to = flags.output == "json" ? stderr : stdout;
-    std::fprintf(to, "%s\n", line.c_str());
-    std::fflush(to);
-  };
-  ENCLAYER_TRY(Kubectl kubectl, connect(flags.cluster, around.search_path));
-  ENCLAYER_TRY(Cluster cluster, look(kubectl, Look::kAll));
+  auto say = [&](const std::string& line) { print(flags.output == "json" ? stderr : stdout, line); };
+  ENCLAYER_TRY(auto api, connect(flags.cluster, around.search_path));
+  ENCLAYER_TRY(Cluster cluster, read_cluster(*api, Scope::kAll));
   auto pods = holders(cluster);
   ordered_json held = ordered_json::array();
   std::string list;
@@ -46,16 +42,15 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
       list += "\n  and " + std::to_string(pods.size() - kMostNamed) + " more";
   }
   if (flags.dry_run) {
-    ENCLAYER_TRY(auto objects, leftovers(kubectl, cluster, {}));
+    ENCLAYER_TRY(auto objects, leftovers(*api, cluster, {}));
     if (flags.output == "json") {
       std::vector<std::string> titles;
-      for (const Object& object : objects) titles.push_back(object.title());
-      std::printf("%s\n",
-                  ordered_json{{"dry_run", true}, {"would_remove", titles}, {"pods_with_epc", held}}.dump(2).c_str());
+      for (const Reference& object : objects) titles.push_back(object.title());
+      print(stdout, ordered_json{{"dry_run", true}, {"would_remove", titles}, {"pods_with_epc", held}}.dump(2));
       return {};
     }
     if (objects.empty()) say("there is nothing of enclayer here");
-    for (const Object& object : objects) say("- " + object.title());
+    for (const Reference& object : objects) say("- " + object.title());
     if (!pods.empty()) say("pods that hold EPC, so --force would be needed:" + list);
     return {};
   }
@@ -65,14 +60,16 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
                  std::to_string(pods.size()) + (pods.size() == 1 ? " pod holds" : " pods hold") +
                      " EPC; nothing was changed:" + list +
                      "\nThey would run on, but could not start again. Remove them first, or say --force");
-  ENCLAYER_TRY(Removed removed, remove_all(kubectl, cluster, flags.force, flags.patience, say));
+  const bool none_held = pods.empty();
+  ClusterWatch watch(*api, std::move(cluster));
+  ENCLAYER_TRY(Removed removed, remove_all(*api, watch, flags.force, flags.limits, say));
   bool nothing = removed.objects.empty() && removed.nodes_unlabelled == 0;
   if (flags.output == "json") {
     ordered_json out = {{"removed", removed.objects},
                         {"nodes_unlabelled", removed.nodes_unlabelled},
                         {"namespace_kept", removed.namespace_kept},
                         {"pods_with_epc", held}};
-    std::printf("%s\n", out.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+    print(stdout, out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
     return {};
   }
   if (nothing) {
@@ -82,7 +79,7 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
   if (!removed.namespace_kept.empty()) say(removed.namespace_kept);
   say("enclayer is off: " + std::to_string(removed.objects.size()) + " objects removed, labels of " +
       std::to_string(removed.nodes_unlabelled) + (removed.nodes_unlabelled == 1 ? " node" : " nodes") + " removed" +
-      (pods.empty() ? "" : "; these pods still hold EPC:" + list));
+      (none_held ? "" : "; these pods still hold EPC:" + list));
   say("Nodes keep a line \"" + std::string(kEpcResource) + ": 0\" until their kubelet restarts.");
   return {};
 }
@@ -95,7 +92,7 @@ void add_disable(CLI::App& app, const Surroundings& around, int& exit_code) {
   command->add_flag("--force", flags->force,
                     "Although pods hold EPC; and do not wait for pods on nodes that do not report");
   command->add_flag("--dry-run", flags->dry_run, "Show what would be removed, and remove nothing");
-  add_timeout_flag(*command, flags->patience);
+  add_timeout_flag(*command, flags->limits);
   add_output_flag(*command, flags->output);
   add_cluster_flags(*command, flags->cluster);
   command->footer(

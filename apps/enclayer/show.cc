@@ -25,11 +25,13 @@ using nlohmann::ordered_json;
 struct ShowFlags {
   ClusterFlags cluster;
   std::string output = "table";
+  bool problems = false;
 };
 
-void print(const ordered_json& json) {
-  std::printf("%s\n", json.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+void print_value(const ordered_json& json) {
+  apps::print(stdout, json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
 }
+void print(const std::string& text) { apps::print(stdout, text); }
 
 // Columns as wide as their longest cell; the last one is not padded.
 void print_table(const std::vector<std::vector<std::string>>& rows, const std::vector<bool>& right) {
@@ -45,7 +47,7 @@ void print_table(const std::vector<std::vector<std::string>>& rows, const std::v
       line += (i > 0 ? "  " : "") + (right[i] ? gap + row[i] : row[i] + gap);
     }
     line.erase(line.find_last_not_of(' ') + 1);
-    std::printf("%s\n", line.c_str());
+    print(line);
   }
 }
 
@@ -103,16 +105,17 @@ void print_json(const State& state, const Remembered* before, const std::vector<
                      {"quote_helper", node.helper},
                      {"quotes", node.quotes},
                      {"reason", node.reason}});
-  print({{"on", state.on},
-         {"namespace", state.name_space},
-         {"versions", {{"cli", base::kVersion}, {"addon", state.addon_version}, {"cluster", state.cluster_version}}},
-         {"settings", before != nullptr ? settings_json(before->settings) : ordered_json()},
-         {"parts", parts_json(state.parts)},
-         {"policies", policies},
-         {"quote_helpers", helpers_json(helpers)},
-         {"nodes", nodes},
-         {"nodes_without_sgx", state.other_nodes},
-         {"warnings", state.warnings}});
+  print_value(
+      {{"on", state.on},
+       {"namespace", state.name_space},
+       {"versions", {{"cli", base::kVersion}, {"addon", state.addon_version}, {"cluster", state.cluster_version}}},
+       {"settings", before != nullptr ? settings_json(before->settings) : ordered_json()},
+       {"parts", parts_json(state.parts)},
+       {"policies", policies},
+       {"quote_helpers", helpers_json(helpers)},
+       {"nodes", nodes},
+       {"nodes_without_sgx", state.other_nodes},
+       {"warnings", state.warnings}});
 }
 
 void print_parts(const std::vector<PartState>& parts) {
@@ -131,27 +134,34 @@ void print_helpers(const std::vector<HelperFacts>& helpers) {
     rows.push_back({one.image, one.node, dash(one.libraries), number(one.qe_svn), number(one.pce_svn), dash(one.fmspc),
                     one.tcb_status.empty() ? "unknown" : one.tcb_status});
   print_table(rows, {false, false, false, true, true, false, false});
-  std::printf("\n");
+  print("");
+}
+
+// What is wrong only: nodes with a reason, and the warnings.
+void print_problems(const State& state) {
+  for (const NodeState& node : state.nodes)
+    if (!node.reason.empty()) print(node.name + ": " + node.reason);
+  for (const std::string& warning : state.warnings) print("warning: " + warning);
 }
 
 void print_text(const State& state, const Remembered* before, const std::vector<HelperFacts>& helpers,
                 const std::string& program) {
   if (!state.on) {
-    std::printf("enclayer is not switched on here (cluster %s). `%s enable` does that.\n",
-                state.cluster_version.c_str(), program.c_str());
+    print("enclayer is not switched on here (cluster " + state.cluster_version + "). `" + program +
+          " enable` does that.");
   } else {
-    std::string platform = before != nullptr ? ", platform " + std::string(to_string(before->settings.platform)) : "";
-    std::printf("enclayer is on: namespace %s%s\n", state.name_space.c_str(), platform.c_str());
-    std::printf("versions: enclayer %s, add-on %s, cluster %s\n\n", base::kVersion, dash(state.addon_version).c_str(),
-                dash(state.cluster_version).c_str());
+    print("enclayer is on: namespace " + state.name_space +
+          (before != nullptr ? ", platform " + std::string(to_string(before->settings.platform)) : ""));
+    print("versions: enclayer " + std::string(base::kVersion) + ", add-on " + dash(state.addon_version) + ", cluster " +
+          dash(state.cluster_version) + "\n");
     print_parts(state.parts);
-    std::printf("\n");
+    print("");
     if (!state.policies.empty()) {
       std::vector<std::vector<std::string>> rows = {{"POLICY", "KIND", "VERSION"}};
       for (const addon::Policy& policy : state.policies)
         rows.push_back({policy.name, policy.kind, dash(policy.version)});
       print_table(rows, {false, false, false});
-      std::printf("\n");
+      print("");
     }
   }
   if (!helpers.empty()) print_helpers(helpers);
@@ -165,23 +175,23 @@ void print_text(const State& state, const Remembered* before, const std::vector<
     print_table(rows, {false, false, false, true, true, true, false, false, false, false});
   }
   if (state.other_nodes > 0)
-    std::printf("%s%zu %s without SGX%s\n", state.nodes.empty() ? "" : "and ", state.other_nodes,
-                state.other_nodes == 1 ? "node" : "nodes", state.on ? ", left alone" : "");
-  for (const std::string& warning : state.warnings) std::printf("\nwarning: %s\n", warning.c_str());
+    print((state.nodes.empty() ? "" : "and ") + std::to_string(state.other_nodes) +
+          (state.other_nodes == 1 ? " node" : " nodes") + " without SGX" + (state.on ? ", left alone" : ""));
+  for (const std::string& warning : state.warnings) print("\nwarning: " + warning);
 }
 
 // What the cluster remembers; where that cannot be read, why goes among the warnings.
 struct Known {
-  Kubectl kubectl;
+  std::unique_ptr<ApiServer> api;
   Cluster cluster;
   std::optional<Remembered> before;
   std::string trouble;
 };
 
 Result<Known> known(const ShowFlags& flags, const Surroundings& around) {
-  ENCLAYER_TRY(Kubectl kubectl, connect(flags.cluster, around.search_path));
-  Known out{std::move(kubectl), {}, {}, {}};
-  ENCLAYER_TRY(out.cluster, look(out.kubectl, Look::kState));
+  Known out;
+  ENCLAYER_TRY(out.api, connect(flags.cluster, around.search_path));
+  ENCLAYER_TRY(out.cluster, read_cluster(*out.api, Scope::kState));
   if (auto before = remembered(out.cluster))
     out.before = std::move(*before);
   else
@@ -210,11 +220,15 @@ Result<> show(const ShowFlags& flags, const Surroundings& around) {
   const Remembered* before = all.before ? &*all.before : nullptr;
   State now = state(all.cluster, before, base::kVersion);
   if (!all.trouble.empty()) now.warnings.insert(now.warnings.begin(), all.trouble);
-  auto helpers = ask_helpers(all.kubectl, all.cluster);
+  auto helpers = ask_helpers(all.api->kubectl(), all.cluster);
   for (const HelperFacts& helper : helpers)
     for (std::string& warning : warnings_of(helper, needed_for(helper.fmspc, around.cache_home)))
       now.warnings.push_back(std::move(warning));
-  flags.output == "json" ? print_json(now, before, helpers) : print_text(now, before, helpers, around.program);
+  if (flags.problems) std::erase_if(now.nodes, [](const NodeState& node) { return node.reason.empty(); });
+  if (flags.problems && flags.output != "json")
+    print_problems(now);
+  else
+    flags.output == "json" ? print_json(now, before, helpers) : print_text(now, before, helpers, around.program);
   return {};
 }
 
@@ -225,7 +239,7 @@ Result<> list(const ShowFlags& flags, const Surroundings& around) {
     ordered_json out = ordered_json::array();
     for (const PartState& part : there)
       out.push_back({{"name", part.name}, {"on", part.on}, {"meaning", part.meaning}});
-    print(out);
+    print_value(out);
     return {};
   }
   std::vector<std::vector<std::string>> rows = {{"PART", "STATE", "WHAT IT DOES"}};
@@ -240,6 +254,7 @@ void add_show(CLI::App& app, const Surroundings& around, int& exit_code) {
   auto flags = std::make_shared<ShowFlags>();
   CLI::App* command = app.add_subcommand("show", "How does the add-on stand? What is on, which versions, node by node");
   add_output_flag(*command, flags->output, "table");
+  command->add_flag("--problems", flags->problems, "Only what is wrong: nodes with a reason, and warnings");
   add_cluster_flags(*command, flags->cluster);
   command->footer(
       "Nodes with something wrong come first, with the reason. EPC is in MiB: what pods can have on a node, what they\n"
@@ -250,7 +265,7 @@ void add_show(CLI::App& app, const Surroundings& around, int& exit_code) {
       "  For people:\n"
       "    enclayer show\n"
       "  Which nodes are not as they should be?\n"
-      "    enclayer show --output json | jq -r '.nodes[] | select(.reason != \"\") | \"\\(.name): \\(.reason)\"'\n"
+      "    enclayer show --problems\n"
       "  How much EPC is free in the whole cluster?\n"
       "    enclayer show --output json | jq '[.nodes[].epc_mib.free] | add'");
   command->callback([flags, &around, &exit_code] {

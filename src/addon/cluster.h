@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is in the cluster, as far as it concerns SGX: read with a handful of `kubectl get --raw`, all at the same time,
-// and kept as plain values. A list of 5,000 pods is tens of megabytes of JSON; it is taken apart pod by pod, and only
-// pods of ours and pods that name SGX are kept.
+// What is in the cluster, as far as it concerns SGX, as plain values: read once, in a handful of lists, and then kept by
+// watching what changes. A list of 5,000 pods is tens of megabytes of JSON; it is read in pages and taken apart pod by
+// pod, and only pods of ours and pods that name SGX are kept.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "addon/kubectl.h"
+#include "addon/api_server.h"
+#include "base/json.h"
 #include "enclayer/error.h"
 
 namespace enclayer::addon {
@@ -57,12 +58,9 @@ struct DaemonSet {
   std::string component, version;  // label, annotation
   std::vector<std::string> images;
   std::int64_t generation = 0, seen_generation = 0;
-  int wanted = 0, updated = 0, ready = 0, available = 0, misscheduled = 0;
+  int wanted = 0, updated = 0, ready = 0;
   Resources requests;        // of one pod
   bool has_standby = false;  // a container kStandby, which asks for half of that
-  int max_surge = 0;
-
-  bool rolled_out() const;  // every node that should have it has the newest one, ready
 };
 
 // An admission policy of ours.
@@ -81,6 +79,12 @@ struct Foreign {
   bool serves_quotes = false;  // it does not advertise EPC, it answers at the AESM socket
 };
 
+// The pods that a DaemonSet makes by its template of now.
+struct Revision {
+  std::uint64_t number = 0;
+  std::string hash;  // a pod's `revision`
+};
+
 struct Cluster {
   std::string version;  // of the API server: "v1.36.3"
   std::vector<Node> nodes;
@@ -88,55 +92,58 @@ struct Cluster {
   std::vector<DaemonSet> daemon_sets;                 // all of them
   bool has_mutating = false, has_validating = false;  // MutatingAdmissionPolicy, ValidatingAdmissionPolicy, both v1
   std::vector<Policy> policies;
-  std::vector<Stored> stored;                          // one, unless there are two enclayers
-  std::vector<Foreign> rules;                          // NFD rules that advertise EPC
-  std::vector<std::string> foreign_quotas;             // "ResourceQuota team-a/gpu: sgx.intel.com/epc"
-  std::map<std::string, std::string> newest_revision;  // DaemonSet of ours -> its pods' newest `revision`
-  std::vector<std::string> not_seen;                   // "policies: user "x" has no right to list ..."
+  std::vector<Stored> stored;                       // one, unless there are two enclayers
+  std::vector<Foreign> rules;                       // NFD rules that advertise EPC
+  std::vector<std::string> foreign_quotas;          // "ResourceQuota team-a/gpu: sgx.intel.com/epc"
+  std::map<std::string, Revision> newest_revision;  // by DaemonSet of ours; empty where nobody asked
+  std::vector<std::string> not_seen;                // "cannot list ResourceQuotas: ..."
+  std::map<std::string, std::string> versions;      // resourceVersion of the lists that can be watched, by path
 
   const Node* node(std::string_view name) const;
   const DaemonSet* ours(std::string_view name) const;
   std::string name_space() const;  // where the add-on is, by `stored` or its DaemonSets; empty: nowhere
 };
 
-enum class Look {
-  kAll,      // everything above
-  kState,    // without NFD rules and quotas: what `show` says
-  kRollout,  // nodes, our DaemonSets, their pods and revisions only
+enum class Scope {
+  kAll,    // everything above
+  kState,  // without NFD rules, quotas and revisions: what `show` says
 };
 
-// kPermissionDenied, kUnavailable, ...: as kubectl.h says. Nodes, pods and DaemonSets have to be readable; of the rest,
-// what cannot be read is told in `not_seen`. `name_space`: where the add-on is (kRollout reads only there).
-Result<Cluster> look(const Kubectl& kubectl, Look what, std::string_view name_space = "");
+// Errors are those of api_server.h. Nodes, pods and DaemonSets have to be readable; of the rest, what cannot be read is
+// told in `not_seen`.
+Result<Cluster> read_cluster(const ApiServer& api, Scope scope);
 
-// ---- What look() is made of, for tests: JSON of the API server to values. kMalformed names what is broken. ----
+// A cluster that is kept up to date: nodes, pods, DaemonSets and revisions are watched from where read_cluster() read
+// them, so that waiting costs the API server what changes, and not what there is.
+class ClusterWatch {
+ public:
+  ClusterWatch(const ApiServer& api, Cluster from) : api_(api), cluster_(std::move(from)) {}
 
-Result<> read_nodes(std::string_view json, Cluster& into);
-Result<> read_pods(std::string_view json, Cluster& into);
-Result<> read_daemon_sets(std::string_view json, Cluster& into);
-Result<> read_policies(std::string_view json, std::string_view kind, Cluster& into);
-Result<> read_settings(std::string_view json, Cluster& into);
-Result<> read_rules(std::string_view json, Cluster& into);
-Result<> read_quotas(std::string_view json, std::string_view kind, Cluster& into);
-Result<> read_revisions(std::string_view json, Cluster& into);
+  // What changes within a second (kWatch). After an error the next call goes on from there.
+  Result<> refresh();
+  const Cluster& cluster() const { return cluster_; }
 
-// "10", "10Mi", "512Ki", "1k", "5e3": a whole number, fractions rounded up. nullopt: no quantity, or more than 2^62.
-std::optional<std::int64_t> quantity(std::string_view text);
+ private:
+  const ApiServer& api_;
+  Cluster cluster_;
+};
+
+// Objects of these kinds, in their order, with our label or (`ours` is false) without; where a kind names a namespace,
+// those in it.
+Result<std::vector<Reference>> list_names(const ApiServer& api, const std::vector<Reference>& kinds, bool ours,
+                                          const std::string& doing);
+
+// ---- What these are made of, for tests: objects of the API server to values ----
+
+Node read_node(base::JsonValue object);
+std::optional<Pod> read_pod(base::JsonValue object);  // nullopt: neither ours, nor does it name SGX
+DaemonSet read_daemon_set(base::JsonValue object);
+void read_revision(base::JsonValue object, Cluster& into);
+void read_rule(base::JsonValue object, Cluster& into);
+void read_quota(base::JsonValue object, std::string_view kind, Cluster& into);
 
 // Other SGX add-ons by their DaemonSets: AKS, aks-engine, Intel, Alibaba.
 std::vector<Foreign> foreign_daemon_sets(const Cluster& cluster);
-
-// An object as it is in the cluster.
-struct Object {
-  std::string api_version, kind, name, name_space;
-  bool ours = false;
-  // All of it but what the API server itself counts and reports (status, versions): the same text, the same object.
-  std::string content;
-
-  std::string title() const;  // "DaemonSet enclayer-system/enclayer-detect"
-};
-// Of a List or of one object; of nothing, none.
-Result<std::vector<Object>> read_objects(std::string_view json);
 
 // "a, b": at most kMostNamed of them, and how many more there are.
 inline constexpr std::size_t kMostNamed = 5;

@@ -4,12 +4,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "addon/install.h"
 #include "addon/names.h"
 #include "addon/removal.h"
 #include "addon/rollout.h"
 #include "addon/self_test.h"
 #include "addon/state.h"
+#include "addon/test_cluster.h"
 
 namespace enclayer::addon {
 namespace {
@@ -24,10 +27,25 @@ std::string list(const std::string& items) {
   return R"({"kind":"List","metadata":{"resourceVersion":"7"},"items":[)" + items + "]}";
 }
 
-Cluster with_nodes(const std::string& items) {
+// What `read` makes of the items of a list.
+Cluster of_list(const std::string& items, const std::function<void(base::JsonValue, Cluster&)>& read) {
   Cluster cluster;
-  EXPECT_TRUE(read_nodes(list(items), cluster));
+  auto rest = read_list(list(items), [&](base::JsonValue object) { read(object, cluster); });
+  EXPECT_TRUE(rest) << rest.error().message();
   return cluster;
+}
+
+Cluster with_nodes(const std::string& items) {
+  return of_list(items, [](base::JsonValue object, Cluster& into) { into.nodes.push_back(read_node(object)); });
+}
+Cluster with_pods(const std::string& items) {
+  return of_list(items, [](base::JsonValue object, Cluster& into) {
+    if (auto pod = read_pod(object)) into.pods.push_back(*pod);
+  });
+}
+Cluster with_daemon_sets(const std::string& items) {
+  return of_list(items,
+                 [](base::JsonValue object, Cluster& into) { into.daemon_sets.push_back(read_daemon_set(object)); });
 }
 
 std::string node(const std::string& name, const std::string& labels, const std::string& allocatable,
@@ -43,18 +61,6 @@ std::string node(const std::string& name, const std::string& labels, const std::
 constexpr char kSgx[] = R"("enclayer.io/sgx":"true")";
 constexpr char kEpc10[] = R"("kubernetes.azure.com/sgx_epc_mem_in_MiB":"10")";
 
-TEST(Quantity, is_read_as_kubernetes_writes_it) {
-  EXPECT_EQ(quantity("10"), 10);
-  EXPECT_EQ(quantity("10Mi"), 10 << 20);
-  EXPECT_EQ(quantity("8Gi"), std::int64_t{8} << 30);
-  EXPECT_EQ(quantity("10k"), 10'000);
-  EXPECT_EQ(quantity("5e3"), 5'000);
-  EXPECT_EQ(quantity("1500m"), 2) << "fractions are rounded up";
-  EXPECT_EQ(quantity("2E"), 2'000'000'000'000'000'000);
-  for (const char* bad : {"", "Mi", "10X", "10 Mi", "99999999999999999999Ei", "nan", "1Mi2"})
-    EXPECT_EQ(quantity(bad), std::nullopt) << bad;
-}
-
 TEST(Nodes, have_their_sgx_resources_labels_and_readiness) {
   Cluster cluster = with_nodes(node("a", std::string(kSgx) + R"(,"zone":"x","tee":"sgx")",
                                     std::string(kEpc10) + R"(,"cpu":"4","sgx.intel.com/epc":"10Mi")") +
@@ -68,15 +74,10 @@ TEST(Nodes, have_their_sgx_resources_labels_and_readiness) {
   EXPECT_EQ(cluster.nodes[1].why_not_ready, "KubeletNotReady: runtime is down");
 }
 
-TEST(Lists, that_are_none_are_malformed) {
-  Cluster cluster;
-  for (const char* bad : {"", "null", "{}", "[]", R"({"items":[)", R"({"items":[{"metadata":)", "Error"}) {
-    auto read = read_nodes(bad, cluster);
-    ASSERT_FALSE(read) << bad;
-    EXPECT_EQ(read.error().kind(), ErrorKind::kMalformed);
-  }
-  EXPECT_TRUE(read_nodes(R"({"items":[]})", cluster));
-  EXPECT_TRUE(read_nodes(R"({"items":[{},{"metadata":7,"status":{"conditions":{}}}]})", cluster));
+TEST(Nodes, may_lack_anything) {
+  Cluster cluster = with_nodes(R"({},{"metadata":7,"status":{"conditions":{}}})");
+  ASSERT_EQ(cluster.nodes.size(), 2U);
+  EXPECT_EQ(cluster.nodes[1].why_not_ready, "it has not reported yet");
 }
 
 std::string pod(const std::string& spec, const std::string& status = R"({"phase":"Running"})",
@@ -86,8 +87,7 @@ std::string pod(const std::string& spec, const std::string& status = R"({"phase"
 }
 
 Pod one_pod(const std::string& text) {
-  Cluster cluster;
-  EXPECT_TRUE(read_pods(list(text), cluster));
+  Cluster cluster = with_pods(text);
   EXPECT_EQ(cluster.pods.size(), 1U);
   return cluster.pods.empty() ? Pod() : cluster.pods.front();
 }
@@ -98,9 +98,7 @@ std::string container(int epc, const std::string& more = "") {
 }
 
 TEST(Pods, that_name_no_sgx_are_not_kept) {
-  Cluster cluster;
-  ASSERT_TRUE(read_pods(list(pod(R"({"containers":[{"name":"c","resources":{"limits":{"cpu":"1"}}}]})")), cluster));
-  EXPECT_THAT(cluster.pods, IsEmpty());
+  EXPECT_THAT(with_pods(pod(R"({"containers":[{"name":"c","resources":{"limits":{"cpu":"1"}}}]})")).pods, IsEmpty());
 }
 
 TEST(Pods, count_epc_as_the_scheduler_does) {
@@ -149,14 +147,11 @@ TEST(Pods, of_a_daemon_set_name_their_node_before_they_are_on_it) {
 }
 
 TEST(DaemonSets, name_each_image_once_and_tell_of_a_standby) {
-  Cluster cluster;
-  ASSERT_TRUE(read_daemon_sets(
-      list(
-          R"({"metadata":{"name":"enclayer-quote-helper"},"spec":{"template":{"spec":{"containers":[)" + container(5) +
-          R"(,{"name":"standby","image":"i","resources":{"limits":{"kubernetes.azure.com/sgx_epc_mem_in_MiB":"5"}}}]}}}},
+  Cluster cluster = with_daemon_sets(
+      R"({"metadata":{"name":"enclayer-quote-helper"},"spec":{"template":{"spec":{"containers":[)" + container(5) +
+      R"(,{"name":"standby","image":"i","resources":{"limits":{"kubernetes.azure.com/sgx_epc_mem_in_MiB":"5"}}}]}}}},
     {"metadata":{"name":"x"},"spec":{"template":{"spec":{"containers":[)" +
-          container(5) + "]}}}}"),
-      cluster));
+      container(5) + "]}}}}");
   EXPECT_THAT(cluster.daemon_sets[0].images, ElementsAre("i"));
   EXPECT_TRUE(cluster.daemon_sets[0].has_standby);
   EXPECT_EQ(amount(cluster.daemon_sets[0].requests, kEpcResource), 10);
@@ -165,15 +160,16 @@ TEST(DaemonSets, name_each_image_once_and_tell_of_a_standby) {
 
 TEST(Quotas, that_name_foreign_epc_are_found) {
   Cluster cluster;
-  ASSERT_TRUE(read_quotas(
-      list(
-          R"({"metadata":{"name":"q","namespace":"team"},"spec":{"hard":{"requests.sgx.intel.com/epc":"1Gi","cpu":"4"}}},
-    {"metadata":{"name":"r","namespace":"team"},"spec":{"hard":{"requests.kubernetes.azure.com/sgx_epc_mem_in_MiB":"64"}}})"),
-      "ResourceQuota", cluster));
-  ASSERT_TRUE(read_quotas(
-      list(
-          R"({"metadata":{"name":"l","namespace":"team"},"spec":{"limits":[{"type":"Container","max":{"alibabacloud.com/sgx_epc_MiB":"5"}}]}})"),
-      "LimitRange", cluster));
+  for (
+      auto [kind, text] :
+      {std::pair{
+           "ResourceQuota",
+           R"({"metadata":{"name":"q","namespace":"team"},"spec":{"hard":{"requests.sgx.intel.com/epc":"1Gi","cpu":"4"}}})"},
+       {"ResourceQuota",
+        R"({"metadata":{"name":"r","namespace":"team"},"spec":{"hard":{"requests.kubernetes.azure.com/sgx_epc_mem_in_MiB":"64"}}})"},
+       {"LimitRange",
+        R"({"metadata":{"name":"l","namespace":"team"},"spec":{"limits":[{"type":"Container","max":{"alibabacloud.com/sgx_epc_MiB":"5"}}]}})"}})
+    read_quota(base::JsonDocument::parse(text)->root(), kind, cluster);
   EXPECT_THAT(cluster.foreign_quotas, ElementsAre("ResourceQuota team/q: requests.sgx.intel.com/epc",
                                                   "LimitRange team/l: alibabacloud.com/sgx_epc_MiB"));
 }
@@ -186,20 +182,18 @@ TEST(InTheWay, are_other_plugins_rules_and_nodes_that_advertise_epc) {
   EXPECT_THAT(found[0], HasSubstr("node b advertises kubernetes.azure.com/sgx_epc_mem_in_MiB"));
   EXPECT_THAT(found[1], HasSubstr("node a advertises sgx.intel.com/epc"));
 
-  Cluster others;
-  ASSERT_TRUE(read_daemon_sets(
-      list(
-          R"({"metadata":{"name":"sgx-plugin","namespace":"kube-system"},"spec":{"template":{"spec":{"containers":[{"image":"mcr.microsoft.com/aks/acc/sgx-plugin:1.1"}]}}}},
+  Cluster others = with_daemon_sets(
+      R"({"metadata":{"name":"sgx-plugin","namespace":"kube-system"},"spec":{"template":{"spec":{"containers":[{"image":"mcr.microsoft.com/aks/acc/sgx-plugin:1.1"}]}}}},
     {"metadata":{"name":"x","namespace":"y"},"spec":{"template":{"spec":{"containers":[{"image":"intel/intel-sgx-plugin:0.36.0@sha256:12"}]}}}},
     {"metadata":{"name":"sgx-quote-helper","namespace":"kube-system"},"spec":{"template":{"spec":{"containers":[{"image":"i"}]}}}},
     {"metadata":{"name":"enclayer-device-plugin","namespace":"e","labels":{"app.kubernetes.io/managed-by":"enclayer"}},"spec":{}},
-    {"metadata":{"name":"not-an-sgx-plugin-at-all","namespace":"e"},"spec":{}})"),
-      others));
-  ASSERT_TRUE(read_rules(
-      list(
+    {"metadata":{"name":"not-an-sgx-plugin-at-all","namespace":"e"},"spec":{}})");
+  others.rules =
+      of_list(
           R"({"metadata":{"name":"intel-sgx"},"spec":{"rules":[{"extendedResources":{"sgx.intel.com/epc":"@cpu.security.sgx.epc"}}]}},
-    {"metadata":{"name":"harmless"},"spec":{"rules":[{"labels":{"sgx":"true"}}]}})"),
-      others));
+    {"metadata":{"name":"harmless"},"spec":{"rules":[{"labels":{"sgx":"true"}}]}})",
+          read_rule)
+          .rules;
   EXPECT_THAT(in_the_way(others),
               ElementsAre(HasSubstr("kube-system/sgx-plugin"), HasSubstr("DaemonSet y/x"), HasSubstr("intel-sgx")));
   manifests::Settings with_helper;
@@ -296,139 +290,21 @@ TEST(Plan, keeps_the_way_back_and_leaves_out_what_the_cluster_does_not_know) {
 }
 
 TEST(Objects, are_the_same_when_only_what_the_api_server_counts_differs) {
-  auto a = read_objects(
-      R"({"kind":"DaemonSet","metadata":{"name":"x","resourceVersion":"1","generation":1},"spec":{"a":1},"status":{"n":1}})");
-  auto b = read_objects(
-      R"({"kind":"List","items":[{"kind":"DaemonSet","metadata":{"name":"x","resourceVersion":"2","generation":1},"spec":{"a":1}}]})");
-  auto c = read_objects(R"({"kind":"DaemonSet","metadata":{"name":"x"},"spec":{"a":2}})");
-  EXPECT_TRUE(compare(*a, *b).none());
-  EXPECT_THAT(compare(*a, *c).changed, ElementsAre("DaemonSet x"));
-  EXPECT_THAT(compare({}, *a).created, ElementsAre("DaemonSet x"));
-  EXPECT_THAT(read_objects(" \n").value(), IsEmpty());
-  EXPECT_FALSE(read_objects("nonsense"));
-}
-
-TEST(Plural, is_formed_as_the_api_server_does) {
-  EXPECT_EQ(plural("DaemonSet"), "daemonsets");
-  EXPECT_EQ(plural("PriorityClass"), "priorityclasses");
-  EXPECT_EQ(plural("ValidatingAdmissionPolicy"), "validatingadmissionpolicies");
-  EXPECT_EQ(plural("MutatingAdmissionPolicyBinding"), "mutatingadmissionpolicybindings");
-}
-
-// Two SGX nodes with a quote helper each, of the version before.
-Cluster rolling() {
-  Cluster cluster;
-  for (const char* name : {"a", "b"}) {
-    Node node;
-    node.name = name;
-    node.ready = true;
-    node.labels = {{"enclayer.io/sgx", "true"}};
-    node.capacity = node.allocatable = {{std::string(kEpcResource), 10}, {std::string(kQuoteResource), 110}};
-    cluster.nodes.push_back(node);
-    for (std::string_view app : {kHelper, kPlugin}) {
-      Pod pod;
-      pod.name = std::string(app) + "-" + name;
-      pod.name_space = "e";
-      pod.node = pod.meant_for = name;
-      pod.app = app;
-      pod.ours = pod.ready = true;
-      pod.phase = "Running";
-      pod.revision = app == kHelper ? "old" : "new";
-      if (app == kHelper) pod.requests = {{std::string(kEpcResource), 5}};
-      cluster.pods.push_back(pod);
-    }
-  }
-  for (std::string_view name : {kHelper, kPlugin, kDetect}) {
-    DaemonSet set;
-    set.name = name;
-    set.name_space = "e";
-    set.ours = true;
-    set.wanted = name == kDetect ? 0 : 2;
-    set.ready = set.updated = set.available = set.wanted;
-    if (name == kHelper) set.requests = {{std::string(kEpcResource), 5}};
-    cluster.daemon_sets.push_back(set);
-    cluster.newest_revision[std::string(name)] = "new";
-  }
-  return cluster;
-}
-
-TEST(Rollout, names_what_every_node_waits_for) {
-  Cluster cluster = rolling();
-  EXPECT_THAT(told(pending(cluster)),
-              ElementsAre("enclayer-quote-helper on 2 nodes (a, b): still has the version before; its turn comes"));
-  cluster.nodes[0].ready = false;
-  cluster.nodes[0].why_not_ready = "KubeletNotReady";
-  cluster.daemon_sets[1].wanted = 3;
-  EXPECT_THAT(told(pending(cluster)),
-              ElementsAre("enclayer-device-plugin: 1 of its pods are not made yet",
-                          "enclayer-quote-helper on b: still has the version before; its turn comes",
-                          "enclayer-quote-helper on a: the node is not ready: KubeletNotReady"));
-}
-
-TEST(Rollout, names_nodes_without_room_for_two_helpers) {
-  Cluster cluster = rolling();
-  EXPECT_THAT(no_room(cluster), IsEmpty()) << "5 of 10 are free";
-  Pod user;
-  user.node = "b";
-  user.phase = "Running";
-  user.requests = {{std::string(kEpcResource), 3}};
-  cluster.pods.push_back(user);
-  auto short_of = no_room(cluster);
-  ASSERT_EQ(short_of.size(), 1U);
-  EXPECT_EQ(short_of[0].text(),
-            "b: 2 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a second quote helper needs 5");
-  cluster.nodes[1].allocatable[std::string(kEpcResource)] = 0;
-  EXPECT_THAT(no_room(cluster), IsEmpty()) << "its plugin is being replaced: nothing is offered for a moment";
-}
-
-TEST(Rollout, knows_what_a_standby_needs_and_where_not_even_the_new_one_alone_has_room) {
-  Cluster cluster = rolling();
-  DaemonSet& set = cluster.daemon_sets[0];
-  ASSERT_TRUE(no_room(cluster).empty());
-  set.has_standby = true;
-  set.requests[std::string(kEpcResource)] = 10;
-  auto short_of = no_room(cluster);
-  ASSERT_EQ(short_of.size(), 2U);
-  EXPECT_EQ(short_of[0].text(),
-            "a: 5 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a second quote helper with its standby "
-            "needs 10");
-  EXPECT_TRUE(short_of[0].fits_alone()) << "the old one gives 5 back";
-  set.requests[std::string(kEpcResource)] = 12;
-  EXPECT_FALSE(no_room(cluster)[0].fits_alone());
-}
-
-TEST(Rollout, names_nodes_without_room_for_the_first_helper) {
-  Cluster cluster = rolling();
-  cluster.daemon_sets[0].requests[std::string(kEpcResource)] = 12;
-  for (Pod& pod : cluster.pods)
-    if (pod.app == kHelper && pod.node == "a") pod.revision = "new", pod.ready = false, pod.node = "";
-  auto short_of = no_room(cluster);
-  ASSERT_EQ(short_of.size(), 2U);
-  EXPECT_EQ(short_of[0].text(),
-            "a: 10 MiB of kubernetes.azure.com/sgx_epc_mem_in_MiB are free, a quote helper needs 12");
-  EXPECT_THAT(short_of[1].text(), HasSubstr("b: 5 MiB"));
-  EXPECT_THAT(short_of[1].text(), HasSubstr("a second quote helper needs 12"));
-}
-
-TEST(Rollout, waits_for_the_plugin_where_that_offers_too_few_provisioning_devices_for_two) {
-  Cluster cluster = rolling();
-  const std::string provision(kProvisionResource);
-  cluster.daemon_sets[0].requests = {{provision, 2}};
-  for (Pod& pod : cluster.pods)
-    if (pod.app == kHelper) pod.requests = {{provision, 1}};
-  for (Node& node : cluster.nodes) node.allocatable[provision] = 2;
-  EXPECT_THAT(no_room(cluster), IsEmpty()) << "of a version that knew no standby";
-  for (Node& node : cluster.nodes) node.allocatable[provision] = 4;
-  Pod user;
-  user.node = "b";
-  user.phase = "Running";
-  user.requests = {{provision, 2}};
-  cluster.pods.push_back(user);
-  EXPECT_EQ(no_room(cluster).size(), 1U);
+  auto read = [](const char* text) { return std::vector{read_object(text).value()}; };
+  auto a = read(
+      R"({"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"x","resourceVersion":"1","generation":1},"spec":{"a":1},"status":{"n":1}})");
+  auto b = read(
+      R"({"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"x","resourceVersion":"2","generation":1},"spec":{"a":1}})");
+  auto c = read(R"({"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"x"},"spec":{"a":2}})");
+  EXPECT_TRUE(compare(a, b).none());
+  EXPECT_THAT(compare(a, c).changed, ElementsAre("DaemonSet x"));
+  EXPECT_THAT(compare({}, a).created, ElementsAre("DaemonSet x"));
+  EXPECT_FALSE(read_object("nonsense"));
 }
 
 TEST(State, shows_each_node_with_its_reason_and_warns) {
   Cluster cluster = rolling();
+  cluster.newest_revision.clear();  // Scope::kState does not read them
   cluster.version = "v1.36.3";
   cluster.has_mutating = cluster.has_validating = true;
   cluster.stored = {{"e", "0.1.0", "{}", ""}};
@@ -474,9 +350,12 @@ TEST(Removal, finds_who_holds_epc_and_what_detect_wrote) {
 
   cluster.nodes[0].labels = {{"enclayer.io/sgx", "true"}, {"enclayer.io/sim", "true"}, {"tee", "sgx"}};
   cluster.nodes[1].labels = {{"enclayer.io/sim", "true"}};
-  Marks found = marks(cluster);
-  EXPECT_THAT(found.nodes, ElementsAre("a"));
-  EXPECT_THAT(found.labels, ElementsAre("enclayer.io/sgx"));
+  cluster.nodes[0].annotations = {{"enclayer.io/seen", "x"}};
+  auto found = detected_keys(cluster);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].node, "a");
+  EXPECT_EQ(found[0].merge_patch(),
+            R"({"metadata":{"annotations":{"enclayer.io/seen":null},"labels":{"enclayer.io/sgx":null}}})");
 }
 
 constexpr char kSet[] =

@@ -2,47 +2,30 @@
 #include "addon/helper_facts.h"
 
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "addon/names.h"
+#include "base/json.h"
 
 namespace enclayer::addon {
 namespace {
 
-using nlohmann::json;
+using base::JsonDocument;
+using base::JsonValue;
 using namespace std::chrono_literals;
 
-constexpr std::size_t kMostCollateral = 1 << 20;  // bytes
-
-std::string text_at(const json& object, const char* key) {
-  auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-std::optional<int> svn_at(const json& object, const char* key) {
-  auto found = object.find(key);
-  if (found == object.end() || !found->is_number_unsigned() || found->get<std::uint64_t>() > 0xFFFF) return {};
-  return found->get<int>();
-}
-
-const json& object_at(const json& object, const char* key) {
-  static const json kNone = json::object();
-  auto found = object.find(key);
-  return found != object.end() && found->is_object() ? *found : kNone;
+std::optional<int> svn_at(JsonValue object, const char* key) {
+  auto svn = object.number(key, 0xFFFF);
+  return svn ? std::optional(static_cast<int>(*svn)) : std::nullopt;
 }
 
 // Levels stand from the newest to the oldest (Intel's PCS API, "TCB Info", tcbLevels).
-std::optional<int> newest_up_to_date(const json& body, const char* svn) {
-  auto levels = body.find("tcbLevels");
-  if (levels == body.end() || !levels->is_array()) return {};
-  for (const json& level : *levels)
-    if (level.is_object() && text_at(level, "tcbStatus") == "UpToDate") return svn_at(object_at(level, "tcb"), svn);
+std::optional<int> newest_up_to_date(std::string_view text, const char* key, const char* svn) {
+  auto document = JsonDocument::parse(text);
+  if (!document) return {};
+  const JsonValue root = document->root();
+  for (const auto& [at, level] : (root.has(key) ? root[key] : root)["tcbLevels"].entries())
+    if (level["tcbStatus"].text() == "UpToDate") return svn_at(level["tcb"], svn);
   return {};
-}
-
-json parsed(std::string_view text) {
-  if (text.size() > kMostCollateral) return {};
-  return json::parse(text, nullptr, false);
 }
 
 std::string older(const HelperFacts& facts, const char* enclave, int has, int needs) {
@@ -54,24 +37,20 @@ std::string older(const HelperFacts& facts, const char* enclave, int has, int ne
 }  // namespace
 
 Result<HelperFacts> parse_helper_facts(std::string_view text) {
-  json object = text.size() > kMostHelperFacts ? json() : json::parse(text, nullptr, false);
-  if (!object.is_object())
-    return Error(ErrorKind::kMalformed, "the quote helper's facts are not a JSON object of at most 64 KiB");
+  auto document = JsonDocument::parse(text, base::JsonLimits{.size = kMostHelperFacts});
+  if (!document) return document.error().with_context("the quote helper's facts");
+  const JsonValue root = document->root(), tcb = root["tcb"];
   HelperFacts out;
-  out.version = text_at(object, "version");
-  if (auto libraries = object.find("libraries"); libraries != object.end() && libraries->is_array())
-    for (const json& library : *libraries)
-      if (library.is_object() && text_at(library, "file").find("libsgx_dcap_ql.so") != std::string::npos)
-        out.libraries = text_at(library, "version");
-  out.qe_svn = svn_at(object_at(object, "qe"), "isvsvn");
-  out.pce_svn = svn_at(object_at(object, "pce"), "isvsvn");
-  out.fmspc = text_at(object, "fmspc");
-  const json& tcb = object_at(object, "tcb");
-  out.tcb_status = text_at(tcb, "status");
-  out.tcb_unknown = text_at(object, "tcb_unknown");
-  if (auto advisories = tcb.find("advisories"); advisories != tcb.end() && advisories->is_array())
-    for (const json& one : *advisories)
-      if (one.is_string()) out.advisories.push_back(one.get<std::string>());
+  out.version = root["version"].text();
+  for (const auto& [at, library] : root["libraries"].entries())
+    if (library["file"].text().find("libsgx_dcap_ql.so") != std::string::npos)
+      out.libraries = library["version"].text();
+  out.qe_svn = svn_at(root["qe"], "isvsvn");
+  out.pce_svn = svn_at(root["pce"], "isvsvn");
+  out.fmspc = root["fmspc"].text();
+  out.tcb_status = tcb["status"].text();
+  out.tcb_unknown = root["tcb_unknown"].text();
+  for (const auto& [at, advisory] : tcb["advisories"].entries()) out.advisories.push_back(advisory.text());
   return out;
 }
 
@@ -110,13 +89,8 @@ std::vector<HelperFacts> ask_helpers(const Kubectl& kubectl, const Cluster& clus
 }
 
 NeededSvns needed_svns(std::string_view tcb_info_json, std::string_view qe_identity_json) {
-  auto body = [](std::string_view text, const char* key) -> json {
-    json whole = parsed(text);
-    if (!whole.is_object()) return json::object();
-    return whole.contains(key) ? object_at(whole, key) : whole;
-  };
-  return {newest_up_to_date(body(qe_identity_json, "enclaveIdentity"), "isvsvn"),
-          newest_up_to_date(body(tcb_info_json, "tcbInfo"), "pcesvn")};
+  return {newest_up_to_date(qe_identity_json, "enclaveIdentity", "isvsvn"),
+          newest_up_to_date(tcb_info_json, "tcbInfo", "pcesvn")};
 }
 
 std::vector<std::string> warnings_of(const HelperFacts& facts, const NeededSvns& needed) {

@@ -5,9 +5,13 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "addon/names.h"
 #include "addon/rollout.h"
+#include "base/json.h"
+#include "base/malformed.h"
+#include "base/printable.h"
 #include "base/version.h"
 
 namespace enclayer::addon {
@@ -25,8 +29,8 @@ std::string group_of(std::string_view api_version) {
 bool is_mutating(std::string_view kind) { return kind.starts_with("MutatingAdmissionPolicy"); }
 bool is_validating(std::string_view kind) { return kind.starts_with("ValidatingAdmissionPolicy"); }
 
-std::string key_of(std::string_view kind, std::string_view name_space, std::string_view name) {
-  return std::string(kind) + " " + std::string(name_space) + "/" + std::string(name);
+Reference reference(const Document& document) {
+  return {document.api_version, document.kind, document.name_space, document.name};
 }
 
 Document settings_document(const Settings& settings, const std::string& previous_json) {
@@ -81,14 +85,6 @@ std::string no_room_for_helper(const Cluster& cluster, const Settings& settings)
 }
 
 }  // namespace
-
-std::string plural(std::string_view kind) {
-  std::string out;
-  for (char c : kind) out.push_back(static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c));
-  if (out.ends_with("y")) return out.substr(0, out.size() - 1) + "ies";
-  if (out.ends_with("s")) return out + "es";
-  return out + "s";
-}
 
 Result<std::optional<Remembered>> remembered(const Cluster& cluster) {
   std::set<std::string> places;
@@ -197,70 +193,79 @@ std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& s
   return out;
 }
 
-Result<> check_rights(const Kubectl& kubectl, std::span<const Document> documents, std::string_view name_space) {
+Result<> check_rights(const ApiServer& api, std::span<const Document> documents) {
   struct Right {
     std::string verb, group, resource, name_space;
     auto operator<=>(const Right&) const = default;
   };
-  std::set<Right> rights = {{"list", "", "nodes", ""},
-                            {"patch", "", "nodes", ""},
-                            {"list", "", "pods", ""},
-                            {"list", "apps", "daemonsets", ""},
-                            {"list", "apps", "controllerrevisions", std::string(name_space)}};
+  std::set<Right> rights = {{"patch", "", "nodes", ""}};
+  for (const char* verb : {"list", "watch"})
+    for (auto [group, resource] :
+         {std::pair{"", "nodes"}, {"", "pods"}, {"apps", "daemonsets"}, {"apps", "controllerrevisions"}})
+      rights.insert({verb, group, resource, ""});
   for (const Document& document : documents)
     for (const char* verb : {"get", "list", "create", "patch", "delete"})
       rights.insert({verb, group_of(document.api_version), plural(document.kind), document.name_space});
-  json reviews = json::array();
+  std::vector<ApiRequest> requests;
   for (const Right& right : rights) {
     json attributes = {{"verb", right.verb}, {"group", right.group}, {"resource", right.resource}};
     if (!right.name_space.empty()) attributes["namespace"] = right.name_space;
-    reviews.push_back({{"apiVersion", "authorization.k8s.io/v1"},
-                       {"kind", "SelfSubjectAccessReview"},
-                       {"spec", {{"resourceAttributes", std::move(attributes)}}}});
+    requests.push_back({.method = "POST",
+                        .path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+                        .doing = "ask for your rights",
+                        .body = json{{"apiVersion", "authorization.k8s.io/v1"},
+                                     {"kind", "SelfSubjectAccessReview"},
+                                     {"spec", {{"resourceAttributes", std::move(attributes)}}}}
+                                    .dump()});
   }
-  json list = {{"apiVersion", "v1"}, {"kind", "List"}, {"items", std::move(reviews)}};
-  constexpr char kLine[] = R"(jsonpath={.spec.resourceAttributes.verb} {.spec.resourceAttributes.resource} )"
-                           R"({.spec.resourceAttributes.namespace} {.status.allowed}{"\n"})";
-  ENCLAYER_TRY(Answer answer, kubectl.run({.arguments = {"create", "--validate=false", "-f", "-", "-o", kLine},
-                                           .doing = "ask for your rights",
-                                           .input = list.dump()}));
-  // Lines "create daemonsets enclayer-system true"; nothing in place of true means no.
-  std::map<std::string, std::set<std::string>> missing;  // "daemonsets in namespace x" -> verbs
-  std::size_t seen = 0;
-  for (std::size_t begin = 0; begin < answer.out.size();) {
-    std::size_t end = std::min(answer.out.find('\n', begin), answer.out.size());
-    std::string line = answer.out.substr(begin, end - begin);
-    begin = end + 1;
-    if (line.empty()) continue;
-    std::size_t first = line.find(' '), second = line.find(' ', first + 1), third = line.find(' ', second + 1);
-    if (first == std::string::npos || second == std::string::npos || third == std::string::npos)
-      return Error(ErrorKind::kMalformed, "cannot ask for your rights: kubectl answered \"" + line + "\"");
-    ++seen;
-    if (line.substr(third + 1) == "true") continue;
-    std::string place = line.substr(second + 1, third - second - 1);
-    missing[line.substr(first + 1, second - first - 1) + (place.empty() ? "" : " in namespace " + place)].insert(
-        line.substr(0, first));
+  auto answers = api.send_all(requests);
+  std::map<std::string, std::string> missing;  // "daemonsets in namespace x" -> verbs
+  auto right = rights.begin();
+  for (const auto& answer : answers) {
+    if (!answer) return answer.error();
+    ENCLAYER_TRY(auto review, base::JsonDocument::parse(*answer));
+    if (!review.root()["status"]["allowed"].truth())
+      missing[right->resource + (right->name_space.empty() ? "" : " in namespace " + right->name_space)] +=
+          " " + right->verb;
+    ++right;
   }
-  if (seen < rights.size())
-    return Error(ErrorKind::kMalformed, "cannot ask for your rights: kubectl answered " + std::to_string(seen) +
-                                            " of " + std::to_string(rights.size()) + " questions");
   if (missing.empty()) return {};
-  std::string told;
-  for (const auto& [resource, verbs] : missing) {
-    told += "\n  " + resource + ":";
-    for (const std::string& verb : verbs) told += " " + verb;
-  }
+  std::string list;
+  for (const auto& [resource, verbs] : missing) list += "\n  " + resource + ":" + verbs;
   return Error(ErrorKind::kPermissionDenied,
-               "you have not all the rights that this takes; nothing was changed. Missing:" + told +
+               "you have not all the rights that this takes; nothing was changed. Missing:" + list +
                    "\nSomebody who administers the cluster (ClusterRole cluster-admin) can do it, or apply what "
                    "`enclayer render` prints");
 }
 
-Result<std::vector<Object>> live(const Kubectl& kubectl, std::span<const Document> documents) {
-  ENCLAYER_TRY(Answer answer, kubectl.run({.arguments = {"get", "--ignore-not-found", "-o", "json", "-f", "-"},
-                                           .doing = "see what is there",
-                                           .input = to_yaml(documents)}));
-  return read_objects(answer.out);
+Result<Object> read_object(std::string_view text) {
+  json content = json::parse(text, nullptr, false);
+  if (!content.is_object())
+    return base::malformed("the API server's answer is no object: " + base::printable(text, 80));
+  ENCLAYER_TRY(auto document, base::JsonDocument::parse(text, kObjectLimits));
+  const base::JsonValue root = document.root(), metadata = root["metadata"];
+  Object out{{root["apiVersion"].text(), root["kind"].text(), metadata["namespace"].text(), metadata["name"].text()},
+             metadata["labels"][kManagedBy].text() == kOurs};
+  content.erase("status");
+  if (auto counted = content.find("metadata"); counted != content.end() && counted->is_object())
+    for (const char* key : {"resourceVersion", "generation", "managedFields"}) counted->erase(key);
+  out.content = content.dump();
+  return out;
+}
+
+Result<std::vector<Object>> live(const ApiServer& api, std::span<const Document> documents) {
+  std::vector<ApiRequest> requests;
+  for (const Document& document : documents)
+    requests.push_back(
+        {.path = reference(document).path(), .doing = "see whether " + reference(document).title() + " is there"});
+  std::vector<Object> out;
+  for (const auto& answer : api.send_all(requests)) {
+    if (!answer && answer.error().code() == 404) continue;
+    if (!answer) return answer.error();
+    ENCLAYER_TRY(Object object, read_object(*answer));
+    out.push_back(std::move(object));
+  }
+  return out;
 }
 
 std::vector<std::string> taken(std::span<const Object> live) {
@@ -270,41 +275,40 @@ std::vector<std::string> taken(std::span<const Object> live) {
   return out;
 }
 
-Result<std::vector<Object>> leftovers(const Kubectl& kubectl, const Cluster& cluster,
-                                      std::span<const Document> documents) {
-  std::string kinds =
-      "daemonsets.apps,networkpolicies.networking.k8s.io,configmaps,serviceaccounts,services,roles.rbac.authorization."
-      "k8s.io,rolebindings.rbac."
-      "authorization.k8s.io,clusterroles.rbac.authorization.k8s.io,clusterrolebindings.rbac.authorization.k8s.io,"
-      "priorityclasses.scheduling.k8s.io,namespaces";
-  if (cluster.has_mutating)
-    kinds =
-        "mutatingadmissionpolicybindings.admissionregistration.k8s.io,"
-        "mutatingadmissionpolicies.admissionregistration.k8s.io," +
-        kinds;
-  if (cluster.has_validating)
-    kinds =
-        "validatingadmissionpolicybindings.admissionregistration.k8s.io,"
-        "validatingadmissionpolicies.admissionregistration.k8s.io," +
-        kinds;
-  ENCLAYER_TRY(Answer answer, kubectl.run({.arguments = {"get", kinds, "--all-namespaces", "-o", "json", "-l",
-                                                         std::string(kManagedBy) + "=" + std::string(kOurs)},
-                                           .doing = "list what enclayer has put here"}));
-  ENCLAYER_TRY(auto objects, read_objects(answer.out));
-  std::set<std::string> wanted;
-  for (const Document& document : documents) wanted.insert(key_of(document.kind, document.name_space, document.name));
-  std::erase_if(objects, [&](const Object& object) {
-    return !object.ours || wanted.contains(key_of(object.kind, object.name_space, object.name));
+Result<std::vector<Reference>> leftovers(const ApiServer& api, const Cluster& cluster,
+                                         std::span<const Document> documents) {
+  const std::string admission = "admissionregistration.k8s.io/v1", rbac = "rbac.authorization.k8s.io/v1";
+  std::vector<Reference> kinds;
+  for (auto [there, prefix] : {std::pair{cluster.has_mutating, "Mutating"}, {cluster.has_validating, "Validating"}})
+    for (const char* kind : {"AdmissionPolicyBinding", "AdmissionPolicy"})
+      if (there) kinds.push_back({admission, prefix + std::string(kind)});
+  for (auto [version, kind] :
+       std::initializer_list<std::pair<std::string, const char*>>{{"apps/v1", "DaemonSet"},
+                                                                  {"networking.k8s.io/v1", "NetworkPolicy"},
+                                                                  {"v1", "ConfigMap"},
+                                                                  {"v1", "ServiceAccount"},
+                                                                  {"v1", "Service"},
+                                                                  {rbac, "Role"},
+                                                                  {rbac, "RoleBinding"},
+                                                                  {rbac, "ClusterRole"},
+                                                                  {rbac, "ClusterRoleBinding"},
+                                                                  {"scheduling.k8s.io/v1", "PriorityClass"},
+                                                                  {"v1", "Namespace"}})
+    kinds.push_back({version, kind});
+  ENCLAYER_TRY(auto found, list_names(api, kinds, true, "list what enclayer has put here"));
+  std::erase_if(found, [&](const Reference& object) {
+    return std::any_of(documents.begin(), documents.end(),
+                       [&](const Document& document) { return reference(document) == object; });
   });
-  return objects;
+  return found;
 }
 
 Changes compare(std::span<const Object> before, std::span<const Object> after) {
   std::map<std::string, const std::string*> was;
-  for (const Object& object : before) was[key_of(object.kind, object.name_space, object.name)] = &object.content;
+  for (const Object& object : before) was[object.path()] = &object.content;
   Changes out;
   for (const Object& object : after) {
-    auto found = was.find(key_of(object.kind, object.name_space, object.name));
+    auto found = was.find(object.path());
     if (found == was.end())
       out.created.push_back(object.title());
     else if (*found->second != object.content)
@@ -315,55 +319,69 @@ Changes compare(std::span<const Object> before, std::span<const Object> after) {
   return out;
 }
 
-Result<std::vector<Object>> apply(const Kubectl& kubectl, std::span<const Document> documents, ApplyMode mode) {
-  std::vector<std::string> arguments = {"apply", "--server-side", "--field-manager=" + std::string(kFieldManager),
-                                        "--validate=false"};
-  if (mode.force) arguments.emplace_back("--force-conflicts");
-  if (mode.dry) arguments.emplace_back("--dry-run=server");
-  arguments.insert(arguments.end(), {"-o", "json", "-f", "-"});
-  auto answer = kubectl.run({.arguments = arguments,
-                             .doing = mode.dry ? "try what applying the add-on would do" : "apply the add-on",
-                             .input = to_yaml(documents),
-                             .timeout = std::chrono::seconds(180)});
-  if (answer) return read_objects(answer->out);
-  return Error(answer.error().kind(),
-               answer.error().message() +
-                   (mode.dry ? "\nNothing was changed"
-                             : "\nSome objects may be there already; the same command finishes or repairs it"));
+Result<std::vector<Object>> apply(const ApiServer& api, std::span<const Document> documents, ApplyMode mode) {
+  std::vector<ApiRequest> requests;
+  for (const Document& document : documents)
+    requests.push_back({.method = "PATCH",
+                        .path = reference(document).path() + "?fieldManager=" + std::string(kFieldManager) +
+                                (mode.force ? "&force=true" : "") + (mode.dry ? "&dryRun=All" : ""),
+                        .doing = (mode.dry ? "try what applying does to " : "apply ") + reference(document).title(),
+                        .body = document.text,
+                        .content_type = "application/apply-patch+yaml"});
+  auto failed = [&](const Error& error) {
+    return Error(error.kind(),
+                 error.message() + (mode.dry ? "\nNothing was changed"
+                                             : "\nSome objects may be there already; the same command finishes or "
+                                               "repairs it"),
+                 error.code());
+  };
+  std::vector<Result<std::string>> answers;
+  if (mode.dry) answers = api.send_all(requests);
+  std::vector<Object> out;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    auto answer = mode.dry ? std::move(answers[i]) : api.send(requests[i]);
+    if (!answer) return failed(answer.error());
+    ENCLAYER_TRY(Object object, read_object(*answer));
+    out.push_back(std::move(object));
+  }
+  return out;
 }
 
-Result<> remove(const Kubectl& kubectl, std::span<const Object> objects, bool wait, std::chrono::seconds timeout) {
-  if (objects.empty()) return {};
-  json items = json::array();
-  std::string names;
-  for (const Object& object : objects) {
-    json metadata = {{"name", object.name}};
-    if (!object.name_space.empty()) metadata["namespace"] = object.name_space;
-    items.push_back({{"apiVersion", object.api_version}, {"kind", object.kind}, {"metadata", std::move(metadata)}});
-    names += (names.empty() ? "" : ", ") + object.title();
+Result<> remove(const ApiServer& api, std::span<const Reference> objects, std::chrono::seconds wait,
+                std::string_view query) {
+  using std::chrono::steady_clock;
+  std::vector<ApiRequest> there;
+  for (const Reference& object : objects) {
+    auto gone =
+        api.send({.method = "DELETE", .path = object.path() + std::string(query), .doing = "delete " + object.title()});
+    if (!gone && gone.error().code() != 404) return gone.error();
+    if (gone) there.push_back({.path = object.path(), .doing = "see whether " + object.title() + " is gone"});
   }
-  json list = {{"apiVersion", "v1"}, {"kind", "List"}, {"items", std::move(items)}};
-  std::vector<std::string> arguments = {"delete", "--ignore-not-found", wait ? "--wait=true" : "--wait=false"};
-  if (wait) arguments.push_back("--timeout=" + std::to_string(timeout.count()) + "s");
-  arguments.insert(arguments.end(), {"-f", "-"});
-  ENCLAYER_CHECK(kubectl.run({.arguments = arguments,
-                              .doing = "delete " + names,
-                              .input = list.dump(),
-                              .timeout = timeout + std::chrono::seconds(30)}));
+  for (auto deadline = steady_clock::now() + wait; wait.count() > 0 && !there.empty();) {
+    auto answers = api.send_all(there);
+    for (std::size_t i = answers.size(); i-- > 0;)
+      if (!answers[i] && answers[i].error().code() == 404) there.erase(there.begin() + static_cast<std::ptrdiff_t>(i));
+    if (there.empty()) break;
+    if (steady_clock::now() >= deadline)
+      return Error(ErrorKind::kTimedOut, "not everything is gone after " + std::to_string(wait.count()) +
+                                             " s: cannot " + there.front().doing + " (" + std::to_string(there.size()) +
+                                             " left); the same command goes on");
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
   return {};
 }
 
-Result<std::string> diff(const Kubectl& kubectl, std::span<const Document> documents, bool force) {
+Result<std::string> diff(const ApiServer& api, std::span<const Document> documents, bool force) {
   std::vector<std::string> arguments = {"diff", "--server-side", "--field-manager=" + std::string(kFieldManager)};
   if (force) arguments.emplace_back("--force-conflicts");
   arguments.insert(arguments.end(), {"-f", "-"});
-  ENCLAYER_TRY(Answer answer, kubectl.run({.arguments = arguments,
-                                           .doing = "compare with what is there",
-                                           .input = to_yaml(documents),
-                                           .also_good = 1}));
+  ENCLAYER_TRY(Answer answer, api.kubectl().run({.arguments = arguments,
+                                                 .doing = "compare with what is there",
+                                                 .input = to_yaml(documents),
+                                                 .also_good = 1}));
   // 1 is also what kubectl ends with when it could not compare; then it printed no difference.
   if (answer.exit_code == 1 && answer.out.empty() && !answer.err.empty())
-    return kubectl_error({.arguments = {}, .doing = "compare with what is there"}, 1, answer.err);
+    return Error(ErrorKind::kIo, "cannot compare with what is there: " + answer.err);
   return answer.out;
 }
 

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "addon/api_server.h"
 #include "addon/cluster.h"
-#include "addon/kubectl.h"
 #include "enclayer/error.h"
 #include "manifests/manifests.h"
 #include "manifests/settings.h"
@@ -20,7 +20,7 @@
 namespace enclayer::addon {
 
 // Gets one line of progress, without its end.
-using Say = std::function<void(const std::string&)>;
+using Progress = std::function<void(const std::string&)>;
 
 // What the cluster remembers of the user's choices.
 struct Remembered {
@@ -51,20 +51,28 @@ std::vector<std::string> in_the_way(const Cluster& cluster);
 // nodes without EPC for a quote helper and its standby, settings of a newer enclayer.
 std::vector<std::string> worth_knowing(const Cluster& cluster, const manifests::Settings& settings);
 
-// Rights on the objects and on what look() reads, asked for as `kubectl auth can-i` does, all at once.
-// kPermissionDenied names each verb and resource that is missing.
-Result<> check_rights(const Kubectl& kubectl, std::span<const manifests::Document> documents,
-                      std::string_view name_space);
+// Rights on the objects and on what is read and watched of the cluster, asked for as `kubectl auth can-i` does, all at
+// once. kPermissionDenied names each verb and resource that is missing.
+Result<> check_rights(const ApiServer& api, std::span<const manifests::Document> documents);
+
+// An object as it is in the cluster.
+struct Object : Reference {
+  bool ours = false;
+  // All of it but what the API server itself counts and reports (status, versions): the same text, the same object.
+  std::string content = {};
+};
+// kMalformed: it is no object.
+Result<Object> read_object(std::string_view json);
 
 // What of this is in the cluster already.
-Result<std::vector<Object>> live(const Kubectl& kubectl, std::span<const manifests::Document> documents);
+Result<std::vector<Object>> live(const ApiServer& api, std::span<const manifests::Document> documents);
 
 // Names that are taken by objects that are not ours.
 std::vector<std::string> taken(std::span<const Object> live);
 
 // Objects of ours that are no longer wanted. Empty `documents`: all objects of ours.
-Result<std::vector<Object>> leftovers(const Kubectl& kubectl, const Cluster& cluster,
-                                      std::span<const manifests::Document> documents);
+Result<std::vector<Reference>> leftovers(const ApiServer& api, const Cluster& cluster,
+                                         std::span<const manifests::Document> documents);
 
 struct Changes {
   std::vector<std::string> created, changed, deleted;  // titles
@@ -81,16 +89,14 @@ Changes compare(std::span<const Object> before, std::span<const Object> after);
 struct ApplyMode {
   bool force = false, dry = false;
 };
-Result<std::vector<Object>> apply(const Kubectl& kubectl, std::span<const manifests::Document> documents,
-                                  ApplyMode mode);
+Result<std::vector<Object>> apply(const ApiServer& api, std::span<const manifests::Document> documents, ApplyMode mode);
 
-// Deletes them, in this order, and waits until they are gone where `wait`.
-Result<> remove(const Kubectl& kubectl, std::span<const Object> objects, bool wait, std::chrono::seconds timeout);
+// Deletes them, in this order; what is gone already is well. `wait`: until they are gone, so long at most, then
+// kTimedOut; 0: not at all.
+Result<> remove(const ApiServer& api, std::span<const Reference> objects, std::chrono::seconds wait,
+                std::string_view query = "");
 
 // What apply() would change, as `kubectl diff` prints it; empty: nothing. Needs the namespace.
-Result<std::string> diff(const Kubectl& kubectl, std::span<const manifests::Document> documents, bool force);
-
-// "daemonsets" of "DaemonSet", as the API server forms it.
-std::string plural(std::string_view kind);
+Result<std::string> diff(const ApiServer& api, std::span<const manifests::Document> documents, bool force);
 
 }  // namespace enclayer::addon

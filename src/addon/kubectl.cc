@@ -10,7 +10,6 @@
 #include <array>
 #include <memory>
 #include <optional>
-#include <regex>
 
 #include "base/child_process.h"
 
@@ -29,16 +28,12 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
-bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
-
 // One kubectl that runs.
 class Running {
  public:
-  Running(const Connection& connection, const Call& call)
-      : call_(call),
-        timeout_(call.timeout.count() > 0 ? call.timeout : connection.timeout),
-        deadline_(steady_clock::now() + timeout_) {
-    if (auto started = start(connection); !started) failure_ = started.error();
+  Running(std::vector<std::string> command, const Call& call, std::chrono::seconds timeout)
+      : call_(call), timeout_(timeout), deadline_(steady_clock::now() + timeout_) {
+    if (auto started = start(std::move(command)); !started) failure_ = started.error();
   }
   Running(const Running&) = delete;
 
@@ -69,17 +64,17 @@ class Running {
   Result<Answer> take() {
     if (failure_) return *failure_;
     answer_.exit_code = *exit_code_;
-    if (answer_.exit_code != 0 && answer_.exit_code != call_.also_good)
-      return kubectl_error(call_, answer_.exit_code, answer_.err);
+    if (answer_.exit_code != 0 && answer_.exit_code != call_.also_good) {
+      std::string_view said = trimmed(answer_.err).substr(0, kMaxErrInMessage);
+      return Error(ErrorKind::kIo, "cannot " + call_.doing + ": kubectl ended with " +
+                                       std::to_string(answer_.exit_code) +
+                                       (said.empty() ? " and said nothing" : ": " + std::string(said)));
+    }
     return std::move(answer_);
   }
 
  private:
-  Result<> start(const Connection& connection) {
-    std::vector<std::string> argv = {connection.program};
-    if (!connection.context.empty()) argv.push_back("--context=" + connection.context);
-    if (!connection.kubeconfig.empty()) argv.push_back("--kubeconfig=" + connection.kubeconfig);
-    argv.insert(argv.end(), call_.arguments.begin(), call_.arguments.end());
+  Result<> start(std::vector<std::string> command) {
     ENCLAYER_TRY(base::UniqueFd in, base::memory_file(call_.input));
     ENCLAYER_TRY(base::Pipe out, base::make_pipe());
     ENCLAYER_TRY(base::Pipe err, base::make_pipe());
@@ -87,7 +82,7 @@ class Running {
     ENCLAYER_TRY(
         child_,
         base::ChildProcess::start(
-            {.command = std::move(argv), .input = in.get(), .output = out.write.get(), .error = err.write.get()}));
+            {.command = std::move(command), .input = in.get(), .output = out.write.get(), .error = err.write.get()}));
     out_ = std::move(out.read);
     err_ = std::move(err.read);
     return {};
@@ -103,22 +98,26 @@ class Running {
   std::optional<Error> failure_;
 };
 
-std::optional<std::string> matched(const std::string& text, const char* pattern, int group = 1) {
-  std::smatch match;
-  if (!std::regex_search(text, match, std::regex(pattern))) return std::nullopt;
-  return match[group].str();
-}
-
 }  // namespace
 
 Kubectl::Kubectl(Connection connection) : connection_(std::move(connection)) {}
+
+std::vector<std::string> Kubectl::command(const std::vector<std::string>& arguments) const {
+  std::vector<std::string> out = {connection_.program};
+  if (!connection_.context.empty()) out.push_back("--context=" + connection_.context);
+  if (!connection_.kubeconfig.empty()) out.push_back("--kubeconfig=" + connection_.kubeconfig);
+  out.insert(out.end(), arguments.begin(), arguments.end());
+  return out;
+}
 
 Result<Answer> Kubectl::run(const Call& call) const { return std::move(run(std::vector<Call>{call}).front()); }
 
 std::vector<Result<Answer>> Kubectl::run(const std::vector<Call>& calls) const {
   std::vector<std::unique_ptr<Running>> all;
   all.reserve(calls.size());
-  for (const Call& call : calls) all.push_back(std::make_unique<Running>(connection_, call));
+  for (const Call& call : calls)
+    all.push_back(std::make_unique<Running>(command(call.arguments), call,
+                                            call.timeout.count() > 0 ? call.timeout : connection_.timeout));
   while (true) {
     std::vector<pollfd> waits;
     auto deadline = steady_clock::time_point::max();
@@ -143,7 +142,7 @@ Result<std::string> find_program(const std::string& name, std::string_view searc
     struct stat found {};
     return ::stat(path.c_str(), &found) == 0 && S_ISREG(found.st_mode) && ::access(path.c_str(), X_OK) == 0;
   };
-  if (has(name, "/")) {
+  if (name.find('/') != std::string::npos) {
     if (usable(name)) return name;
     return Error(ErrorKind::kNotFound, name + " is not there, or is no program; --kubectl names your kubectl");
   }
@@ -151,80 +150,11 @@ Result<std::string> find_program(const std::string& name, std::string_view searc
     std::size_t end = std::min(search_path.find(':'), search_path.size());
     std::string folder(search_path.substr(0, end));
     search_path.remove_prefix(std::min(end + 1, search_path.size()));
-    if (std::string path = (folder.empty() ? "." : folder) + "/" + name; usable(path)) return path;
+    if (std::string path = folder + "/" + name; folder.starts_with('/') && usable(path)) return path;
   }
   return Error(ErrorKind::kNotFound, "there is no " + name +
                                          " in PATH; enclayer works through it: install kubectl, or say where it is "
                                          "with --kubectl PATH");
-}
-
-Error kubectl_error(const Call& call, int exit_code, std::string_view err) {
-  std::string text(trimmed(err).substr(0, kMaxErrInMessage));
-  std::string cannot = "cannot " + call.doing + ": ";
-  // Client libraries log what they try; the last lines are what kubectl says.
-  static const std::regex kLogLine("(^|\n)[EWI][0-9]{4} [^\n]*");
-  if (std::string said(trimmed(std::regex_replace(text, kLogLine, ""))); !said.empty()) text = said;
-
-  if (has(text, "(Unauthorized)") || has(text, "must be logged in to the server"))
-    return {ErrorKind::kPermissionDenied, cannot + "the API server does not accept this login (" + text +
-                                              "); log in again, then: kubectl auth whoami"};
-  if (auto user = matched(text, R"re(User "([^"]*)" cannot )re")) {
-    std::string verb = matched(text, R"re(cannot ([a-z]+) resource)re").value_or("use");
-    std::string resource = matched(text, R"re( resource "([^"]*)")re").value_or("it");
-    std::string where = has(text, "in the namespace")
-                            ? "in namespace " + matched(text, R"re(in the namespace "([^"]*)")re").value_or("?")
-                            : "in the whole cluster";
-    return {ErrorKind::kPermissionDenied, cannot + "user \"" + *user + "\" has no right to " + verb + " " + resource +
-                                              " " + where +
-                                              "; somebody who administers the cluster has to give it, or to run this"};
-  }
-  if (auto context = matched(text, R"re(context "([^"]*)" does not exist)re");
-      context || (context = matched(text, R"re(context was not found for specified context: ([^\n]*))re")))
-    return {ErrorKind::kInvalidArgument,
-            cannot + "there is no context \"" + *context + "\"; kubectl config get-contexts lists them"};
-  if (has(text, "no such file or directory") && call.input.empty() && has(text, "stat "))
-    return {ErrorKind::kInvalidArgument, cannot + "the kubeconfig is not there (" + text + ")"};
-  if (has(text, "localhost:8080"))
-    return {ErrorKind::kUnavailable,
-            cannot +
-                "kubectl knows no cluster: there is no kubeconfig, or it names no current context; "
-                "kubectl config current-context tells, --context NAME or --kubeconfig FILE says which"};
-  static const std::regex kConflict(R"re(Apply failed with [0-9]+ conflicts?: ([\s\S]*?)(\nPlease review|$))re");
-  if (std::smatch match; std::regex_search(text, match, kConflict))
-    return {ErrorKind::kConflict,
-            cannot + std::string(trimmed(match[1].str())) +
-                "; somebody else set these fields of our objects. Undo that, or take them over with --adopt"};
-  if (has(text, "(NotFound)")) return {ErrorKind::kNotFound, cannot + text};
-  if (has(text, "no matches for kind") || has(text, "doesn't have a resource type"))
-    return {ErrorKind::kNotFound, cannot + text + "; the cluster does not know that kind"};
-  if (has(text, "(AlreadyExists)") || has(text, "(Conflict)")) return {ErrorKind::kConflict, cannot + text};
-  if (has(text, "(Forbidden)") || has(text, "denied request")) return {ErrorKind::kPermissionDenied, cannot + text};
-  if (has(text, "(Invalid)") || has(text, "(BadRequest)") || has(text, "is invalid"))
-    return {ErrorKind::kInvalidArgument, cannot + text};
-  if (has(text, "timed out waiting")) return {ErrorKind::kTimedOut, cannot + text};
-  constexpr const char* kAway[] = {"connection to the server",
-                                   "Unable to connect",
-                                   "dial tcp",
-                                   "connection refused",
-                                   "i/o timeout",
-                                   "TLS handshake",
-                                   "no such host",
-                                   "(ServiceUnavailable)",
-                                   "(Timeout)",
-                                   "(InternalError)",
-                                   "(TooManyRequests)",
-                                   "etcdserver",
-                                   "EOF",
-                                   "deadline exceeded",
-                                   "getting credentials",
-                                   "x509:",
-                                   "connection reset",
-                                   "net/http"};
-  if (std::any_of(std::begin(kAway), std::end(kAway), [&](const char* sign) { return has(text, sign); }))
-    return {ErrorKind::kUnavailable, cannot + "the API server does not answer (" + text +
-                                         "); is it the right cluster? kubectl config current-context"};
-  return {ErrorKind::kIo, cannot + "kubectl ended with " + std::to_string(exit_code) +
-                              (text.empty() ? " and said nothing" : ": " + text)};
 }
 
 }  // namespace enclayer::addon

@@ -2,6 +2,7 @@
 #include "addon/removal.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <thread>
 
@@ -12,86 +13,80 @@ namespace {
 
 using std::chrono::steady_clock;
 
-bool is_policy(const Object& object) { return object.kind.find("AdmissionPolicy") != std::string::npos; }
-
-std::vector<Object> take(std::vector<Object>& from, bool (*wanted)(const Object&)) {
+std::vector<Reference> take(std::vector<Reference>& from, bool (*wanted)(const Reference&)) {
   auto rest = std::stable_partition(from.begin(), from.end(), wanted);
-  std::vector<Object> out(std::make_move_iterator(from.begin()), std::make_move_iterator(rest));
+  std::vector<Reference> out(std::make_move_iterator(from.begin()), std::make_move_iterator(rest));
   from.erase(from.begin(), rest);
   return out;
 }
 
 // Our pods are gone when their DaemonSets are, a little later.
-Result<> wait_for_pods(const Kubectl& kubectl, const std::string& name_space, bool force, const Patience& patience,
-                       const Say& say) {
-  auto deadline = steady_clock::now() + patience.timeout;
+Result<> wait_for_pods(const ApiServer& api, ClusterWatch& watch, const std::string& name_space, bool force,
+                       const WaitLimits& limits, const Progress& progress) {
+  const auto deadline = steady_clock::now() + limits.timeout;
   std::size_t last = 0;
-  bool forced = false;
   while (true) {
-    ENCLAYER_TRY(Cluster cluster, look(kubectl, Look::kRollout, name_space));
-    std::vector<const Pod*> left;
-    for (const Pod& pod : cluster.pods)
-      if (pod.ours && pod.name_space == name_space) left.push_back(&pod);
+    const auto turn = steady_clock::now();
+    ENCLAYER_CHECK(watch.refresh());
+    const Cluster& cluster = watch.cluster();
+    std::vector<Reference> left, lost;  // lost: their nodes do not report
+    std::string lines;
+    for (const Pod& pod : cluster.pods) {
+      if (!pod.ours || pod.name_space != name_space) continue;
+      left.push_back({"v1", "Pod", pod.name_space, pod.name});
+      const Node* node = cluster.node(pod.node);
+      if (!pod.node.empty() && (node == nullptr || !node->ready)) lost.push_back(left.back());
+      if (left.size() <= 10) lines += "\n  pod " + pod.name + " on " + pod.node + ": " + problem(node, {&pod});
+    }
     if (left.empty()) return {};
-    if (left.size() != last) say("waiting for " + std::to_string(left.size()) + " of our pods to end");
+    if (left.size() != last) progress("waiting for " + std::to_string(left.size()) + " of our pods to end");
     last = left.size();
-    auto is_down = [&](const Pod* pod) {
-      const Node* node = cluster.node(pod->node);
-      return !pod->node.empty() && (node == nullptr || !node->ready);
-    };
-    if (force && !forced && std::all_of(left.begin(), left.end(), is_down)) {
-      std::vector<std::string> arguments = {
-          "delete", "pod", "-n", name_space, "--ignore-not-found", "--force", "--grace-period=0", "--wait=false"};
-      for (const Pod* pod : left) arguments.push_back(pod->name);
-      ENCLAYER_CHECK(kubectl.run({.arguments = arguments, .doing = "remove pods of nodes that do not report"}));
-      forced = true;
-      continue;
-    }
-    if (steady_clock::now() >= deadline) {
-      std::string message = "not everything is gone after " + std::to_string(patience.timeout.count()) + " s:";
-      for (std::size_t i = 0; i < std::min<std::size_t>(left.size(), 10); ++i)
-        message +=
-            "\n  pod " + left[i]->name + " on " + left[i]->node + (is_down(left[i]) ? ", which does not report" : "");
-      return Error(ErrorKind::kTimedOut,
-                   message + "\nThe same command goes on; --force gives up pods on nodes that do not report");
-    }
-    std::this_thread::sleep_for(patience.look_every);
+    if (force && lost.size() == left.size())
+      ENCLAYER_CHECK(remove(api, lost, std::chrono::seconds(0), "?gracePeriodSeconds=0"));
+    if (turn >= deadline)
+      return Error(ErrorKind::kTimedOut, "not everything is gone after " + std::to_string(limits.timeout.count()) +
+                                             " s:" + lines +
+                                             "\nThe same command goes on; --force gives up pods on nodes that do not "
+                                             "report");
+    std::this_thread::sleep_until(turn + kWatch);  // unless it took that long already
   }
 }
 
 // Objects in our namespace that are not ours, and that Kubernetes did not put there by itself.
-Result<std::vector<std::string>> strangers(const Kubectl& kubectl, const std::string& name_space) {
-  constexpr char kKinds[] =
-      "pods,services,configmaps,secrets,serviceaccounts,persistentvolumeclaims,"
-      "daemonsets.apps,deployments.apps,statefulsets.apps,jobs.batch,cronjobs.batch";
-  ENCLAYER_TRY(Answer answer, kubectl.run({.arguments = {"get", kKinds, "-n", name_space, "-o", "json", "-l",
-                                                         std::string(kManagedBy) + "!=" + std::string(kOurs)},
-                                           .doing = "see who else uses the namespace " + name_space}));
-  ENCLAYER_TRY(auto objects, read_objects(answer.out));
+Result<std::vector<std::string>> strangers(const ApiServer& api, const std::string& name_space) {
+  std::vector<Reference> kinds;
+  for (auto [version, kind] : {std::pair{"v1", "Pod"},
+                               {"v1", "Service"},
+                               {"v1", "ConfigMap"},
+                               {"v1", "Secret"},
+                               {"v1", "ServiceAccount"},
+                               {"v1", "PersistentVolumeClaim"},
+                               {"apps/v1", "DaemonSet"},
+                               {"apps/v1", "Deployment"},
+                               {"apps/v1", "StatefulSet"},
+                               {"batch/v1", "Job"},
+                               {"batch/v1", "CronJob"}})
+    kinds.push_back({version, kind, name_space});
+  ENCLAYER_TRY(auto objects, list_names(api, kinds, false, "see who else uses the namespace " + name_space));
   std::vector<std::string> out;
-  for (const Object& object : objects) {
-    if (object.ours || (object.kind == "ConfigMap" && object.name == "kube-root-ca.crt") ||
-        (object.kind == "ServiceAccount" && object.name == "default"))
-      continue;
-    out.push_back(object.kind + " " + object.name);
-  }
+  for (const Reference& object : objects)
+    if (!(object.kind == "ConfigMap" && object.name == "kube-root-ca.crt") &&
+        !(object.kind == "ServiceAccount" && object.name == "default"))
+      out.push_back(object.kind + " " + object.name);
   return out;
 }
 
-Result<> unmark(const Kubectl& kubectl, const Marks& found) {
-  constexpr std::size_t kAtOnce = 200;  // nodes in one command line
-  for (auto [verb, keys] : {std::pair{"label", &found.labels}, std::pair{"annotate", &found.annotations}})
-    for (std::size_t begin = 0; !keys->empty() && begin < found.nodes.size(); begin += kAtOnce) {
-      std::vector<std::string> arguments = {verb, "nodes"};
-      for (std::size_t i = begin; i < std::min(begin + kAtOnce, found.nodes.size()); ++i)
-        arguments.push_back(found.nodes[i]);
-      for (const std::string& key : *keys) arguments.push_back(key + "-");
-      auto done = kubectl.run({.arguments = arguments,
-                               .doing = std::string("remove our ") + verb + "s of nodes",
-                               .timeout = std::chrono::seconds(180)});
-      // A node that went in the meantime has no labels either.
-      if (!done && done.error().kind() != ErrorKind::kNotFound) return done.error();
-    }
+Result<> remove_keys(const ApiServer& api, const std::vector<DetectedKeys>& keys) {
+  std::vector<ApiRequest> requests;
+  for (const DetectedKeys& one : keys)
+    requests.push_back({.method = "PATCH",
+                        .path = "/api/v1/nodes/" + one.node + "?fieldManager=" + std::string(kFieldManager),
+                        .doing = "remove our labels of node " + one.node,
+                        .body = one.merge_patch(),
+                        .content_type = "application/merge-patch+json"});
+  // A node that went in the meantime has no labels either.
+  for (const auto& done : api.send_all(requests))
+    if (!done && done.error().code() != 404) return done.error();
   return {};
 }
 
@@ -104,84 +99,74 @@ std::vector<const Pod*> holders(const Cluster& cluster) {
   return out;
 }
 
-Marks marks(const Cluster& cluster) {
-  Marks out;
-  std::set<std::string> labels, annotations;
+std::string DetectedKeys::merge_patch() const {
+  nlohmann::json metadata = {{"labels", nlohmann::json::object()}, {"annotations", nlohmann::json::object()}};
+  for (const std::string& key : labels) metadata["labels"][key] = nullptr;
+  for (const std::string& key : annotations) metadata["annotations"][key] = nullptr;
+  return nlohmann::json{{"metadata", std::move(metadata)}}.dump();
+}
+
+std::vector<DetectedKeys> detected_keys(const Cluster& cluster) {
+  std::vector<DetectedKeys> out;
   for (const Node& node : cluster.nodes) {
-    bool marked = !node.annotations.empty();
-    for (const auto& [key, value] : node.annotations) annotations.insert(key);
+    DetectedKeys one{node.name, {}, {}};
+    for (const auto& [key, value] : node.annotations) one.annotations.push_back(key);
     for (const auto& [key, value] : node.labels)
-      if (key.starts_with(kOurPrefix) && key != kSimLabel) {
-        labels.insert(key);
-        marked = true;
-      }
-    if (marked) out.nodes.push_back(node.name);
+      if (key.starts_with(kOurPrefix) && key != kSimLabel) one.labels.push_back(key);
+    if (!one.labels.empty() || !one.annotations.empty()) out.push_back(std::move(one));
   }
-  out.labels.assign(labels.begin(), labels.end());
-  out.annotations.assign(annotations.begin(), annotations.end());
   return out;
 }
 
-Result<Removed> remove_all(const Kubectl& kubectl, const Cluster& cluster, bool force, const Patience& patience,
-                           const Say& say) {
+Result<Removed> remove_all(const ApiServer& api, ClusterWatch& watch, bool force, const WaitLimits& limits,
+                           const Progress& progress) {
   Removed out;
-  ENCLAYER_TRY(auto objects, leftovers(kubectl, cluster, {}));
-  auto note = [&](const std::vector<Object>& gone) {
-    for (const Object& object : gone) out.objects.push_back(object.title());
+  ENCLAYER_TRY(auto objects, leftovers(api, watch.cluster(), {}));
+  auto remove_now = [&](const std::vector<Reference>& some) -> Result<> {
+    ENCLAYER_CHECK(remove(api, some, limits.timeout));
+    for (const Reference& object : some) out.objects.push_back(object.title());
+    return {};
   };
 
-  auto policies = take(objects, is_policy);
-  if (!policies.empty()) say("removing " + std::to_string(policies.size()) + " admission policies and bindings");
-  // A binding before its policy: one without the other refuses what it guards.
-  std::stable_partition(policies.begin(), policies.end(),
-                        [](const Object& object) { return object.kind.ends_with("Binding"); });
-  ENCLAYER_CHECK(remove(kubectl, policies, true, patience.timeout));
-  note(policies);
+  // A binding before its policy (leftovers() has them so): one without the other refuses what it guards.
+  auto policies =
+      take(objects, [](const Reference& object) { return object.kind.find("AdmissionPolicy") != std::string::npos; });
+  if (!policies.empty()) progress("removing " + std::to_string(policies.size()) + " admission policies and bindings");
+  ENCLAYER_CHECK(remove_now(policies));
 
-  auto sets = take(objects, [](const Object& object) { return object.kind == "DaemonSet"; });
+  auto sets = take(objects, [](const Reference& object) { return object.kind == "DaemonSet"; });
   std::set<std::string> places;
-  for (const Object& set : sets) places.insert(set.name_space);
-  for (const Stored& stored : cluster.stored) places.insert(stored.name_space);
-  if (!sets.empty()) say("removing " + std::to_string(sets.size()) + " DaemonSets");
-  ENCLAYER_CHECK(remove(kubectl, sets, false, patience.timeout));
+  for (const Reference& set : sets) places.insert(set.name_space);
+  for (const Stored& stored : watch.cluster().stored) places.insert(stored.name_space);
+  if (!sets.empty()) progress("removing " + std::to_string(sets.size()) + " DaemonSets");
+  ENCLAYER_CHECK(remove_now(sets));
   for (const std::string& place : places) {
-    auto test = kubectl.run(
-        {.arguments = {"delete", "pod", "enclayer-self-test", "-n", place, "--ignore-not-found", "--wait=false"},
-         .doing = "remove the pod of a self-test"});
-    if (!test && test.error().kind() != ErrorKind::kNotFound) return test.error();
-    ENCLAYER_CHECK(wait_for_pods(kubectl, place, force, patience, say));
+    const Reference self_test{"v1", "Pod", place, "enclayer-self-test"};
+    ENCLAYER_CHECK(remove(api, {&self_test, 1}, std::chrono::seconds(0)));
+    ENCLAYER_CHECK(wait_for_pods(api, watch, place, force, limits, progress));
   }
-  note(sets);
 
   // The detector may have written until it ended: look once more.
-  ENCLAYER_TRY(Cluster now, look(kubectl, Look::kState));
-  Marks found = marks(now);
-  if (!found.nodes.empty()) {
-    say("removing our labels of " + std::to_string(found.nodes.size()) +
-        (found.nodes.size() == 1 ? " node" : " nodes"));
-    ENCLAYER_CHECK(unmark(kubectl, found));
-  }
-  out.nodes_unlabelled = found.nodes.size();
+  ENCLAYER_CHECK(watch.refresh());
+  const auto keys = detected_keys(watch.cluster());
+  if (!keys.empty())
+    progress("removing our labels of " + std::to_string(keys.size()) + (keys.size() == 1 ? " node" : " nodes"));
+  ENCLAYER_CHECK(remove_keys(api, keys));
+  out.nodes_unlabelled = keys.size();
 
-  auto namespaces = take(objects, [](const Object& object) { return object.kind == "Namespace"; });
+  auto namespaces = take(objects, [](const Reference& object) { return object.kind == "Namespace"; });
   // What remembers the settings goes last: until then a run that was cut off is known to be one.
   std::stable_partition(objects.begin(), objects.end(),
-                        [](const Object& object) { return object.name != kSettingsMap; });
-  ENCLAYER_CHECK(remove(kubectl, objects, true, patience.timeout));
-  note(objects);
-  for (const Object& place : namespaces) {
-    ENCLAYER_TRY(auto others, strangers(kubectl, place.name));
+                        [](const Reference& object) { return object.name != kSettingsMap; });
+  ENCLAYER_CHECK(remove_now(objects));
+  for (const Reference& place : namespaces) {
+    ENCLAYER_TRY(auto others, strangers(api, place.name));
     if (!others.empty()) {
-      std::string names;
-      for (std::size_t i = 0; i < std::min<std::size_t>(others.size(), 5); ++i)
-        names += (i > 0 ? ", " : "") + others[i];
-      if (others.size() > 5) names += " and " + std::to_string(others.size() - 5) + " more";
-      out.namespace_kept = "namespace " + place.name + " stays: it holds what is not ours (" + names + ")";
+      out.namespace_kept = "namespace " + place.name + " stays: it holds what is not ours (" + in_words(others) + ")";
       continue;
     }
-    say("removing namespace " + place.name);
-    ENCLAYER_CHECK(remove(kubectl, {&place, 1}, true, patience.timeout));
-    note({place});
+    progress("removing namespace " + place.name);
+    ENCLAYER_CHECK(remove_now({place}));
   }
   return out;
 }

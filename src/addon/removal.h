@@ -16,10 +16,13 @@ namespace enclayer::addon {
 std::vector<const Pod*> holders(const Cluster& cluster);
 
 // The labels and annotations that `enclayer detect` wrote, by node; not the user's enclayer.io/sim.
-struct Marks {
-  std::vector<std::string> nodes, labels, annotations;
+struct DetectedKeys {
+  std::string node;
+  std::vector<std::string> labels, annotations;
+
+  std::string merge_patch() const;  // removes them
 };
-Marks marks(const Cluster& cluster);
+std::vector<DetectedKeys> detected_keys(const Cluster& cluster);
 
 struct Removed {
   std::vector<std::string> objects;  // titles, in the order in which they went
@@ -30,7 +33,7 @@ struct Removed {
 // Policies first, so that nothing refuses pods while the rest goes; then DaemonSets, node labels, the rest, the
 // namespace unless others have objects in it. Waits until all of it is gone. `force`: pods of ours on nodes that do not
 // report are taken off the API server's list. kTimedOut names what does not go; running it again goes on from there.
-Result<Removed> remove_all(const Kubectl& kubectl, const Cluster& cluster, bool force, const Patience& patience,
-                           const Say& say);
+Result<Removed> remove_all(const ApiServer& api, ClusterWatch& watch, bool force, const WaitLimits& limits,
+                           const Progress& progress);
 
 }  // namespace enclayer::addon

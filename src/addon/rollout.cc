@@ -16,35 +16,13 @@ using std::chrono::steady_clock;
 
 constexpr std::string_view kParts[] = {kDetect, kPlugin, kHelper};
 
-// What is known of one node's pods of one DaemonSet.
-struct OnNode {
-  bool done = false;
-  const Pod* newest = nullptr;
-  const Pod* old = nullptr;
-};
-
-std::map<std::string, OnNode> by_node(const Cluster& cluster, std::string_view part) {
-  auto newest = cluster.newest_revision.find(std::string(part));
-  std::map<std::string, OnNode> out;
-  for (const Pod& pod : cluster.pods) {
-    if (!pod.ours || pod.app != part || pod.meant_for.empty()) continue;
-    OnNode& on = out[pod.meant_for];
-    bool is_newest = newest == cluster.newest_revision.end() || pod.revision == newest->second;
-    (is_newest ? on.newest : on.old) = &pod;
-    on.done |= is_newest && pod.ready && !pod.leaving;
-  }
-  // The old one goes when the new one has been ready for a while; until then that may end otherwise.
-  for (auto& [node, on] : out) on.done &= on.old == nullptr;
-  return out;
-}
-
-int count_done(const std::map<std::string, OnNode>& nodes) {
+int count_done(const std::map<std::string, PodsOnNode>& nodes) {
   return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [](const auto& one) { return one.second.done; }));
 }
 
 // A node has the newest plugin, and its kubelet has not told the API server of the EPC so far.
 bool awaits_epc(const Cluster& cluster) {
-  for (const auto& [name, on] : by_node(cluster, kPlugin)) {
+  for (const auto& [name, on] : pods_by_node(cluster, kPlugin)) {
     const Node* node = cluster.node(name);
     if (on.done && node != nullptr && node->ready && amount(node->allocatable, kEpcResource) == 0) return true;
   }
@@ -65,16 +43,39 @@ std::string resource_unit(std::string_view resource) { return resource == kEpcRe
 
 }  // namespace
 
-std::int64_t requested_on(const Cluster& cluster, std::string_view node, std::string_view resource) {
-  std::int64_t sum = 0;
-  for (const Pod& pod : cluster.pods)
-    if (pod.node == node && pod.phase != "Succeeded" && pod.phase != "Failed")
-      if (auto found = pod.requests.find(resource); found != pod.requests.end()) sum += found->second;
-  return sum;
+std::map<std::string, PodsOnNode> pods_by_node(const Cluster& cluster, std::string_view part) {
+  auto newest = cluster.newest_revision.find(std::string(part));
+  std::map<std::string, PodsOnNode> out;
+  for (const Pod& pod : cluster.pods) {
+    if (!pod.ours || pod.app != part || pod.meant_for.empty()) continue;
+    PodsOnNode& on = out[pod.meant_for];
+    bool is_newest = newest == cluster.newest_revision.end() || pod.revision == newest->second.hash;
+    (is_newest ? on.newest : on.old) = &pod;
+    on.done |= is_newest && pod.ready && !pod.leaving;
+  }
+  // The old one goes when the new one has been ready for a while; until then that may end otherwise.
+  for (auto& [node, on] : out) on.done &= on.old == nullptr;
+  return out;
+}
+
+std::string problem(const Node* node, const PodsOnNode& pods) {
+  if (node == nullptr) return "the node is gone";
+  if (!node->ready) return "the node is not ready: " + node->why_not_ready;
+  if (pods.done) return "";
+  if (pods.newest == nullptr && pods.old == nullptr) return "it has no pod there";
+  if (pods.newest == nullptr)
+    return pods.old->ready ? "still has the version before; its turn comes"
+                           : "has the version before, which is not ready (" + pods.old->why_not + ")";
+  if (pods.newest->leaving) return "its pod is being deleted";
+  return pods.newest->ready ? "the new one is ready, the old one still there" : pods.newest->why_not;
 }
 
 std::int64_t free_on(const Cluster& cluster, const Node& node, std::string_view resource) {
-  return amount(node.allocatable, resource) - requested_on(cluster, node.name, resource);
+  std::int64_t free = amount(node.allocatable, resource);
+  for (const Pod& pod : cluster.pods)
+    if (pod.node == node.name && pod.phase != "Succeeded" && pod.phase != "Failed")
+      free -= amount(pod.requests, resource);
+  return free;
 }
 
 std::vector<Pending> pending(const Cluster& cluster) {
@@ -82,34 +83,25 @@ std::vector<Pending> pending(const Cluster& cluster) {
   for (std::string_view part : kParts) {
     const DaemonSet* set = cluster.ours(part);
     if (set == nullptr) continue;
-    auto nodes = by_node(cluster, part);
-    for (const auto& [name, on] : nodes) {
-      if (on.done) continue;
-      const Node* node = cluster.node(name);
-      if (node == nullptr) continue;  // the pod outlives its node for a moment
-      Pending one{std::string(part), name, "", !node->ready};
-      if (!node->ready)
-        one.why = "the node is not ready: " + node->why_not_ready;
-      else if (on.newest != nullptr && on.newest->ready && on.old != nullptr)
-        one.why = "the new one is ready, the old one still there";
-      else if (on.newest != nullptr)
-        one.why = on.newest->leaving ? "its pod is being deleted" : on.newest->why_not;
-      else
-        one.why = on.old->ready ? "still has the version before; its turn comes"
-                                : "has the version before, which is not ready (" + on.old->why_not + ")";
-      out.push_back(std::move(one));
-    }
-    if (int missing = set->wanted - static_cast<int>(nodes.size());
-        missing > 0 || set->seen_generation < set->generation)
-      out.push_back({std::string(part), "",
-                     missing > 0 ? std::to_string(missing) + " of its pods are not made yet"
-                                 : "the cluster's DaemonSet controller has not seen it yet",
-                     false});
+    const std::size_t before = out.size();
+    auto nodes = pods_by_node(cluster, part);
+    for (const auto& [name, on] : nodes)
+      // A pod outlives its node for a moment.
+      if (const Node* node = cluster.node(name); node != nullptr && !on.done)
+        out.push_back({std::string(part), name, problem(node, on), !node->ready});
+    std::string why;
+    if (int missing = set->wanted - static_cast<int>(nodes.size()); missing > 0)
+      why = std::to_string(missing) + " of its pods are not made yet";
+    else if (set->seen_generation < set->generation)
+      why = "the cluster's DaemonSet controller has not seen it yet";
+    else if (out.size() == before && set->updated < set->wanted)  // what is watched is not all as new as this
+      why = std::to_string(set->wanted - set->updated) + " of its pods are not the newest yet";
+    if (!why.empty()) out.push_back({std::string(part), "", why, false});
   }
   return out;
 }
 
-std::vector<std::string> told(const std::vector<Pending>& all) {
+std::vector<std::string> summary(const std::vector<Pending>& all) {
   std::map<std::pair<std::string, std::string>, std::vector<std::string>> nodes;
   for (const Pending& one : all) nodes[{one.part, one.why}].push_back(one.node);
   std::vector<std::string> out;
@@ -135,7 +127,7 @@ std::vector<Shortage> no_room(const Cluster& cluster) {
   std::vector<Shortage> out;
   const DaemonSet* helper = cluster.ours(kHelper);
   if (helper == nullptr) return out;
-  for (const auto& [name, on] : by_node(cluster, kHelper)) {
+  for (const auto& [name, on] : pods_by_node(cluster, kHelper)) {
     const Node* node = cluster.node(name);
     bool one_is_left = on.old != nullptr && !on.old->node.empty();
     bool new_is_there = on.newest != nullptr && !on.newest->node.empty();
@@ -156,103 +148,130 @@ std::vector<Shortage> no_room(const Cluster& cluster) {
   return out;
 }
 
-Result<Cluster> wait_until_ready(const Kubectl& kubectl, const std::string& name_space, const Patience& patience,
-                                 const Say& say, const std::function<Result<>()>& gap) {
-  auto deadline = steady_clock::now() + patience.timeout;
-  std::map<std::string, int> counts;                      // part -> nodes that have it, as said last
-  std::map<std::string, steady_clock::time_point> since;  // a reason -> when it was seen first
-  std::set<std::string> said, short_said;
-  bool silence_said = false;
-  // Since when the detector is everywhere; max(): it is not. (g++ 12 takes an optional point in time for
-  // uninitialized.)
-  constexpr auto kNot = steady_clock::time_point::max();
-  auto found_since = kNot;
-  bool gap_made = false, away = false;
+void Rollout::tell_counts(const Cluster& cluster, Step& step) {
+  for (std::string_view part : kParts) {
+    const DaemonSet* set = cluster.ours(part);
+    if (set == nullptr) continue;
+    const int done = count_done(pods_by_node(cluster, part));
+    int& last = counts_.try_emplace(std::string(part), -1).first->second;
+    if (last == done || (last < 0 && set->wanted == 0)) continue;
+    last = done;
+    step.progress.push_back(std::string(part) + ": ready on " + std::to_string(done) + " of " +
+                            std::to_string(set->wanted) + (set->wanted == 1 ? " node" : " nodes"));
+  }
+}
+
+void Rollout::tell_shortages(const std::vector<Shortage>& shortages, Step& step) {
+  for (const Shortage& shortage : shortages) {
+    std::string line =
+        (shortage.freed ? "no room for two: " : "no room: ") + shortage.text() + way_out(shortage, allow_gap_);
+    if (told_.insert(line).second) step.progress.push_back(std::move(line));
+  }
+}
+
+// Where everything else is done, or where the new one waits already and holds up the others.
+std::optional<Reference> Rollout::to_replace(const Cluster& cluster, const std::vector<Pending>& all,
+                                             const std::vector<Shortage>& shortages) const {
+  auto nodes = pods_by_node(cluster, kHelper);
+  std::set<std::string> narrow;
+  for (const Shortage& shortage : shortages)
+    if (shortage.freed && shortage.fits_alone()) narrow.insert(shortage.node);
+  bool others_are_done = true;
+  for (const Pending& one : all) {
+    if (one.node_is_down) continue;
+    const PodsOnNode* on = one.part == kHelper && !one.node.empty() ? &nodes[one.node] : nullptr;
+    // One at a time: where the old one is gone, the new one comes.
+    if (on != nullptr && (on->old == nullptr || on->old->leaving)) return std::nullopt;
+    others_are_done &= on != nullptr && narrow.contains(one.node);
+  }
+  for (const std::string& name : narrow)
+    if (const PodsOnNode& on = nodes[name]; others_are_done || on.newest != nullptr)
+      return Reference{"v1", "Pod", on.old->name_space, on.old->name};
+  return std::nullopt;
+}
+
+// The detector labels nodes, and only then the others land on them; what they offer shows later still.
+bool Rollout::is_found(const Cluster& cluster, Elapsed elapsed, Step& step) {
+  if (!applied_since_) applied_since_ = elapsed;
+  const DaemonSet* plugin = cluster.ours(kPlugin);
+  const bool landed = plugin == nullptr || plugin->wanted > 0;
+  const bool silent = plugin != nullptr && awaits_epc(cluster);
+  if ((landed && !silent) || elapsed >= limits_.timeout ||
+      elapsed - *applied_since_ >= (landed ? limits_.status : limits_.settle))
+    return true;
+  if (silent && told_.insert("silent").second) step.progress.emplace_back("waiting for the nodes to tell of their EPC");
+  return false;
+}
+
+Rollout::Step Rollout::look(const Cluster& cluster, Elapsed elapsed) {
+  Step step;
+  tell_counts(cluster, step);
+  const auto all = pending(cluster);
+  const auto lines = summary(all);
+  if (std::all_of(all.begin(), all.end(), [](const Pending& one) { return one.node_is_down; })) {
+    if (is_found(cluster, elapsed, step)) {
+      for (const std::string& line : lines) step.progress.push_back("not waited for: " + line);
+      step.next = kDone;
+      return step;
+    }
+  } else {
+    applied_since_.reset();
+  }
+
+  const auto shortages = no_room(cluster);
+  tell_shortages(shortages, step);
+  if (allow_gap_) step.pod = to_replace(cluster, all, shortages);
+  if (step.pod) {
+    step.next = kReplace;
+    step.progress.push_back("replacing " + step.pod->title() + " with a gap");
+  }
+
+  std::map<std::string, Elapsed> still;
+  for (const std::string& line : lines) {
+    const auto seen = since_.find(line);
+    const Elapsed first = seen == since_.end() ? elapsed : seen->second;
+    still[line] = first;
+    if (elapsed - first >= limits_.settle && told_.insert(line).second) step.progress.push_back("waiting for " + line);
+  }
+  since_ = std::move(still);
+
+  if (elapsed < limits_.timeout) return step;
+  step.next = kTimedOut;
+  step.error = "not everything is ready after " + std::to_string(limits_.timeout.count()) + " s:";
+  for (const std::string& line : lines) step.error += "\n  " + line;
+  step.error +=
+      "\nWhat is applied stays and goes on by itself. `enclayer show` tells how it stands; the same command waits "
+      "again, --timeout SECONDS waits longer";
+  return step;
+}
+
+Result<> wait_until_ready(const ApiServer& api, ClusterWatch& watch, const WaitLimits& limits, bool allow_gap,
+                          const Progress& progress) {
+  const auto begin = steady_clock::now();
+  Rollout rollout(limits, allow_gap);
+  bool away = false;
   while (true) {
-    auto now = steady_clock::now();
-    auto cluster = look(kubectl, Look::kRollout, name_space);
-    if (!cluster) {
-      ErrorKind kind = cluster.error().kind();
-      bool passes = kind == ErrorKind::kUnavailable || kind == ErrorKind::kTimedOut;
-      if (!passes || now >= deadline)
-        return Error(kind,
-                     cluster.error().message() +
-                         "\nEverything is applied; whether it is ready is not known. `enclayer show` tells, and the "
-                         "same command waits again");
-      if (!away) say("the API server does not answer; trying again");
-      away = true;
-      std::this_thread::sleep_for(patience.look_every);
-      continue;
-    }
-    away = false;
-
-    for (std::string_view part : kParts) {
-      const DaemonSet* set = cluster->ours(part);
-      if (set == nullptr) continue;
-      int done = count_done(by_node(*cluster, part));
-      auto at = counts.try_emplace(std::string(part), -1).first;
-      if (at->second == done || (at->second < 0 && set->wanted == 0)) continue;
-      at->second = done;
-      say(std::string(part) + ": ready on " + std::to_string(done) + " of " + std::to_string(set->wanted) +
-          (set->wanted == 1 ? " node" : " nodes"));
-    }
-    auto all = pending(*cluster);
-    bool up_to_date = true;
-    for (const Pending& one : all) up_to_date &= one.node_is_down;
-    const DaemonSet* plugin = cluster->ours(kPlugin);
-    if (up_to_date) {
-      // The detector labels nodes, and only then the others land on them; what they offer shows later still.
-      if (found_since == kNot) found_since = now;
-      bool landed = plugin == nullptr || plugin->wanted > 0;
-      bool silent = plugin != nullptr && awaits_epc(*cluster);
-      auto enough = landed ? patience.status : patience.settle;
-      if ((landed && !silent) || now - found_since >= enough || now >= deadline) {
-        for (const std::string& line : told(all)) say("not waited for: " + line);
-        return std::move(*cluster);
-      }
-      if (silent && !std::exchange(silence_said, true)) say("waiting for the nodes to tell of their EPC");
+    const auto turn = steady_clock::now();
+    auto seen = watch.refresh();
+    const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(steady_clock::now() - begin);
+    if (!seen) {
+      const ErrorKind kind = seen.error().kind();
+      const bool passes = kind == ErrorKind::kUnavailable || kind == ErrorKind::kTimedOut;
+      if (!passes || elapsed >= limits.timeout)
+        return Error(kind, seen.error().message() +
+                               "\nEverything is applied; whether it is ready is not known. `enclayer show` tells, and "
+                               "the same command waits again");
+      if (!std::exchange(away, true)) progress("the API server does not answer; trying again");
     } else {
-      found_since = kNot;
+      away = false;
+      const auto step = rollout.look(watch.cluster(), elapsed);
+      for (const std::string& line : step.progress) progress(line);
+      if (step.next == Rollout::kDone) return {};
+      if (step.next == Rollout::kTimedOut) return Error(ErrorKind::kTimedOut, step.error);
+      if (step.next == Rollout::kReplace) ENCLAYER_CHECK(remove(api, {&*step.pod, 1}, std::chrono::seconds(0)));
     }
-
-    auto shortages = no_room(*cluster);
-    for (const Shortage& shortage : shortages)
-      if (short_said.insert(shortage.text()).second)
-        say((shortage.freed ? "no room for two: " : "no room: ") + shortage.text() + way_out(shortage, gap != nullptr));
-    if (gap && !gap_made && !shortages.empty()) {
-      std::set<std::string> narrow;
-      for (const Shortage& shortage : shortages)
-        if (shortage.fits_alone()) narrow.insert(shortage.node);
-      bool only_these = std::all_of(all.begin(), all.end(), [&](const Pending& one) {
-        return one.node_is_down || (one.part == kHelper && narrow.contains(one.node));
-      });
-      if (only_these) {
-        say("replacing the quote helper on " + std::to_string(narrow.size()) +
-            (narrow.size() == 1 ? " node" : " nodes") + " with a gap");
-        ENCLAYER_CHECK(gap());
-        gap_made = true;
-      }
-    }
-
-    std::map<std::string, steady_clock::time_point> still;
-    for (const std::string& line : told(all)) {
-      auto seen = since.find(line);
-      auto first = seen == since.end() ? now : seen->second;
-      still[line] = first;
-      if (now - first >= patience.settle && said.insert(line).second) say("waiting for " + line);
-    }
-    since = std::move(still);
-
-    if (now >= deadline) {
-      std::string message = "not everything is ready after " + std::to_string(patience.timeout.count()) + " s:";
-      for (const std::string& line : told(all)) message += "\n  " + line;
-      return Error(ErrorKind::kTimedOut,
-                   message +
-                       "\nWhat is applied stays and goes on by itself. `enclayer show` tells how it stands; the same "
-                       "command waits again, --timeout SECONDS waits longer");
-    }
-    std::this_thread::sleep_for(std::min<steady_clock::duration>(
-        patience.look_every, std::max<steady_clock::duration>(deadline - now, std::chrono::milliseconds(1))));
+    // A watch lasts that long by itself, unless it ends early.
+    std::this_thread::sleep_until(std::min(turn + kWatch, std::max(turn, begin + limits.timeout)));
   }
 }
 

@@ -38,14 +38,6 @@ const Node* roomiest(const Cluster& cluster, std::int64_t& most) {
   return best;
 }
 
-Result<> delete_pod(const Kubectl& kubectl, const std::string& name_space) {
-  ENCLAYER_CHECK(kubectl.run({.arguments = {"delete", "pod", kPodName, "-n", name_space, "--ignore-not-found",
-                                            "--grace-period=1", "--timeout=60s"},
-                              .doing = "remove the pod of the self-test",
-                              .timeout = std::chrono::seconds(90)}));
-  return {};
-}
-
 }  // namespace
 
 Result<bool> other_pods(std::string_view daemon_set, std::string_view other) {
@@ -85,12 +77,12 @@ Result<std::string> self_test_pod(std::string_view daemon_set, const std::string
   return pod.dump();
 }
 
-Result<> self_test(const Kubectl& kubectl, const Cluster& cluster, std::string_view daemon_set,
-                   const Patience& patience, const Say& say) {
+Result<> self_test(const ApiServer& api, const Cluster& cluster, std::string_view daemon_set, const WaitLimits& limits,
+                   const Progress& progress) {
   std::int64_t free = 0;
   const Node* node = roomiest(cluster, free);
   if (node == nullptr) {
-    say("no node has a quote helper yet, so there is none to try the new one beside");
+    progress("no node has a quote helper yet, so there is none to try the new one beside");
     return {};
   }
   if (free < manifests::kWorkerEpcMib)
@@ -99,51 +91,47 @@ Result<> self_test(const Kubectl& kubectl, const Cluster& cluster, std::string_v
                      " MiB of EPC, and the node with most of it (" + node->name + ") has " + std::to_string(free) +
                      " free. Nothing was changed. Free some, or skip the test with --no-self-test");
   ENCLAYER_TRY(std::string pod, self_test_pod(daemon_set, node->name));
-  std::string name_space = json::parse(pod)["metadata"]["namespace"];
-  ENCLAYER_CHECK(delete_pod(kubectl, name_space));  // of a run that was cut off
-  say("trying the new quote helper on " + node->name);
-  ENCLAYER_CHECK(kubectl.run({.arguments = {"create", "-f", "-"}, .doing = "start the self-test", .input = pod}));
+  const Reference reference{"v1", "Pod", json::parse(pod)["metadata"]["namespace"], kPodName};
+  auto delete_pod = [&] { return remove(api, {&reference, 1}, std::chrono::seconds(60), "?gracePeriodSeconds=1"); };
+  ENCLAYER_CHECK(delete_pod());  // of a run that was cut off
+  progress("trying the new quote helper on " + node->name);
+  ENCLAYER_CHECK(api.send({.method = "POST",
+                           .path = Reference{"v1", "Pod", reference.name_space}.path(),
+                           .doing = "start the self-test",
+                           .body = pod}));
 
-  auto deadline = steady_clock::now() + std::min(patience.timeout, std::chrono::seconds(180));
+  const auto deadline = steady_clock::now() + std::min(limits.timeout, std::chrono::seconds(180));
   std::string failure;
   std::optional<steady_clock::time_point> no_image;
   while (true) {
-    auto now = steady_clock::now();
-    auto answer = kubectl.run({.arguments = {"get", "--raw", "/api/v1/namespaces/" + name_space + "/pods/" + kPodName},
-                               .doing = "look at the self-test"});
-    Cluster seen;
+    const auto now = steady_clock::now();
+    auto answer = api.send({.path = reference.path(), .doing = "look at the self-test"});
+    if (!answer && answer.error().kind() != ErrorKind::kUnavailable) failure = answer.error().message();
+    Pod seen;
     if (answer) {
-      auto read = read_pods(R"({"items":[)" + answer->out + "]}", seen);
-      if (!read) failure = read.error().message();
-    } else if (answer.error().kind() != ErrorKind::kUnavailable) {
-      failure = answer.error().message();
+      ENCLAYER_TRY(auto document, base::JsonDocument::parse(*answer, kObjectLimits));
+      seen = read_pod(document.root()).value_or(Pod());
     }
-    if (!seen.pods.empty()) {
-      const Pod& found = seen.pods.front();
-      if (found.phase == "Succeeded") break;
-      if (found.phase == "Failed") failure = "it failed" + (found.why_not.empty() ? "" : " (" + found.why_not + ")");
-      bool image = found.why_not.find("Image") != std::string::npos;
-      if (image && !no_image) no_image = now;
-      if (image && now - *no_image >= patience.settle) failure = "it cannot start: " + found.why_not;
-      if (now >= deadline)
-        failure = "it was not done in time" + (found.why_not.empty() ? ", and still runs" : " (" + found.why_not + ")");
-    } else if (now >= deadline) {
-      failure = "it was not done in time";
-    }
+    if (seen.phase == "Succeeded") break;
+    if (seen.phase == "Failed") failure = "it failed" + (seen.why_not.empty() ? "" : " (" + seen.why_not + ")");
+    const bool image = seen.why_not.find("Image") != std::string::npos;  // ErrImagePull, ImagePullBackOff, ...
+    if (image && !no_image) no_image = now;
+    if (image && now - *no_image >= limits.settle) failure = "it cannot start: " + seen.why_not;
+    if (failure.empty() && now >= deadline)
+      failure = "it was not done in time" + (seen.why_not.empty() ? "" : " (" + seen.why_not + ")");
     if (!failure.empty()) break;
-    std::this_thread::sleep_for(patience.look_every);
+    std::this_thread::sleep_for(std::chrono::seconds(1));
   }
-  if (!failure.empty()) {
-    auto logs =
-        kubectl.run({.arguments = {"logs", kPodName, "-n", name_space, "--tail=200"}, .doing = "read what it printed"});
-    if (logs && !logs->out.empty()) say("the self-test on " + node->name + " printed:\n" + logs->out);
-  }
-  auto gone = delete_pod(kubectl, name_space);
+  if (!failure.empty())
+    if (auto log = api.send({.path = reference.path() + "/log?tailLines=200", .doing = "read what it printed"});
+        log && !log->empty())
+      progress("the self-test on " + node->name + " printed:\n" + *log);
+  auto gone = delete_pod();
   if (!failure.empty())
     return Error(ErrorKind::kUnavailable, "the new quote helper's self-test on " + node->name + " did not pass: " +
                                               failure + ". Nothing was changed; the quote helpers go on as they were");
   ENCLAYER_CHECK(gone);
-  say("the new quote helper works on " + node->name);
+  progress("the new quote helper works on " + node->name);
   return {};
 }
 

@@ -18,9 +18,9 @@ Result<bool> other_pods(std::string_view daemon_set, std::string_view other);
 // The pod, as JSON: that of the DaemonSet with --self-test, without probes, on that node, asking for EPC of one worker.
 Result<std::string> self_test_pod(std::string_view daemon_set, const std::string& node);
 
-// Runs it on a node that has a quote helper and room for the pod, and removes it again. What it printed goes to `say`
-// when it fails. kUnavailable: the new helper does not work here, or cannot start, or no node has room for it.
-Result<> self_test(const Kubectl& kubectl, const Cluster& cluster, std::string_view daemon_set,
-                   const Patience& patience, const Say& say);
+// Runs it on a node that has a quote helper and room for the pod, and removes it again. What it printed goes to
+// `progress` // when it fails. kUnavailable: the new helper does not work here, or cannot start, or no node has room for it.
+Result<> self_test(const ApiServer& api, const Cluster& cluster, std::string_view daemon_set, const WaitLimits& limits,
+                   const Progress& progress);
 
 }  // namespace enclayer::addon

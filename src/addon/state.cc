@@ -26,18 +26,8 @@ std::string label(const Node& node, std::string_view key) {
   return found == node.labels.end() ? "" : found->second;
 }
 
-const Pod* pod_on(const std::map<std::string, std::vector<const Pod*>>& pods, const std::string& node,
-                  std::string_view app) {
-  auto found = pods.find(node);
-  if (found == pods.end()) return nullptr;
-  const Pod* best = nullptr;
-  for (const Pod* pod : found->second)
-    if (pod->app == app && (best == nullptr || (pod->ready && !best->ready))) best = pod;
-  return best;
-}
-
-std::string word(const Pod* pod, bool wanted) {
-  if (pod != nullptr) return pod->ready ? "ready" : "not ready";
+std::string word(const PodsOnNode* pods, bool wanted) {
+  if (pods != nullptr) return pods->done ? "ready" : "not ready";
   return wanted ? "missing" : "off";
 }
 
@@ -80,16 +70,18 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   const DaemonSet* plugin_set = cluster.ours(kPlugin);
   const DaemonSet* helper_set = cluster.ours(kHelper);
   bool sim = before != nullptr && before->settings.platform == manifests::Platform::kSim;
-  std::map<std::string, std::vector<const Pod*>> ours;
+  const auto plugins = pods_by_node(cluster, kPlugin), helpers = pods_by_node(cluster, kHelper);
+  auto on = [](const std::map<std::string, PodsOnNode>& all, const std::string& node) {
+    auto found = all.find(node);
+    return found == all.end() ? nullptr : &found->second;
+  };
   std::map<std::string, std::int64_t> requested;
-  for (const Pod& pod : cluster.pods) {
-    if (pod.ours && !pod.meant_for.empty()) ours[pod.meant_for].push_back(&pod);
+  for (const Pod& pod : cluster.pods)
     if (pod.holds_epc()) requested[pod.node] += amount(pod.requests, kEpcResource);
-  }
   std::vector<std::string> overcommitted;
   for (const Node& node : cluster.nodes) {
-    const Pod* plugin = pod_on(ours, node.name, kPlugin);
-    const Pod* helper = pod_on(ours, node.name, kHelper);
+    const PodsOnNode* plugin = on(plugins, node.name);
+    const PodsOnNode* helper = on(helpers, node.name);
     bool user_sim = label(node, kSimLabel) == "true";
     std::int64_t total = amount(node.capacity, kEpcResource);
     bool marked = is_marked(node);
@@ -110,17 +102,17 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     one.helper = word(helper, helper_set != nullptr && takes_part);
     one.quotes = amount(node.allocatable, kQuoteResource) > 0;
     if (!node.ready)
-      one.reason = "the node is not ready: " + node.why_not_ready;
-    else if (plugin != nullptr && !plugin->ready)
-      one.reason = "device plugin: " + plugin->why_not;
+      one.reason = problem(&node, {});
+    else if (plugin != nullptr && !plugin->done)
+      one.reason = "device plugin: " + problem(&node, *plugin);
     else if (one.plugin == "missing")
       one.reason = "the node is marked as an SGX node, but has no device plugin; `kubectl describe ds -n " +
                    out.name_space + " " + std::string(kPlugin) + "` may tell why";
     else if (plugin != nullptr && one.epc_allocatable == 0)
       one.reason = "the device plugin is ready, but the node offers no EPC; its log tells: kubectl logs -n " +
-                   plugin->name_space + " " + plugin->name;
-    else if (helper != nullptr && !helper->ready)
-      one.reason = "quote helper: " + helper->why_not;
+                   plugin->newest->name_space + " " + plugin->newest->name;
+    else if (helper != nullptr && !helper->done)
+      one.reason = "quote helper: " + problem(&node, *helper);
     else if (one.helper == "missing")
       one.reason = "there is no quote helper on it";
     else if (helper != nullptr && !one.quotes)

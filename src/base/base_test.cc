@@ -283,6 +283,10 @@ TEST(Printable, text_from_outside_is_cut_and_cleaned) {
   EXPECT_EQ(printable("a\n\x1b\xc3\xa9\x7f", 10), "a?????");
   EXPECT_EQ(printable("abcdef", 3), "abc");
   EXPECT_EQ(printable("", 3), "");
+  EXPECT_EQ(for_terminal("a\tb\n\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "a\tb\n\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(for_terminal("\x1b]0;x\x07\r\x7f"), "?]0;x???");
+  EXPECT_EQ(for_terminal("\xc2\x9b[2J \x9b \xff \xe2\x82"), "??[2J ? ? ??");
 }
 
 }  // namespace

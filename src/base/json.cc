@@ -12,7 +12,7 @@ struct JsonNode {
 
   Type type = Type::kNull;
   std::string key;                  // within an object
-  std::uint64_t whole_number = 0;   // 0 and above
+  std::uint64_t whole_number = 0;   // 0 and above; of a boolean, 1 for true
   std::string text;                 // of a string
   std::vector<JsonNode> members{};  // of an array or an object, in the order of the text
 };
@@ -38,10 +38,14 @@ const char* name_of(Type type) {
 // are not used: with a callback that could stop it early, its time for one array grows with the square of the elements.
 class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
  public:
-  explicit TreeBuilder(std::size_t max_values) : max_values_(max_values) {}
+  explicit TreeBuilder(const JsonLimits& limits) : limits_(limits) {}
 
   bool null() override { return leaf(Type::kNull); }
-  bool boolean(bool) override { return leaf(Type::kBoolean); }
+  bool boolean(bool value) override {
+    JsonNode* node = add(Type::kBoolean);
+    if (node != nullptr) node->whole_number = value ? 1 : 0;
+    return node != nullptr;
+  }
   bool number_integer(number_integer_t) override { return leaf(Type::kNumber); }
   bool number_unsigned(number_unsigned_t value) override {
     JsonNode* node = add(Type::kWholeNumber);
@@ -92,8 +96,8 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
   }
 
   JsonNode* add(Type type) {
-    if (++values_ > max_values_) {
-      refuse("JSON text has more than " + std::to_string(max_values_) + " values");
+    if (++values_ > limits_.values) {
+      refuse("JSON text has more than " + std::to_string(limits_.values) + " values");
       return nullptr;
     }
     // Only the innermost open node grows, so that the pointers to the open ones stay good.
@@ -104,8 +108,8 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
   }
   bool leaf(Type type) { return add(type) != nullptr; }
   bool open(Type type) {
-    if (open_.size() >= std::size_t{JsonDocument::kMaxDepth})
-      return refuse("JSON text nests deeper than " + std::to_string(JsonDocument::kMaxDepth) + " levels");
+    if (open_.size() >= limits_.depth)
+      return refuse("JSON text nests deeper than " + std::to_string(limits_.depth) + " levels");
     JsonNode* node = add(type);
     if (node != nullptr) open_.push_back(node);
     return node != nullptr;
@@ -113,7 +117,7 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
 
   std::vector<JsonNode*> open_;  // from the root to the innermost
   std::string key_;              // of the next value
-  const std::size_t max_values_;
+  const JsonLimits limits_;
   std::size_t values_ = 0;
 };
 
@@ -201,13 +205,32 @@ Result<std::vector<std::pair<std::string, JsonValue>>> JsonValue::members() cons
   return out;
 }
 
-Result<JsonDocument> JsonDocument::parse(std::string_view text, std::size_t max_values) {
-  if (text.size() > kMaxSize)
-    return malformed("JSON text has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kMaxSize) +
+JsonValue JsonValue::operator[](std::string_view key) const {
+  static const JsonNode kNothing;
+  const JsonNode* found = value_->type == Type::kObject ? find(*value_, key) : nullptr;
+  return JsonValue(found != nullptr ? found : &kNothing);
+}
+
+std::string JsonValue::text() const { return value_->type == Type::kString ? value_->text : ""; }
+
+std::uint64_t JsonValue::number() const { return value_->type == Type::kWholeNumber ? value_->whole_number : 0; }
+
+bool JsonValue::truth() const { return value_->type == Type::kBoolean && value_->whole_number != 0; }
+
+std::vector<std::pair<std::string, JsonValue>> JsonValue::entries() const {
+  std::vector<std::pair<std::string, JsonValue>> out;
+  out.reserve(value_->members.size());
+  for (const JsonNode& member : value_->members) out.emplace_back(member.key, JsonValue(&member));
+  return out;
+}
+
+Result<JsonDocument> JsonDocument::parse(std::string_view text, const JsonLimits& limits) {
+  if (text.size() > limits.size)
+    return malformed("JSON text has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(limits.size) +
                      " are read");
   // nlohmann takes it for the end of the text, and would let anything stand behind it.
   if (text.find('\0') != std::string_view::npos) return malformed("JSON text has a NUL in it");
-  TreeBuilder builder(max_values);
+  TreeBuilder builder(limits);
   if (!nlohmann::json::sax_parse(text, &builder)) return malformed(builder.refusal);
   if (builder.root.type != Type::kObject)
     return malformed(std::string("JSON text is of type ") + name_of(builder.root.type) + ", not object");

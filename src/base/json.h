@@ -34,18 +34,33 @@ class JsonValue {
   Result<std::map<std::string, std::string>> text_map(std::string_view key) const;
   Result<std::vector<std::pair<std::string, JsonValue>>> members() const;  // all of them, which have to be objects
 
+  // Readers for what may lack anything: a value that is missing, or of another type, is "", 0, false, or empty.
+  JsonValue operator[](std::string_view key) const;
+  std::string text() const;
+  std::uint64_t number() const;  // whole, not negative
+  bool truth() const;
+  std::vector<std::pair<std::string, JsonValue>> entries() const;  // of an object; of an array, with empty keys
+
  private:
   const JsonNode* value_;
 };
 
+struct JsonLimits {
+  std::size_t size = 1 << 20;  // bytes; real collateral has 14 to 23 KB
+  std::size_t depth = 12;      // TCB Info nests 5 deep
+  std::size_t values = 4096;   // real TCB Info has 500 to 1,100
+};
+
 class JsonDocument {
  public:
-  static constexpr std::size_t kMaxSize = 1 << 20;  // bytes; real collateral has 14 to 23 KB
-  static constexpr int kMaxDepth = 12;              // TCB Info nests 5 deep
-  static constexpr std::size_t kMaxValues = 4096;   // real TCB Info has 500 to 1,100
+  static constexpr std::size_t kMaxSize = JsonLimits{}.size, kMaxValues = JsonLimits{}.values;
+  static constexpr int kMaxDepth = JsonLimits{}.depth;
 
-  // An object, and nothing after it; else kMalformed. More than `max_values` are for what has more by its nature.
-  static Result<JsonDocument> parse(std::string_view text, std::size_t max_values = kMaxValues);
+  // An object, and nothing after it; else kMalformed. Other limits are for what has more by its nature.
+  static Result<JsonDocument> parse(std::string_view text, const JsonLimits& limits);
+  static Result<JsonDocument> parse(std::string_view text, std::size_t max_values = kMaxValues) {
+    return parse(text, JsonLimits{.values = max_values});
+  }
 
   JsonValue root() const { return JsonValue(root_.get()); }
 

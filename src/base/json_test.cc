@@ -91,5 +91,32 @@ TEST(Json, whitespace_goes_from_between_the_tokens_only) {
   EXPECT_EQ(without_whitespace(R"({"a \" b": "c \\" , "d":" "})"), R"({"a \" b":"c \\","d":" "})");
 }
 
+TEST(Json, what_may_be_missing_is_read_without_complaint) {
+  auto document = JsonDocument::parse(R"({"a":{"b":"x"},"n":7,"neg":-1,"t":true,"l":["p",{"k":"q"}]})");
+  ASSERT_TRUE(document);
+  JsonValue root = document->root();
+  EXPECT_EQ(root["a"]["b"].text(), "x");
+  EXPECT_EQ(root["n"].number(), 7U);
+  EXPECT_TRUE(root["t"].truth());
+  ASSERT_EQ(root["l"].entries().size(), 2U);
+  EXPECT_EQ(root["l"].entries()[0].second.text(), "p");
+  EXPECT_EQ(root["l"].entries()[1].second["k"].text(), "q");
+  EXPECT_EQ(root["a"].entries()[0].first, "b");
+  for (JsonValue nothing : {root["none"], root["none"]["deeper"], root["a"]["b"]["c"], root["l"][""], root["neg"]}) {
+    EXPECT_EQ(nothing.text(), "");
+    EXPECT_EQ(nothing.number(), 0U);
+    EXPECT_FALSE(nothing.truth());
+    EXPECT_TRUE(nothing.entries().empty());
+  }
+}
+
+TEST(Json, limits_are_those_that_the_caller_names) {
+  const std::string deep = R"({"a":{"b":{"c":1}}})";
+  EXPECT_TRUE(JsonDocument::parse(deep, {.size = 100, .depth = 3, .values = 4}));
+  EXPECT_FALSE(JsonDocument::parse(deep, {.size = 100, .depth = 2, .values = 4}));
+  EXPECT_FALSE(JsonDocument::parse(deep, {.size = 100, .depth = 3, .values = 3}));
+  EXPECT_FALSE(JsonDocument::parse(deep, {.size = 18, .depth = 3, .values = 4}));
+}
+
 }  // namespace
 }  // namespace enclayer::base

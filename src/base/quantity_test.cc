@@ -46,5 +46,17 @@ TEST(Quantity, everything_else_is_refused_and_named) {
   }
 }
 
+TEST(WholeQuantity, is_read_as_kubernetes_writes_it) {
+  EXPECT_EQ(whole_quantity("10"), 10);
+  EXPECT_EQ(whole_quantity("10Mi"), 10 << 20);
+  EXPECT_EQ(whole_quantity("8Gi"), std::int64_t{8} << 30);
+  EXPECT_EQ(whole_quantity("10k"), 10'000);
+  EXPECT_EQ(whole_quantity("5e3"), 5'000);
+  EXPECT_EQ(whole_quantity("1500m"), 2) << "fractions are rounded up";
+  EXPECT_EQ(whole_quantity("2E"), 2'000'000'000'000'000'000);
+  for (const char* bad : {"", "Mi", "10X", "10 Mi", "99999999999999999999Ei", "nan", "1Mi2"})
+    EXPECT_EQ(whole_quantity(bad), std::nullopt) << bad;
+}
+
 }  // namespace
 }  // namespace enclayer::base

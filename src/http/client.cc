@@ -3,12 +3,15 @@
 
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <sys/un.h>
 
 #include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it
 
 #include <algorithm>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -34,6 +37,8 @@ using boost::system::error_code;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+using Stream = beast::basic_stream<asio::generic::stream_protocol>;  // over TCP or a unix socket
+using Endpoints = std::vector<asio::generic::stream_protocol::endpoint>;
 using Outgoing = message::request<message::string_body>;
 using Parser = message::response_parser<message::vector_body<std::uint8_t>>;
 
@@ -51,12 +56,12 @@ using Failed = std::optional<Try>;
 
 struct Connection {
   std::string key;  // what it leads to
-  beast::tcp_stream tcp;
-  std::optional<ssl::stream<beast::tcp_stream&>> tls{};
+  Stream stream;
+  std::optional<ssl::stream<Stream&>> tls{};
   beast::flat_buffer buffer;
 
   Connection(std::string leads_to, asio::io_context& io, const Limits& limits)
-      : key(std::move(leads_to)), tcp(io), buffer(limits.max_headers + kReadAhead) {}
+      : key(std::move(leads_to)), stream(io), buffer(limits.max_headers + kReadAhead) {}
 };
 
 bool passing(unsigned status) {
@@ -166,6 +171,17 @@ struct Client::State {
     return exchange.failed(ErrorKind::kUnavailable, error.message(), "", true);
   }
 
+  error_code resolve(const std::string& host, const std::string& port, Endpoints& found) {
+    tcp::resolver resolver(io);
+    return run([&](auto done) {
+      resolver.async_resolve(host, port, tcp::resolver::numeric_service,
+                             [&found, done](error_code failed, const tcp::resolver::results_type& results) {
+                               for (const auto& entry : results) found.emplace_back(entry.endpoint());
+                               done(failed);
+                             });
+    });
+  }
+
   Failed connect(Exchange& exchange) {
     const Url& url = exchange.url;
     const std::string& host = exchange.proxy ? exchange.proxy->host : url.host;
@@ -178,21 +194,20 @@ struct Client::State {
                              (exchange.proxy ? "proxy " : "") + host + ", port " + port + ": " + error.message(),
                              options.advice.connect, true);
     };
-    tcp::resolver resolver(io);
-    tcp::resolver::results_type found;
-    error_code error = run([&](auto done) {
-      resolver.async_resolve(host, port, tcp::resolver::numeric_service,
-                             [&found, done](error_code failed, tcp::resolver::results_type results) {
-                               found = std::move(results);
-                               done(failed);
-                             });
-    });
-    if (error) return unreachable(error);
-    connection->tcp.expires_at(until);
-    error = run([&](auto done) { connection->tcp.async_connect(found, done); });
+    Endpoints found;
+    if (!options.unix_socket.empty()) {
+      if (options.unix_socket.size() >= sizeof(sockaddr_un::sun_path))
+        return exchange.failed(ErrorKind::kInvalidArgument,
+                               options.unix_socket + " is too long for a unix socket's path", "", false);
+      found.emplace_back(asio::local::stream_protocol::endpoint(options.unix_socket));
+    } else if (error_code error = resolve(host, port, found)) {
+      return unreachable(error);
+    }
+    connection->stream.expires_at(until);
+    error_code error = run([&](auto done) { connection->stream.async_connect(found, done); });
     if (error) return unreachable(error);
     error_code ignored;
-    connection->tcp.socket().set_option(tcp::no_delay(true), ignored);
+    connection->stream.socket().set_option(tcp::no_delay(true), ignored);
     if (url.scheme != "https") return std::nullopt;
     if (exchange.proxy)
       if (Failed failed = open_tunnel(exchange, too_late)) return failed;
@@ -210,7 +225,7 @@ struct Client::State {
     message::response_parser<message::empty_body> answer;
     answer.skip(true);  // what follows is the service's
     answer.header_limit(static_cast<std::uint32_t>(limits().max_headers));
-    beast::tcp_stream& tcp = connection->tcp;
+    Stream& tcp = connection->stream;
     error_code error = run([&](auto done) { message::async_write(tcp, asked, done); });
     if (!error) error = run([&](auto done) { message::async_read_header(tcp, connection->buffer, answer, done); });
     if (error) return broken(exchange, error, too_late);
@@ -234,7 +249,7 @@ struct Client::State {
                                options.advice.ca_pem, false);
       authorities.emplace(std::move(context));
     }
-    auto& tls = connection->tls.emplace(connection->tcp, *authorities);
+    auto& tls = connection->tls.emplace(connection->stream, *authorities);
     const std::string& host = exchange.url.host;
     // Without the name nothing would be checked but that some authority knows somebody.
     bool named = is_address(host)
@@ -286,7 +301,7 @@ struct Client::State {
                                std::to_string(limits().stalled.count()) + " s"
                          : "no answer within " + in_milliseconds(std::min(limits().request, limits().total)));
     };
-    connection->tcp.expires_at(std::min(exchange.deadline, slow_at));
+    connection->stream.expires_at(std::min(exchange.deadline, slow_at));
     if (error_code error = run([&](auto done) { message::async_write(stream, out, done); })) return lost(error);
     for (int number = 0; number <= kMaxInterim; ++number) {
       parser.emplace();
@@ -295,7 +310,7 @@ struct Client::State {
       parser->body_limit(limits().max_body);
       if (exchange.request.method == "HEAD") parser->skip(true);
       while (!parser->is_done()) {
-        connection->tcp.expires_at(std::min(exchange.deadline, slow_at));
+        connection->stream.expires_at(std::min(exchange.deadline, slow_at));
         std::size_t size = 0;
         error_code error = run([&](auto done) {
           message::async_read_some(stream, connection->buffer, *parser,
@@ -318,12 +333,13 @@ struct Client::State {
 
   Try judged(const Exchange& exchange, message::response<message::vector_body<std::uint8_t>> answer) const {
     const unsigned status = answer.result_int();
-    if (status == 200) {
+    if (status == 200 || options.any_status) {
       Response out;
+      out.status = status;
       for (const auto& field : answer)
         out.headers += std::string(field.name_string()) + ": " + std::string(field.value()) + "\r\n";
       out.body = std::move(answer.body());
-      return {std::move(out)};
+      return {std::move(out), passing(status), retry_after(answer)};
     }
     std::string what = exchange.asked + ": status " + std::to_string(status);
     auto failed = [&](ErrorKind kind, const std::string& more) { return Error(kind, what + more, status); };
@@ -367,7 +383,7 @@ struct Client::State {
       }
       std::optional<Parser> parser;
       Failed failed = connection->tls ? transfer(*connection->tls, exchange, *out, parser)
-                                      : transfer(connection->tcp, exchange, *out, parser);
+                                      : transfer(connection->stream, exchange, *out, parser);
       if (failed || !parser->keep_alive() || connection->buffer.size() > 0) connection.reset();
       if (!failed) return judged(exchange, parser->release());
       // A service may close a connection that waits, at any moment (RFC 9112, 9.3.1).
@@ -397,8 +413,9 @@ Client::~Client() = default;
 Result<Response> Client::send(const Request& request) {
   for (int number = 1;; ++number) {
     Try attempt = state_->once(request);
-    if (attempt.result || !attempt.again) return attempt.result;
-    auto given_up = [&](const std::string& why) {
+    if (!attempt.again) return attempt.result;
+    auto given_up = [&](const std::string& why) -> Result<Response> {
+      if (attempt.result) return std::move(attempt.result);
       const Error& error = attempt.result.error();
       return Error(error.kind(), error.message() + " (" + why + ")", error.code());
     };

@@ -46,6 +46,9 @@ struct Options {
   std::string user_agent = "enclayer";
   std::string ca_pem;  // the authorities that are trusted, one PEM block each; empty: none
   Proxies proxies;     // not given: services are asked directly
+  // The path of a unix socket: every request goes there, whatever host its URL names. Empty: to that host.
+  std::string unix_socket;
+  bool any_status = false;  // an answer is a Response whatever its status, after the tries that some statuses get
   std::function<void(std::chrono::milliseconds)> pause;  // how to wait between tries; not given: sleep
 };
 
@@ -59,6 +62,7 @@ struct Request {
 struct Response {
   std::string headers;  // "Name: value" lines, each ended by a line feed; a status line may stand before them
   Bytes body;
+  unsigned status = 200;
 
   bool operator==(const Response&) const = default;
 };
@@ -69,7 +73,7 @@ class Client {
   Client(Client&&) noexcept;
   ~Client();
 
-  // The answer to a request that ended with status 200. Tried again, after a pause of at least what Retry-After says,
+  // The answer to a request that ended with status 200 (or any: Options::any_status). Tried again, after a pause of at least what Retry-After says,
   // when nothing answered, the connection broke, or with status 408, 429, 500, 502, 503 and 504: a request has to be
   // one that may arrive twice.
   // The connection is kept for the next request to the same service, where the service allows it.

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "fake/http_service.h"
+#include "fake/temp_folder.h"
 
 namespace enclayer::http {
 namespace {
@@ -95,6 +96,27 @@ TEST(HttpClient, the_status_is_the_code_of_the_error) {
     EXPECT_EQ(response.error().code(), static_cast<std::uint32_t>(status));
     EXPECT_EQ(response.error().kind() == ErrorKind::kConflict, status == 409);
   }
+}
+
+TEST(HttpClient, a_unix_socket_is_asked_whatever_the_host_and_any_status_can_be_an_answer) {
+  fake::TempFolder folder;
+  Patient patient;
+  patient.options.unix_socket = folder.path() / "api";
+  patient.options.any_status = true;
+  HttpService service(one_after_another({http_answer(201, "made"), http_answer(404, "none"), http_answer(503, "busy")}),
+                      std::nullopt, patient.options.unix_socket);
+  auto made = patient.get("http://localhost/one");
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_EQ(made->status, 201U);
+  EXPECT_EQ(text(made), "made");
+  EXPECT_EQ(patient.get("http://localhost/two")->status, 404U);
+  EXPECT_TRUE(patient.pauses.empty());
+  EXPECT_EQ(patient.get("http://localhost/three")->status, 503U);
+  EXPECT_EQ(patient.pauses.size(), 3U) << "trouble that passes is waited out";
+  EXPECT_EQ(service.requests().size(), 6U);
+
+  patient.options.unix_socket = folder.path() / std::string(200, 'x');
+  EXPECT_THAT(text(patient.get("http://localhost/")), HasSubstr("too long for a unix socket's path"));
 }
 
 TEST(HttpClient, interim_answers_are_not_the_answer) {

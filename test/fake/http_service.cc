@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 
 #include <cstdlib>
 #include <memory>
@@ -109,8 +110,19 @@ TlsIdentity make_tls_identity(const std::string& name) {
           })};
 }
 
-HttpService::HttpService(Handler handler, std::optional<TlsIdentity> tls)
-    : handler_(std::move(handler)), tls_(std::move(tls)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+HttpService::HttpService(Handler handler, std::optional<TlsIdentity> tls, const std::string& unix_socket)
+    : handler_(std::move(handler)),
+      tls_(std::move(tls)),
+      listener_(::socket(unix_socket.empty() ? AF_INET : AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  if (!unix_socket.empty()) {
+    sockaddr_un path{};
+    path.sun_family = AF_UNIX;
+    check(unix_socket.copy(path.sun_path, sizeof path.sun_path - 1) == unix_socket.size());
+    check(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&path), sizeof path) == 0);
+    check(::listen(listener_.get(), 64) == 0);
+    thread_ = std::thread([this] { run(); });
+    return;
+  }
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

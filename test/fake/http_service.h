@@ -52,7 +52,9 @@ class HttpService {
   // Called in the service's thread, one request at a time.
   using Handler = std::function<HttpAnswer(const HttpRequest& request)>;
 
-  explicit HttpService(Handler handler, std::optional<TlsIdentity> tls = std::nullopt);
+  // `unix_socket`: the path of a socket to listen on instead of a port.
+  explicit HttpService(Handler handler, std::optional<TlsIdentity> tls = std::nullopt,
+                       const std::string& unix_socket = "");
   HttpService(const HttpService&) = delete;
   ~HttpService();
 

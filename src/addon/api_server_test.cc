@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "addon/api_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "addon/cluster.h"
+#include "fake/http_service.h"
+#include "fake/temp_folder.h"
+
+namespace enclayer::addon {
+namespace {
+
+using fake::http_answer;
+using fake::HttpAnswer;
+using fake::HttpRequest;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// A program in place of kubectl that says what a proxy says, and an API server on its socket.
+class Proxied {
+ public:
+  explicit Proxied(fake::HttpService::Handler handler, const std::string& script = "echo serving; exec sleep 600")
+      : service_(std::move(handler), std::nullopt, ApiServer::socket_in(folder_.path())) {
+    folder_.write("kubectl", "#!/bin/sh\necho \"$@\" > " + (folder_.path() / "called").string() + "\n" + script + "\n");
+    std::filesystem::permissions(folder_.path() / "kubectl", std::filesystem::perms::owner_all);
+  }
+
+  Result<std::unique_ptr<ApiServer>> start() {
+    Connection connection;
+    connection.program = folder_.path() / "kubectl";
+    connection.context = "prod";
+    return ApiServer::start(Kubectl(connection), folder_.path());
+  }
+  std::string called() const {
+    std::ifstream in(folder_.path() / "called");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  const fake::TempFolder& folder() const { return folder_; }
+  std::vector<std::string> requests() const { return service_.requests(); }
+
+ private:
+  fake::TempFolder folder_;
+  fake::HttpService service_;
+};
+
+TEST(ApiServer, is_asked_through_kubectl_proxy_in_kubectls_context) {
+  std::string head;
+  Proxied proxied([&](const HttpRequest& request) {
+    head = request.head;
+    return http_answer(201, request.body + "!");
+  });
+  auto api = proxied.start();
+  ASSERT_TRUE(api) << api.error().message();
+  EXPECT_EQ(proxied.called(),
+            "--context=prod proxy --unix-socket=" + ApiServer::socket_in(proxied.folder().path()).string() + "\n");
+  EXPECT_EQ((*api)->send({.method = "POST", .path = "/api/v1/pods", .doing = "make it", .body = "{}"}).value(), "{}!");
+  EXPECT_THAT(head, HasSubstr("POST /api/v1/pods HTTP/1.1\r\n"));
+  EXPECT_THAT(head, HasSubstr("Host: localhost\r\n")) << "others the proxy refuses";
+  EXPECT_THAT(head, HasSubstr("Content-Type: application/json\r\n"));
+}
+
+TEST(ApiServer, kubectl_that_ends_at_once_says_why) {
+  Proxied proxied([](const HttpRequest&) { return http_answer(200, ""); },
+                  "echo 'error: context \"prod\" does not exist' >&2; exit 1");
+  auto none = proxied.start();
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().kind(), ErrorKind::kInvalidArgument);
+  EXPECT_THAT(none.error().message(), HasSubstr("context \"prod\" does not exist"));
+  EXPECT_THAT(none.error().message(), HasSubstr("kubectl config get-contexts"));
+}
+
+TEST(ApiServer, lists_are_read_page_by_page) {
+  Proxied proxied([](const HttpRequest& request) {
+    const bool second = request.target.find("continue=abc") != std::string::npos;
+    return http_answer(200, second
+                                ? R"({"metadata":{"resourceVersion":"7"},"items":[{"n":3}]})"
+                                : R"({"metadata":{"resourceVersion":"7","continue":"abc"},"items":[{"n":1},{"n":2}]})");
+  });
+  auto api = proxied.start();
+  ASSERT_TRUE(api);
+  std::vector<std::uint64_t> seen;
+  auto version =
+      (*api)->list("/api/v1/pods?a=b", "list pods", [&](base::JsonValue one) { seen.push_back(one["n"].number()); });
+  EXPECT_EQ(version.value(), "7");
+  EXPECT_THAT(seen, ElementsAre(1, 2, 3));
+  EXPECT_THAT(proxied.requests(), ElementsAre("/api/v1/pods?a=b&limit=500", "/api/v1/pods?a=b&limit=500&continue=abc"));
+}
+
+TEST(ApiServer, many_requests_are_answered_in_their_order) {
+  Proxied proxied([](const HttpRequest& request) {
+    return request.target == "/3" ? http_answer(404, "404 page not found\n") : http_answer(200, request.target);
+  });
+  auto api = proxied.start();
+  ASSERT_TRUE(api);
+  std::vector<ApiRequest> requests;
+  for (int i = 0; i < 20; ++i) requests.push_back({.path = "/" + std::to_string(i), .doing = "ask"});
+  auto answers = (*api)->send_all(requests);
+  for (std::size_t i = 0; i < 20; ++i)
+    if (i == 3)
+      EXPECT_EQ(answers[i].error().code(), 404U);
+    else
+      EXPECT_EQ(answers[i].value(), requests[i].path);
+}
+
+TEST(ApiServer, a_cluster_is_kept_up_to_date_by_what_changes) {
+  std::vector<std::string> events = {
+      R"({"type":"ADDED","object":{"metadata":{"name":"b","resourceVersion":"8"}}})"
+      "\n"
+      R"({"type":"MODIFIED","object":{"metadata":{"name":"a","resourceVersion":"9"},"spec":{"unschedulable":true}}})"
+      "\n",
+      R"({"type":"DELETED","object":{"metadata":{"name":"b","resourceVersion":"10"}}})"
+      "\n"
+      R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"12"}}})"
+      "\n",
+      R"({"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}})"
+      "\n"};
+  std::size_t next = 0;
+  Proxied proxied([&](const HttpRequest& request) {
+    if (request.target.find("watch=1") != std::string::npos) return http_answer(200, events.at(next++));
+    return http_answer(200, R"({"metadata":{"resourceVersion":"20"},"items":[{"metadata":{"name":"c"}}]})");
+  });
+  auto api = proxied.start();
+  ASSERT_TRUE(api);
+  Cluster first;
+  first.versions["/api/v1/nodes"] = "7";
+  first.nodes.resize(1);
+  first.nodes[0].name = "a";
+  ClusterWatch watch(**api, first);
+  ASSERT_TRUE(watch.refresh());
+  ASSERT_EQ(watch.cluster().nodes.size(), 2U);
+  EXPECT_TRUE(watch.cluster().node("a")->cordoned);
+  ASSERT_TRUE(watch.refresh());
+  EXPECT_EQ(watch.cluster().node("b"), nullptr);
+  ASSERT_TRUE(watch.refresh()) << "what the API server no longer knows is listed anew";
+  ASSERT_EQ(watch.cluster().nodes.size(), 1U);
+  EXPECT_EQ(watch.cluster().nodes[0].name, "c");
+  EXPECT_THAT(proxied.requests(),
+              ElementsAre(HasSubstr("&timeoutSeconds=1&resourceVersion=7"), HasSubstr("resourceVersion=9"),
+                          HasSubstr("resourceVersion=12"), "/api/v1/nodes?limit=500"));
+}
+
+TEST(ReadList, that_is_none_is_malformed) {
+  int items = 0;
+  auto read = [&](std::string_view text) { return read_list(text, [&](base::JsonValue) { ++items; }); };
+  for (const char* bad : {"", "null", "{}", "[]", R"({"items":[)", R"({"items":[{"metadata":)", "Error",
+                          R"({"items":[{"a":}]})", R"({"items":[{}]}})", R"({"items":[{"a":"]})"})
+    EXPECT_EQ(read(bad).error().kind(), ErrorKind::kMalformed) << bad;
+  items = 0;
+  EXPECT_TRUE(read(R"({"items":[]})"));
+  EXPECT_TRUE(read(R"({"kind":"PartialObjectMetadataList","items":null})"));
+  EXPECT_TRUE(read(R"({"kind":"items","x":[1],"items":[{"a":"}]\"{["},{"items":[{}]}],"y":{"items":[{}]}})"));
+  EXPECT_EQ(items, 2);
+}
+
+TEST(Reference, is_a_path_of_the_api) {
+  EXPECT_EQ((Reference{"apps/v1", "DaemonSet", "e", "x"}.path()), "/apis/apps/v1/namespaces/e/daemonsets/x");
+  EXPECT_EQ((Reference{"v1", "Namespace", "", "x"}.path()), "/api/v1/namespaces/x");
+  EXPECT_EQ((Reference{"v1", "Pod", "e"}.path()), "/api/v1/namespaces/e/pods");
+  EXPECT_EQ(plural("PriorityClass"), "priorityclasses");
+  EXPECT_EQ(plural("ValidatingAdmissionPolicy"), "validatingadmissionpolicies");
+  EXPECT_EQ(plural("MutatingAdmissionPolicyBinding"), "mutatingadmissionpolicybindings");
+}
+
+struct Said {
+  unsigned status;
+  const char* body;
+  ErrorKind kind;
+  const char* told;
+};
+
+class ApiErrors : public testing::TestWithParam<Said> {};
+
+TEST_P(ApiErrors, are_told_apart_by_their_status) {
+  Error error = api_error(GetParam().status, GetParam().body, "list nodes");
+  EXPECT_EQ(error.kind(), GetParam().kind) << error.message();
+  EXPECT_EQ(error.code(), GetParam().status);
+  EXPECT_THAT(error.message(), HasSubstr("cannot list nodes: "));
+  EXPECT_THAT(error.message(), HasSubstr(GetParam().told));
+}
+
+// As kube-apiserver 1.36 and `kubectl proxy` say it.
+INSTANTIATE_TEST_SUITE_P(
+    , ApiErrors,
+    testing::Values(
+        Said{
+            403,
+            R"({"kind":"Status","message":"nodes is forbidden: User \"bob\" cannot list resource","reason":"Forbidden","code":403})",
+            ErrorKind::kPermissionDenied, R"(nodes is forbidden: User "bob" cannot list)"},
+        Said{401, R"({"kind":"Status","message":"Unauthorized","code":401})", ErrorKind::kPermissionDenied,
+             "log in again"},
+        Said{404, "404 page not found\n", ErrorKind::kNotFound, "404 page not found"},
+        Said{
+            409,
+            R"({"kind":"Status","message":"Apply failed with 1 conflict: conflict with \"kubectl-edit\": .spec.x","reason":"Conflict","details":{"causes":[{"reason":"FieldManagerConflict","field":".spec.x"}]},"code":409})",
+            ErrorKind::kConflict, "conflict with \"kubectl-edit\": .spec.x; somebody else set these fields"},
+        Said{409, R"({"kind":"Status","message":"pods \"x\" already exists","reason":"AlreadyExists","code":409})",
+             ErrorKind::kConflict, "already exists"},
+        Said{422, R"({"kind":"Status","message":"DaemonSet \"x\" is invalid","reason":"Invalid","code":422})",
+             ErrorKind::kInvalidArgument, "is invalid"},
+        Said{429, R"({"kind":"Status","message":"too many requests","code":429})", ErrorKind::kUnavailable, "too many"},
+        Said{500, "dial tcp 10.0.0.1:6443: connect: connection refused\n", ErrorKind::kUnavailable,
+             "does not answer (dial tcp 10.0.0.1:6443: connect: connection refused)"},
+        Said{500, "getting credentials: exec: executable kubelogin not found", ErrorKind::kUnavailable, "kubelogin"},
+        Said{503, "", ErrorKind::kUnavailable, "status 503"}));
+
+}  // namespace
+}  // namespace enclayer::addon
