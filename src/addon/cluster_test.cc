@@ -282,6 +282,14 @@ TEST(Plan, keeps_the_way_back_and_leaves_out_what_the_cluster_does_not_know) {
   for (const manifests::Document& document : first->documents)
     EXPECT_FALSE(document.kind.starts_with("Mutating")) << document.name;
 
+  cluster.has_validating = false;
+  auto old = plan(cluster, settings, std::nullopt);
+  ASSERT_TRUE(old);
+  EXPECT_THAT(old->left_out, Contains(HasSubstr("kubectl label node NAME enclayer.io/sgx=true")));
+  for (const manifests::Document& document : old->documents)
+    EXPECT_NE(document.component, "detect") << "no right to label nodes without the policy that holds it to one";
+  cluster.has_validating = true;
+
   Remembered before{settings.name_space, "0.0.9", settings, ""};
   auto upgraded = plan(cluster, settings, before);
   ASSERT_TRUE(upgraded);

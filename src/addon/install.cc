@@ -26,9 +26,6 @@ std::string group_of(std::string_view api_version) {
   return slash == std::string_view::npos ? "" : std::string(api_version.substr(0, slash));
 }
 
-bool is_mutating(std::string_view kind) { return kind.starts_with("MutatingAdmissionPolicy"); }
-bool is_validating(std::string_view kind) { return kind.starts_with("ValidatingAdmissionPolicy"); }
-
 Reference reference(const Document& document) {
   return {document.api_version, document.kind, document.name_space, document.name};
 }
@@ -120,24 +117,24 @@ Result<Settings> previous_settings(const Remembered& now) {
 }
 
 Result<Plan> plan(const Cluster& cluster, const Settings& settings, const std::optional<Remembered>& before) {
-  ENCLAYER_TRY(auto documents, render(settings));
+  // What the cluster has decides, not its version: somebody may have switched the policies off.
+  const unsigned kubernetes = cluster.has_mutating     ? manifests::kNewestKubernetes
+                              : cluster.has_validating ? manifests::kMutatingSince - 1
+                                                       : manifests::kValidatingSince - 1;
   Plan out;
-  for (Document& document : documents) {
-    if ((is_mutating(document.kind) && !cluster.has_mutating) ||
-        (is_validating(document.kind) && !cluster.has_validating))
-      continue;
-    out.documents.push_back(std::move(document));
-  }
+  ENCLAYER_TRY(out.documents, render(settings, kubernetes));
   if (!cluster.has_mutating)
     out.left_out.push_back("This cluster (" + cluster.version +
                            ") has no MutatingAdmissionPolicy (admissionregistration.k8s.io/v1, Kubernetes 1.36): EPC "
                            "under other vendors' names is not translated and annotations do nothing. Pods ask for " +
                            std::string(kEpcResource) + " and " + std::string(kQuoteResource) + " themselves.");
   if (!cluster.has_validating)
-    out.left_out.push_back("This cluster (" + cluster.version +
-                           ") has no ValidatingAdmissionPolicy (admissionregistration.k8s.io/v1, Kubernetes 1.30): "
-                           "mistakes in pods are not refused, and enclayer-detect is held to its own node by nothing "
-                           "but its program.");
+    out.left_out.push_back(
+        "This cluster (" + cluster.version +
+        ") has no ValidatingAdmissionPolicy (admissionregistration.k8s.io/v1, Kubernetes 1.30): "
+        "mistakes in pods are not refused, and enclayer-detect, which nothing would hold to its own node, "
+        "is left out. Label nodes with SGX yourself: kubectl label node NAME " +
+        std::string(kSgxLabel) + "=true");
   // What was chosen comes right after the place for it: a run that is cut off later is finished by the next.
   std::string previous;
   if (before)

@@ -34,8 +34,8 @@ std::size_t rank(std::string_view kind) {
 
 // The N of the first Kubernetes 1.N that has the kind as v1.
 unsigned first_with(std::string_view kind) {
-  if (kind.starts_with("MutatingAdmissionPolicy")) return 36;
-  return kind.starts_with("ValidatingAdmissionPolicy") ? 30 : 0;
+  if (kind.starts_with("MutatingAdmissionPolicy")) return kMutatingSince;
+  return kind.starts_with("ValidatingAdmissionPolicy") ? kValidatingSince : 0;
 }
 
 std::string written(const Place& place, const Settings& settings) {

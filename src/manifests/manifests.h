@@ -45,12 +45,12 @@ struct Document {
   std::string text;        // YAML, comments for people included; ends with a newline, has no "---"
 };
 
-// The N of Kubernetes 1.N that the manifests are for.
-inline constexpr unsigned kNewestKubernetes = ~0U;
+// The N of Kubernetes 1.N that the manifests are for, and of the first ones with admission policies of a kind as v1.
+inline constexpr unsigned kNewestKubernetes = ~0U, kValidatingSince = 30, kMutatingSince = 36;
 
-// All objects for these settings that such a cluster knows, in the order in which they have to be applied: namespaces, priority classes, rights,
-// policies and their bindings, configuration, DaemonSets. kInvalidArgument: the settings do not pass check();
-// kInternal: a file is no template, which our tests would have found.
+// All objects for these settings that such a cluster knows, in the order in which they have to be applied: namespaces,
+// priority classes, rights, policies and their bindings, configuration, DaemonSets. kInvalidArgument: the settings do
+// not pass check(); kInternal: a file is no template, which our tests would have found.
 Result<std::vector<Document>> render(const Settings& settings, unsigned kubernetes = kNewestKubernetes);
 Result<std::vector<Document>> render(const Settings& settings, std::span<const ManifestFile> files,
                                      unsigned kubernetes = kNewestKubernetes);
