@@ -92,8 +92,8 @@ class ApiServer {
 // Runs `task` for 0 .. count-1, eight at a time.
 void at_once(std::size_t count, const std::function<void(std::size_t)>& task);
 
-// What has changed in a list since `version`: a watch for one second, whose events come in one answer.
-inline constexpr std::chrono::seconds kWatch{1};
+// What has changed in a list since `version`: a watch for two seconds (opening it is what costs the API server), whose events come in one answer.
+inline constexpr std::chrono::seconds kWatch{2};
 ApiRequest watch_request(const std::string& path, const std::string& version, const std::string& doing);
 // Calls `each` for every event, with its type (ADDED, MODIFIED, DELETED) and the object; `version` becomes that of the
 // last. False: the API server no longer knows what happened since then, so that the list has to be read anew.

@@ -138,7 +138,7 @@ TEST(ApiServer, a_cluster_is_kept_up_to_date_by_what_changes) {
   ASSERT_EQ(watch.cluster().nodes.size(), 1U);
   EXPECT_EQ(watch.cluster().nodes[0].name, "c");
   EXPECT_THAT(proxied.requests(),
-              ElementsAre(HasSubstr("&timeoutSeconds=1&resourceVersion=7"), HasSubstr("resourceVersion=9"),
+              ElementsAre(HasSubstr("&timeoutSeconds=2&resourceVersion=7"), HasSubstr("resourceVersion=9"),
                           HasSubstr("resourceVersion=12"), "/api/v1/nodes?limit=500"));
 }
 

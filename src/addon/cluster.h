@@ -119,7 +119,7 @@ class ClusterWatch {
  public:
   ClusterWatch(const ApiServer& api, Cluster from) : api_(api), cluster_(std::move(from)) {}
 
-  // What changes within a second (kWatch). After an error the next call goes on from there.
+  // What changes within two seconds (kWatch). After an error the next call goes on from there.
   Result<> refresh();
   const Cluster& cluster() const { return cluster_; }
 
