@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cases of TDX: what a verifier has to check of a trust domain beyond what it checks of an enclave.
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "sim/case_verbs.h"

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/bytes.h"
 #include "sim/case.h"
@@ -65,13 +65,8 @@ inline std::vector<Serial> serials(std::size_t count) {
 }
 
 // Changes one of the two documents and signs it, as the TCB signing key would.
-inline Result<> edit(const Ca& ca, Collateral& collateral, std::string Collateral::*text,
-                     const std::function<void(Json&)>& change) {
-  Json json = Json::parse(collateral.*text);
-  change(json);
-  collateral.*text = json.dump();
-  return sign_collateral(ca, collateral);
-}
+Result<> edit(const Ca& ca, Collateral& collateral, std::string Collateral::*text,
+              const std::function<void(Json&)>& change);
 
 // One line each for the usual kinds of departure.
 inline Departure ordered(std::function<void(Order&)> change) { return {std::move(change), nullptr, nullptr}; }

@@ -44,6 +44,7 @@ class Reader {
 
   Result<std::vector<Node>> read() {
     if (!parser_.ok) return Error(ErrorKind::kExhausted, "YAML: no memory for a parser");
+    if (text_.empty()) text_ = "";  // libyaml takes no null pointer
     yaml_parser_set_input_string(&parser_.it, reinterpret_cast<const unsigned char*>(text_.data()), text_.size());
     yaml_parser_set_encoding(&parser_.it, YAML_UTF8_ENCODING);
     std::vector<Node> documents;
