@@ -47,12 +47,17 @@ struct Bench {
 
   // Until the metrics page has this line; a page is all that says what goes on inside.
   bool wait_for_metric(const std::string& line) {
-    auto deadline = steady_clock::now() + kPatience;
-    while (("\n" + metrics.text()).find("\n" + line + "\n") == std::string::npos) {
-      if (steady_clock::now() > deadline) return false;
-      std::this_thread::yield();
-    }
-    return true;
+    return wait_for([&] { return ("\n" + metrics.text()).find("\n" + line + "\n") != std::string::npos; });
+  }
+
+  /// For what goes on counting: an exact number can be stepped over.
+  bool has_count(const std::string& name, int least) {
+    auto text = "\n" + metrics.text();
+    auto at = text.find("\n" + name + " ");
+    return at != std::string::npos && std::stoi(text.substr(at + name.size() + 2)) >= least;
+  }
+  bool wait_for_count(const std::string& name, int least) {
+    return wait_for([&] { return has_count(name, least); });
   }
 
   DcapStandin standin;
@@ -60,6 +65,15 @@ struct Bench {
   DcapSourceOptions options;
 
  private:
+  bool wait_for(const std::function<bool()>& holds) {
+    auto deadline = steady_clock::now() + kPatience;
+    while (!holds()) {
+      if (steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
+  }
+
   std::unique_ptr<DcapQuoteSource> source_;
 };
 
@@ -232,7 +246,7 @@ TEST(DcapSource, a_failure_to_prepare_the_key_is_told_at_once_and_overcome_later
   EXPECT_FALSE(bench.source().terms_now());
   EXPECT_EQ(code_of(bench.source().quote(standin_report(), std::nullopt)), 12u);
   bench.standin.tell("size e011");
-  ASSERT_TRUE(bench.wait_for_metric("enclayer_quote_worker_starts_total{result=\"failed\"} 8"));
+  ASSERT_TRUE(bench.wait_for_count("enclayer_quote_worker_starts_total{result=\"failed\"}", 8));
   EXPECT_EQ(bench.source().quote_size().error().code(), 44u);
   bench.standin.tell("");
   ASSERT_TRUE(bench.wait_for_metric("enclayer_quote_workers_up 1"));
@@ -363,7 +377,7 @@ TEST(DcapSource, workers_with_different_keys_do_not_serve_together) {
   bench.options.workers = 3;
   bench.standin.tell("key pid");
   auto target = bench.source().target().value();
-  ASSERT_TRUE(bench.wait_for_metric("enclayer_quote_worker_starts_total{result=\"other-key\"} 4"));
+  ASSERT_TRUE(bench.wait_for_count("enclayer_quote_worker_starts_total{result=\"other-key\"}", 4));
   EXPECT_THAT(bench.metrics.text(), HasSubstr("enclayer_quote_workers_up 1"));
   for (int i = 0; i < 10; ++i) {
     auto quote = bench.source().quote(standin_report(), std::nullopt);
@@ -394,7 +408,7 @@ TEST(DcapSource, reload_starts_every_worker_again_and_one_is_always_up) {
   ASSERT_TRUE(bench.source().target());
   ASSERT_TRUE(bench.wait_for_metric("enclayer_quote_workers_up 2"));
   bench.source().reload(bench.standin.launch({"RELOADED=1"}));
-  while (bench.metrics.text().find("enclayer_quote_worker_starts_total{result=\"ok\"} 4") == std::string::npos) {
+  while (!bench.has_count("enclayer_quote_worker_starts_total{result=\"ok\"}", 4)) {
     ASSERT_TRUE(bench.source().terms_now());
     ASSERT_TRUE(bench.source().quote(standin_report(), std::nullopt));
   }
