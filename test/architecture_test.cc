@@ -39,6 +39,7 @@ const Arrows& arrows() {
       {"aesm", {"enclayer", "base", "sgx", "attestation", "quoting"}},
       {"helper", {"enclayer", "base", "slots", "http", "net", "sgx", "attestation", "quoting", "sim", "aesm"}},
       {"kubelet", {"enclayer", "base", "net"}},
+      {"device_plugin", {"enclayer", "base", "slots", "net", "sgx", "kubelet"}},
       {"manifests", {"enclayer", "base"}},
       {"addon", {"enclayer", "base", "http", "manifests"}},
       {"translate", {"enclayer", "base"}},

@@ -9,19 +9,19 @@
 #include <optional>
 #include <string>
 
-#include "accounting.h"
 #include "base/log.h"
 #include "base/metric_names.h"
 #include "base/quantity.h"
 #include "base/resource_names.h"
-#include "cdi.h"
 #include "cli_support.h"
+#include "device_plugin/accounting.h"
+#include "device_plugin/cdi.h"
+#include "device_plugin/node.h"
+#include "device_plugin/offering.h"
+#include "device_plugin/quote_slots.h"
+#include "device_plugin/resources.h"
 #include "http/server.h"
 #include "kubelet/pod_resources.h"
-#include "node.h"
-#include "offering.h"
-#include "quote_slots.h"
-#include "resources.h"
 
 namespace enclayer::device_plugin {
 namespace {

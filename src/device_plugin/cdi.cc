@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cdi.h"
+#include "device_plugin/cdi.h"
 
 #include <nlohmann/json.hpp>
 

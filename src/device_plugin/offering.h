@@ -20,9 +20,9 @@
 #include "base/folder_watch.h"
 #include "base/metrics.h"
 #include "base/wakeup.h"
+#include "device_plugin/resources.h"
 #include "enclayer/error.h"
 #include "kubelet/registration.h"
-#include "resources.h"
 
 namespace enclayer::device_plugin {
 

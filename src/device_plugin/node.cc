@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node.h"
+#include "device_plugin/node.h"
 
 #include <algorithm>
 #include <cstdio>

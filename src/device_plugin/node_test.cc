@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is offered of a node's EPC and devices.
-#include "node.h"
+#include "device_plugin/node.h"
 
 #include <gtest/gtest.h>
 
@@ -8,11 +8,11 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
-#include "cdi.h"
+#include "device_plugin/cdi.h"
+#include "device_plugin/resources.h"
 #include "fake/device_nodes.h"
 #include "fake/temp_folder.h"
 #include "proto/deviceplugin.pb.h"
-#include "resources.h"
 
 namespace enclayer::device_plugin {
 namespace {

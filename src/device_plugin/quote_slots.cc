@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "quote_slots.h"
+#include "device_plugin/quote_slots.h"
 
 #include <algorithm>
 #include <array>

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <span>
 
-#include "node.h"
+#include "device_plugin/node.h"
 
 namespace enclayer::device_plugin {
 

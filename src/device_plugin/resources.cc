@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "resources.h"
+#include "device_plugin/resources.h"
 
 #include <array>
 
-#include "cdi.h"
+#include "device_plugin/cdi.h"
 #include "net/frame_client.h"
 
 namespace enclayer::device_plugin {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "offering.h"
+#include "device_plugin/offering.h"
 
 #include <poll.h>
 

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "base/metrics.h"
+#include "device_plugin/node.h"
 #include "enclayer/error.h"
 #include "kubelet/epc_accounts.h"
-#include "node.h"
 #include "sgx/kernel_log.h"
 
 namespace enclayer::device_plugin {

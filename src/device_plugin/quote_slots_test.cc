@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whose the quote helper's slots are, as the kubelet's answers say it one after the other.
-#include "quote_slots.h"
+#include "device_plugin/quote_slots.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,9 +9,9 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "device_plugin/resources.h"
 #include "fake/logged.h"
 #include "fake/temp_folder.h"
-#include "resources.h"
 
 namespace enclayer::device_plugin {
 namespace {

@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "base/resource_names.h"
+#include "device_plugin/node.h"
+#include "device_plugin/quote_slots.h"
 #include "kubelet/plugin.h"
-#include "node.h"
-#include "quote_slots.h"
 
 namespace enclayer::device_plugin {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "accounting.h"
+#include "device_plugin/accounting.h"
 
 #include "base/log.h"
 #include "base/metric_names.h"
