@@ -125,11 +125,11 @@ http::Options http_options(const FetchOptions& options, http::Proxies proxies, s
 }
 
 Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, const http::Proxies& proxies, Time now) {
-  collateral::Wish wish;
-  ENCLAYER_TRY(wish.platform, wanted_platform(options));
-  ENCLAYER_TRY(wish.url, collateral::service_url(options.pccs));
-  wish.offline = options.offline;
-  wish.refresh = options.refresh || !options.save_responses.empty();
+  collateral::Request request;
+  ENCLAYER_TRY(request.platform, wanted_platform(options));
+  ENCLAYER_TRY(request.url, collateral::service_url(options.pccs));
+  request.offline = options.offline;
+  request.refresh = options.refresh || !options.save_responses.empty();
   ENCLAYER_TRY(TrustedRoot root, trusted_root(options.root_ca));
   std::string ca_pem;
   if (options.cacert.empty()) {  // a service that is asked over http works without them
@@ -150,13 +150,13 @@ Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, c
 
   auto ask = [&]() -> Result<Collateral> {
     http::Client http(http_options(options, proxies, ca_pem));
-    ENCLAYER_TRY(auto answer, collateral::fetch(http, wish.url, wish.platform, root));
+    ENCLAYER_TRY(auto answer, collateral::fetch(http, request.url, request.platform, root));
     if (!options.save_responses.empty()) {
       ENCLAYER_CHECK(collateral::write_responses(options.save_responses, answer.responses));
     }
     return std::move(answer.collateral);
   };
-  ENCLAYER_TRY(auto obtained, collateral::obtain(cache ? &*cache : nullptr, wish, now, ask));
+  ENCLAYER_TRY(auto obtained, collateral::obtain(cache ? &*cache : nullptr, request, now, ask));
   for (const std::string& warning : obtained.warnings)
     std::fprintf(stderr, "enclayer collateral fetch: warning: %s\n", warning.c_str());
   ENCLAYER_CHECK(write_out(options.out, to_json(obtained.entry.collateral)));
@@ -168,7 +168,7 @@ Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, c
     json["out"] = options.out;
     print(json);
   } else {
-    std::printf("%s: %s, %s, holds until %s\n", options.out.c_str(), to_string(wish.platform).c_str(),
+    std::printf("%s: %s, %s, holds until %s\n", options.out.c_str(), to_string(request.platform).c_str(),
                 obtained.from_cache ? "from the cache" : "fetched",
                 format_time(obtained.entry.contents.validity.until).c_str());
   }

@@ -74,12 +74,12 @@ Result<Received> fetch(const Options& options) {
   ByteArray<64> report_data{};
   std::ranges::copy(*base::from_hex(options.report_data), report_data.begin());
   got.enclave = sim::enclave_body(report_data);
-  quoting::QeReportRequest wish{{}, sim::enclave_target()};
-  if (::getrandom(wish.nonce.data(), wish.nonce.size(), 0) != static_cast<ssize_t>(wish.nonce.size()))
+  quoting::QeReportRequest qe_report{{}, sim::enclave_target()};
+  if (::getrandom(qe_report.nonce.data(), qe_report.nonce.size(), 0) != static_cast<ssize_t>(qe_report.nonce.size()))
     return Error(ErrorKind::kInternal, "the system gives no random numbers");
 
   auto report = sim::ereport(got.enclave, got.target.qe);
-  ENCLAYER_TRY(Bytes quote_reply, ask(options, aesm::quote_request(report, size, wish)));
+  ENCLAYER_TRY(Bytes quote_reply, ask(options, aesm::quote_request(report, size, qe_report)));
   auto reply = aesm::read_quote_reply(quote_reply, true);
   if (!reply) {
     if (reply.error().kind() == ErrorKind::kPermissionDenied)
@@ -89,7 +89,7 @@ Result<Received> fetch(const Options& options) {
                        "accepts its report: a service with real hardware has to refuse it");
     return reply.error();
   }
-  ENCLAYER_CHECK(sim::check_qe_report(*reply, wish.nonce, got.target.qe));
+  ENCLAYER_CHECK(sim::check_qe_report(*reply, qe_report.nonce, got.target.qe));
   got.quote = std::move(reply->quote);
   ByteView body = ByteView(got.quote).subspan(48);
   if (!std::ranges::equal(body.first<ReportBody::kSize>(), report.body_bytes()))

@@ -54,7 +54,7 @@ void print_table(const std::vector<std::vector<std::string>>& rows, const std::v
 std::string dash(const std::string& text) { return text.empty() ? "-" : text; }
 
 ordered_json settings_json(const manifests::Settings& settings) {
-  ordered_json out = ordered_json::parse(to_json(settings, manifests::Told::kAll));
+  ordered_json out = ordered_json::parse(to_json(settings, manifests::Scope::kAll));
   out["quoteHelperImage"] = helper_image(settings);
   return out;
 }

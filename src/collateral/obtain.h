@@ -12,7 +12,7 @@
 
 namespace enclayer::collateral {
 
-struct Wish {
+struct Request {
   PlatformKind platform;
   std::string url;       // of the service, as service_url() gives it
   bool refresh = false;  // ask the service whatever is in the cache
@@ -30,6 +30,6 @@ using AskService = std::function<Result<Collateral>()>;
 // `cache` may be nullptr. A fresh entry is taken as it is; otherwise the service is asked and its answer kept. When it
 // fails, an entry that still holds is better than nothing. A damaged entry counts as none. What the service answers
 // is handed on even if it does not hold at `now`, with a warning: for quotes of another time.
-Result<Obtained> obtain(const Cache* cache, const Wish& wish, Time now, const AskService& ask);
+Result<Obtained> obtain(const Cache* cache, const Request& request, Time now, const AskService& ask);
 
 }  // namespace enclayer::collateral

@@ -23,12 +23,12 @@ struct Obtain : testing::Test {
   fake::TempFolder temporary;
   Cache cache{temporary.path()};
   Collateral answer = fake::quote_case("C_automata_sgx_platform").collateral;
-  Wish wish{contents_of(answer).value().platform, "https://pccs.example/v4"};
+  Request request{contents_of(answer).value().platform, "https://pccs.example/v4"};
   std::optional<Error> failure;
   int asked = 0;
 
   Result<Obtained> obtain_at(Time now) {
-    return obtain(&cache, wish, now, [&]() -> Result<Collateral> {
+    return obtain(&cache, request, now, [&]() -> Result<Collateral> {
       ++asked;
       if (failure) return *failure;
       return answer;
@@ -55,7 +55,7 @@ TEST_F(Obtain, asks_once_a_day_and_takes_the_cache_in_between) {
 
 TEST_F(Obtain, asks_when_it_is_told_to_refresh) {
   ASSERT_TRUE(obtain_at(kNow));
-  wish.refresh = true;
+  request.refresh = true;
   EXPECT_FALSE(obtain_at(kNow)->from_cache);
   EXPECT_EQ(asked, 2);
 }
@@ -105,14 +105,14 @@ TEST_F(Obtain, older_answer_does_not_replace_what_is_there) {
 }
 
 TEST_F(Obtain, offline_never_asks) {
-  wish.offline = true;
+  request.offline = true;
   auto nothing = obtain_at(kNow);
   ASSERT_FALSE(nothing);
   EXPECT_EQ(nothing.error().kind(), ErrorKind::kNotFound);
   EXPECT_THAT(nothing.error().message(), HasSubstr("collateral import"));
   ASSERT_TRUE(cache.keep(make_entry("https://other.example/v4", kNow, answer).value()));
   EXPECT_THAT(obtain_at(kNow).error().message(), HasSubstr("there is some from https://other.example/v4 (--pccs)"));
-  ASSERT_TRUE(cache.keep(make_entry(wish.url, kNow, answer).value()));
+  ASSERT_TRUE(cache.keep(make_entry(request.url, kNow, answer).value()));
   EXPECT_THAT(obtain_at(kNow + days(2))->warnings, IsEmpty());
   EXPECT_THAT(obtain_at(kNow + days(40))->warnings, ElementsAre(HasSubstr("is valid from")));
   damage_cache();
@@ -123,7 +123,7 @@ TEST_F(Obtain, offline_never_asks) {
 TEST_F(Obtain, cache_that_cannot_be_written_is_a_warning) {
   ASSERT_TRUE(base::write_file_atomic(temporary.path() / "file", {}, 0600));
   Cache broken(temporary.path() / "file" / "cache");
-  auto obtained = obtain(&broken, wish, kNow, [&]() -> Result<Collateral> { return answer; });
+  auto obtained = obtain(&broken, request, kNow, [&]() -> Result<Collateral> { return answer; });
   ASSERT_TRUE(obtained);
   EXPECT_EQ(obtained->entry.collateral, answer);
   EXPECT_THAT(obtained->warnings, ElementsAre(HasSubstr("not kept in the cache")));
@@ -131,7 +131,7 @@ TEST_F(Obtain, cache_that_cannot_be_written_is_a_warning) {
 
 TEST_F(Obtain, without_a_cache_it_always_asks) {
   for (int i = 1; i <= 2; ++i) {
-    auto obtained = obtain(nullptr, wish, kNow, [&]() -> Result<Collateral> {
+    auto obtained = obtain(nullptr, request, kNow, [&]() -> Result<Collateral> {
       ++asked;
       return answer;
     });

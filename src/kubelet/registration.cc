@@ -181,12 +181,12 @@ class GrpcRegistration final : public Registration {
   }
 
   // What there is of a kubelet.
-  struct Sight {
+  struct Snapshot {
     std::optional<FileIdentity> socket;
     bool folder = false;  // the parent of ours, which is the kubelet's to make
   };
 
-  Sight look() {
+  Snapshot look() {
     std::error_code ignored;
     watch_.arm(device_plugins_);
     watch_.arm(place_.folder);
@@ -196,18 +196,18 @@ class GrpcRegistration final : public Registration {
   const fs::path& kubelets_folder() const { return way_ == Way::kWatcher ? place_.folder : device_plugins_; }
 
   // 0 when a round can begin, otherwise the errno that says what is missing.
-  int missing_for_a_round(const Sight& now) const {
+  int missing_for_a_round(const Snapshot& now) const {
     if (way_ == Way::kWatcher) return now.folder ? 0 : ENOENT;
     return now.socket ? connect_error(kubelet_socket_) : ENOENT;
   }
 
   void run() {
-    Sight known;
+    Snapshot known;
     milliseconds pause = timing_.shortest_pause;
     int drops = 0;
     bool waiting_said = false;
     while (!stopping_) {
-      Sight now = look();
+      Snapshot now = look();
       if (now.socket != known.socket || now.folder != known.folder) {
         pause = timing_.shortest_pause;  // what an earlier kubelet did does not count against this one
         list_patience_ = timing_.first_list_deadline;
@@ -424,7 +424,7 @@ class GrpcRegistration final : public Registration {
   // Until the round is over; says why. Whether it was the kubelet that ended the list.
   bool stay(Round& round) {
     constexpr auto kListEnded = "the kubelet ended the device list", kSocketGone = "our own socket is gone";
-    auto over = [&](const Sight& now) -> const char* {
+    auto over = [&](const Snapshot& now) -> const char* {
       // No kubelet.sock at all: the kubelet may be there all the same, and nothing better can be had.
       if (now.socket && round.kubelet && now.socket != round.kubelet) return "there is a new kubelet.sock";
       if (round.server->watchers() == 0) return kListEnded;
@@ -450,10 +450,10 @@ class GrpcRegistration final : public Registration {
   }
 
   // At most `pause`; less when kubelet.sock becomes another one than `known`, or the kubelet's folder is made.
-  void wait_for_another_kubelet(const Sight& known, milliseconds pause) {
+  void wait_for_another_kubelet(const Snapshot& known, milliseconds pause) {
     auto deadline = steady_clock::now() + pause;
     while (!stopping_) {
-      Sight now = look();
+      Snapshot now = look();
       auto left = until(deadline);
       if ((now.socket && now.socket != known.socket) || (now.folder && !known.folder) || left.count() <= 0) return;
       wait(left);

@@ -100,7 +100,7 @@ std::vector<std::string> words_of(const Setting& one) {
 
 // In the order of the table, each with what is to know about it.
 std::string values_yaml() {
-  const Json defaults = Json::parse(to_json(Settings(), Told::kAll));
+  const Json defaults = Json::parse(to_json(Settings(), Scope::kAll));
   std::string out(kGenerated);
   for (const Setting& one : setting_table()) {
     if (one.name == "namespace") continue;  // the release's

@@ -537,11 +537,11 @@ Result<> set(Settings& settings, const Setting& setting, std::span<const std::st
   return refused(setting, text, " is " + kind_of(setting));
 }
 
-std::string to_json(const Settings& settings, Told told) {
+std::string to_json(const Settings& settings, Scope scope) {
   const Settings defaults;
   Json out = Json::object();
   for (const Setting& one : kTable)
-    if (Json value = json_of(settings, one); told == Told::kAll || value != json_of(defaults, one))
+    if (Json value = json_of(settings, one); scope == Scope::kAll || value != json_of(defaults, one))
       out[std::string(one.name)] = std::move(value);
   for (const auto& [name, json] : settings.newer) out[name] = Json::parse(json);
   // check() refuses what is not UTF-8; for settings that were never checked, anything is better than an exception.

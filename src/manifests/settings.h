@@ -132,8 +132,8 @@ Result<> set(Settings& settings, const Setting& setting, std::span<const std::st
 
 // One object with the settings that are not as by default, or with all; ends with a newline. What is remembered are the
 // former: who never chose an image gets that of the version that updates the add-on.
-enum class Told { kChosen, kAll };
-std::string to_json(const Settings& settings, Told told = Told::kChosen);
+enum class Scope { kChosen, kAll };
+std::string to_json(const Settings& settings, Scope scope = Scope::kChosen);
 
 // One setting as text: "true", "16", "hardware", JSON of a map or list. What means "off" or "none" is empty: false, 0, an
 // empty text, map or list.

@@ -278,7 +278,7 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
 }
 
 TEST(Settings, every_one_has_a_value_that_is_empty_where_it_means_off_or_none) {
-  const auto by_default = nlohmann::json::parse(to_json(Settings(), Told::kAll));
+  const auto by_default = nlohmann::json::parse(to_json(Settings(), Scope::kAll));
   for (const Setting& rule : setting_table()) {
     const auto& value = by_default.at(std::string(rule.name));
     const bool off = value == "" || value == false || value == 0 || (value.is_structured() && value.empty());

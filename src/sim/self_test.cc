@@ -24,12 +24,12 @@ quoting::SelfTest self_test(quoting::QuoteSource& source, const Collateral& coll
                 }) &&
       test.step("quote",
                 [&]() -> Result<std::string> {
-                  quoting::QeReportRequest wish;
-                  wish.nonce.fill(0x5A);
-                  wish.target = enclave_target();
+                  quoting::QeReportRequest request;
+                  request.nonce.fill(0x5A);
+                  request.target = enclave_target();
                   auto report = ereport(enclave_body({}), target.qe);
-                  ENCLAYER_TRY(quoting::QuoteReply reply, source.quote(report, wish));
-                  ENCLAYER_CHECK(check_qe_report(reply, wish.nonce, target.qe));
+                  ENCLAYER_TRY(quoting::QuoteReply reply, source.quote(report, request));
+                  ENCLAYER_CHECK(check_qe_report(reply, request.nonce, target.qe));
                   if (reply.quote.size() != size)
                     return Error(ErrorKind::kInternal, "the quote has " + std::to_string(reply.quote.size()) +
                                                            " bytes where " + std::to_string(size) + " were announced");
