@@ -15,7 +15,7 @@ class Option;
 
 namespace enclayer::apps {
 
-// Adds --version ("<name> 0.1.0") and the footer that lists the exit codes.
+// Adds --version ("<name> 0.2.0") and the footer that lists the exit codes.
 void add_common(CLI::App& app);
 
 // Parses; prints help or what is wrong with the flags. nullopt: go on. Otherwise the exit code: 0 after --help and

@@ -29,7 +29,7 @@ Examples:
   EPC for pods, in the cluster of kubectl's current context:
     enclayer enable
   With quotes from one helper a node, as `az aks addon enable --addon confcom --enable-sgxquotehelper`:
-    enclayer enable --enable-sgxquotehelper --image registry.example/enclayer:0.1.0
+    enclayer enable --enable-sgxquotehelper --image registry.example/enclayer:0.2.0
   No SGX hardware? A simulation, on nodes that you name; it protects nothing:
     kubectl label node worker-1 enclayer.io/sim=true
     enclayer enable --platform sim --enable-sgxquotehelper

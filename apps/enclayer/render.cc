@@ -105,7 +105,7 @@ void add_render(CLI::App& app, int& exit_code) {
   command->footer(R"(The same settings always give the same text, objects in the order in which they have to be applied.
 Exit codes: 0 written; 1 misuse, or a setting that makes no sense; 3 a file cannot be read or written.
 Examples:
-  enclayer render --enable-sgxquotehelper --image registry.example/enclayer:0.1.0 > enclayer.yaml
+  enclayer render --enable-sgxquotehelper --image registry.example/enclayer:0.2.0 > enclayer.yaml
   enclayer render --kubernetes 1.34 --toleration dedicated=sgx:NoSchedule --pod-label team=platform
   enclayer render --platform sim --output-dir enclayer && kubectl apply -k enclayer)");
   command->callback([options, &exit_code] {

@@ -57,7 +57,7 @@ typedef struct enclayer_verifier enclayer_verifier;
 /* What became of one quote. */
 typedef struct enclayer_verdict enclayer_verdict;
 
-/* The version of the library, "0.1.0". */
+/* The version of the library, "0.2.0". */
 const char* enclayer_version(void);
 
 /* The JSON Schema of policies, with a NUL at its end. */

@@ -4,7 +4,7 @@
 // A manifest is YAML that `kubectl apply -k deploy/manifests` takes as it is: with the default settings. Comments make
 // it a template, for us and for the Helm chart alike:
 //
-//   image: localhost/enclayer:0.1.0  # set: image       the default in this line becomes the setting's value
+//   image: localhost/enclayer:0.2.0  # set: image       the default in this line becomes the setting's value
 //   # set: podLabels                                    alone in a line: the entries of a map or list, each in a
 //                                                       line at this indentation
 //   # when: platform=sim                                lines up to "# end" stay only when that holds. Not nested
