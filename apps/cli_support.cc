@@ -58,6 +58,20 @@ void add_platform_option(CLI::App& app, Platform& platform) {
       ->option_text("hardware|sim [hardware]");
 }
 
+Result<Time> time_from(std::string_view text) {
+  constexpr std::size_t kDate = 10, kTime = 19;  // characters
+  if (text.size() == kDate) return parse_time(std::string(text) + "T00:00:00Z");
+  if (text.size() != kTime + 6) return parse_time(text);
+  const std::string_view offset = text.substr(kTime);  // "+02:00" is read as the time 02:00
+  auto clock = parse_time("1970-01-01T" + std::string(offset.substr(1)) + ":00Z");
+  auto local = parse_time(std::string(text.substr(0, kTime)) + "Z");
+  if (!clock || !local || (offset[0] != '+' && offset[0] != '-'))
+    return Error(ErrorKind::kMalformed,
+                 "time \"" + std::string(text) + "\" is not of the form YYYY-MM-DDThh:mm:ss+hh:mm");
+  const auto ahead = clock->time_since_epoch();
+  return offset[0] == '+' ? *local - ahead : *local + ahead;
+}
+
 void add_log_options(CLI::App& app, base::log::Level& level, base::log::Format& format) {
   using base::log::Format;
   using base::log::Level;

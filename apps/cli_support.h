@@ -4,9 +4,11 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "base/log.h"
 #include "enclayer/error.h"
+#include "enclayer/time.h"
 
 namespace CLI {
 class App;
@@ -25,6 +27,10 @@ struct ParseOutcome {
   int exit_code;
 };
 ParseOutcome parse(CLI::App& app, int argc, const char* const* argv);
+
+// A time as people write it: "2025-06-25" (its first second in UTC), "2025-06-25T08:00:00Z", or with an offset from UTC
+// in place of the Z ("+02:00", RFC 3339); else kMalformed.
+Result<Time> time_from(std::string_view text);
 
 // Prints "<program>: <message>" to standard error and gives the exit code of the error's kind.
 int fail(const std::string& program, const Error& error);

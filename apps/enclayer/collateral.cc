@@ -41,7 +41,8 @@ struct CacheOptions {
 
 struct FetchOptions {
   std::string quote, fmspc, ca, tee{to_string(collateral::Tee::kSgx)}, pccs{collateral::kIntelService}, out,
-      save_responses, cacert, root_ca, proxy;
+      save_responses, cacert, root_ca, proxy, update;
+  std::uint32_t evaluation_number = 0;  // 0: as the service likes
   std::string output = "text";
   bool has_proxy = false, no_cache = false, refresh = false, offline = false;
   int timeout = 60;
@@ -124,10 +125,19 @@ http::Options http_options(const FetchOptions& options, http::Proxies proxies, s
   return out;
 }
 
+collateral::Edition edition_of(const FetchOptions& options) {
+  if (options.evaluation_number > 0) return collateral::Edition::number(options.evaluation_number);
+  if (options.update.empty()) return {};
+  return options.update == "early" ? collateral::Edition::early() : collateral::Edition::standard();
+}
+
 Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, const http::Proxies& proxies, Time now) {
   collateral::Request request;
   ENCLAYER_TRY(request.platform, wanted_platform(options));
   ENCLAYER_TRY(request.url, collateral::service_url(options.pccs));
+  const collateral::Edition edition = edition_of(options);
+  const std::string service = request.url;
+  request.url = edition.with_url(service);
   request.offline = options.offline;
   request.refresh = options.refresh || !options.save_responses.empty();
   ENCLAYER_TRY(TrustedRoot root, trusted_root(options.root_ca));
@@ -150,13 +160,20 @@ Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, c
 
   auto ask = [&]() -> Result<Collateral> {
     http::Client http(http_options(options, proxies, ca_pem));
-    ENCLAYER_TRY(auto answer, collateral::fetch(http, request.url, request.platform, root));
+    ENCLAYER_TRY(auto answer, collateral::fetch(http, service, request.platform, root, edition));
     if (!options.save_responses.empty()) {
       ENCLAYER_CHECK(collateral::write_responses(options.save_responses, answer.responses));
     }
     return std::move(answer.collateral);
   };
   ENCLAYER_TRY(auto obtained, collateral::obtain(cache ? &*cache : nullptr, request, now, ask));
+  if (service.ends_with("/v3"))
+    obtained.warnings.push_back(service + " is version 3 of the interface, which Intel has ended; version 4 is newer");
+  if (std::uint32_t got = obtained.entry.contents.evaluation_number;
+      options.evaluation_number > 0 && got != options.evaluation_number)
+    return Error(ErrorKind::kMalformed, service + " was asked for TCB evaluation data number " +
+                                            std::to_string(options.evaluation_number) + " and answered with " +
+                                            std::to_string(got));
   for (const std::string& warning : obtained.warnings)
     std::fprintf(stderr, "enclayer collateral fetch: warning: %s\n", warning.c_str());
   ENCLAYER_CHECK(write_out(options.out, to_json(obtained.entry.collateral)));
@@ -304,6 +321,18 @@ void add_fetch(CLI::App* group, const CacheOptions& default_cache, const http::P
   command->add_option("--pccs", options->pccs, "The service; without a path, /sgx/certification/v4 is added")
       ->check(checked_by<collateral::service_url>("URL"))
       ->option_text("URL [" + std::string(collateral::kIntelService) + "]");
+  auto* update = command
+                     ->add_option("--update", options->update,
+                                  "TCB Info and QE Identity as soon as patches are public, or when platforms had time "
+                                  "to be patched")
+                     ->check(CLI::IsMember({"early", "standard"}))
+                     ->option_text("early|standard [as the service likes, mostly standard]");
+  command
+      ->add_option("--evaluation-number", options->evaluation_number,
+                   "Those of this TCB evaluation data number, for as long as Intel keeps them")
+      ->check(CLI::Range(1u, 0xffffffffu))
+      ->excludes(update)
+      ->option_text("N");
   auto* out = command->add_option("--out", options->out, "Where the collateral goes, as JSON, for `enclayer verify`")
                   ->option_text("FILE [standard output]");
   auto* refresh = command->add_flag("--refresh", options->refresh, "Ask the service even if the cache is fresh");

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "attestation/hex64.h"
 #include "base/file.h"
@@ -20,6 +21,7 @@ namespace {
 
 std::string text(const std::string& value) { return value; }
 std::string text(TcbStatus status) { return std::string(to_string(status)); }
+std::string text(PlatformIdentity::SgxType type) { return std::string(to_string(type)); }
 std::string text(std::uint16_t number) { return std::to_string(number); }
 std::string text(std::uint64_t bits) { return attestation::hex64(bits); }
 template <std::size_t N>
@@ -64,8 +66,25 @@ void print_policy(const Policy& policy) {
   line("simulated platforms", policy.allow_simulated ? "ACCEPTED" : "refused");
   line("TCB statuses", listed(policy.accepted_tcb, "none"));
   line("advisories", policy.accepted_advisories ? listed(*policy.accepted_advisories, "none") : "any");
+  if (!policy.rejected_advisories.empty()) line("rejected advisories", listed(policy.rejected_advisories, "none"));
   line("TCB evaluation number", at_least(policy.min_tcb_evaluation_number));
+  line("TCB date", policy.min_tcb_date ? "not before " + format_time(*policy.min_tcb_date) : "any");
+  if (policy.tcb_grace_days > 0)
+    line("out of date", "for " + text(policy.tcb_grace_days) + " days after the date of the level that is missing");
+  line("collateral", policy.max_collateral_age_days
+                         ? "issued at most " + text(*policy.max_collateral_age_days) + " days before"
+                         : "of any age, while it has not expired");
   line("FMSPC", listed(policy.fmspc, "any"));
+  line("PPID", listed(policy.ppid, "any"));
+  line("platform instance ID", listed(policy.platform_instance_id, "any"));
+  line("SGX type", listed(policy.sgx_type, "any"));
+  line("dynamic platforms", policy.allow_dynamic_platform ? "accepted" : "refused");
+  line("cached keys", policy.allow_cached_keys ? "accepted" : "refused");
+  line("SMT", policy.allow_smt ? "accepted" : "refused");
+}
+
+// What is surely not meant, or should have been thought about.
+std::vector<std::string> warnings(const Policy& policy) {
   const bool rtmrs =
       std::any_of(policy.rtmr.begin(), policy.rtmr.end(), [](const auto& list) { return !list.empty(); });
   const bool enclaves =
@@ -73,21 +92,42 @@ void print_policy(const Policy& policy) {
   const bool tds = !policy.mr_td.empty() || rtmrs || !policy.mr_config_id.empty() || !policy.mr_owner.empty() ||
                    !policy.mr_owner_config.empty() || !policy.td_attributes.empty() || !policy.xfam.empty() ||
                    !policy.mr_service_td.empty() || !policy.mr_seam.empty();
-  if (enclaves && tds)
-    std::printf("Mind: no quote meets this policy: it names what only enclaves have and what only TDs have.\n");
-  else if (policy.mr_enclave.empty() && policy.mr_signer.empty() && policy.mr_td.empty() && !rtmrs)
-    std::printf(
-        "Mind: anybody's %s this policy. Name the ones you mean with \"mr_enclave\" or \"mr_signer\", or with "
-        "\"mr_td\".\n",
-        enclaves ? "enclave meets"
-        : tds    ? "TD meets"
-                 : "enclave or TD meets");
-  else if (enclaves && policy.mr_enclave.empty() && policy.isv_prod_id.empty())
-    std::printf("Mind: every product of these signers meets this policy. Name yours with \"isv_prod_id\".\n");
-  else if (tds && !rtmrs)
-    std::printf(
-        "Mind: MRTD is the firmware alone: with any kernel and any programs a TD meets this policy. Name yours "
-        "with \"rtmr1\", \"rtmr2\" and \"rtmr3\".\n");
+  auto accepts = [&](TcbStatus status) {
+    return std::find(policy.accepted_tcb.begin(), policy.accepted_tcb.end(), status) != policy.accepted_tcb.end();
+  };
+
+  std::vector<std::string> out;
+  if (enclaves && tds) {
+    out.push_back("no quote meets this policy: it names what only enclaves have and what only TDs have.");
+  } else if (policy.mr_enclave.empty() && policy.mr_signer.empty() && policy.mr_td.empty() && !rtmrs) {
+    out.push_back(
+        "anybody's " +
+        std::string(enclaves ? "enclave"
+                    : tds    ? "TD"
+                             : "enclave or TD") +
+        " meets this policy. Name the ones you mean with \"mr_enclave\" or \"mr_signer\", or with \"mr_td\".");
+  } else if (enclaves && policy.mr_enclave.empty()) {
+    if (policy.isv_prod_id.empty())
+      out.push_back("every product of these signers meets this policy. Name yours with \"isv_prod_id\".");
+    if (policy.min_isv_svn == 0)
+      out.push_back(
+          "every version of it does, also those whose faults are known. Name the oldest with \"min_isv_svn\".");
+  } else if (tds && !rtmrs) {
+    out.push_back(
+        "MRTD is the firmware alone: with any kernel and any programs a TD meets this policy. Name yours "
+        "with \"rtmr1\", \"rtmr2\" and \"rtmr3\".");
+  }
+  if (policy.mr_signer.empty() && (!policy.isv_prod_id.empty() || policy.min_isv_svn > 0) && policy.mr_enclave.empty())
+    out.push_back("ISVPRODID and ISVSVN are each signer's own numbers: without \"mr_signer\" they say nothing.");
+  if (!accepts(TcbStatus::kUpToDate))
+    out.push_back("UpToDate is not among the accepted TCB statuses: the best platforms are refused.");
+  if (policy.allow_debug) out.push_back("debug enclaves and TDs are accepted: they have no secrets from their host.");
+  if (policy.allow_simulated) out.push_back("simulated platforms are accepted: anybody can make their quotes.");
+  if ((accepts(TcbStatus::kOutOfDate) || accepts(TcbStatus::kOutOfDateConfigurationNeeded)) && !policy.min_tcb_date)
+    out.push_back(
+        "platforms that are out of date are accepted for ever. \"tcb_grace_days\" bounds that in time, "
+        "\"min_tcb_date\" and \"rejected_advisory_ids\" in what they lack.");
+  return out;
 }
 
 int check_command(const std::string& path) {
@@ -95,6 +135,7 @@ int check_command(const std::string& path) {
   if (!policy) return fail("enclayer policy check", policy.error());
   std::printf("%s is a good policy. It accepts:\n", path.c_str());
   print_policy(*policy);
+  for (const std::string& warning : warnings(*policy)) std::printf("Mind: %s\n", warning.c_str());
   return 0;
 }
 

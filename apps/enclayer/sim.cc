@@ -84,9 +84,10 @@ std::string check_case(const std::string& name) {
 }
 // Certificates live for 20 years, and their dates have four digits for the year.
 std::string check_case_time(const std::string& text) {
-  auto time = parse_time(text);
+  auto time = time_from(text);
   if (!time) return time.error().message();
-  bool in_reach = text >= "2000-01-01T00:00:00Z" && text < "9900-01-01T00:00:00Z";
+  const std::string utc = format_time(*time);
+  bool in_reach = utc >= "2000-01-01T00:00:00Z" && utc < "9900-01-01T00:00:00Z";
   return in_reach ? "" : "cases are made for the years from 2000 to 9899, not for " + text;
 }
 
@@ -180,7 +181,7 @@ void add_case(CLI::App& sim, Time now, int& exit_code) {
       ->add_option("--at", options->at, "The time, in UTC, at which the evidence is to be judged; it decides all dates")
       ->excludes(list)
       ->check(CLI::Validator(check_case_time, "", "time"))
-      ->option_text("YYYY-MM-DDThh:mm:ssZ [now]");
+      ->option_text("YYYY-MM-DD[Thh:mm:ssZ] [now]");
   add_output_flag(*command, options->output);
   command->footer(R"(Everything in it is SIMULATED and proves nothing. docs/sim-cases.md tells how to use it.
 Exit codes: 0 done; 1 misuse; 3 a file cannot be written.
@@ -190,7 +191,7 @@ Example: enclayer sim case pck-revoked --out-dir /tmp/revoked
     if (options->list) return list_cases(*options);
     if (!options->all && name->count() == 0) throw CLI::ValidationError("name a case, or --all, or --list");
     if (out_dir->count() == 0) throw CLI::RequiredError("--out-dir");
-    auto done = write_cases(*options, options->at.empty() ? now : *parse_time(options->at));
+    auto done = write_cases(*options, options->at.empty() ? now : *time_from(options->at));
     exit_code = done ? 0 : fail("enclayer sim case", done.error());
   });
 }

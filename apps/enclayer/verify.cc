@@ -44,8 +44,8 @@ std::string check_tcb_status(const std::string& name) {
          "; these can be accepted: " + acceptable_names();
 }
 std::string check_time(const std::string& text) {
-  auto time = parse_time(text);
-  return time ? "" : time.error().message();
+  auto time = time_from(text);
+  return time ? "" : time.error().message() + "; a date alone and an offset from UTC (+02:00) will do, too";
 }
 
 Verification refused(Reason reason, const Error& error) {
@@ -132,6 +132,12 @@ void print_text(const Verification& v, const Verdict& verdict, Time at) {
   }
   line("FMSPC", base::to_hex(*v.fmspc));
   line("TCB", v.detail);
+  for (const Shortfall& one : v.shortfalls)
+    line("short of", one.part + " " + std::to_string(one.needs) + ", it has " + std::to_string(one.has) +
+                         "; needed since " + format_time(one.since).substr(0, 10));
+  for (const Shortfall& one : v.shortfalls)
+    line("short of", one.part + " " + std::to_string(one.needs) + ", it has " + std::to_string(one.has) +
+                         "; needed since " + format_time(one.since).substr(0, 10));
   std::string advisories;
   for (const std::string& id : v.advisory_ids) advisories += (advisories.empty() ? "" : ", ") + id;
   line("advisories", advisories.empty() ? "none" : advisories);
@@ -169,7 +175,7 @@ Result<Policy> policy_of(const Options& options) {
 }
 
 int verify_command(const Options& options, Time now) {
-  Time at = options.at.empty() ? now : *parse_time(options.at);
+  Time at = options.at.empty() ? now : *time_from(options.at);
   auto policy = policy_of(options);
   if (!policy) {  // also when the file is malformed: there is nothing to judge by, so there is no verdict
     int exit_code = fail(kProgram, policy.error());
@@ -198,9 +204,11 @@ void add_verify(CLI::App& app, Time now, int& exit_code) {
       ->add_option("--collateral", options->collateral,
                    "What Intel (or a simulation) says of the platform: issuer chains, CRLs, TCB Info, QE Identity")
       ->option_text("FILE (required)");
-  command->add_option("--at", options->at, "The time of the judgement, in UTC")
+  command
+      ->add_option("--at", options->at,
+                   "The time of the judgement, in UTC or with an offset; a date alone is its first second")
       ->check(CLI::Validator(check_time, "", "time"))
-      ->option_text("YYYY-MM-DDThh:mm:ssZ [now]");
+      ->option_text("YYYY-MM-DD[Thh:mm:ssZ] [now]");
   command
       ->add_option("--policy", options->policy,
                    "What is accepted: enclave, signer, TCB statuses, report data and more (enclayer policy --help)")

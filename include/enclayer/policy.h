@@ -7,7 +7,8 @@
 //
 // What a policy does not name is not asked for, but some things have to be allowed by name: a TCB status other than
 // UpToDate, a debug enclave or TD, a simulated platform, attributes of a TD that weaken it, service TDs. What it names
-// has to be in the quote: one that names an MRENCLAVE refuses every TD, one that names an MRTD every enclave.
+// has to be in the quote: one that names an MRENCLAVE refuses every TD, one that names an MRTD every enclave. What it
+// forbids (allow_smt = false) is refused also where nobody knows.
 #pragma once
 
 #include <array>
@@ -67,9 +68,21 @@ struct Policy {
 
   // Which platform.
   std::vector<ByteArray<6>> fmspc{};
+  std::vector<ByteArray<16>> ppid{};                  // single machines
+  std::vector<ByteArray<16>> platform_instance_id{};  // the same of platforms with several packages
+  std::vector<PlatformIdentity::SgxType> sgx_type{};
+  bool allow_dynamic_platform = true, allow_cached_keys = true, allow_smt = true;
   // "INTEL-SA-00615". When set, every advisory of the platform's and the QE's TCB level has to be in it; with an empty
   // list none may apply. Not set: the status alone decides.
   std::optional<std::vector<std::string>> accepted_advisories{};
+  std::vector<std::string> rejected_advisories{};  // none of these may apply, whatever is accepted
+  // The TCB dates of all parts, of a TD both those of its launch and those of now, are not before it.
+  std::optional<Time> min_tcb_date{};
+  // After a TCB recovery platforms need time to be patched: one that is OutOfDate (or OutOfDateConfigurationNeeded, or
+  // a TD to be launched again) is accepted, too, for as many days after the date of the oldest level that it lacks.
+  std::uint16_t tcb_grace_days = 0;
+  // The oldest of TCB Info, QE Identity and CRLs was issued at most so many days before.
+  std::optional<std::uint16_t> max_collateral_age_days{};
   // The lower one of TCB Info's and QE Identity's tcbEvaluationDataNumber. Intel raises it with each TCB recovery, so
   // that a minimum refuses collateral that was served, and signed, before one.
   std::uint32_t min_tcb_evaluation_number = 0;

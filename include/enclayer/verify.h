@@ -126,6 +126,12 @@ enum class Reason {
   kMrOwnerConfigNotAccepted,
   kXfamNotAccepted,
   kMrSeamNotAccepted,
+  kPpidNotAccepted,
+  kPlatformInstanceIdNotAccepted,
+  kSgxTypeNotAccepted,
+  kPlatformConfigurationNotAccepted,  // dynamic platform, cached keys, SMT
+  kTcbDateTooOld,
+  kCollateralTooOld,
 };
 std::string_view to_string(Reason reason);  // "SGX_CRL_EXPIRED"
 
@@ -161,6 +167,36 @@ class TrustedRoot {
   std::vector<ByteArray<32>> known_certificates_;
   bool custom_;
   bool simulated_;
+};
+
+// Which platform made a quote, as its PCK certificate says (Intel "SGX PCK Certificate Profile Specification" 1.3.5).
+// PPID and platform instance id name one machine for as long as it lives: treat them as personal data.
+struct PlatformIdentity {
+  enum class SgxType : std::uint8_t { kStandard, kScalable, kScalableWithIntegrity };
+
+  ByteArray<16> ppid{};
+  ByteArray<6> fmspc{};
+  ByteArray<2> pce_id{};
+  SgxType sgx_type = SgxType::kStandard;
+
+  // Of platforms with several packages alone (Platform CA).
+  std::optional<ByteArray<16>> platform_instance_id{};
+  std::optional<bool> dynamic_platform{};  // packages can be added and replaced
+  std::optional<bool> cached_keys{};       // Intel's registration service keeps the platform's root keys
+  std::optional<bool> smt_enabled{};       // simultaneous multithreading
+
+  bool operator==(const PlatformIdentity&) const = default;
+};
+std::string_view to_string(PlatformIdentity::SgxType type);  // "Standard", "Scalable", "ScalableWithIntegrity"
+
+// A number that keeps a platform from the best TCB status that TCB Info or QE Identity has a level of, mostly UpToDate:
+// for people who have to patch it.
+struct Shortfall {
+  std::string part;  // "SGX TCB component 1 (BIOS, Early Microcode Update)", "PCESVN", "QE ISVSVN", ...
+  std::uint16_t has, needs;
+  Time since;  // date of the TCB level that needs it
+
+  bool operator==(const Shortfall&) const = default;
 };
 
 // One part of a platform at its TCB level.
@@ -206,6 +242,11 @@ struct Verification {
   std::optional<Time> tcb_date;                        // tcb->platform.date
   std::optional<std::uint32_t> tcb_evaluation_number;  // the lower one of TCB Info's and QE Identity's
   std::optional<Time> earliest_expiry;                 // the last second at which this same evidence still verifies
+  std::optional<Time> earliest_issue;                  // of the oldest of TCB Info, QE Identity and the two CRLs
+  std::optional<PlatformIdentity> platform;
+  std::vector<Shortfall> shortfalls;  // of a TD: of the platform as it was launched on
+  std::optional<Time> lacking_since;  // date of the oldest TCB level that it lacks: its grace is counted from there
+  Time at{};                          // the time that verify() was asked about
 
   bool verified() const { return tcb_status.has_value(); }
 };

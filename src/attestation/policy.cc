@@ -16,6 +16,7 @@ bool contains(const List& list, const Value& value) {
 
 std::string shown(const std::string& text) { return text; }
 std::string shown(TcbStatus status) { return std::string(to_string(status)); }
+std::string shown(PlatformIdentity::SgxType type) { return std::string(to_string(type)); }
 std::string shown(std::uint16_t number) { return std::to_string(number); }
 std::string shown(std::uint64_t bits) { return attestation::hex64(bits); }
 template <std::size_t N>
@@ -32,6 +33,18 @@ std::string joined(const List& list) {
   for (std::size_t i = 0; i < list.size() && i < kMost; ++i) out += (i == 0 ? "" : ", ") + shown(list[i]);
   if (list.size() > kMost) out += " and " + std::to_string(list.size() - kMost) + " more";
   return out;
+}
+
+// Whether a platform is out of date since so short a time that `grace_days` still cover it.
+bool in_grace(const Verification& verification, std::uint16_t grace_days) {
+  switch (*verification.tcb_status) {
+    case TcbStatus::kOutOfDate:
+    case TcbStatus::kOutOfDateConfigurationNeeded:
+    case TcbStatus::kTdRelaunchAdvised:
+    case TcbStatus::kTdRelaunchAdvisedConfigurationNeeded: break;
+    default: return false;
+  }
+  return verification.lacking_since && verification.at < *verification.lacking_since + std::chrono::days(grace_days);
 }
 
 }  // namespace
@@ -78,7 +91,8 @@ Verdict judge(const Verification& verification, const Policy& policy) {
   auto of = [](const auto* report, auto member) { return report == nullptr ? nullptr : &(report->*member); };
 
   TcbStatus status = *verification.tcb_status;
-  if (status == TcbStatus::kRevoked || !contains(policy.accepted_tcb, status))
+  if (status == TcbStatus::kRevoked ||
+      (!contains(policy.accepted_tcb, status) && !in_grace(verification, policy.tcb_grace_days)))
     miss(verification.reason, "TCB status " + shown(status) + " is not accepted (" + joined(policy.accepted_tcb) +
                                   "): " + verification.detail);
   if (verification.simulated && !policy.allow_simulated)
@@ -129,6 +143,38 @@ Verdict judge(const Verification& verification, const Policy& policy) {
   // verify() sets FMSPC and number of all that it verified; for others zeros stand, which nobody accepts.
   const ByteArray<6> fmspc = verification.fmspc.value_or(ByteArray<6>{});
   one_of(policy.fmspc, &fmspc, Reason::kFmspcNotAccepted, "FMSPC");
+  const PlatformIdentity platform = verification.platform.value_or(PlatformIdentity{});
+  one_of(policy.ppid, &platform.ppid, Reason::kPpidNotAccepted, "PPID");
+  one_of(policy.platform_instance_id, platform.platform_instance_id ? &*platform.platform_instance_id : nullptr,
+         Reason::kPlatformInstanceIdNotAccepted, "platform instance ID");
+  one_of(policy.sgx_type, &platform.sgx_type, Reason::kSgxTypeNotAccepted, "SGX type");
+  auto only_without = [&](bool allowed, const std::optional<bool>& found, const std::string& what) {
+    if (allowed || found == false) return;
+    miss(Reason::kPlatformConfigurationNotAccepted,
+         what + (found ? ", which the policy does not allow"
+                       : " is not excluded: the PCK certificate does not say, and the policy does not allow it"));
+  };
+  only_without(policy.allow_dynamic_platform, platform.dynamic_platform, "the platform is dynamic");
+  only_without(policy.allow_cached_keys, platform.cached_keys, "the platform's keys are cached by Intel");
+  only_without(policy.allow_smt, platform.smt_enabled, "simultaneous multithreading is on");
+
+  auto day = [](Time time) { return format_time(time).substr(0, 10); };
+  if (policy.min_tcb_date)
+    for (const auto& tcb : {verification.tcb, verification.current_tcb})
+      if (tcb && tcb->date() < *policy.min_tcb_date)
+        miss(Reason::kTcbDateTooOld,
+             "TCB date " + day(tcb->date()) + " is before " + format_time(*policy.min_tcb_date));
+  if (policy.max_collateral_age_days) {
+    const Time issued = verification.earliest_issue.value_or(Time{});
+    if (verification.at - issued > std::chrono::days(*policy.max_collateral_age_days))
+      miss(Reason::kCollateralTooOld, "the oldest part of the collateral was issued " + format_time(issued) +
+                                          ", more than " + shown(*policy.max_collateral_age_days) + " days before " +
+                                          format_time(verification.at));
+  }
+  std::vector<std::string> rejected;
+  for (const std::string& id : verification.advisory_ids)
+    if (contains(policy.rejected_advisories, id)) rejected.push_back(id);
+  if (!rejected.empty()) miss(Reason::kAdvisoryNotAccepted, "advisories " + joined(rejected) + " are rejected");
   if (policy.accepted_advisories) {
     std::vector<std::string> others;
     for (const std::string& id : verification.advisory_ids)

@@ -81,6 +81,23 @@ Result<> read(const Place& at, TcbStatus& out) {
   return {};
 }
 
+Result<> read(const Place& at, PlatformIdentity::SgxType& out) {
+  using SgxType = PlatformIdentity::SgxType;
+  for (SgxType type : {SgxType::kStandard, SgxType::kScalable, SgxType::kScalableWithIntegrity})
+    if (at.value == json(to_string(type))) {
+      out = type;
+      return {};
+    }
+  return at.refused("\"Standard\", \"Scalable\" or \"ScalableWithIntegrity\"");
+}
+
+Result<> read(const Place& at, std::optional<Time>& out) {
+  auto time = at.value.is_string() ? parse_time(at.value.get_ref<const std::string&>()) : Result<Time>(Time{});
+  if (!at.value.is_string() || !time) return at.refused("a time such as \"2024-03-13T00:00:00Z\"");
+  out = *time;
+  return {};
+}
+
 // An advisory as TCB Info spells it: "INTEL-SA-00615".
 Result<> read(const Place& at, std::string& out) {
   constexpr std::string_view kStart = "INTEL-";
@@ -116,6 +133,7 @@ Result<> read(const Place& at, std::vector<T>& out, std::size_t fewest = 1) {
   return {};
 }
 
+Result<> read(const Place& at, std::optional<std::uint16_t>& out) { return read(at, out.emplace()); }
 Result<> read(const Place& at, std::optional<std::vector<std::string>>& out) { return read(at, out.emplace(), 0); }
 
 // {"exact": ...} or {"prefix": ...} or {"value": ..., "mask": ...}.
@@ -197,9 +215,19 @@ constexpr Key kKeys[] = {
     {"allow_debug", into<&Policy::allow_debug>},
     {"allow_simulated", into<&Policy::allow_simulated>},
     {"accepted_tcb_statuses", into<&Policy::accepted_tcb>},
+    {"tcb_grace_days", into<&Policy::tcb_grace_days>},
+    {"min_tcb_date", into<&Policy::min_tcb_date>},
     {"accepted_advisory_ids", into<&Policy::accepted_advisories>},
+    {"rejected_advisory_ids", into<&Policy::rejected_advisories>},
     {"min_tcb_evaluation_data_number", into<&Policy::min_tcb_evaluation_number>},
+    {"max_collateral_age_days", into<&Policy::max_collateral_age_days>},
     {"fmspc", into<&Policy::fmspc>},
+    {"ppid", into<&Policy::ppid>},
+    {"platform_instance_id", into<&Policy::platform_instance_id>},
+    {"sgx_type", into<&Policy::sgx_type>},
+    {"allow_dynamic_platform", into<&Policy::allow_dynamic_platform>},
+    {"allow_cached_keys", into<&Policy::allow_cached_keys>},
+    {"allow_smt", into<&Policy::allow_smt>},
 };
 
 }  // namespace

@@ -150,6 +150,80 @@ TEST(Policy, evaluation_number_is_a_minimum) {
   EXPECT_EQ(judge(v, {.min_tcb_evaluation_number = 18}).reason, Reason::kTcbEvaluationNumberTooLow);
 }
 
+TEST(Policy, a_platform_that_is_out_of_date_has_its_grace) {
+  Verification v = verified(TcbStatus::kOutOfDate);
+  const Time since = *parse_time("2024-11-13T00:00:00Z");
+  EXPECT_FALSE(judge(v, {.tcb_grace_days = 65535}).trusted) << "it is not known since when";
+  v.lacking_since = since;
+  v.at = since + std::chrono::days(30) - std::chrono::seconds(1);
+  EXPECT_TRUE(judge(v, {.tcb_grace_days = 30}).trusted);
+  EXPECT_EQ(judge(v, {.tcb_grace_days = 30}).reason, Reason::kTcbOutOfDate);
+  EXPECT_FALSE(judge(v, {.tcb_grace_days = 29}).trusted);
+  EXPECT_FALSE(judge(v, {}).trusted);
+  v.at = since + std::chrono::days(30);
+  EXPECT_FALSE(judge(v, {.tcb_grace_days = 30}).trusted);
+  v.at = since;
+  for (TcbStatus never : {TcbStatus::kRevoked, TcbStatus::kConfigurationNeeded}) {
+    v.tcb_status = never;
+    EXPECT_FALSE(judge(v, {.tcb_grace_days = 30}).trusted) << "no patch that is late";
+  }
+}
+
+TEST(Policy, dates_of_platform_and_collateral_are_bounded) {
+  Verification v = verified(TcbStatus::kUpToDate);
+  const Time old = *parse_time("2023-02-15T00:00:00Z"), recent = *parse_time("2024-11-13T00:00:00Z");
+  const TcbPart part{TcbStatus::kUpToDate, recent, {}};
+  v.tcb = TcbEvaluation{part, std::nullopt, {TcbStatus::kUpToDate, old, {}}, TcbStatus::kUpToDate};
+  EXPECT_EQ(judge(v, {.min_tcb_date = recent}).reason, Reason::kTcbDateTooOld) << "the QE's";
+  EXPECT_TRUE(judge(v, {.min_tcb_date = old}).trusted);
+
+  v.at = recent;
+  EXPECT_EQ(judge(v, {.max_collateral_age_days = 30}).reason, Reason::kCollateralTooOld) << "it is not known";
+  v.earliest_issue = recent - std::chrono::days(30);
+  EXPECT_TRUE(judge(v, {.max_collateral_age_days = 30}).trusted);
+  EXPECT_EQ(judge(v, {.max_collateral_age_days = 29}).reason, Reason::kCollateralTooOld);
+}
+
+TEST(Policy, a_rejected_advisory_is_refused_though_it_is_accepted_too) {
+  Verification v = verified(TcbStatus::kUpToDate);
+  v.advisory_ids = {"INTEL-SA-00001", "INTEL-SA-00002"};
+  Verdict verdict = judge(v, {.accepted_advisories = v.advisory_ids, .rejected_advisories = {"INTEL-SA-00002"}});
+  EXPECT_EQ(verdict.reason, Reason::kAdvisoryNotAccepted);
+  EXPECT_EQ(verdict.misses[0].detail, "advisories INTEL-SA-00002 are rejected");
+  EXPECT_TRUE(judge(v, {.rejected_advisories = {"INTEL-SA-00003"}}).trusted);
+}
+
+TEST(Policy, only_the_listed_machines_are_accepted) {
+  Verification v = verified(TcbStatus::kUpToDate);
+  const ByteArray<16> ours{1, 2, 3}, other{4};
+  EXPECT_EQ(judge(v, {.ppid = {ours}}).reason, Reason::kPpidNotAccepted) << "it is not known";
+  v.platform = PlatformIdentity{.ppid = ours};
+  EXPECT_TRUE(judge(v, {.ppid = {other, ours}}).trusted);
+  EXPECT_EQ(judge(v, {.ppid = {other}}).reason, Reason::kPpidNotAccepted);
+  EXPECT_EQ(judge(v, {.platform_instance_id = {ours}}).reason, Reason::kPlatformInstanceIdNotAccepted);
+  v.platform->platform_instance_id = ours;
+  EXPECT_TRUE(judge(v, {.platform_instance_id = {ours}}).trusted);
+  using SgxType = PlatformIdentity::SgxType;
+  EXPECT_EQ(judge(v, {.sgx_type = {SgxType::kScalable}}).reason, Reason::kSgxTypeNotAccepted);
+  EXPECT_TRUE(judge(v, {.sgx_type = {SgxType::kScalable, SgxType::kStandard}}).trusted);
+}
+
+TEST(Policy, what_is_forbidden_of_a_platform_has_to_be_known_not_to_be_so) {
+  Verification v = verified(TcbStatus::kUpToDate);
+  v.platform = PlatformIdentity{};
+  std::optional<bool> PlatformIdentity::*known[] = {&PlatformIdentity::dynamic_platform, &PlatformIdentity::cached_keys,
+                                                    &PlatformIdentity::smt_enabled};
+  Policy policies[] = {{.allow_dynamic_platform = false}, {.allow_cached_keys = false}, {.allow_smt = false}};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(judge(v, policies[i]).reason, Reason::kPlatformConfigurationNotAccepted) << i;
+    (*v.platform).*known[i] = true;
+    EXPECT_EQ(judge(v, policies[i]).reason, Reason::kPlatformConfigurationNotAccepted) << i;
+    EXPECT_TRUE(judge(v, {}).trusted);
+    (*v.platform).*known[i] = false;
+    EXPECT_TRUE(judge(v, policies[i]).trusted) << i;
+  }
+}
+
 TEST(Policy, all_misses_are_told) {
   Verification v = verified(TcbStatus::kOutOfDate, true);
   v.simulated = true;

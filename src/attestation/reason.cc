@@ -117,6 +117,12 @@ std::string_view to_string(Reason reason) {
     case Reason::kMrOwnerConfigNotAccepted: return "MROWNERCONFIG_NOT_ACCEPTED";
     case Reason::kXfamNotAccepted: return "XFAM_NOT_ACCEPTED";
     case Reason::kMrSeamNotAccepted: return "MRSEAM_NOT_ACCEPTED";
+    case Reason::kPpidNotAccepted: return "PPID_NOT_ACCEPTED";
+    case Reason::kPlatformInstanceIdNotAccepted: return "PLATFORM_INSTANCE_ID_NOT_ACCEPTED";
+    case Reason::kSgxTypeNotAccepted: return "SGX_TYPE_NOT_ACCEPTED";
+    case Reason::kPlatformConfigurationNotAccepted: return "PLATFORM_CONFIGURATION_NOT_ACCEPTED";
+    case Reason::kTcbDateTooOld: return "TCB_DATE_TOO_OLD";
+    case Reason::kCollateralTooOld: return "COLLATERAL_TOO_OLD";
   }
   return "UNKNOWN";
 }

@@ -52,6 +52,28 @@ void add_td(const TdReportBody& td, Json& out) {
   out["report_data"] = base::to_hex(td.report_data);
 }
 
+Json platform_json(const PlatformIdentity& platform) {
+  Json out = {{"fmspc", base::to_hex(platform.fmspc)},
+              {"pce_id", base::to_hex(platform.pce_id)},
+              {"ppid", base::to_hex(platform.ppid)},
+              {"sgx_type", to_string(platform.sgx_type)}};
+  if (platform.platform_instance_id) out["platform_instance_id"] = base::to_hex(*platform.platform_instance_id);
+  auto add = [&](const char* name, const std::optional<bool>& known) {
+    if (known) out[name] = *known;
+  };
+  add("dynamic_platform", platform.dynamic_platform);
+  add("cached_keys", platform.cached_keys);
+  add("smt_enabled", platform.smt_enabled);
+  return out;
+}
+
+Json shortfalls_json(const std::vector<Shortfall>& shortfalls) {
+  Json out = Json::array();
+  for (const Shortfall& one : shortfalls)
+    out.push_back({{"part", one.part}, {"has", one.has}, {"needs", one.needs}, {"since", format_time(one.since)}});
+  return out;
+}
+
 }  // namespace
 
 std::string verdict_json(const Verification& v, const Verdict& verdict, Time at) {
@@ -76,6 +98,12 @@ std::string verdict_json(const Verification& v, const Verdict& verdict, Time at)
   out["tcb_date"] = or_null(v.tcb_date, format_time);
   out["tcb_evaluation_data_number"] = or_null(v.tcb_evaluation_number, [](std::uint32_t n) { return n; });
   out["fmspc"] = or_null(v.fmspc, [](const ByteArray<6>& fmspc) { return base::to_hex(fmspc); });
+  out["collateral_issued"] = or_null(v.earliest_issue, format_time);
+  if (v.platform) out["platform"] = platform_json(*v.platform);
+  if (v.verified()) {
+    out["shortfalls"] = shortfalls_json(v.shortfalls);
+    out["lacking_since"] = or_null(v.lacking_since, format_time);
+  }
   if (v.tcb) out["tcb"] = tcb_json(*v.tcb);
   if (v.current_tcb) out["current_tcb"] = tcb_json(*v.current_tcb);
   if (v.verified()) {  // an unverified enclave's name is not worth repeating: `inspect` shows it

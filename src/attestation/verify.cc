@@ -213,6 +213,62 @@ void add_advisories(const std::vector<std::string>& more, std::vector<std::strin
     if (std::find(all.begin(), all.end(), id) == all.end()) all.push_back(id);
 }
 
+TcbStatus rank(const auto& level) { return tcb_status_from(level.status).value_or(TcbStatus::kRevoked); }
+
+// The level that others are held against: of all with the best status the lowest, which asks for least.
+template <class Level>
+const Level* best_level(const std::vector<Level>& levels) {
+  const Level* best = nullptr;
+  for (const Level& level : levels)  // best first
+    if (best == nullptr || rank(level) <= rank(*best)) best = &level;
+  return best;
+}
+
+// The oldest level after `own`, which was patched less than that one was.
+template <class Level>
+Time lacking_since(const std::vector<Level>& levels, const Level& own) {
+  Time out = Time::max();
+  for (const Level& level : levels)
+    if (level.date > own.date) out = std::min(out, level.date);
+  return out;
+}
+
+struct Shortfalls {
+  std::vector<Shortfall> list;
+  Time since = Time::max();
+
+  void add(const IsvLevels& levels, std::uint16_t has, const std::string& part) {
+    const IsvLevel *best = best_level(levels), *own = level_of(levels, has);
+    if (best == nullptr || own == nullptr || rank(*own) == rank(*best)) return;
+    list.push_back({part, has, best->isv_svn, best->date});
+    since = std::min(since, lacking_since(levels, *own));
+  }
+};
+
+Shortfalls shortfalls_of(const TcbInfo& tcb_info, const PlatformTcb& platform, const std::optional<TdxTcb>& tdx,
+                         const QeIdentity& qe, std::uint16_t qe_isv_svn) {
+  Shortfalls out;
+  const TcbLevel *best = best_level(tcb_info.levels), *own = tcb_info.level_of(platform, tdx);
+  if (best != nullptr && own != nullptr && rank(*own) != rank(*best)) {
+    out.since = lacking_since(tcb_info.levels, *own);
+    auto compare = [&](const std::string& part, std::uint16_t has, std::uint16_t needs) {
+      if (has < needs) out.list.push_back({part, has, needs, best->date});
+    };
+    for (std::size_t i = 0; i < platform.components.size(); ++i)
+      compare("SGX TCB component " + std::to_string(i + 1), platform.components[i], best->tcb.components[i]);
+    compare("PCESVN", platform.pce_svn, best->tcb.pce_svn);
+    if (tdx && best->tdx)
+      for (std::size_t i = tdx->module_major() > 0 ? 2 : 0; i < tdx->svn.size(); ++i)
+        compare("TDX TCB component " + std::to_string(i + 1), tdx->svn[i], best->tdx->svn[i]);
+  }
+  if (tdx && tdx->module_major() > 0)
+    if (const TdxModuleIdentity* identity = tcb_info.module_of(tdx->module_major()))
+      out.add(identity->levels, tdx->module_minor(),
+              "TDX module " + std::to_string(tdx->module_major()) + " minor version");
+  out.add(qe.levels, qe_isv_svn, "QE ISVSVN");
+  return out;
+}
+
 // "platform TCB level of 2024-03-13 is UpToDate, QE with ISVSVN 4 is UpToDate": for people.
 std::string in_words(const TcbEvaluation& tcb, std::uint16_t qe_isv_svn, const std::optional<TdxTcb>& tdx) {
   std::string out = "platform TCB level of " + format_time(tcb.platform.date).substr(0, 10) + " is " +
@@ -222,6 +278,17 @@ std::string in_words(const TcbEvaluation& tcb, std::uint16_t qe_isv_svn, const s
     out += ", TDX module " + std::to_string(tdx->module_major()) + "." + std::to_string(tdx->module_minor()) + " is " +
            std::string(to_string(tcb.tdx_module->status));
   return out;
+}
+
+PlatformIdentity identity_of(const PckExtension& platform) {
+  return {platform.ppid,
+          platform.fmspc,
+          platform.pce_id,
+          static_cast<PlatformIdentity::SgxType>(platform.sgx_type),
+          platform.platform_instance_id,
+          platform.dynamic_platform,
+          platform.cached_keys,
+          platform.smt_enabled};
 }
 
 // The steps from 2 on; `out` already has the quote.
@@ -237,6 +304,7 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
       std::any_of(certificates.begin(), certificates.end(), [](const auto& c) { return says_simulated(*c); });
   ENCLAYER_TRY(PckChain chain, check_pck_chain(certificates, trusted, facts));
   out.fmspc = chain.platform.fmspc;
+  out.platform = identity_of(chain.platform);
   if (!chain.validity().holds(at))
     return Refusal{Reason::kSgxPckCertChainExpired, chain.validity().refusal("the PCK chain", at)};
 
@@ -302,6 +370,10 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
     out.detail = "launched: " + out.detail + "; now: " + in_words(*current, qe.isv_svn, current_svn);
     add_advisories(current->advisory_ids(), out.advisory_ids);
   }
+  Shortfalls shortfalls =
+      shortfalls_of(*tcb_info.value, chain.platform.tcb, launch_svn, *qe_identity.value, qe.isv_svn);
+  out.shortfalls = std::move(shortfalls.list);
+  if (shortfalls.since != Time::max()) out.lacking_since = shortfalls.since;
   out.tcb_date = tcb.platform.date;
   out.tcb = std::move(tcb);
   out.current_tcb = std::move(current);
@@ -309,11 +381,14 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
   out.earliest_expiry = (chain.validity() & root_crl->validity & pck_crl->validity & crl_issuer.validity() &
                          tcb_info.validity & qe_identity.validity)
                             .until;
+  out.earliest_issue = std::min({tcb_info.value->validity.from, qe_identity.value->validity.from,
+                                 root_crl->validity.from, pck_crl->validity.from});
   return {};
 }
 
 Verification verify_with(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at, Facts& facts) {
   Verification out;
+  out.at = at;
   out.custom_root = root.custom();
   out.simulated = root.simulated();
   auto parsed = parse_quote(quote);
@@ -331,6 +406,15 @@ Verification verify_with(ByteView quote, const Collateral& collateral, const Tru
 
 }  // namespace
 }  // namespace attestation
+
+std::string_view to_string(PlatformIdentity::SgxType type) {
+  switch (type) {
+    case PlatformIdentity::SgxType::kStandard: return "Standard";
+    case PlatformIdentity::SgxType::kScalable: return "Scalable";
+    case PlatformIdentity::SgxType::kScalableWithIntegrity: return "ScalableWithIntegrity";
+  }
+  return "unknown";
+}
 
 Time TcbEvaluation::date() const {
   Time oldest = std::min(platform.date, qe.date);

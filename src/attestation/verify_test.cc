@@ -112,6 +112,28 @@ TEST(Verify, facts_of_the_platform_come_with_the_verification) {
   EXPECT_EQ(v.quote->report().isv_prod_id, parse_quote(quote_case("C_eval18").quote)->report().isv_prod_id);
 }
 
+TEST(Verify, the_platform_is_named_and_told_what_it_lacks) {
+  Verification v = verify(quote_case("F_mobilecoin_prod"));
+  ASSERT_TRUE(v.platform);
+  EXPECT_EQ(v.platform->fmspc, v.fmspc);
+  EXPECT_NE(v.platform->ppid, ByteArray<16>{});
+  EXPECT_FALSE(v.platform->platform_instance_id) << "a Processor CA's certificate has none";
+  EXPECT_EQ(v.platform->sgx_type, PlatformIdentity::SgxType::kStandard);
+  // TCB Info: 22, 22 is SWHardeningNeeded since 2025-05-14; the platform's 20, 20 is OutOfDate since 21, 21 of 2024-11-13.
+  const Time needed = *parse_time("2025-05-14T00:00:00Z");
+  EXPECT_EQ(v.shortfalls,
+            (std::vector<Shortfall>{{"SGX TCB component 1", 20, 22, needed}, {"SGX TCB component 2", 20, 22, needed}}));
+  EXPECT_EQ(v.lacking_since, parse_time("2024-11-13T00:00:00Z").value());
+  EXPECT_EQ(v.at, *parse_time("2025-06-25T00:00:00Z"));
+  ASSERT_TRUE(v.earliest_issue);
+  EXPECT_LT(*v.earliest_issue, v.at);
+
+  Verification good = verify(quote_case("T4_phala_tdx_v4"));
+  EXPECT_TRUE(good.shortfalls.empty());
+  EXPECT_FALSE(good.lacking_since);
+  ASSERT_TRUE(good.platform && good.platform->platform_instance_id && good.platform->smt_enabled);
+}
+
 TEST(Verify, intels_root_is_known_by_its_key_whichever_of_its_certificates_is_given) {
   for (const char* name : {"intel_root_2033.pem", "intel_root_2049.pem"}) {
     auto root = TrustedRoot::from_pem(*base::read_text(fake::quote_data() / name, 1 << 16));

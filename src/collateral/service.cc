@@ -36,6 +36,11 @@ http::Advice service_advice() {
 Result<std::string> service_url(std::string_view given) {
   ENCLAYER_TRY(std::string url, http::checked_url(given));
   bool has_path = url.find('/', url.find("://") + 3) != std::string::npos;
+  constexpr std::string_view kIntelsHost = kIntelService.substr(0, kIntelService.find('/', 8));
+  if (url.starts_with(kIntelsHost) && url.find("/v3") != std::string::npos)
+    return Error(
+        ErrorKind::kInvalidArgument,
+        url + ": Intel has ended version 3 of its service, and answers 410; ask " + std::string(kIntelService));
   return has_path ? url : url + "/sgx/certification/v4";
 }
 
@@ -49,7 +54,7 @@ Result<std::string> tdx_service_url(const std::string& service) {
 }
 
 Result<Responses> ask_service(http::Client& client, const std::string& service, const PlatformKind& platform,
-                              const TrustedRoot& trusted) {
+                              const TrustedRoot& trusted, const Edition& edition) {
   Responses out;
   // The revocation lists are the same for both.
   std::string tee = service;
@@ -58,8 +63,10 @@ Result<Responses> ask_service(http::Client& client, const std::string& service, 
   }
   ENCLAYER_TRY(out.pck_crl,
                client.get(service + "/pckcrl?ca=" + std::string(to_string(platform.ca)) + "&encoding=der"));
-  ENCLAYER_TRY(out.tcb_info, client.get(tee + "/tcb?fmspc=" + base::to_hex(platform.fmspc)));
-  ENCLAYER_TRY(out.qe_identity, client.get(tee + "/qe/identity"));
+  const std::string& query = edition.query;
+  ENCLAYER_TRY(out.tcb_info,
+               client.get(tee + "/tcb?fmspc=" + base::to_hex(platform.fmspc) + (query.empty() ? "" : "&" + query)));
+  ENCLAYER_TRY(out.qe_identity, client.get(edition.with_url(tee + "/qe/identity")));
   auto root_ca_crl = client.get(service + "/rootcacrl");
   if (!root_ca_crl && root_ca_crl.error().kind() == ErrorKind::kNotFound) {
     // No PCS has this endpoint.
@@ -74,9 +81,9 @@ Result<Responses> ask_service(http::Client& client, const std::string& service, 
 }
 
 Result<Answer> fetch(http::Client& client, const std::string& service, const PlatformKind& platform,
-                     const TrustedRoot& trusted) {
+                     const TrustedRoot& trusted, const Edition& edition) {
   Answer out;
-  ENCLAYER_TRY(out.responses, ask_service(client, service, platform, trusted));
+  ENCLAYER_TRY(out.responses, ask_service(client, service, platform, trusted, edition));
   auto read = [&]() -> Result<> {
     ENCLAYER_TRY(out.collateral, collateral_from(out.responses));
     ENCLAYER_TRY(Contents contents, contents_of(out.collateral));

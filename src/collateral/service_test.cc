@@ -47,6 +47,19 @@ TEST(Service, a_caching_service_gives_everything_in_four_requests) {
                                               kV4 + "qe/identity", kV4 + "rootcacrl"));
 }
 
+TEST(Service, an_edition_is_asked_for_where_there_are_several) {
+  HttpService service(fake::provisioning_service(read_responses(kRecorded).value(), kFmspc));
+  http::Client http = client();
+  const std::string url = service_url(service.url()).value();
+  for (const Edition& edition : {Edition::early(), Edition::number(17)})
+    ASSERT_TRUE(fetch(http, url, {fmspc_from(kFmspc).value(), PckCa::kPlatform}, TrustedRoot::intel(), edition));
+  EXPECT_THAT(service.requests(),
+              ElementsAre(kV4 + "pckcrl?ca=platform&encoding=der", kV4 + "tcb?fmspc=00606a000000&update=early",
+                          kV4 + "qe/identity?update=early", kV4 + "rootcacrl", kV4 + "pckcrl?ca=platform&encoding=der",
+                          kV4 + "tcb?fmspc=00606a000000&tcbEvaluationDataNumber=17",
+                          kV4 + "qe/identity?tcbEvaluationDataNumber=17", kV4 + "rootcacrl"));
+}
+
 TEST(Service, tdx_has_tcb_info_and_qe_identity_of_its_own_and_the_same_lists) {
   const Collateral tdx = fake::quote_case("T4_phala_tdx_v4").collateral;
   const PlatformKind platform = contents_of(tdx).value().platform;
@@ -174,6 +187,9 @@ TEST(ServiceUrl, of_a_bare_host_gets_the_path_of_every_service) {
             "https://pccs.example/sgx/certification/v3");
   EXPECT_EQ(service_url(kIntelService).value(), kIntelService);
   EXPECT_FALSE(service_url("pccs.example"));
+  auto ended = service_url("https://api.trustedservices.intel.com/sgx/certification/v3");
+  ASSERT_FALSE(ended);
+  EXPECT_THAT(ended.error().message(), HasSubstr("/sgx/certification/v4"));
 }
 
 }  // namespace

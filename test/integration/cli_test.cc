@@ -49,6 +49,25 @@ json verify_json(const std::string& name, int exit_code, std::vector<std::string
 
 constexpr char kA[] = "A_phala_sgx_processor";
 
+TEST(VerifyCommand, the_time_may_be_a_date_or_have_an_offset_and_what_is_lacking_is_told) {
+  auto at = [](const std::string& time) {
+    Finished finished = enclayer_cli({"verify", "--quote", file("F_mobilecoin_prod", "quote.bin"), "--collateral",
+                                      file("F_mobilecoin_prod", "collateral.json"), "--at", time, "--output", "json"});
+    EXPECT_EQ(finished.exit_code, 2) << finished.err;
+    return json::parse(finished.out)["at"];
+  };
+  EXPECT_EQ(at("2025-06-25"), "2025-06-25T00:00:00Z");
+  EXPECT_EQ(at("2025-06-25T01:30:00+02:00"), "2025-06-24T23:30:00Z");
+  EXPECT_EQ(at("2025-06-24T23:30:00-05:30"), "2025-06-25T05:00:00Z");
+
+  json out = verify_json("F_mobilecoin_prod", 2);
+  EXPECT_EQ(out["shortfalls"][0], json::parse(R"({"part": "SGX TCB component 1", "has": 20, "needs": 22,
+                                                  "since": "2025-05-14T00:00:00Z"})"));
+  EXPECT_EQ(out["lacking_since"], "2024-11-13T00:00:00Z");
+  EXPECT_EQ(out["platform"]["sgx_type"], "Standard");
+  EXPECT_THAT(verify("F_mobilecoin_prod").out, HasSubstr("SGX TCB component 1 22, it has 20; needed since 2025-05-14"));
+}
+
 TEST(VerifyCommand, every_case_is_untrusted_unless_its_status_is_accepted) {
   json expected = json::parse(base::read_text(fake::quote_data() / "expected.json", 1 << 16).value());
   for (const auto& [name, want] : expected.items()) {
@@ -196,8 +215,10 @@ TEST(EnclayerCommand, misuse_ends_with_1_and_says_what_is_wrong) {
                                                                      with({"--nonsense"}),
                                                                      with({"more"}),
                                                                      with({"--at", "yesterday"}),
-                                                                     with({"--at", "2025-06-25T00:00:00+00:00"}),
+                                                                     with({"--at", "2025-06-25T00:00:00+24:00"}),
                                                                      with({"--at", "2025-02-30T00:00:00Z"}),
+                                                                     with({"--at", "2025-02-30"}),
+                                                                     with({"--at", "2025-06-25T00:00:00 02:00"}),
                                                                      with({"--output", "xml"}),
                                                                      with({"--accept-tcb", "Fine"}),
                                                                      with({"--accept-tcb", "Revoked"}),

@@ -90,6 +90,30 @@ TEST_F(CollateralCommand, fetches_for_a_quote_what_verifies_it) {
   EXPECT_EQ(verified.exit_code, 0) << verified.out;
 }
 
+TEST_F(CollateralCommand, editions_are_fetched_and_cached_apart) {
+  SimService service;
+  auto fetched = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"fetch",  "--fmspc",     fake::kSimFmspc, "--ca", "processor",
+                                       "--pccs", service.url(), "--out",         out};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  };
+  ASSERT_EQ(fetched({}).exit_code, 0) << fetched({}).err;
+  const std::size_t once = service.asked();
+  ASSERT_EQ(fetched({"--update", "early"}).exit_code, 0);
+  EXPECT_EQ(service.asked(), 2 * once) << "not what was fetched as standard";
+  ASSERT_EQ(fetched({"--update", "early"}).exit_code, 0);
+  EXPECT_EQ(service.asked(), 2 * once) << "from the cache";
+  const std::uint32_t number = collateral::contents_of(service.sim.collateral).value().evaluation_number;
+  EXPECT_EQ(fetched({"--evaluation-number", std::to_string(number)}).exit_code, 0);
+  Finished other = fetched({"--evaluation-number", std::to_string(number + 1)});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, HasSubstr("asked for TCB evaluation data number " + std::to_string(number + 1)));
+  EXPECT_EQ(fetched({"--update", "late"}).exit_code, 1);
+  EXPECT_EQ(fetched({"--update", "early", "--evaluation-number", "17"}).exit_code, 1);
+  EXPECT_EQ(fetched({"--evaluation-number", "0"}).exit_code, 1);
+}
+
 TEST_F(CollateralCommand, fetches_for_the_quote_of_a_td_what_verifies_it) {
   const fake::QuoteCase td = fake::quote_case("T4_phala_tdx_v4");
   HttpService service(fake::provisioning_service(fake::intels_responses(td.collateral), "b0c06f000000"));

@@ -140,12 +140,32 @@ TEST_F(PolicyCommand, check_shows_the_defaults_and_warns_of_a_policy_that_names_
   EXPECT_THAT(closed.out, HasSubstr("debug enclaves and TDs ACCEPTED\n"));
   EXPECT_THAT(closed.out, HasSubstr("advisories             none\n"));
   EXPECT_THAT(closed.out, HasSubstr("where the bits of ff00"));
-  EXPECT_THAT(closed.out, Not(HasSubstr("Mind:")));
+  EXPECT_THAT(closed.out, HasSubstr("Mind: debug enclaves and TDs are accepted"));
+  EXPECT_EQ(closed.out.find("Mind:"), closed.out.rfind("Mind:"));
 
   EXPECT_EQ(enclayer({"policy", "check", policy_file("{}")}).exit_code, 2);
   EXPECT_EQ(enclayer({"policy", "check", folder_.path() / "missing"}).exit_code, 3);
   EXPECT_EQ(enclayer({"policy", "check"}).exit_code, 1);
   EXPECT_EQ(enclayer({"policy"}).exit_code, 1);
+}
+
+TEST_F(PolicyCommand, check_warns_of_what_is_surely_not_meant) {
+  auto warned = [&](const std::string& keys) {
+    return enclayer({"policy", "check", policy_file(R"({"version": 1, )" + keys + "}")}).out;
+  };
+  const std::string enclave = R"("mr_enclave": [")" + std::string(64, 'a') + "\"]",
+                    signer = R"("mr_signer": [")" + std::string(64, 'a') + "\"]";
+  EXPECT_THAT(warned(enclave), Not(HasSubstr("Mind:")));
+  EXPECT_THAT(warned(enclave + R"(, "accepted_tcb_statuses": ["SWHardeningNeeded"])"),
+              HasSubstr("Mind: UpToDate is not among"));
+  EXPECT_THAT(warned(enclave + R"(, "accepted_tcb_statuses": ["UpToDate", "OutOfDate"])"),
+              HasSubstr("Mind: platforms that are out of date are accepted for ever"));
+  EXPECT_THAT(warned(enclave + R"(, "tcb_grace_days": 30)"), Not(HasSubstr("Mind:")));
+  EXPECT_THAT(warned(enclave + R"(, "allow_simulated": true)"), HasSubstr("Mind: simulated platforms"));
+  EXPECT_THAT(warned(signer), HasSubstr("Mind: every product of these signers"));
+  EXPECT_THAT(warned(signer + R"(, "isv_prod_id": [1])"), HasSubstr("Mind: every version of it"));
+  EXPECT_THAT(warned(signer + R"(, "isv_prod_id": [1], "min_isv_svn": 2)"), Not(HasSubstr("Mind:")));
+  EXPECT_THAT(warned(R"("isv_prod_id": [1])"), HasSubstr("without \"mr_signer\" they say nothing"));
 }
 
 TEST_F(PolicyCommand, schema_is_the_file_in_the_tree) {
