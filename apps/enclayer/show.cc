@@ -100,7 +100,7 @@ void print_json(const State& state, const Remembered* before, const std::vector<
                       {{"total", node.epc_total},
                        {"allocatable", node.epc_allocatable},
                        {"requested", node.epc_requested},
-                       {"free", node.epc_allocatable - node.epc_requested}}},
+                       {"free", node.epc_free()}}},
                      {"plugin", node.plugin},
                      {"quote_helper", node.helper},
                      {"quotes", node.quotes},
@@ -170,8 +170,8 @@ void print_text(const State& state, const Remembered* before, const std::vector<
         {"NODE", "PLATFORM", "DRIVER", "EPC MiB", "REQUESTED", "FREE", "PLUGIN", "QUOTE HELPER", "QUOTES", "REASON"}};
     for (const NodeState& node : state.nodes)
       rows.push_back({node.name, dash(node.platform), dash(node.driver), grouped(node.epc_allocatable),
-                      grouped(node.epc_requested), grouped(node.epc_allocatable - node.epc_requested), node.plugin,
-                      node.helper, node.quotes ? "yes" : "no", node.reason});
+                      grouped(node.epc_requested), grouped(node.epc_free()), node.plugin, node.helper,
+                      node.quotes ? "yes" : "no", node.reason});
     print_table(rows, {false, false, false, true, true, true, false, false, false, false});
   }
   if (state.other_nodes > 0)

@@ -181,9 +181,9 @@ constexpr Source kRevisions = {
 
 }  // namespace
 
-bool Pod::holds_epc() const {
-  auto epc = requests.find(kEpcResource);
-  return epc != requests.end() && epc->second > 0 && !node.empty() && phase != "Succeeded" && phase != "Failed";
+bool Pod::holds_sgx() const {
+  return !node.empty() && phase != "Succeeded" && phase != "Failed" &&
+         std::any_of(requests.begin(), requests.end(), [](const auto& one) { return one.second > 0; });
 }
 
 const Node* Cluster::node(std::string_view name) const {

@@ -48,7 +48,7 @@ struct Pod {
   // What the scheduler counts: containers that run side by side are added up, init containers take turns.
   Resources requests;
 
-  bool holds_epc() const;  // on a node, and not ended
+  bool holds_sgx() const;  // any of `requests`: on a node, and not ended
   std::string full_name() const { return name_space + "/" + name; }
 };
 

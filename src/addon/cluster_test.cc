@@ -143,7 +143,7 @@ TEST(Pods, of_a_daemon_set_name_their_node_before_they_are_on_it) {
     {"nodeSelectorTerms":[{"matchFields":[{"key":"metadata.name","operator":"In","values":["a"]}]}]}}}})"));
   EXPECT_EQ(found.node, "");
   EXPECT_EQ(found.meant_for, "a");
-  EXPECT_FALSE(found.holds_epc());
+  EXPECT_FALSE(found.holds_sgx());
 }
 
 TEST(DaemonSets, name_each_image_once_and_tell_of_a_standby) {
@@ -341,7 +341,7 @@ TEST(State, shows_each_node_with_its_reason_and_warns) {
   EXPECT_FALSE(state(Cluster(), nullptr, "0.1.0").on);
 }
 
-TEST(Removal, finds_who_holds_epc_and_what_detect_wrote) {
+TEST(Removal, finds_who_holds_sgx_and_what_detect_wrote) {
   Cluster cluster = rolling();
   EXPECT_THAT(holders(cluster), IsEmpty()) << "our own helpers do not count";
   Pod user;
@@ -353,6 +353,11 @@ TEST(Removal, finds_who_holds_epc_and_what_detect_wrote) {
   cluster.pods.push_back(user);
   ASSERT_EQ(holders(cluster).size(), 1U);
   EXPECT_EQ(holders(cluster)[0]->full_name(), "team/job");
+  for (std::string_view name : {std::string_view(base::kEnclaveResource), std::string_view(kProvisionResource),
+                                std::string_view(kQuoteResource), kForeignEpc[0], kForeignEpc[3]}) {
+    cluster.pods.back().requests = {{std::string(name), 1}};
+    EXPECT_EQ(holders(cluster).size(), 1U) << name;
+  }
   cluster.pods.back().phase = "Succeeded";
   EXPECT_THAT(holders(cluster), IsEmpty());
 
@@ -364,6 +369,43 @@ TEST(Removal, finds_who_holds_epc_and_what_detect_wrote) {
   EXPECT_EQ(found[0].node, "a");
   EXPECT_EQ(found[0].merge_patch(),
             R"({"metadata":{"annotations":{"enclayer.io/seen":null},"labels":{"enclayer.io/sgx":null}}})");
+}
+
+TEST(State, names_nodes_that_leave_while_pods_hold_something_there) {
+  Cluster cluster = rolling();
+  cluster.newest_revision.clear();
+  Pod user;
+  user.name = "job";
+  user.name_space = "team";
+  user.phase = "Running";
+  user.node = "left";
+  user.requests = {{std::string(kEpcResource), 30}, {std::string(base::kEnclaveResource), 1}};
+  cluster.pods.push_back(user);
+  user.node = "deleted";
+  cluster.pods.push_back(user);
+  Node left;
+  left.name = "left";
+  left.ready = true;  // without our label, and without our plugin
+  cluster.nodes.push_back(left);
+  cluster.nodes[0].allocatable[std::string(kQuoteResource)] = 1;
+  user.node = "a";
+  user.requests = {{std::string(kQuoteResource), 2}};
+  cluster.pods.push_back(user);
+
+  State now = state(cluster, nullptr, "0.1.0");
+  ASSERT_EQ(now.nodes.size(), 3U);
+  EXPECT_EQ(now.nodes[0].reason,
+            "pods hold 2 of enclayer.io/quote, of which the node offers 1: team/job. They run on, and cannot start "
+            "again there");
+  EXPECT_EQ(now.nodes[1].name, "left");
+  EXPECT_THAT(now.nodes[1].reason, HasSubstr("pods hold 30 of kubernetes.azure.com/sgx_epc_mem_in_MiB, of which the "
+                                             "node offers 0, 1 of sgx.intel.com/enclave, of which the node offers 0"));
+  EXPECT_EQ(now.nodes[1].epc_free(), 0);
+  EXPECT_THAT(now.warnings, Contains(HasSubstr("node deleted is gone; pods that held SGX resources there are still "
+                                               "listed: team/job")));
+
+  cluster.nodes.back().ready = false;
+  EXPECT_EQ(state(cluster, nullptr, "0.1.0").nodes.size(), 2U) << "what a node that is down offered is not news";
 }
 
 constexpr char kSet[] =

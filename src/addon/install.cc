@@ -70,7 +70,7 @@ std::string no_room_for_helper(const Cluster& cluster, const Settings& settings)
     if (amount(node.allocatable, kEpcResource) == 0) continue;
     std::int64_t free = free_on(cluster, node, kEpcResource);
     for (const Pod& pod : cluster.pods)
-      if (pod.ours && pod.app == kHelper && pod.node == node.name && pod.holds_epc())
+      if (pod.ours && pod.app == kHelper && pod.node == node.name && pod.holds_sgx())
         free += amount(pod.requests, kEpcResource);
     if (free < needed)
       narrow.push_back(node.name + " (" + std::to_string(std::max<std::int64_t>(free, 0)) + " MiB free)");

@@ -95,7 +95,7 @@ Result<> remove_keys(const ApiServer& api, const std::vector<DetectedKeys>& keys
 std::vector<const Pod*> holders(const Cluster& cluster) {
   std::vector<const Pod*> out;
   for (const Pod& pod : cluster.pods)
-    if (pod.holds_epc() && !pod.ours) out.push_back(&pod);
+    if (pod.holds_sgx() && !pod.ours) out.push_back(&pod);
   return out;
 }
 

@@ -12,7 +12,7 @@
 
 namespace enclayer::addon {
 
-// Pods of users that have EPC and would lose nothing now, but their device at their next start.
+// Pods of users that hold EPC under any name, devices or quotes: they would lose nothing now, but could not start again.
 std::vector<const Pod*> holders(const Cluster& cluster);
 
 // The labels and annotations that `enclayer detect` wrote, by node; not the user's enclayer.io/sim.

@@ -2,7 +2,9 @@
 #include "addon/state.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "addon/names.h"
 #include "addon/rollout.h"
@@ -29,6 +31,34 @@ std::string label(const Node& node, std::string_view key) {
 std::string word(const PodsOnNode* pods, bool wanted) {
   if (pods != nullptr) return pods->done ? "ready" : "not ready";
   return wanted ? "missing" : "off";
+}
+
+// What pods on a node hold.
+struct Held {
+  Resources amounts;
+  std::vector<std::string> users;  // pods that are not ours
+};
+
+std::map<std::string, Held> held_by_node(const Cluster& cluster) {
+  std::map<std::string, Held> out;
+  for (const Pod& pod : cluster.pods) {
+    if (!pod.holds_sgx()) continue;
+    Held& there = out[pod.node];
+    for (const auto& [name, amount] : pod.requests) there.amounts[name] += amount;
+    if (!pod.ours) there.users.push_back(pod.full_name());
+  }
+  return out;
+}
+
+// Empty: the node offers all of that.
+std::string more_than_there_is(const Held& held, const Node& node) {
+  std::string list;
+  for (const auto& [name, held_amount] : held.amounts)
+    if (const std::int64_t offered = amount(node.allocatable, name); held_amount > offered)
+      list += (list.empty() ? "" : ", ") + std::to_string(held_amount) + " of " + name + ", of which the node offers " +
+              std::to_string(offered);
+  if (list.empty() || held.users.empty()) return "";
+  return "pods hold " + list + ": " + in_words(held.users) + ". They run on, and cannot start again there";
 }
 
 }  // namespace
@@ -75,17 +105,18 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     auto found = all.find(node);
     return found == all.end() ? nullptr : &found->second;
   };
-  std::map<std::string, std::int64_t> requested;
-  for (const Pod& pod : cluster.pods)
-    if (pod.holds_epc()) requested[pod.node] += amount(pod.requests, kEpcResource);
-  std::vector<std::string> overcommitted;
+  auto held = held_by_node(cluster);
+  std::vector<std::string> more_held;
   for (const Node& node : cluster.nodes) {
     const PodsOnNode* plugin = on(plugins, node.name);
     const PodsOnNode* helper = on(helpers, node.name);
     bool user_sim = label(node, kSimLabel) == "true";
     std::int64_t total = amount(node.capacity, kEpcResource);
     bool marked = is_marked(node);
-    if (!marked && total == 0 && plugin == nullptr && helper == nullptr && !(sim && user_sim)) {
+    const Held there = std::exchange(held[node.name], {});
+    // Of a node that does not report, what it offered last is not known to be wrong.
+    std::string more = node.ready ? more_than_there_is(there, node) : "";
+    if (!marked && total == 0 && plugin == nullptr && helper == nullptr && !(sim && user_sim) && more.empty()) {
       ++out.other_nodes;
       continue;
     }
@@ -95,7 +126,7 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     one.driver = label(node, "enclayer.io/sgx-driver");
     one.epc_total = total;
     one.epc_allocatable = amount(node.allocatable, kEpcResource);
-    one.epc_requested = requested[node.name];
+    one.epc_requested = amount(there.amounts, kEpcResource);
     // With a simulation only nodes that the user named take part.
     bool takes_part = sim ? user_sim && marked : marked;
     one.plugin = word(plugin, plugin_set != nullptr && takes_part);
@@ -119,7 +150,10 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
       one.reason = "the quote helper is ready, but the plugin does not offer " + std::string(kQuoteResource) + " (yet)";
     else if (sim && user_sim && !marked)
       one.reason = "you labelled it " + std::string(kSimLabel) + ", but detect has not marked it yet";
-    if (one.epc_requested > one.epc_allocatable && node.ready && plugin != nullptr) overcommitted.push_back(node.name);
+    if (one.reason.empty())
+      one.reason = std::move(more);
+    else if (!more.empty())
+      more_held.push_back(node.name + ": " + more);
     out.nodes.push_back(std::move(one));
   }
   std::sort(out.nodes.begin(), out.nodes.end(), [](const NodeState& a, const NodeState& b) {
@@ -128,6 +162,10 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
 
   auto warn = [&](std::string text) { out.warnings.push_back(std::move(text)); };
   for (const std::string& text : cluster.not_seen) warn("not everything is known: " + text);
+  for (std::string& text : more_held) warn(std::move(text));
+  for (const auto& [node, there] : held)
+    if (!there.users.empty())
+      warn("node " + node + " is gone; pods that held SGX resources there are still listed: " + in_words(there.users));
   if (before != nullptr)
     if (std::string text = unknown_settings(before->settings); !text.empty()) warn(std::move(text));
   if (!out.on) {
@@ -178,9 +216,6 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
           set != nullptr && pod.images != set->images && told_images.insert(pod.app).second)
         warn("not every pod of " + pod.app + " runs the newest image yet (" + pod.images.back() + " on " + pod.node +
              ")");
-  if (!overcommitted.empty())
-    warn("pods hold more EPC than there is on " + overcommitted.front() +
-         (overcommitted.size() > 1 ? " and " + std::to_string(overcommitted.size() - 1) + " more nodes" : ""));
   if (plugin_set != nullptr && out.nodes.empty())
     warn(sim ? "no node takes part in the simulation: kubectl label node NODE enclayer.io/sim=true"
              : "no node has usable SGX; `kubectl logs -n " + out.name_space + " ds/" + std::string(kDetect) +

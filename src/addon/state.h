@@ -2,6 +2,7 @@
 // How the add-on stands, node by node: what `enclayer show` says.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct PartState {
 struct NodeState {
   std::string name, platform, driver;  // platform and driver: as detect says, empty: it said nothing
   std::int64_t epc_total = 0, epc_allocatable = 0, epc_requested = 0;  // MiB
+  std::int64_t epc_free() const { return std::max<std::int64_t>(epc_allocatable - epc_requested, 0); }
   std::string plugin, helper;  // "ready", "not ready", "off" (there should be none), "missing"
   bool quotes = false;         // pods can have quotes there now
   std::string reason;          // what is wrong; empty: nothing

@@ -399,14 +399,22 @@ TEST_F(AddonCommands, a_node_without_epc_for_a_standby_is_told_before_anything_i
   EXPECT_THAT(narrow.out, Not(HasSubstr("with a gap"))) << "that would leave it without quotes";
 }
 
-TEST_F(AddonCommands, disable_refuses_while_pods_hold_epc) {
+TEST_F(AddonCommands, disable_refuses_while_pods_hold_sgx_resources) {
   ASSERT_EQ(enable().exit_code, 0);
   change([](json& cluster) { cluster["objects"].push_back(user_pod(10)); });
   Finished refused = run({"disable"});
   EXPECT_EQ(refused.exit_code, 5);
-  EXPECT_THAT(refused.err,
-              AllOf(HasSubstr("1 pod holds EPC"), HasSubstr("team/job on node-a: 10 MiB"), HasSubstr("--force")));
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("1 pod holds SGX resources"), HasSubstr("team/job on node-a: 10 MiB of EPC"),
+                                 HasSubstr("--force")));
   EXPECT_TRUE(has("DaemonSet", "enclayer-device-plugin"));
+  change([](json& cluster) {
+    cluster["objects"].back()["spec"]["containers"][0]["resources"]["limits"] = {{"enclayer.io/quote", "1"},
+                                                                                 {"sgx.intel.com/provision", "1"}};
+  });
+  EXPECT_THAT(run({"disable"}).err,
+              HasSubstr("team/job on node-a: 1 of enclayer.io/quote, 1 of sgx.intel.com/provision"));
+  Finished dry = run({"disable", "--dry-run", "--output", "json"});
+  EXPECT_EQ(json::parse(dry.out)["pods_with_sgx"][0]["resources"]["enclayer.io/quote"], 1);
   EXPECT_EQ(run({"disable", "--force"}).exit_code, 0);
   EXPECT_FALSE(has("DaemonSet", "enclayer-device-plugin"));
 }
