@@ -96,10 +96,11 @@ class Change {
   Result<Settings> settle(const Cluster& cluster, const std::optional<Remembered>& before, const Wanted& wanted) {
     std::string here = cluster.name_space();
     if (!before && !here.empty() && !flags_.adopt)
-      return Error(ErrorKind::kConflict,
-                   "there is an enclayer in namespace " + here +
-                       " that this command did not put there (Helm? GitOps?). Change it the way it came, or let this "
-                       "command take it over with --adopt");
+      return Error(
+          ErrorKind::kConflict,
+          "the add-on is on already, in namespace " + here + ": " +
+              (cluster.kept_by().empty() ? "somebody applied its manifests" : cluster.kept_by() + " keeps it") +
+              ". Nothing was changed. Change it there, or let this command take it over with --adopt");
     if (!before && !enable_)
       return Error(ErrorKind::kNotFound,
                    "enclayer is not switched on in this cluster; `" + around_.program + " enable` does that");

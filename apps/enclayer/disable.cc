@@ -38,6 +38,14 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
   auto say = [&](const std::string& line) { print(flags.output == "json" ? stderr : stdout, line); };
   ENCLAYER_TRY(auto api, connect(flags.cluster, around.search_path));
   ENCLAYER_TRY(Cluster cluster, read_cluster(*api, Scope::kAll));
+  // It would put the objects back, or be left with a release of nothing.
+  if (std::string who = cluster.kept_by(); !who.empty() && cluster.stored.empty())
+    return Error(
+        ErrorKind::kConflict,
+        who + " keeps the add-on in namespace " + cluster.name_space() +
+            "; nothing was changed. Switch it off there (helm uninstall; what Flux and Argo CD keep is removed "
+            "from their source), after the pods that hold EPC: `" +
+            around.program + " show` tells what is left");
   auto pods = holders(cluster);
   ordered_json held = ordered_json::array();
   std::string list;
@@ -107,7 +115,8 @@ void add_disable(CLI::App& app, const Surroundings& around, int& exit_code) {
 that enclayer gave nodes (not your enclayer.io/sim), everything else and the namespace, unless others use it.
 What remains is a line of zero capacity on each node, which its kubelet drops when it restarts.
 Exit codes: 0 off (or was off); 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server
-  does not answer, or not everything went in time: run it again; 5 pods hold SGX resources.
+  does not answer, or not everything went in time: run it again; 5 pods hold SGX resources, or the add-on is Helm's,
+  Flux' or Argo CD's to remove.
 Examples:
   What would go, and who holds SGX resources?
     enclayer disable --dry-run

@@ -108,6 +108,7 @@ void print_json(const State& state, const Remembered* before, const std::vector<
   print_value(
       {{"on", state.on},
        {"namespace", state.name_space},
+       {"kept_by", state.kept_by},
        {"versions", {{"cli", base::kVersion}, {"addon", state.addon_version}, {"cluster", state.cluster_version}}},
        {"settings", before != nullptr ? settings_json(before->settings) : ordered_json()},
        {"parts", parts_json(state.parts)},
@@ -151,7 +152,8 @@ void print_text(const State& state, const Remembered* before, const std::vector<
           " enable` does that.");
   } else {
     print("enclayer is on: namespace " + state.name_space +
-          (before != nullptr ? ", platform " + std::string(to_string(before->settings.platform)) : ""));
+          (before != nullptr ? ", platform " + std::string(to_string(before->settings.platform)) : "") +
+          (state.kept_by.empty() ? "" : ", kept by " + state.kept_by));
     print("versions: enclayer " + std::string(base::kVersion) + ", add-on " + dash(state.addon_version) + ", cluster " +
           dash(state.cluster_version) + "\n");
     print_parts(state.parts);

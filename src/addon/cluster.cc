@@ -22,7 +22,30 @@ std::string joined(const std::string& reason, const std::string& message) {
   return told.empty() ? reason : reason + ": " + told;
 }
 
-bool is_ours(JsonValue object) { return object["metadata"]["labels"][kManagedBy].text() == kOurs; }
+bool is_ours(JsonValue object) { return object["metadata"]["labels"][kPartOf].text() == kOurs; }
+
+// What tools write on the objects that they keep (Flux' helm-controller through Helm, so it comes first). The last label
+// is Argo CD's before its version 3, and many people's.
+std::string kept_by(JsonValue object) {
+  struct Mark {
+    const char *where, *name, *name_space, *what;
+  };
+  static constexpr Mark kMarks[] = {
+      {"labels", "helm.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/namespace", "Flux HelmRelease "},
+      {"labels", "kustomize.toolkit.fluxcd.io/name", "kustomize.toolkit.fluxcd.io/namespace", "Flux Kustomization "},
+      {"annotations", "meta.helm.sh/release-name", "meta.helm.sh/release-namespace", "Helm release "},
+      {"annotations", "argocd.argoproj.io/tracking-id", "", "Argo CD application "},
+      {"labels", "argocd.argoproj.io/instance", "", "Argo CD application "},
+      {"labels", "app.kubernetes.io/instance", "",
+       "Argo CD application (or who else uses app.kubernetes.io/instance) "}};
+  for (const Mark& mark : kMarks) {
+    const JsonValue marks = object["metadata"][mark.where];
+    std::string name = marks[mark.name].text(), place = marks[mark.name_space].text();
+    name = name.substr(0, name.find(':'));  // of a tracking-id: application:group/kind:namespace/name
+    if (!name.empty()) return mark.what + (place.empty() ? "" : place + "/") + name;
+  }
+  return "";
+}
 
 bool is_sgx_resource(std::string_view name) {
   return name == kEpcResource || name == kQuoteResource || name == kProvisionResource ||
@@ -174,7 +197,7 @@ constexpr Source kDaemonSets = {
     [](JsonValue object, Cluster& from) { drop_from(from.daemon_sets, object); },
     [](Cluster& from, Cluster& to) { to.daemon_sets = std::move(from.daemon_sets); }};
 constexpr Source kRevisions = {
-    "/apis/apps/v1/controllerrevisions?labelSelector=app.kubernetes.io%2Fmanaged-by%3Denclayer",
+    "/apis/apps/v1/controllerrevisions?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer",
     "list ControllerRevisions", read_revision,
     [](JsonValue, Cluster&) {},  // old ones go; the newest stays as long as its DaemonSet
     [](Cluster& from, Cluster& to) { to.newest_revision = std::move(from.newest_revision); }};
@@ -202,6 +225,12 @@ std::string Cluster::name_space() const {
   for (const DaemonSet& set : daemon_sets)
     if (set.ours) return set.name_space;
   return {};
+}
+
+std::string Cluster::kept_by() const {
+  for (const DaemonSet& set : daemon_sets)
+    if (set.ours && !set.kept_by.empty()) return set.kept_by;
+  return "";
 }
 
 Node read_node(JsonValue object) {
@@ -247,6 +276,7 @@ DaemonSet read_daemon_set(JsonValue object) {
   set.name = metadata["name"].text();
   set.name_space = metadata["namespace"].text();
   set.ours = is_ours(object);
+  set.kept_by = kept_by(object);
   set.component = metadata["labels"][kComponent].text();
   set.version = metadata["annotations"][kVersionAnnotation].text();
   set.images = images(pod);
@@ -344,7 +374,7 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
   for (const Source& source : {kNodes, kPods, kDaemonSets, kRevisions})
     if (scope == Scope::kAll || source.put != read_revision)
       questions.push_back({source.path, source.doing, source.put, source.put != read_revision, nullptr, true});
-  const std::string selected = "?labelSelector=app.kubernetes.io%2Fmanaged-by%3Denclayer";
+  const std::string selected = "?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer";
   questions.push_back({"/api/v1/configmaps" + selected, "list ConfigMaps", [](JsonValue object, Cluster& into) {
                          if (object["metadata"]["name"].text() != kSettingsMap) return;
                          into.stored.push_back({object["metadata"]["namespace"].text(),

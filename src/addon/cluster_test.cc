@@ -158,6 +158,20 @@ TEST(DaemonSets, name_each_image_once_and_tell_of_a_standby) {
   EXPECT_FALSE(cluster.daemon_sets[1].has_standby);
 }
 
+TEST(DaemonSets, say_who_keeps_them) {
+  auto kept_by = [](const std::string& metadata) {
+    return with_daemon_sets(R"({"metadata":{"name":"x",)" + metadata + R"(},"spec":{}})").daemon_sets.front().kept_by;
+  };
+  const std::string helm =
+      R"("annotations":{"meta.helm.sh/release-name":"sgx","meta.helm.sh/release-namespace":"e"},"labels":)";
+  EXPECT_EQ(kept_by(helm + R"({"app.kubernetes.io/managed-by":"Helm"})"), "Helm release e/sgx");
+  EXPECT_EQ(kept_by(helm + R"({"helm.toolkit.fluxcd.io/name":"sgx","helm.toolkit.fluxcd.io/namespace":"flux"})"),
+            "Flux HelmRelease flux/sgx");
+  EXPECT_EQ(kept_by(R"("annotations":{"argocd.argoproj.io/tracking-id":"nodes:apps/DaemonSet:e/x"})"),
+            "Argo CD application nodes");
+  EXPECT_EQ(kept_by(R"("labels":{"app.kubernetes.io/part-of":"enclayer"})"), "");
+}
+
 TEST(Quotas, that_name_foreign_epc_are_found) {
   Cluster cluster;
   for (
@@ -186,7 +200,7 @@ TEST(InTheWay, are_other_plugins_rules_and_nodes_that_advertise_epc) {
       R"({"metadata":{"name":"sgx-plugin","namespace":"kube-system"},"spec":{"template":{"spec":{"containers":[{"image":"mcr.microsoft.com/aks/acc/sgx-plugin:1.1"}]}}}},
     {"metadata":{"name":"x","namespace":"y"},"spec":{"template":{"spec":{"containers":[{"image":"intel/intel-sgx-plugin:0.36.0@sha256:12"}]}}}},
     {"metadata":{"name":"sgx-quote-helper","namespace":"kube-system"},"spec":{"template":{"spec":{"containers":[{"image":"i"}]}}}},
-    {"metadata":{"name":"enclayer-device-plugin","namespace":"e","labels":{"app.kubernetes.io/managed-by":"enclayer"}},"spec":{}},
+    {"metadata":{"name":"enclayer-device-plugin","namespace":"e","labels":{"app.kubernetes.io/part-of":"enclayer"}},"spec":{}},
     {"metadata":{"name":"not-an-sgx-plugin-at-all","namespace":"e"},"spec":{}})");
   others.rules =
       of_list(

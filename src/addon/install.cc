@@ -177,6 +177,8 @@ std::vector<std::string> in_the_way(const Cluster& cluster) {
 std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& settings) {
   std::vector<std::string> out;
   if (std::string text = unknown_settings(settings); !text.empty()) out.push_back(std::move(text));
+  if (std::string who = cluster.kept_by(); !who.empty())
+    out.push_back(who + " keeps objects of the add-on too, and puts back what changes here: let go of them there");
   for (const Foreign& foreign : foreign_daemon_sets(cluster))
     if (foreign.serves_quotes && settings.quote_helper)
       out.push_back(foreign.what +

@@ -91,7 +91,11 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   out.cluster_version = cluster.version;
   out.name_space = cluster.name_space();
   out.on = !out.name_space.empty();
-  out.addon_version = before != nullptr ? before->version : "";
+  out.kept_by = cluster.kept_by();
+  if (before != nullptr)
+    out.addon_version = before->version;
+  else if (const DaemonSet* plugin = cluster.ours(kPlugin))
+    out.addon_version = plugin->version;
   out.parts = parts(cluster, before);
   out.policies = cluster.policies;
   std::sort(out.policies.begin(), out.policies.end(),
@@ -181,9 +185,12 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     for (const std::string& place : places) names += (names.empty() ? "" : ", ") + place;
     warn("there are enclayers in more than one namespace: " + names);
   }
-  if (before == nullptr && cluster.stored.empty())
-    warn("it was not switched on with `enclayer enable` (Helm? GitOps?): there is no ConfigMap " +
-         std::string(kSettingsMap) + ", so `enclayer update` has nothing to start from");
+  if (cluster.stored.empty())
+    warn("it was not switched on with `enclayer enable`: " +
+         (out.kept_by.empty() ? "somebody applied its manifests" : out.kept_by + " keeps it") +
+         ". That is where to change it and to switch it off; its settings are not known here");
+  else if (!out.kept_by.empty())
+    warn(out.kept_by + " keeps objects of it too, and puts back what `enclayer update` changes: let go of them there");
   if (before != nullptr && before->version != cli_version)
     warn("this is enclayer " + std::string(cli_version) + ", the add-on was written by " +
          (before->version.empty() ? "an unknown version" : before->version) + "; `enclayer update` brings it to " +

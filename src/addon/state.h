@@ -31,7 +31,9 @@ struct NodeState {
 
 struct State {
   bool on = false;
-  std::string name_space, cluster_version, addon_version;  // addon_version: of the enclayer that wrote the settings
+  std::string name_space, cluster_version;
+  std::string addon_version;  // of the enclayer that wrote the settings, or the manifests where there are none
+  std::string kept_by;        // as Cluster::kept_by() says
   std::vector<PartState> parts;
   std::vector<Policy> policies;
   std::vector<NodeState> nodes;  // that take part or might; the worst first, then by name

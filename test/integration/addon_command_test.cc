@@ -193,7 +193,7 @@ TEST_F(AddonCommands, an_api_server_that_goes_half_way_is_told_and_the_next_run_
 
   change([](json& cluster) {
     cluster["faults"] = {
-        {{"match", "controllerrevisions?labelSelector=app.kubernetes.io%2Fmanaged-by%3Denclayer&watch"},
+        {{"match", "controllerrevisions?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer&watch"},
          {"times", 3},
          {"err", "EOF"}}};
   });
@@ -305,6 +305,48 @@ TEST_F(AddonCommands, a_second_enclayer_is_refused) {
   Finished two = run({"update"});
   EXPECT_EQ(two.exit_code, 5);
   EXPECT_THAT(two.err, HasSubstr("two enclayers"));
+}
+
+// What `helm install` leaves: its own label in place of ours, and no ConfigMap with settings.
+void make_helms(json& cluster) {
+  json& objects = cluster["objects"];
+  for (std::size_t i = objects.size(); i-- > 0;) {
+    json& metadata = objects[i]["metadata"];
+    if (!metadata["labels"].contains("app.kubernetes.io/part-of")) continue;
+    if (metadata["name"] == "enclayer-addon" || objects[i]["kind"] == "Namespace") {
+      objects.erase(i);
+      continue;
+    }
+    metadata["labels"]["app.kubernetes.io/managed-by"] = "Helm";
+    metadata["annotations"].update(
+        {{"meta.helm.sh/release-name", "sgx"}, {"meta.helm.sh/release-namespace", "enclayer-system"}});
+  }
+}
+
+TEST_F(AddonCommands, what_helm_keeps_is_seen_and_left_to_it) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change(make_helms);
+  const json before = state()["objects"];
+  const std::string helms = "Helm release enclayer-system/sgx";
+
+  Finished shown = run({"show"});
+  EXPECT_THAT(shown.out,
+              AllOf(HasSubstr("enclayer is on: namespace enclayer-system, kept by " + helms),
+                    HasSubstr("not switched on with `enclayer enable`: " + helms + " keeps it"),
+                    testing::ContainsRegex("quote-helper +on +2/2"), testing::ContainsRegex("node-a .* ready +ready")));
+  EXPECT_EQ(json::parse(run({"show", "--output", "json"}).out)["kept_by"], helms);
+  EXPECT_THAT(run({"list"}).out, testing::ContainsRegex("device-plugin +on"));
+
+  for (const char* command : {"enable", "update", "disable"}) {
+    Finished refused = run({command});
+    EXPECT_EQ(refused.exit_code, 5) << command;
+    EXPECT_THAT(refused.err, AllOf(HasSubstr(helms + " keeps"), Not(HasSubstr("ClusterRole")))) << command;
+  }
+  EXPECT_EQ(state()["objects"], before);
+
+  Finished adopted = enable({"--adopt", "--enable-sgxquotehelper"});
+  EXPECT_EQ(adopted.exit_code, 0) << adopted.err;
+  EXPECT_TRUE(has("ConfigMap", "enclayer-addon"));
 }
 
 TEST_F(AddonCommands, another_plugin_stops_it) {
