@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "addon/names.h"
+#include "addon/protection.h"
 #include "addon/self_test.h"
 #include "addon/state.h"
 #include "addon_commands.h"
@@ -78,6 +79,10 @@ class Change {
     if (flags_.no_wait) return finish(nullptr);
     ClusterWatch watch(api, std::move(cluster));
     ENCLAYER_CHECK(wait_until_ready(api, watch, flags_.limits, flags_.allow_gap, progress()));
+    // API servers act on new policies after a second or two; ten are for those that are busy.
+    if (watch.cluster().has_mutating) translation_ = try_translation(api, watch.cluster(), std::chrono::seconds(10));
+    if (translation_ && translation_->works == Translation::kNo)
+      warn("other vendors' names are not translated, because " + translation_->why);
     return finish(&watch.cluster());
   }
 
@@ -190,6 +195,9 @@ class Change {
       if (cluster != nullptr) {
         out["nodes_with_epc"] = offering;
         out["epc_mib"] = epc;
+        out["translation_works"] = !translation_ || translation_->works == Translation::kNotKnown
+                                       ? ordered_json()
+                                       : ordered_json(translation_->works == Translation::kYes);
       }
       out["warnings"] = warnings_;
       print(stdout, out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
@@ -202,6 +210,7 @@ class Change {
       say("`" + around_.program + " show` tells when the nodes have it");
       return {};
     }
+    if (translation_) say("translation works here: " + translation_->text());
     if (offering > 0) {
       say(std::to_string(offering) + (offering == 1 ? " node offers " : " nodes offer ") + grouped(epc) +
           " MiB of EPC. A pod gets some with\n  resources: {limits: {" + std::string(kEpcResource) + ": 10}}");
@@ -226,6 +235,7 @@ class Change {
   std::string name_;
   Settings settings_;
   Changes changes_;
+  std::optional<Translation> translation_;  // nullopt: not tried
   std::vector<std::string> warnings_;
 };
 

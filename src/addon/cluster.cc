@@ -382,8 +382,11 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
                                                 object["data"][kSettingsKey].text(),
                                                 object["data"][kPreviousKey].text()});
                        }});
+  bool unused = false;
   for (auto [kind, there] : {std::pair{"MutatingAdmissionPolicy", &cluster.has_mutating},
-                             std::pair{"ValidatingAdmissionPolicy", &cluster.has_validating}})
+                             {"MutatingAdmissionPolicyBinding", &unused},
+                             {"ValidatingAdmissionPolicy", &cluster.has_validating},
+                             {"ValidatingAdmissionPolicyBinding", &unused}})
     questions.push_back({Reference{"admissionregistration.k8s.io/v1", kind}.path() + selected,
                          "list " + std::string(kind),
                          [kind = kind](JsonValue object, Cluster& into) {
@@ -391,7 +394,6 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
                                                     object["metadata"]["annotations"][kVersionAnnotation].text()});
                          },
                          false, there});
-  bool unused = false;
   if (scope == Scope::kAll) {
     questions.push_back(
         {"/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", "list NodeFeatureRules", read_rule, false, &unused});

@@ -64,9 +64,11 @@ struct DaemonSet {
   bool has_standby = false;  // a container kStandby, which asks for half of that
 };
 
-// An admission policy of ours.
+// An admission policy of ours, or a binding of one.
 struct Policy {
   std::string kind, name, version;
+
+  bool is_binding() const { return kind.ends_with("Binding"); }
 };
 
 // The ConfigMap enclayer-addon.

@@ -8,6 +8,7 @@
 
 #include "addon/install.h"
 #include "addon/names.h"
+#include "addon/protection.h"
 #include "addon/removal.h"
 #include "addon/rollout.h"
 #include "addon/self_test.h"
@@ -353,6 +354,36 @@ TEST(State, shows_each_node_with_its_reason_and_warns) {
   cluster.daemon_sets.erase(cluster.daemon_sets.begin());
   EXPECT_THAT(state(cluster, &before, "0.1.0").warnings, Contains(HasSubstr("half applied")));
   EXPECT_FALSE(state(Cluster(), nullptr, "0.1.0").on);
+}
+
+TEST(Admission, lacks_what_is_missing_and_what_has_no_binding) {
+  Cluster cluster;
+  cluster.policies = {{"ValidatingAdmissionPolicy", "whole", "1"},
+                      {"ValidatingAdmissionPolicyBinding", "whole", ""},
+                      {"MutatingAdmissionPolicy", "unbound", "1"},
+                      {"MutatingAdmissionPolicyBinding", "whole", ""}};
+  auto document = [](const char* kind, const char* name) {
+    manifests::Document out;
+    out.kind = kind;
+    out.name = name;
+    return out;
+  };
+  const std::vector<manifests::Document> expected = {document("ValidatingAdmissionPolicy", "whole"),
+                                                     document("ValidatingAdmissionPolicyBinding", "gone"),
+                                                     document("DaemonSet", "another-thing")};
+  EXPECT_EQ(in_words(missing(cluster, expected)),
+            "admission does not do all that it should: ValidatingAdmissionPolicyBinding gone is missing, "
+            "MutatingAdmissionPolicy unbound does nothing: it has no binding");
+  cluster.policies = {cluster.policies[0], cluster.policies[1]};
+  EXPECT_EQ(in_words(missing(cluster, {})), "");
+  cluster.stored = {{"e", "1", "{}", ""}};
+  EXPECT_EQ(state(cluster, nullptr, "1").policies.size(), 1U) << "bindings are no policies";
+}
+
+TEST(Removal, tells_what_a_run_that_was_cut_off_left) {
+  EXPECT_EQ(left_behind({}, {}), "");
+  EXPECT_EQ(left_behind({{"v1", "Namespace", "", "e"}}, {{"a", {"enclayer.io/sgx"}, {}}}),
+            "something is left of an add-on that was here: Namespace e; labels on a. `enclayer disable` removes it");
 }
 
 TEST(Removal, finds_who_holds_sgx_and_what_detect_wrote) {

@@ -118,6 +118,16 @@ std::vector<DetectedKeys> detected_keys(const Cluster& cluster) {
   return out;
 }
 
+std::string left_behind(const std::vector<Reference>& objects, const std::vector<DetectedKeys>& keys) {
+  std::vector<std::string> titles, nodes;
+  for (const Reference& object : objects) titles.push_back(object.title());
+  for (const DetectedKeys& one : keys) nodes.push_back(one.node);
+  if (titles.empty() && nodes.empty()) return "";
+  return "something is left of an add-on that was here: " + in_words(titles) +
+         (titles.empty() || nodes.empty() ? "" : "; ") + (nodes.empty() ? "" : "labels on " + in_words(nodes)) +
+         ". `enclayer disable` removes it";
+}
+
 Result<Removed> remove_all(const ApiServer& api, ClusterWatch& watch, bool force, const WaitLimits& limits,
                            const Progress& progress) {
   Removed out;

@@ -24,6 +24,10 @@ struct DetectedKeys {
 };
 std::vector<DetectedKeys> detected_keys(const Cluster& cluster);
 
+// What is left where the add-on is not: a `disable` or `helm uninstall` that was cut off, a detector whose DaemonSet was
+// deleted by hand. One sentence; empty: nothing.
+std::string left_behind(const std::vector<Reference>& objects, const std::vector<DetectedKeys>& keys);
+
 struct Removed {
   std::vector<std::string> objects;  // titles, in the order in which they went
   std::size_t nodes_unlabelled = 0;

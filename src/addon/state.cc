@@ -2,6 +2,7 @@
 #include "addon/state.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 #include <utility>
@@ -79,6 +80,7 @@ std::vector<PartState> parts(const Cluster& cluster, const Remembered* before) {
       part.wanted = set->wanted;
     }
   for (const Policy& policy : cluster.policies) {
+    if (policy.is_binding()) continue;
     out[3].on = true;
     out[3].version = policy.version;
   }
@@ -97,7 +99,8 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   else if (const DaemonSet* plugin = cluster.ours(kPlugin))
     out.addon_version = plugin->version;
   out.parts = parts(cluster, before);
-  out.policies = cluster.policies;
+  std::copy_if(cluster.policies.begin(), cluster.policies.end(), std::back_inserter(out.policies),
+               [](const Policy& policy) { return !policy.is_binding(); });
   std::sort(out.policies.begin(), out.policies.end(),
             [](const Policy& a, const Policy& b) { return std::tie(a.kind, a.name) < std::tie(b.kind, b.name); });
 
@@ -196,7 +199,7 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
          (before->version.empty() ? "an unknown version" : before->version) + "; `enclayer update` brings it to " +
          std::string(cli_version));
   std::set<std::string> policy_versions;
-  for (const Policy& policy : cluster.policies)
+  for (const Policy& policy : out.policies)
     if (before != nullptr && policy.version != before->version)
       policy_versions.insert(policy.version.empty() ? "none" : policy.version);
   for (const std::string& version : policy_versions)
@@ -205,7 +208,9 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   if (before != nullptr) {
     if (plugin_set == nullptr || cluster.ours(kDetect) == nullptr ||
         before->settings.quote_helper != (helper_set != nullptr))
-      warn("the add-on is half applied: not every DaemonSet is as the settings say; `enclayer update` repairs that");
+      warn(
+          "the add-on is half applied: not every DaemonSet is as the settings say; `enclayer update` repairs that, or "
+          "`enclayer disable` goes on where it was cut off");
   }
   if (!cluster.has_mutating)
     warn("this cluster has no MutatingAdmissionPolicy (Kubernetes 1.36): other vendors' names are not translated");

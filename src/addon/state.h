@@ -35,7 +35,7 @@ struct State {
   std::string addon_version;  // of the enclayer that wrote the settings, or the manifests where there are none
   std::string kept_by;        // as Cluster::kept_by() says
   std::vector<PartState> parts;
-  std::vector<Policy> policies;
+  std::vector<Policy> policies;  // without bindings
   std::vector<NodeState> nodes;  // that take part or might; the worst first, then by name
   std::size_t other_nodes = 0;
   std::vector<std::string> warnings;

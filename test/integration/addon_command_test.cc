@@ -192,10 +192,9 @@ TEST_F(AddonCommands, an_api_server_that_goes_half_way_is_told_and_the_next_run_
   EXPECT_TRUE(has("DaemonSet", "enclayer-device-plugin"));
 
   change([](json& cluster) {
-    cluster["faults"] = {
-        {{"match", "controllerrevisions?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer&watch"},
-         {"times", 3},
-         {"err", "EOF"}}};
+    cluster["faults"] = {{{"match", "controllerrevisions?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer&watch"},
+                          {"times", 3},
+                          {"err", "EOF"}}};
   });
   Finished away = run({"enable"});
   EXPECT_EQ(away.exit_code, 0) << "while waiting it is asked again: " << away.err;
@@ -347,6 +346,65 @@ TEST_F(AddonCommands, what_helm_keeps_is_seen_and_left_to_it) {
   Finished adopted = enable({"--adopt", "--enable-sgxquotehelper"});
   EXPECT_EQ(adopted.exit_code, 0) << adopted.err;
   EXPECT_TRUE(has("ConfigMap", "enclayer-addon"));
+}
+
+TEST_F(AddonCommands, missing_protection_is_seen_and_a_pod_is_tried) {
+  Finished on = enable();
+  ASSERT_EQ(on.exit_code, 0) << on.err;
+  EXPECT_THAT(on.out, HasSubstr("translation works here: yes\n"));
+  EXPECT_THAT(run({"show"}).out, HasSubstr("translation works here: yes\n"));
+  EXPECT_EQ(run({"show", "--problems"}).out, "");
+
+  change([](json& cluster) {
+    json& objects = cluster["objects"];
+    for (std::size_t i = objects.size(); i-- > 0;) {
+      if (objects[i]["kind"] == "MutatingAdmissionPolicyBinding" &&
+          objects[i]["metadata"]["name"] == "enclayer-translate")
+        objects.erase(i);
+      else if (objects[i]["kind"] == "ValidatingAdmissionPolicy" &&
+               objects[i]["metadata"]["name"] == "enclayer-provisioning")
+        objects[i]["spec"]["failurePolicy"] = "Ignore";
+    }
+  });
+  Finished broken = run({"show", "--problems"});
+  EXPECT_THAT(broken.out,
+              AllOf(HasSubstr("MutatingAdmissionPolicyBinding enclayer-translate is missing"),
+                    HasSubstr("MutatingAdmissionPolicy enclayer-translate does nothing: it has no binding"),
+                    HasSubstr("ValidatingAdmissionPolicy enclayer-provisioning was changed; `enclayer update` repairs"),
+                    HasSubstr("other vendors' names are not translated, because cannot try a pod in namespace default "
+                              "(dry run): ValidatingAdmissionPolicy 'enclayer-requests' denied request")));
+  json told = json::parse(run({"show", "--output", "json"}).out)["protection"];
+  EXPECT_EQ(told["translation_works"], false);
+  EXPECT_EQ(told["flaws"].size(), 3U);
+  ASSERT_EQ(run({"update"}).exit_code, 0);
+  EXPECT_EQ(run({"show", "--problems"}).out, "");
+
+  // Who refuses the pod for reasons of his own says nothing of us.
+  change([](json& cluster) {
+    cluster["faults"] = {{{"match", "POST /api/v1/namespaces/default/pods"},
+                          {"status", 403},
+                          {"err", "pods is forbidden: User \"bob\" cannot create resource \"pods\""}}};
+  });
+  EXPECT_EQ(run({"show", "--problems"}).out, "");
+  EXPECT_THAT(run({"show"}).out, HasSubstr("translation works here: not known, because cannot try a pod"));
+}
+
+TEST_F(AddonCommands, what_a_disable_that_was_cut_off_left_is_told) {
+  ASSERT_EQ(enable().exit_code, 0);
+  change([](json& cluster) { cluster["faults"] = {{{"match", "DELETE /apis/rbac"}, {"times", 3}, {"err", "EOF"}}}; });
+  EXPECT_EQ(run({"disable"}).exit_code, 4);
+  EXPECT_THAT(run({"show", "--problems"}).out,
+              AllOf(HasSubstr("half applied"), HasSubstr("`enclayer disable` goes on where it was cut off"),
+                    HasSubstr("ValidatingAdmissionPolicy enclayer-requests is missing")));
+  // The ConfigMap with the settings is gone already, too.
+  change([](json& cluster) {
+    json& objects = cluster["objects"];
+    for (std::size_t i = objects.size(); i-- > 0;)
+      if (objects[i]["kind"] == "ConfigMap") objects.erase(i);
+  });
+  EXPECT_THAT(run({"show", "--problems"}).out, HasSubstr("something is left of an add-on that was here: "));
+  ASSERT_EQ(run({"disable"}).exit_code, 0);
+  EXPECT_EQ(run({"show", "--problems"}).out, "");
 }
 
 TEST_F(AddonCommands, another_plugin_stops_it) {
