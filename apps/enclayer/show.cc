@@ -261,7 +261,17 @@ Result<> show(const ShowFlags& flags, const Surroundings& around) {
   State now = state(all.cluster, before, base::kVersion);
   if (!all.trouble.empty()) now.warnings.insert(now.warnings.begin(), all.trouble);
   const Protection protection = protection_of(all, now);
-  auto helpers = ask_helpers(all.api->kubectl(), all.cluster);
+  std::vector<HelperFacts> helpers;
+  if (all.cluster.ours(kHelper) != nullptr) {
+    ENCLAYER_TRY(auto lacked, lacking(*all.api, {{"create", "", "pods/exec", now.name_space}}));
+    if (lacked.empty())
+      helpers = ask_helpers(all.api->kubectl(), all.cluster);
+    else
+      now.warnings.push_back(
+          "quote helpers were not asked what they quote with: that takes the right to create "
+          "pods/exec in namespace " +
+          now.name_space);
+  }
   for (const HelperFacts& helper : helpers)
     for (std::string& warning : warnings_of(helper, needed_for(helper.fmspc, around.cache_home)))
       now.warnings.push_back(std::move(warning));

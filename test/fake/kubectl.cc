@@ -346,6 +346,7 @@ class Api {
     json object = json::parse(request_.body);
     const json& asked = object["spec"]["resourceAttributes"];
     std::string right = asked["verb"].get<std::string>() + " " + asked["resource"].get<std::string>();
+    if (asked.contains("subresource")) right += "/" + asked["subresource"].get<std::string>();
     const json& denied = cluster_.state()["denied"];
     object["status"] = {{"allowed", std::find(denied.begin(), denied.end(), right) == denied.end()}};
     return answered(201, object);

@@ -407,6 +407,27 @@ TEST_F(AddonCommands, what_a_disable_that_was_cut_off_left_is_told) {
   EXPECT_EQ(run({"show", "--problems"}).out, "");
 }
 
+TEST_F(AddonCommands, show_makes_do_with_what_the_role_for_it_allows) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  EXPECT_TRUE(has("ClusterRole", "enclayer-show"));
+  change([](json& cluster) {
+    const char* no = "bob may not";
+    cluster["faults"] = {{{"match", "GET /api/v1/configmaps?"}, {"status", 403}, {"err", no}},
+                         {{"match", "PATCH"}, {"status", 403}, {"err", no}},
+                         {{"match", "POST /api/v1/namespaces/default/pods"}, {"status", 403}, {"err", no}}};
+    cluster["denied"] = {"create pods/exec"};
+  });
+  Finished shown = run({"show"});
+  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(
+      shown.out,
+      AllOf(HasSubstr("namespace enclayer-system, platform sim"), HasSubstr("translation works here: not known"),
+            HasSubstr("quote helpers were not asked what they quote with: that takes the right to create "
+                      "pods/exec in namespace enclayer-system"),
+            HasSubstr("whether the policies are as they should be is not known: "), Not(HasSubstr("QUOTES BY"))));
+  EXPECT_THAT(calls(), Not(HasSubstr("exec -n")));
+}
+
 TEST_F(AddonCommands, another_plugin_stops_it) {
   change([](json& cluster) { cluster["objects"][2]["status"]["allocatable"] = {{"sgx.intel.com/epc", "8Gi"}}; });
   Finished foreign = enable();
