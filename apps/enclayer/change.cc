@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "addon/names.h"
+#include "addon/protection.h"
 #include "addon/self_test.h"
 #include "addon/state.h"
 #include "addon_commands.h"
@@ -78,6 +79,10 @@ class Change {
     if (flags_.no_wait) return finish(nullptr);
     ClusterWatch watch(api, std::move(cluster));
     ENCLAYER_CHECK(wait_until_ready(api, watch, flags_.limits, flags_.allow_gap, progress()));
+    // API servers act on new policies after a second or two; ten are for those that are busy.
+    if (watch.cluster().has_mutating) translation_ = try_translation(api, watch.cluster(), std::chrono::seconds(10));
+    if (translation_ && translation_->works == Translation::kNo)
+      warn("other vendors' names are not translated, because " + translation_->why);
     return finish(&watch.cluster());
   }
 
@@ -96,10 +101,11 @@ class Change {
   Result<Settings> settle(const Cluster& cluster, const std::optional<Remembered>& before, const Wanted& wanted) {
     std::string here = cluster.name_space();
     if (!before && !here.empty() && !flags_.adopt)
-      return Error(ErrorKind::kConflict,
-                   "there is an enclayer in namespace " + here +
-                       " that this command did not put there (Helm? GitOps?). Change it the way it came, or let this "
-                       "command take it over with --adopt");
+      return Error(
+          ErrorKind::kConflict,
+          "the add-on is on already, in namespace " + here + ": " +
+              (cluster.kept_by().empty() ? "somebody applied its manifests" : cluster.kept_by() + " keeps it") +
+              ". Nothing was changed. Change it there, or let this command take it over with --adopt");
     if (!before && !enable_)
       return Error(ErrorKind::kNotFound,
                    "enclayer is not switched on in this cluster; `" + around_.program + " enable` does that");
@@ -189,6 +195,9 @@ class Change {
       if (cluster != nullptr) {
         out["nodes_with_epc"] = offering;
         out["epc_mib"] = epc;
+        out["translation_works"] = !translation_ || translation_->works == Translation::kNotKnown
+                                       ? ordered_json()
+                                       : ordered_json(translation_->works == Translation::kYes);
       }
       out["warnings"] = warnings_;
       print(stdout, out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
@@ -201,6 +210,7 @@ class Change {
       say("`" + around_.program + " show` tells when the nodes have it");
       return {};
     }
+    if (translation_) say("translation works here: " + translation_->text());
     if (offering > 0) {
       say(std::to_string(offering) + (offering == 1 ? " node offers " : " nodes offer ") + grouped(epc) +
           " MiB of EPC. A pod gets some with\n  resources: {limits: {" + std::string(kEpcResource) + ": 10}}");
@@ -225,6 +235,7 @@ class Change {
   std::string name_;
   Settings settings_;
   Changes changes_;
+  std::optional<Translation> translation_;  // nullopt: not tried
   std::vector<std::string> warnings_;
 };
 

@@ -26,18 +26,33 @@ struct DisableFlags {
 
 constexpr std::size_t kMostNamed = 20;
 
+// "10 MiB of EPC, 1 of enclayer.io/quote"
+std::string in_words(const addon::Resources& resources) {
+  std::string out;
+  for (const auto& [name, amount] : resources)
+    out += (out.empty() ? "" : ", ") + grouped(amount) + (name == kEpcResource ? " MiB of EPC" : " of " + name);
+  return out;
+}
+
 Result<> disable(const DisableFlags& flags, const Surroundings& around) {
   auto say = [&](const std::string& line) { print(flags.output == "json" ? stderr : stdout, line); };
   ENCLAYER_TRY(auto api, connect(flags.cluster, around.search_path));
   ENCLAYER_TRY(Cluster cluster, read_cluster(*api, Scope::kAll));
+  // It would put the objects back, or be left with a release of nothing.
+  if (std::string who = cluster.kept_by(); !who.empty() && cluster.stored.empty())
+    return Error(
+        ErrorKind::kConflict,
+        who + " keeps the add-on in namespace " + cluster.name_space() +
+            "; nothing was changed. Switch it off there (helm uninstall; what Flux and Argo CD keep is removed "
+            "from their source), after the pods that hold EPC: `" +
+            around.program + " show` tells what is left");
   auto pods = holders(cluster);
   ordered_json held = ordered_json::array();
   std::string list;
   for (std::size_t i = 0; i < pods.size(); ++i) {
-    std::int64_t mib = pods[i]->requests.find(kEpcResource)->second;
-    held.push_back({{"pod", pods[i]->full_name()}, {"node", pods[i]->node}, {"epc_mib", mib}});
+    held.push_back({{"pod", pods[i]->full_name()}, {"node", pods[i]->node}, {"resources", pods[i]->requests}});
     if (i < kMostNamed)
-      list += "\n  " + pods[i]->full_name() + " on " + pods[i]->node + ": " + grouped(mib) + " MiB";
+      list += "\n  " + pods[i]->full_name() + " on " + pods[i]->node + ": " + in_words(pods[i]->requests);
     else if (i == kMostNamed)
       list += "\n  and " + std::to_string(pods.size() - kMostNamed) + " more";
   }
@@ -46,19 +61,19 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
     if (flags.output == "json") {
       std::vector<std::string> titles;
       for (const Reference& object : objects) titles.push_back(object.title());
-      print(stdout, ordered_json{{"dry_run", true}, {"would_remove", titles}, {"pods_with_epc", held}}.dump(2));
+      print(stdout, ordered_json{{"dry_run", true}, {"would_remove", titles}, {"pods_with_sgx", held}}.dump(2));
       return {};
     }
     if (objects.empty()) say("there is nothing of enclayer here");
     for (const Reference& object : objects) say("- " + object.title());
-    if (!pods.empty()) say("pods that hold EPC, so --force would be needed:" + list);
+    if (!pods.empty()) say("pods that hold SGX resources, so --force would be needed:" + list);
     return {};
   }
   bool something = !cluster.name_space().empty();
   if (!pods.empty() && !flags.force && something)
     return Error(ErrorKind::kConflict,
                  std::to_string(pods.size()) + (pods.size() == 1 ? " pod holds" : " pods hold") +
-                     " EPC; nothing was changed:" + list +
+                     " SGX resources; nothing was changed:" + list +
                      "\nThey would run on, but could not start again. Remove them first, or say --force");
   const bool none_held = pods.empty();
   ClusterWatch watch(*api, std::move(cluster));
@@ -68,7 +83,7 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
     ordered_json out = {{"removed", removed.objects},
                         {"nodes_unlabelled", removed.nodes_unlabelled},
                         {"namespace_kept", removed.namespace_kept},
-                        {"pods_with_epc", held}};
+                        {"pods_with_sgx", held}};
     print(stdout, out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
     return {};
   }
@@ -79,7 +94,7 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
   if (!removed.namespace_kept.empty()) say(removed.namespace_kept);
   say("enclayer is off: " + std::to_string(removed.objects.size()) + " objects removed, labels of " +
       std::to_string(removed.nodes_unlabelled) + (removed.nodes_unlabelled == 1 ? " node" : " nodes") + " removed" +
-      (none_held ? "" : "; these pods still hold EPC:" + list));
+      (none_held ? "" : "; these pods still hold SGX resources:" + list));
   say("Nodes keep a line \"" + std::string(kEpcResource) + ": 0\" until their kubelet restarts.");
   return {};
 }
@@ -90,19 +105,20 @@ void add_disable(CLI::App& app, const Surroundings& around, int& exit_code) {
   auto flags = std::make_shared<DisableFlags>();
   CLI::App* command = app.add_subcommand("disable", "Switch the add-on off and leave nothing");
   command->add_flag("--force", flags->force,
-                    "Although pods hold EPC; and do not wait for pods on nodes that do not report");
+                    "Although pods hold SGX resources; and do not wait for pods on nodes that do not report");
   command->add_flag("--dry-run", flags->dry_run, "Show what would be removed, and remove nothing");
   add_timeout_flag(*command, flags->limits);
   add_output_flag(*command, flags->output);
   add_cluster_flags(*command, flags->cluster);
   command->footer(
-      R"(Refuses while pods hold EPC, and names them. Removes the admission policies first, then the DaemonSets, the labels
+      R"(Refuses while pods hold EPC, SGX devices or quotes, and names them. Removes the admission policies first, then the DaemonSets, the labels
 that enclayer gave nodes (not your enclayer.io/sim), everything else and the namespace, unless others use it.
 What remains is a line of zero capacity on each node, which its kubelet drops when it restarts.
 Exit codes: 0 off (or was off); 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server
-  does not answer, or not everything went in time: run it again; 5 pods hold EPC.
+  does not answer, or not everything went in time: run it again; 5 pods hold SGX resources, or the add-on is Helm's,
+  Flux' or Argo CD's to remove.
 Examples:
-  What would go, and who holds EPC?
+  What would go, and who holds SGX resources?
     enclayer disable --dry-run
   Off:
     enclayer disable)");

@@ -8,6 +8,8 @@
 
 #include "addon/helper_facts.h"
 #include "addon/names.h"
+#include "addon/protection.h"
+#include "addon/removal.h"
 #include "addon/state.h"
 #include "addon_commands.h"
 #include "base/hex.h"
@@ -88,7 +90,19 @@ ordered_json helpers_json(const std::vector<HelperFacts>& helpers) {
   return out;
 }
 
-void print_json(const State& state, const Remembered* before, const std::vector<HelperFacts>& helpers) {
+ordered_json protection_json(const Protection& protection) {
+  ordered_json flaws = ordered_json::array();
+  for (const Flaw& flaw : protection.flaws)
+    flaws.push_back({{"kind", flaw.kind}, {"name", flaw.name}, {"what", flaw.what}});
+  return {{"translation_works", protection.translation.works == Translation::kYes  ? ordered_json(true)
+                                : protection.translation.works == Translation::kNo ? ordered_json(false)
+                                                                                   : ordered_json()},
+          {"why_not", protection.translation.why},
+          {"flaws", std::move(flaws)}};
+}
+
+void print_json(const State& state, const Remembered* before, const Protection& protection,
+                const std::vector<HelperFacts>& helpers) {
   ordered_json policies = ordered_json::array(), nodes = ordered_json::array();
   for (const addon::Policy& policy : state.policies)
     policies.push_back({{"kind", policy.kind}, {"name", policy.name}, {"version", policy.version}});
@@ -100,7 +114,7 @@ void print_json(const State& state, const Remembered* before, const std::vector<
                       {{"total", node.epc_total},
                        {"allocatable", node.epc_allocatable},
                        {"requested", node.epc_requested},
-                       {"free", node.epc_allocatable - node.epc_requested}}},
+                       {"free", node.epc_free()}}},
                      {"plugin", node.plugin},
                      {"quote_helper", node.helper},
                      {"quotes", node.quotes},
@@ -108,10 +122,12 @@ void print_json(const State& state, const Remembered* before, const std::vector<
   print_value(
       {{"on", state.on},
        {"namespace", state.name_space},
+       {"kept_by", state.kept_by},
        {"versions", {{"cli", base::kVersion}, {"addon", state.addon_version}, {"cluster", state.cluster_version}}},
        {"settings", before != nullptr ? settings_json(before->settings) : ordered_json()},
        {"parts", parts_json(state.parts)},
        {"policies", policies},
+       {"protection", state.on ? protection_json(protection) : ordered_json()},
        {"quote_helpers", helpers_json(helpers)},
        {"nodes", nodes},
        {"nodes_without_sgx", state.other_nodes},
@@ -144,14 +160,15 @@ void print_problems(const State& state) {
   for (const std::string& warning : state.warnings) print("warning: " + warning);
 }
 
-void print_text(const State& state, const Remembered* before, const std::vector<HelperFacts>& helpers,
-                const std::string& program) {
+void print_text(const State& state, const Remembered* before, const Protection& protection,
+                const std::vector<HelperFacts>& helpers, const std::string& program) {
   if (!state.on) {
     print("enclayer is not switched on here (cluster " + state.cluster_version + "). `" + program +
           " enable` does that.");
   } else {
     print("enclayer is on: namespace " + state.name_space +
-          (before != nullptr ? ", platform " + std::string(to_string(before->settings.platform)) : ""));
+          (before != nullptr ? ", platform " + std::string(to_string(before->settings.platform)) : "") +
+          (state.kept_by.empty() ? "" : ", kept by " + state.kept_by));
     print("versions: enclayer " + std::string(base::kVersion) + ", add-on " + dash(state.addon_version) + ", cluster " +
           dash(state.cluster_version) + "\n");
     print_parts(state.parts);
@@ -161,6 +178,7 @@ void print_text(const State& state, const Remembered* before, const std::vector<
       for (const addon::Policy& policy : state.policies)
         rows.push_back({policy.name, policy.kind, dash(policy.version)});
       print_table(rows, {false, false, false});
+      print("translation works here: " + protection.translation.text());
       print("");
     }
   }
@@ -170,8 +188,8 @@ void print_text(const State& state, const Remembered* before, const std::vector<
         {"NODE", "PLATFORM", "DRIVER", "EPC MiB", "REQUESTED", "FREE", "PLUGIN", "QUOTE HELPER", "QUOTES", "REASON"}};
     for (const NodeState& node : state.nodes)
       rows.push_back({node.name, dash(node.platform), dash(node.driver), grouped(node.epc_allocatable),
-                      grouped(node.epc_requested), grouped(node.epc_allocatable - node.epc_requested), node.plugin,
-                      node.helper, node.quotes ? "yes" : "no", node.reason});
+                      grouped(node.epc_requested), grouped(node.epc_free()), node.plugin, node.helper,
+                      node.quotes ? "yes" : "no", node.reason});
     print_table(rows, {false, false, false, true, true, true, false, false, false, false});
   }
   if (state.other_nodes > 0)
@@ -215,12 +233,45 @@ NeededSvns needed_for(const std::string& fmspc, const std::filesystem::path& cac
   return newest;
 }
 
+// What is wrong with admission, and what is left where nothing is on, goes among the warnings.
+Protection protection_of(const Known& all, State& now) {
+  auto warn = [&](std::string text) {
+    if (!text.empty()) now.warnings.push_back(std::move(text));
+  };
+  if (!now.on) {
+    auto objects = leftovers(*all.api, all.cluster, {});
+    warn(objects ? left_behind(*objects, detected_keys(all.cluster))
+                 : "not everything is known: " + objects.error().message());
+    return {};
+  }
+  Protection out = look_at_protection(*all.api, all.cluster, all.before ? &*all.before : nullptr);
+  if (!out.flaws.empty())
+    warn(in_words(out.flaws) + "; " +
+         (now.kept_by.empty() ? "`enclayer update` repairs that, with --adopt what somebody changed"
+                              : now.kept_by + " is where to repair that"));
+  if (!out.not_known.empty()) warn("whether the policies are as they should be is not known: " + out.not_known);
+  if (out.translation.works == Translation::kNo && all.cluster.has_mutating)
+    warn("other vendors' names are not translated, because " + out.translation.why);
+  return out;
+}
+
 Result<> show(const ShowFlags& flags, const Surroundings& around) {
   ENCLAYER_TRY(Known all, known(flags, around));
   const Remembered* before = all.before ? &*all.before : nullptr;
   State now = state(all.cluster, before, base::kVersion);
   if (!all.trouble.empty()) now.warnings.insert(now.warnings.begin(), all.trouble);
-  auto helpers = ask_helpers(all.api->kubectl(), all.cluster);
+  const Protection protection = protection_of(all, now);
+  std::vector<HelperFacts> helpers;
+  if (all.cluster.ours(kHelper) != nullptr) {
+    ENCLAYER_TRY(auto lacked, lacking(*all.api, {{"create", "", "pods/exec", now.name_space}}));
+    if (lacked.empty())
+      helpers = ask_helpers(all.api->kubectl(), all.cluster);
+    else
+      now.warnings.push_back(
+          "quote helpers were not asked what they quote with: that takes the right to create "
+          "pods/exec in namespace " +
+          now.name_space);
+  }
   for (const HelperFacts& helper : helpers)
     for (std::string& warning : warnings_of(helper, needed_for(helper.fmspc, around.cache_home)))
       now.warnings.push_back(std::move(warning));
@@ -228,7 +279,8 @@ Result<> show(const ShowFlags& flags, const Surroundings& around) {
   if (flags.problems && flags.output != "json")
     print_problems(now);
   else
-    flags.output == "json" ? print_json(now, before, helpers) : print_text(now, before, helpers, around.program);
+    flags.output == "json" ? print_json(now, before, protection, helpers)
+                           : print_text(now, before, protection, helpers, around.program);
   return {};
 }
 

@@ -22,7 +22,30 @@ std::string joined(const std::string& reason, const std::string& message) {
   return told.empty() ? reason : reason + ": " + told;
 }
 
-bool is_ours(JsonValue object) { return object["metadata"]["labels"][kManagedBy].text() == kOurs; }
+bool is_ours(JsonValue object) { return object["metadata"]["labels"][kPartOf].text() == kOurs; }
+
+// What tools write on the objects that they keep (Flux' helm-controller through Helm, so it comes first). The last label
+// is Argo CD's before its version 3, and many people's.
+std::string kept_by(JsonValue object) {
+  struct Mark {
+    const char *where, *name, *name_space, *what;
+  };
+  static constexpr Mark kMarks[] = {
+      {"labels", "helm.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/namespace", "Flux HelmRelease "},
+      {"labels", "kustomize.toolkit.fluxcd.io/name", "kustomize.toolkit.fluxcd.io/namespace", "Flux Kustomization "},
+      {"annotations", "meta.helm.sh/release-name", "meta.helm.sh/release-namespace", "Helm release "},
+      {"annotations", "argocd.argoproj.io/tracking-id", "", "Argo CD application "},
+      {"labels", "argocd.argoproj.io/instance", "", "Argo CD application "},
+      {"labels", "app.kubernetes.io/instance", "",
+       "Argo CD application (or who else uses app.kubernetes.io/instance) "}};
+  for (const Mark& mark : kMarks) {
+    const JsonValue marks = object["metadata"][mark.where];
+    std::string name = marks[mark.name].text(), place = marks[mark.name_space].text();
+    name = name.substr(0, name.find(':'));  // of a tracking-id: application:group/kind:namespace/name
+    if (!name.empty()) return mark.what + (place.empty() ? "" : place + "/") + name;
+  }
+  return "";
+}
 
 bool is_sgx_resource(std::string_view name) {
   return name == kEpcResource || name == kQuoteResource || name == kProvisionResource ||
@@ -140,6 +163,8 @@ std::string why_not(JsonValue pod) {
   return status["phase"].text() == "Running" ? "not ready yet" : "not started yet";
 }
 
+constexpr char kListSettings[] = "list ConfigMaps";
+
 // A list of the API server that can be watched.
 struct Source {
   const char *path, *doing;
@@ -174,16 +199,16 @@ constexpr Source kDaemonSets = {
     [](JsonValue object, Cluster& from) { drop_from(from.daemon_sets, object); },
     [](Cluster& from, Cluster& to) { to.daemon_sets = std::move(from.daemon_sets); }};
 constexpr Source kRevisions = {
-    "/apis/apps/v1/controllerrevisions?labelSelector=app.kubernetes.io%2Fmanaged-by%3Denclayer",
+    "/apis/apps/v1/controllerrevisions?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer",
     "list ControllerRevisions", read_revision,
     [](JsonValue, Cluster&) {},  // old ones go; the newest stays as long as its DaemonSet
     [](Cluster& from, Cluster& to) { to.newest_revision = std::move(from.newest_revision); }};
 
 }  // namespace
 
-bool Pod::holds_epc() const {
-  auto epc = requests.find(kEpcResource);
-  return epc != requests.end() && epc->second > 0 && !node.empty() && phase != "Succeeded" && phase != "Failed";
+bool Pod::holds_sgx() const {
+  return !node.empty() && phase != "Succeeded" && phase != "Failed" &&
+         std::any_of(requests.begin(), requests.end(), [](const auto& one) { return one.second > 0; });
 }
 
 const Node* Cluster::node(std::string_view name) const {
@@ -202,6 +227,12 @@ std::string Cluster::name_space() const {
   for (const DaemonSet& set : daemon_sets)
     if (set.ours) return set.name_space;
   return {};
+}
+
+std::string Cluster::kept_by() const {
+  for (const DaemonSet& set : daemon_sets)
+    if (set.ours && !set.kept_by.empty()) return set.kept_by;
+  return "";
 }
 
 Node read_node(JsonValue object) {
@@ -247,6 +278,7 @@ DaemonSet read_daemon_set(JsonValue object) {
   set.name = metadata["name"].text();
   set.name_space = metadata["namespace"].text();
   set.ours = is_ours(object);
+  set.kept_by = kept_by(object);
   set.component = metadata["labels"][kComponent].text();
   set.version = metadata["annotations"][kVersionAnnotation].text();
   set.images = images(pod);
@@ -344,16 +376,19 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
   for (const Source& source : {kNodes, kPods, kDaemonSets, kRevisions})
     if (scope == Scope::kAll || source.put != read_revision)
       questions.push_back({source.path, source.doing, source.put, source.put != read_revision, nullptr, true});
-  const std::string selected = "?labelSelector=app.kubernetes.io%2Fmanaged-by%3Denclayer";
-  questions.push_back({"/api/v1/configmaps" + selected, "list ConfigMaps", [](JsonValue object, Cluster& into) {
+  const std::string selected = "?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer";
+  questions.push_back({"/api/v1/configmaps" + selected, kListSettings, [](JsonValue object, Cluster& into) {
                          if (object["metadata"]["name"].text() != kSettingsMap) return;
                          into.stored.push_back({object["metadata"]["namespace"].text(),
                                                 object["metadata"]["annotations"][kVersionAnnotation].text(),
                                                 object["data"][kSettingsKey].text(),
                                                 object["data"][kPreviousKey].text()});
                        }});
+  bool unused = false;
   for (auto [kind, there] : {std::pair{"MutatingAdmissionPolicy", &cluster.has_mutating},
-                             std::pair{"ValidatingAdmissionPolicy", &cluster.has_validating}})
+                             {"MutatingAdmissionPolicyBinding", &unused},
+                             {"ValidatingAdmissionPolicy", &cluster.has_validating},
+                             {"ValidatingAdmissionPolicyBinding", &unused}})
     questions.push_back({Reference{"admissionregistration.k8s.io/v1", kind}.path() + selected,
                          "list " + std::string(kind),
                          [kind = kind](JsonValue object, Cluster& into) {
@@ -361,7 +396,6 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
                                                     object["metadata"]["annotations"][kVersionAnnotation].text()});
                          },
                          false, there});
-  bool unused = false;
   if (scope == Scope::kAll) {
     questions.push_back(
         {"/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", "list NodeFeatureRules", read_rule, false, &unused});
@@ -383,6 +417,18 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
   });
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const Question& question = questions[i];
+    // Who may not list ConfigMaps may be allowed to read that of the add-on.
+    if (!answers[i] && answers[i].error().code() == 403 && question.doing == kListSettings &&
+        !cluster.name_space().empty()) {
+      answers[i] =
+          api.send({.path = Reference{"v1", "ConfigMap", cluster.name_space(), std::string(kSettingsMap)}.path(),
+                    .doing = "read the add-on's settings"});
+      if (!answers[i] && answers[i].error().code() == 404) continue;  // it has none
+      if (answers[i]) {
+        ENCLAYER_TRY(auto map, base::JsonDocument::parse(*answers[i], kObjectLimits));
+        question.read(map.root(), cluster);
+      }
+    }
     if (question.there != nullptr) *question.there = answers[i] || answers[i].error().code() != 404;
     if (answers[i]) {
       if (question.watched) cluster.versions[question.path] = *answers[i];

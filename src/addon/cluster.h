@@ -37,7 +37,7 @@ struct Pod {
   std::string name, name_space, node;  // `node` is empty while it is not scheduled
   std::string meant_for;               // the node, also before a DaemonSet's pod is scheduled
   std::string app;                     // label app.kubernetes.io/name
-  bool ours = false;                   // label managed-by: enclayer
+  bool ours = false;                   // label part-of: enclayer
   std::string phase;                   // Pending, Running, Succeeded, Failed
   bool ready = false, leaving = false;
   std::string
@@ -48,7 +48,7 @@ struct Pod {
   // What the scheduler counts: containers that run side by side are added up, init containers take turns.
   Resources requests;
 
-  bool holds_epc() const;  // on a node, and not ended
+  bool holds_sgx() const;  // any of `requests`: on a node, and not ended
   std::string full_name() const { return name_space + "/" + name; }
 };
 
@@ -56,6 +56,7 @@ struct DaemonSet {
   std::string name, name_space;
   bool ours = false;
   std::string component, version;  // label, annotation
+  std::string kept_by;             // "Helm release enclayer-system/enclayer"; empty: by nobody that is known
   std::vector<std::string> images;
   std::int64_t generation = 0, seen_generation = 0;
   int wanted = 0, updated = 0, ready = 0;
@@ -63,9 +64,11 @@ struct DaemonSet {
   bool has_standby = false;  // a container kStandby, which asks for half of that
 };
 
-// An admission policy of ours.
+// An admission policy of ours, or a binding of one.
 struct Policy {
   std::string kind, name, version;
+
+  bool is_binding() const { return kind.ends_with("Binding"); }
 };
 
 // The ConfigMap enclayer-addon.
@@ -102,6 +105,9 @@ struct Cluster {
   const Node* node(std::string_view name) const;
   const DaemonSet* ours(std::string_view name) const;
   std::string name_space() const;  // where the add-on is, by `stored` or its DaemonSets; empty: nowhere
+  // Who keeps the add-on's objects as they are beside us, or in our place: Helm, Flux or Argo CD, with the name of what
+  // is to be changed there. Empty: nobody.
+  std::string kept_by() const;
 };
 
 enum class Scope {

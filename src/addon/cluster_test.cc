@@ -8,6 +8,7 @@
 
 #include "addon/install.h"
 #include "addon/names.h"
+#include "addon/protection.h"
 #include "addon/removal.h"
 #include "addon/rollout.h"
 #include "addon/self_test.h"
@@ -143,7 +144,7 @@ TEST(Pods, of_a_daemon_set_name_their_node_before_they_are_on_it) {
     {"nodeSelectorTerms":[{"matchFields":[{"key":"metadata.name","operator":"In","values":["a"]}]}]}}}})"));
   EXPECT_EQ(found.node, "");
   EXPECT_EQ(found.meant_for, "a");
-  EXPECT_FALSE(found.holds_epc());
+  EXPECT_FALSE(found.holds_sgx());
 }
 
 TEST(DaemonSets, name_each_image_once_and_tell_of_a_standby) {
@@ -156,6 +157,20 @@ TEST(DaemonSets, name_each_image_once_and_tell_of_a_standby) {
   EXPECT_TRUE(cluster.daemon_sets[0].has_standby);
   EXPECT_EQ(amount(cluster.daemon_sets[0].requests, kEpcResource), 10);
   EXPECT_FALSE(cluster.daemon_sets[1].has_standby);
+}
+
+TEST(DaemonSets, say_who_keeps_them) {
+  auto kept_by = [](const std::string& metadata) {
+    return with_daemon_sets(R"({"metadata":{"name":"x",)" + metadata + R"(},"spec":{}})").daemon_sets.front().kept_by;
+  };
+  const std::string helm =
+      R"("annotations":{"meta.helm.sh/release-name":"sgx","meta.helm.sh/release-namespace":"e"},"labels":)";
+  EXPECT_EQ(kept_by(helm + R"({"app.kubernetes.io/managed-by":"Helm"})"), "Helm release e/sgx");
+  EXPECT_EQ(kept_by(helm + R"({"helm.toolkit.fluxcd.io/name":"sgx","helm.toolkit.fluxcd.io/namespace":"flux"})"),
+            "Flux HelmRelease flux/sgx");
+  EXPECT_EQ(kept_by(R"("annotations":{"argocd.argoproj.io/tracking-id":"nodes:apps/DaemonSet:e/x"})"),
+            "Argo CD application nodes");
+  EXPECT_EQ(kept_by(R"("labels":{"app.kubernetes.io/part-of":"enclayer"})"), "");
 }
 
 TEST(Quotas, that_name_foreign_epc_are_found) {
@@ -186,7 +201,7 @@ TEST(InTheWay, are_other_plugins_rules_and_nodes_that_advertise_epc) {
       R"({"metadata":{"name":"sgx-plugin","namespace":"kube-system"},"spec":{"template":{"spec":{"containers":[{"image":"mcr.microsoft.com/aks/acc/sgx-plugin:1.1"}]}}}},
     {"metadata":{"name":"x","namespace":"y"},"spec":{"template":{"spec":{"containers":[{"image":"intel/intel-sgx-plugin:0.36.0@sha256:12"}]}}}},
     {"metadata":{"name":"sgx-quote-helper","namespace":"kube-system"},"spec":{"template":{"spec":{"containers":[{"image":"i"}]}}}},
-    {"metadata":{"name":"enclayer-device-plugin","namespace":"e","labels":{"app.kubernetes.io/managed-by":"enclayer"}},"spec":{}},
+    {"metadata":{"name":"enclayer-device-plugin","namespace":"e","labels":{"app.kubernetes.io/part-of":"enclayer"}},"spec":{}},
     {"metadata":{"name":"not-an-sgx-plugin-at-all","namespace":"e"},"spec":{}})");
   others.rules =
       of_list(
@@ -341,7 +356,37 @@ TEST(State, shows_each_node_with_its_reason_and_warns) {
   EXPECT_FALSE(state(Cluster(), nullptr, "0.1.0").on);
 }
 
-TEST(Removal, finds_who_holds_epc_and_what_detect_wrote) {
+TEST(Admission, lacks_what_is_missing_and_what_has_no_binding) {
+  Cluster cluster;
+  cluster.policies = {{"ValidatingAdmissionPolicy", "whole", "1"},
+                      {"ValidatingAdmissionPolicyBinding", "whole", ""},
+                      {"MutatingAdmissionPolicy", "unbound", "1"},
+                      {"MutatingAdmissionPolicyBinding", "whole", ""}};
+  auto document = [](const char* kind, const char* name) {
+    manifests::Document out;
+    out.kind = kind;
+    out.name = name;
+    return out;
+  };
+  const std::vector<manifests::Document> expected = {document("ValidatingAdmissionPolicy", "whole"),
+                                                     document("ValidatingAdmissionPolicyBinding", "gone"),
+                                                     document("DaemonSet", "another-thing")};
+  EXPECT_EQ(in_words(missing(cluster, expected)),
+            "admission does not do all that it should: ValidatingAdmissionPolicyBinding gone is missing, "
+            "MutatingAdmissionPolicy unbound does nothing: it has no binding");
+  cluster.policies = {cluster.policies[0], cluster.policies[1]};
+  EXPECT_EQ(in_words(missing(cluster, {})), "");
+  cluster.stored = {{"e", "1", "{}", ""}};
+  EXPECT_EQ(state(cluster, nullptr, "1").policies.size(), 1U) << "bindings are no policies";
+}
+
+TEST(Removal, tells_what_a_run_that_was_cut_off_left) {
+  EXPECT_EQ(left_behind({}, {}), "");
+  EXPECT_EQ(left_behind({{"v1", "Namespace", "", "e"}}, {{"a", {"enclayer.io/sgx"}, {}}}),
+            "something is left of an add-on that was here: Namespace e; labels on a. `enclayer disable` removes it");
+}
+
+TEST(Removal, finds_who_holds_sgx_and_what_detect_wrote) {
   Cluster cluster = rolling();
   EXPECT_THAT(holders(cluster), IsEmpty()) << "our own helpers do not count";
   Pod user;
@@ -353,6 +398,11 @@ TEST(Removal, finds_who_holds_epc_and_what_detect_wrote) {
   cluster.pods.push_back(user);
   ASSERT_EQ(holders(cluster).size(), 1U);
   EXPECT_EQ(holders(cluster)[0]->full_name(), "team/job");
+  for (std::string_view name : {std::string_view(base::kEnclaveResource), std::string_view(kProvisionResource),
+                                std::string_view(kQuoteResource), kForeignEpc[0], kForeignEpc[3]}) {
+    cluster.pods.back().requests = {{std::string(name), 1}};
+    EXPECT_EQ(holders(cluster).size(), 1U) << name;
+  }
   cluster.pods.back().phase = "Succeeded";
   EXPECT_THAT(holders(cluster), IsEmpty());
 
@@ -364,6 +414,43 @@ TEST(Removal, finds_who_holds_epc_and_what_detect_wrote) {
   EXPECT_EQ(found[0].node, "a");
   EXPECT_EQ(found[0].merge_patch(),
             R"({"metadata":{"annotations":{"enclayer.io/seen":null},"labels":{"enclayer.io/sgx":null}}})");
+}
+
+TEST(State, names_nodes_that_leave_while_pods_hold_something_there) {
+  Cluster cluster = rolling();
+  cluster.newest_revision.clear();
+  Pod user;
+  user.name = "job";
+  user.name_space = "team";
+  user.phase = "Running";
+  user.node = "left";
+  user.requests = {{std::string(kEpcResource), 30}, {std::string(base::kEnclaveResource), 1}};
+  cluster.pods.push_back(user);
+  user.node = "deleted";
+  cluster.pods.push_back(user);
+  Node left;
+  left.name = "left";
+  left.ready = true;  // without our label, and without our plugin
+  cluster.nodes.push_back(left);
+  cluster.nodes[0].allocatable[std::string(kQuoteResource)] = 1;
+  user.node = "a";
+  user.requests = {{std::string(kQuoteResource), 2}};
+  cluster.pods.push_back(user);
+
+  State now = state(cluster, nullptr, "0.1.0");
+  ASSERT_EQ(now.nodes.size(), 3U);
+  EXPECT_EQ(now.nodes[0].reason,
+            "pods hold 2 of enclayer.io/quote, of which the node offers 1: team/job. They run on, and cannot start "
+            "again there");
+  EXPECT_EQ(now.nodes[1].name, "left");
+  EXPECT_THAT(now.nodes[1].reason, HasSubstr("pods hold 30 of kubernetes.azure.com/sgx_epc_mem_in_MiB, of which the "
+                                             "node offers 0, 1 of sgx.intel.com/enclave, of which the node offers 0"));
+  EXPECT_EQ(now.nodes[1].epc_free(), 0);
+  EXPECT_THAT(now.warnings, Contains(HasSubstr("node deleted is gone; pods that held SGX resources there are still "
+                                               "listed: team/job")));
+
+  cluster.nodes.back().ready = false;
+  EXPECT_EQ(state(cluster, nullptr, "0.1.0").nodes.size(), 2U) << "what a node that is down offered is not news";
 }
 
 constexpr char kSet[] =

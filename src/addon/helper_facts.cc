@@ -74,9 +74,9 @@ std::vector<HelperFacts> ask_helpers(const Kubectl& kubectl, const Cluster& clus
                      .max_output = kMostHelperFacts,
                      .timeout = 5s});
   }
-  auto answers = kubectl.run(calls);
-  for (std::size_t i = 0; i < answers.size(); ++i) {
-    auto facts = answers[i] ? parse_helper_facts(answers[i]->out) : Result<HelperFacts>(answers[i].error());
+  at_once(calls.size(), [&](std::size_t i) {
+    auto answer = kubectl.run(calls[i]);
+    auto facts = answer ? parse_helper_facts(answer->out) : Result<HelperFacts>(answer.error());
     if (facts) {
       facts->node = out[i].node;
       facts->image = out[i].image;
@@ -84,7 +84,7 @@ std::vector<HelperFacts> ask_helpers(const Kubectl& kubectl, const Cluster& clus
     } else {
       out[i].trouble = facts.error().message();
     }
-  }
+  });
   return out;
 }
 

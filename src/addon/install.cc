@@ -70,7 +70,7 @@ std::string no_room_for_helper(const Cluster& cluster, const Settings& settings)
     if (amount(node.allocatable, kEpcResource) == 0) continue;
     std::int64_t free = free_on(cluster, node, kEpcResource);
     for (const Pod& pod : cluster.pods)
-      if (pod.ours && pod.app == kHelper && pod.node == node.name && pod.holds_epc())
+      if (pod.ours && pod.app == kHelper && pod.node == node.name && pod.holds_sgx())
         free += amount(pod.requests, kEpcResource);
     if (free < needed)
       narrow.push_back(node.name + " (" + std::to_string(std::max<std::int64_t>(free, 0)) + " MiB free)");
@@ -177,6 +177,8 @@ std::vector<std::string> in_the_way(const Cluster& cluster) {
 std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& settings) {
   std::vector<std::string> out;
   if (std::string text = unknown_settings(settings); !text.empty()) out.push_back(std::move(text));
+  if (std::string who = cluster.kept_by(); !who.empty())
+    out.push_back(who + " keeps objects of the add-on too, and puts back what changes here: let go of them there");
   for (const Foreign& foreign : foreign_daemon_sets(cluster))
     if (foreign.serves_quotes && settings.quote_helper)
       out.push_back(foreign.what +
@@ -190,22 +192,12 @@ std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& s
   return out;
 }
 
-Result<> check_rights(const ApiServer& api, std::span<const Document> documents) {
-  struct Right {
-    std::string verb, group, resource, name_space;
-    auto operator<=>(const Right&) const = default;
-  };
-  std::set<Right> rights = {{"patch", "", "nodes", ""}};
-  for (const char* verb : {"list", "watch"})
-    for (auto [group, resource] :
-         {std::pair{"", "nodes"}, {"", "pods"}, {"apps", "daemonsets"}, {"apps", "controllerrevisions"}})
-      rights.insert({verb, group, resource, ""});
-  for (const Document& document : documents)
-    for (const char* verb : {"get", "list", "create", "patch", "delete"})
-      rights.insert({verb, group_of(document.api_version), plural(document.kind), document.name_space});
+Result<std::vector<Right>> lacking(const ApiServer& api, const std::vector<Right>& rights) {
   std::vector<ApiRequest> requests;
   for (const Right& right : rights) {
-    json attributes = {{"verb", right.verb}, {"group", right.group}, {"resource", right.resource}};
+    const std::size_t slash = right.resource.find('/');
+    json attributes = {{"verb", right.verb}, {"group", right.group}, {"resource", right.resource.substr(0, slash)}};
+    if (slash != std::string::npos) attributes["subresource"] = right.resource.substr(slash + 1);
     if (!right.name_space.empty()) attributes["namespace"] = right.name_space;
     requests.push_back({.method = "POST",
                         .path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
@@ -215,17 +207,30 @@ Result<> check_rights(const ApiServer& api, std::span<const Document> documents)
                                      {"spec", {{"resourceAttributes", std::move(attributes)}}}}
                                     .dump()});
   }
-  auto answers = api.send_all(requests);
-  std::map<std::string, std::string> missing;  // "daemonsets in namespace x" -> verbs
+  std::vector<Right> out;
   auto right = rights.begin();
-  for (const auto& answer : answers) {
+  for (const auto& answer : api.send_all(requests)) {
     if (!answer) return answer.error();
     ENCLAYER_TRY(auto review, base::JsonDocument::parse(*answer));
-    if (!review.root()["status"]["allowed"].truth())
-      missing[right->resource + (right->name_space.empty() ? "" : " in namespace " + right->name_space)] +=
-          " " + right->verb;
+    if (!review.root()["status"]["allowed"].truth()) out.push_back(*right);
     ++right;
   }
+  return out;
+}
+
+Result<> check_rights(const ApiServer& api, std::span<const Document> documents) {
+  std::set<Right> rights = {{"patch", "", "nodes", ""}};
+  for (const char* verb : {"list", "watch"})
+    for (auto [group, resource] :
+         {std::pair{"", "nodes"}, {"", "pods"}, {"apps", "daemonsets"}, {"apps", "controllerrevisions"}})
+      rights.insert({verb, group, resource, ""});
+  for (const Document& document : documents)
+    for (const char* verb : {"get", "list", "create", "patch", "delete"})
+      rights.insert({verb, group_of(document.api_version), plural(document.kind), document.name_space});
+  ENCLAYER_TRY(auto lacked, lacking(api, {rights.begin(), rights.end()}));
+  std::map<std::string, std::string> missing;  // "daemonsets in namespace x" -> verbs
+  for (const Right& right : lacked)
+    missing[right.resource + (right.name_space.empty() ? "" : " in namespace " + right.name_space)] += " " + right.verb;
   if (missing.empty()) return {};
   std::string list;
   for (const auto& [resource, verbs] : missing) list += "\n  " + resource + ":" + verbs;

@@ -48,8 +48,15 @@ Result<Plan> plan(const Cluster& cluster, const manifests::Settings& settings, c
 std::vector<std::string> in_the_way(const Cluster& cluster);
 
 // What the user should know and what stops nobody: quotas for names that no longer count, somebody else at the socket,
-// nodes without EPC for a quote helper and its standby, settings of a newer enclayer.
+// nodes without EPC for a quote helper and its standby, settings of a newer enclayer, Helm or GitOps beside us.
 std::vector<std::string> worth_knowing(const Cluster& cluster, const manifests::Settings& settings);
+
+struct Right {
+  std::string verb, group, resource, name_space = {};  // resource: "pods", "pods/exec"
+  auto operator<=>(const Right&) const = default;
+};
+// Those of them that the user does not have, as `kubectl auth can-i` tells.
+Result<std::vector<Right>> lacking(const ApiServer& api, const std::vector<Right>& rights);
 
 // Rights on the objects and on what is read and watched of the cluster, asked for as `kubectl auth can-i` does, all at
 // once. kPermissionDenied names each verb and resource that is missing.

@@ -45,9 +45,6 @@ class Kubectl {
   // the deadline passed; kNotFound: there is no such program.
   Result<Answer> run(const Call& call) const;
 
-  // All of them at the same time; the answers in the order of the calls.
-  std::vector<Result<Answer>> run(const std::vector<Call>& calls) const;
-
   std::vector<std::string> command(const std::vector<std::string>& arguments) const;
 
  private:

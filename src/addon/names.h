@@ -10,8 +10,9 @@ namespace enclayer::addon {
 
 inline constexpr std::string_view kFieldManager = "enclayer";
 
-// Labels of every object of ours.
-inline constexpr std::string_view kManagedBy = "app.kubernetes.io/managed-by", kOurs = "enclayer";
+// Labels of every object of ours. Helm writes itself into the second one; what has it as we wrote it, we may remove.
+inline constexpr std::string_view kPartOf = "app.kubernetes.io/part-of", kManagedBy = "app.kubernetes.io/managed-by",
+                                  kOurs = "enclayer";
 inline constexpr std::string_view kComponent = "app.kubernetes.io/component";
 // Annotation: the version of the enclayer that wrote the object.
 inline constexpr std::string_view kVersionAnnotation = "enclayer.io/version";

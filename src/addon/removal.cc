@@ -95,7 +95,7 @@ Result<> remove_keys(const ApiServer& api, const std::vector<DetectedKeys>& keys
 std::vector<const Pod*> holders(const Cluster& cluster) {
   std::vector<const Pod*> out;
   for (const Pod& pod : cluster.pods)
-    if (pod.holds_epc() && !pod.ours) out.push_back(&pod);
+    if (pod.holds_sgx() && !pod.ours) out.push_back(&pod);
   return out;
 }
 
@@ -116,6 +116,16 @@ std::vector<DetectedKeys> detected_keys(const Cluster& cluster) {
     if (!one.labels.empty() || !one.annotations.empty()) out.push_back(std::move(one));
   }
   return out;
+}
+
+std::string left_behind(const std::vector<Reference>& objects, const std::vector<DetectedKeys>& keys) {
+  std::vector<std::string> titles, nodes;
+  for (const Reference& object : objects) titles.push_back(object.title());
+  for (const DetectedKeys& one : keys) nodes.push_back(one.node);
+  if (titles.empty() && nodes.empty()) return "";
+  return "something is left of an add-on that was here: " + in_words(titles) +
+         (titles.empty() || nodes.empty() ? "" : "; ") + (nodes.empty() ? "" : "labels on " + in_words(nodes)) +
+         ". `enclayer disable` removes it";
 }
 
 Result<Removed> remove_all(const ApiServer& api, ClusterWatch& watch, bool force, const WaitLimits& limits,

@@ -12,7 +12,7 @@
 
 namespace enclayer::addon {
 
-// Pods of users that have EPC and would lose nothing now, but their device at their next start.
+// Pods of users that hold EPC under any name, devices or quotes: they would lose nothing now, but could not start again.
 std::vector<const Pod*> holders(const Cluster& cluster);
 
 // The labels and annotations that `enclayer detect` wrote, by node; not the user's enclayer.io/sim.
@@ -23,6 +23,10 @@ struct DetectedKeys {
   std::string merge_patch() const;  // removes them
 };
 std::vector<DetectedKeys> detected_keys(const Cluster& cluster);
+
+// What is left where the add-on is not: a `disable` or `helm uninstall` that was cut off, a detector whose DaemonSet was
+// deleted by hand. One sentence; empty: nothing.
+std::string left_behind(const std::vector<Reference>& objects, const std::vector<DetectedKeys>& keys);
 
 struct Removed {
   std::vector<std::string> objects;  // titles, in the order in which they went

@@ -2,7 +2,10 @@
 #include "addon/state.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "addon/names.h"
 #include "addon/rollout.h"
@@ -31,6 +34,34 @@ std::string word(const PodsOnNode* pods, bool wanted) {
   return wanted ? "missing" : "off";
 }
 
+// What pods on a node hold.
+struct Held {
+  Resources amounts;
+  std::vector<std::string> users;  // pods that are not ours
+};
+
+std::map<std::string, Held> held_by_node(const Cluster& cluster) {
+  std::map<std::string, Held> out;
+  for (const Pod& pod : cluster.pods) {
+    if (!pod.holds_sgx()) continue;
+    Held& there = out[pod.node];
+    for (const auto& [name, amount] : pod.requests) there.amounts[name] += amount;
+    if (!pod.ours) there.users.push_back(pod.full_name());
+  }
+  return out;
+}
+
+// Empty: the node offers all of that.
+std::string more_than_there_is(const Held& held, const Node& node) {
+  std::string list;
+  for (const auto& [name, held_amount] : held.amounts)
+    if (const std::int64_t offered = amount(node.allocatable, name); held_amount > offered)
+      list += (list.empty() ? "" : ", ") + std::to_string(held_amount) + " of " + name + ", of which the node offers " +
+              std::to_string(offered);
+  if (list.empty() || held.users.empty()) return "";
+  return "pods hold " + list + ": " + in_words(held.users) + ". They run on, and cannot start again there";
+}
+
 }  // namespace
 
 std::vector<PartState> parts(const Cluster& cluster, const Remembered* before) {
@@ -49,6 +80,7 @@ std::vector<PartState> parts(const Cluster& cluster, const Remembered* before) {
       part.wanted = set->wanted;
     }
   for (const Policy& policy : cluster.policies) {
+    if (policy.is_binding()) continue;
     out[3].on = true;
     out[3].version = policy.version;
   }
@@ -61,9 +93,14 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   out.cluster_version = cluster.version;
   out.name_space = cluster.name_space();
   out.on = !out.name_space.empty();
-  out.addon_version = before != nullptr ? before->version : "";
+  out.kept_by = cluster.kept_by();
+  if (before != nullptr)
+    out.addon_version = before->version;
+  else if (const DaemonSet* plugin = cluster.ours(kPlugin))
+    out.addon_version = plugin->version;
   out.parts = parts(cluster, before);
-  out.policies = cluster.policies;
+  std::copy_if(cluster.policies.begin(), cluster.policies.end(), std::back_inserter(out.policies),
+               [](const Policy& policy) { return !policy.is_binding(); });
   std::sort(out.policies.begin(), out.policies.end(),
             [](const Policy& a, const Policy& b) { return std::tie(a.kind, a.name) < std::tie(b.kind, b.name); });
 
@@ -75,17 +112,18 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     auto found = all.find(node);
     return found == all.end() ? nullptr : &found->second;
   };
-  std::map<std::string, std::int64_t> requested;
-  for (const Pod& pod : cluster.pods)
-    if (pod.holds_epc()) requested[pod.node] += amount(pod.requests, kEpcResource);
-  std::vector<std::string> overcommitted;
+  auto held = held_by_node(cluster);
+  std::vector<std::string> more_held;
   for (const Node& node : cluster.nodes) {
     const PodsOnNode* plugin = on(plugins, node.name);
     const PodsOnNode* helper = on(helpers, node.name);
     bool user_sim = label(node, kSimLabel) == "true";
     std::int64_t total = amount(node.capacity, kEpcResource);
     bool marked = is_marked(node);
-    if (!marked && total == 0 && plugin == nullptr && helper == nullptr && !(sim && user_sim)) {
+    const Held there = std::exchange(held[node.name], {});
+    // Of a node that does not report, what it offered last is not known to be wrong.
+    std::string more = node.ready ? more_than_there_is(there, node) : "";
+    if (!marked && total == 0 && plugin == nullptr && helper == nullptr && !(sim && user_sim) && more.empty()) {
       ++out.other_nodes;
       continue;
     }
@@ -95,7 +133,7 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     one.driver = label(node, "enclayer.io/sgx-driver");
     one.epc_total = total;
     one.epc_allocatable = amount(node.allocatable, kEpcResource);
-    one.epc_requested = requested[node.name];
+    one.epc_requested = amount(there.amounts, kEpcResource);
     // With a simulation only nodes that the user named take part.
     bool takes_part = sim ? user_sim && marked : marked;
     one.plugin = word(plugin, plugin_set != nullptr && takes_part);
@@ -119,7 +157,10 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
       one.reason = "the quote helper is ready, but the plugin does not offer " + std::string(kQuoteResource) + " (yet)";
     else if (sim && user_sim && !marked)
       one.reason = "you labelled it " + std::string(kSimLabel) + ", but detect has not marked it yet";
-    if (one.epc_requested > one.epc_allocatable && node.ready && plugin != nullptr) overcommitted.push_back(node.name);
+    if (one.reason.empty())
+      one.reason = std::move(more);
+    else if (!more.empty())
+      more_held.push_back(node.name + ": " + more);
     out.nodes.push_back(std::move(one));
   }
   std::sort(out.nodes.begin(), out.nodes.end(), [](const NodeState& a, const NodeState& b) {
@@ -128,6 +169,10 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
 
   auto warn = [&](std::string text) { out.warnings.push_back(std::move(text)); };
   for (const std::string& text : cluster.not_seen) warn("not everything is known: " + text);
+  for (std::string& text : more_held) warn(std::move(text));
+  for (const auto& [node, there] : held)
+    if (!there.users.empty())
+      warn("node " + node + " is gone; pods that held SGX resources there are still listed: " + in_words(there.users));
   if (before != nullptr)
     if (std::string text = unknown_settings(before->settings); !text.empty()) warn(std::move(text));
   if (!out.on) {
@@ -143,15 +188,18 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     for (const std::string& place : places) names += (names.empty() ? "" : ", ") + place;
     warn("there are enclayers in more than one namespace: " + names);
   }
-  if (before == nullptr && cluster.stored.empty())
-    warn("it was not switched on with `enclayer enable` (Helm? GitOps?): there is no ConfigMap " +
-         std::string(kSettingsMap) + ", so `enclayer update` has nothing to start from");
+  if (cluster.stored.empty())
+    warn("it was not switched on with `enclayer enable`: " +
+         (out.kept_by.empty() ? "somebody applied its manifests" : out.kept_by + " keeps it") +
+         ". That is where to change it and to switch it off; its settings are not known here");
+  else if (!out.kept_by.empty())
+    warn(out.kept_by + " keeps objects of it too, and puts back what `enclayer update` changes: let go of them there");
   if (before != nullptr && before->version != cli_version)
     warn("this is enclayer " + std::string(cli_version) + ", the add-on was written by " +
          (before->version.empty() ? "an unknown version" : before->version) + "; `enclayer update` brings it to " +
          std::string(cli_version));
   std::set<std::string> policy_versions;
-  for (const Policy& policy : cluster.policies)
+  for (const Policy& policy : out.policies)
     if (before != nullptr && policy.version != before->version)
       policy_versions.insert(policy.version.empty() ? "none" : policy.version);
   for (const std::string& version : policy_versions)
@@ -160,7 +208,9 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   if (before != nullptr) {
     if (plugin_set == nullptr || cluster.ours(kDetect) == nullptr ||
         before->settings.quote_helper != (helper_set != nullptr))
-      warn("the add-on is half applied: not every DaemonSet is as the settings say; `enclayer update` repairs that");
+      warn(
+          "the add-on is half applied: not every DaemonSet is as the settings say; `enclayer update` repairs that, or "
+          "`enclayer disable` goes on where it was cut off");
   }
   if (!cluster.has_mutating)
     warn("this cluster has no MutatingAdmissionPolicy (Kubernetes 1.36): other vendors' names are not translated");
@@ -178,9 +228,6 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
           set != nullptr && pod.images != set->images && told_images.insert(pod.app).second)
         warn("not every pod of " + pod.app + " runs the newest image yet (" + pod.images.back() + " on " + pod.node +
              ")");
-  if (!overcommitted.empty())
-    warn("pods hold more EPC than there is on " + overcommitted.front() +
-         (overcommitted.size() > 1 ? " and " + std::to_string(overcommitted.size() - 1) + " more nodes" : ""));
   if (plugin_set != nullptr && out.nodes.empty())
     warn(sim ? "no node takes part in the simulation: kubectl label node NODE enclayer.io/sim=true"
              : "no node has usable SGX; `kubectl logs -n " + out.name_space + " ds/" + std::string(kDetect) +

@@ -2,6 +2,7 @@
 // How the add-on stands, node by node: what `enclayer show` says.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,6 +23,7 @@ struct PartState {
 struct NodeState {
   std::string name, platform, driver;  // platform and driver: as detect says, empty: it said nothing
   std::int64_t epc_total = 0, epc_allocatable = 0, epc_requested = 0;  // MiB
+  std::int64_t epc_free() const { return std::max<std::int64_t>(epc_allocatable - epc_requested, 0); }
   std::string plugin, helper;  // "ready", "not ready", "off" (there should be none), "missing"
   bool quotes = false;         // pods can have quotes there now
   std::string reason;          // what is wrong; empty: nothing
@@ -29,9 +31,11 @@ struct NodeState {
 
 struct State {
   bool on = false;
-  std::string name_space, cluster_version, addon_version;  // addon_version: of the enclayer that wrote the settings
+  std::string name_space, cluster_version;
+  std::string addon_version;  // of the enclayer that wrote the settings, or the manifests where there are none
+  std::string kept_by;        // as Cluster::kept_by() says
   std::vector<PartState> parts;
-  std::vector<Policy> policies;
+  std::vector<Policy> policies;  // without bindings
   std::vector<NodeState> nodes;  // that take part or might; the worst first, then by name
   std::size_t other_nodes = 0;
   std::vector<std::string> warnings;

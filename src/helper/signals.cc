@@ -3,10 +3,11 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <atomic>
+
+#include "base/wakeup.h"
 
 namespace enclayer::helper {
 namespace {
@@ -15,24 +16,19 @@ namespace {
 std::atomic<int> end_by = 0;
 std::atomic<bool> hangup = false;
 std::atomic<unsigned> seconds_to_end = 0;
-int bell = -1;
-
-void ring() {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] ssize_t n = ::write(bell, &one, sizeof one);
-}
+const base::Wakeup bell;
 
 void end(int number) {
   ::signal(SIGTERM, SIG_DFL);
   ::signal(SIGINT, SIG_DFL);
   ::alarm(seconds_to_end);
   end_by = number;
-  ring();
+  bell.ring();
 }
 
 void reload(int) {
   hangup = true;
-  ring();
+  bell.ring();
 }
 
 void end_now(int) { ::_exit(0); }
@@ -47,7 +43,6 @@ void on(int number, void (*handler)(int)) {
 }  // namespace
 
 void catch_signals(std::chrono::seconds at_most) {
-  bell = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   seconds_to_end = static_cast<unsigned>(at_most.count());
   on(SIGALRM, end_now);
   on(SIGTERM, end);
@@ -56,12 +51,10 @@ void catch_signals(std::chrono::seconds at_most) {
 }
 
 int wait_for_end(std::chrono::milliseconds timeout, const std::vector<int>& alarms) {
-  std::vector<pollfd> waited = {{bell, POLLIN, 0}};
+  std::vector<pollfd> waited = {{bell.fd(), POLLIN, 0}};
   for (int alarm : alarms) waited.push_back({alarm, POLLIN, 0});
-  if (::poll(waited.data(), waited.size(), static_cast<int>(timeout.count())) > 0 && waited[0].revents != 0) {
-    std::uint64_t rung = 0;
-    [[maybe_unused]] ssize_t n = ::read(bell, &rung, sizeof rung);
-  }
+  if (::poll(waited.data(), waited.size(), static_cast<int>(timeout.count())) > 0 && waited[0].revents != 0)
+    bell.hear();
   return end_by;
 }
 

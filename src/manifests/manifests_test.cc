@@ -280,11 +280,23 @@ TEST(Manifests, a_cluster_is_given_what_its_version_knows_and_no_right_that_noth
   const auto old = render(settings, 29).value();
   for (const Document& one : old) {
     EXPECT_THAT(one.kind, Not(HasSubstr("AdmissionPolicy"))) << one.name;
-    EXPECT_NE(one.kind, "ClusterRole") << "nothing says that it is for one's own node only";
+    EXPECT_NE(one.kind, "ClusterRoleBinding") << "nothing says that it is for one's own node only";
+    if (one.kind == "ClusterRole") {
+      EXPECT_EQ(one.name, "enclayer-show") << "which nobody has, and which changes nothing";
+    }
     EXPECT_NE(one.component, "detect") << one.kind;
     EXPECT_THAT(one.text, Not(HasSubstr("recursiveReadOnly:"))) << "a field that it does not know, and refuses";
   }
   EXPECT_TRUE(kinds(29).contains("DaemonSet"));
+}
+
+TEST(Manifests, the_role_for_show_reads_and_is_nobodys) {
+  const auto all = documents({});
+  std::set<std::string> verbs;
+  for (const YAML::Node& rule : parsed(all, "ClusterRole", "enclayer-show")["rules"])
+    for (const YAML::Node& verb : rule["verbs"]) verbs.insert(verb.as<std::string>());
+  EXPECT_EQ(verbs, (std::set<std::string>{"get", "list"}));
+  for (const Document& one : all) EXPECT_FALSE(one.kind == "ClusterRoleBinding" && one.name == "enclayer-show");
 }
 
 TEST(Manifests, a_folder_that_is_read_only_is_so_with_all_that_is_mounted_below_it) {

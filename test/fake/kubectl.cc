@@ -86,9 +86,10 @@ std::string space_of(const json& object) { return field(object, "/metadata/names
 bool same(const json& a, const json& b) {
   return kind_of(a) == kind_of(b) && name_of(a) == name_of(b) && space_of(a) == space_of(b);
 }
-bool ours(const json& object) {
+// Whether a label of that name says enclayer.
+bool ours(const json& object, const std::string& label = "part-of") {
   return object.contains("/metadata/labels"_json_pointer) &&
-         object["metadata"]["labels"].value("app.kubernetes.io/managed-by", "") == "enclayer";
+         object["metadata"]["labels"].value("app.kubernetes.io/" + label, "") == "enclayer";
 }
 
 using fake::HttpAnswer;
@@ -292,16 +293,18 @@ class Api {
   }
 
  private:
-  bool asks(const char* parameter) const { return query_.find(parameter) != std::string::npos; }
+  bool asks(const std::string& parameter) const { return query_.find(parameter) != std::string::npos; }
   bool has(const char* type) const { return request_.head.find(type) != std::string::npos; }
   HttpAnswer not_found() const { return refused(404, resource_ + " \"" + name_ + "\" not found"); }
 
   json items() {
     json items = cluster_.list(resource_, name_space_);
-    bool others = asks("managed-by!%3Denclayer");
-    if (others || asks("managed-by%3Denclayer"))
+    for (const std::string label : {"managed-by", "part-of"}) {
+      bool others = asks(label + "!%3Denclayer");
+      if (!others && !asks(label + "%3Denclayer")) continue;
       for (std::size_t i = items.size(); i-- > 0;)
-        if (ours(items[i]) == others) items.erase(i);
+        if (ours(items[i], label) == others) items.erase(i);
+    }
     return items;
   }
   static std::map<std::string, json> by_name(const json& items) {
@@ -343,12 +346,31 @@ class Api {
     json object = json::parse(request_.body);
     const json& asked = object["spec"]["resourceAttributes"];
     std::string right = asked["verb"].get<std::string>() + " " + asked["resource"].get<std::string>();
+    if (asked.contains("subresource")) right += "/" + asked["subresource"].get<std::string>();
     const json& denied = cluster_.state()["denied"];
     object["status"] = {{"allowed", std::find(denied.begin(), denied.end(), right) == denied.end()}};
     return answered(201, object);
   }
+  // Both halves of a policy.
+  bool acts(const char* kind, const char* name) {
+    for (const char* half : {"", "Binding"})
+      if (cluster_.find({{"kind", std::string(kind) + half}, {"metadata", {{"name", name}}}}) == nullptr) return false;
+    return true;
+  }
+  // What admission makes of a pod with EPC under Intel's name.
+  HttpAnswer admit(json pod) {
+    json& limits = pod["spec"]["containers"][0]["resources"]["limits"];
+    if (acts("MutatingAdmissionPolicy", "enclayer-translate")) {
+      limits.erase("sgx.intel.com/epc");
+      limits[kEpc] = "1";
+    } else if (acts("ValidatingAdmissionPolicy", "enclayer-requests")) {
+      return refused(422, "ValidatingAdmissionPolicy 'enclayer-requests' denied request: nothing translates here");
+    }
+    return answered(201, pod);
+  }
   HttpAnswer create() {
     json object = json::parse(request_.body);
+    if (asks("dryRun=All")) return admit(object);
     object["status"] = {{"phase", cluster_.state().value("/self_test/phase"_json_pointer, "Succeeded")}};
     object["spec"]["nodeName"] = "node-a";
     cluster_.objects().push_back(object);

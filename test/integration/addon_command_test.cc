@@ -192,10 +192,9 @@ TEST_F(AddonCommands, an_api_server_that_goes_half_way_is_told_and_the_next_run_
   EXPECT_TRUE(has("DaemonSet", "enclayer-device-plugin"));
 
   change([](json& cluster) {
-    cluster["faults"] = {
-        {{"match", "controllerrevisions?labelSelector=app.kubernetes.io%2Fmanaged-by%3Denclayer&watch"},
-         {"times", 3},
-         {"err", "EOF"}}};
+    cluster["faults"] = {{{"match", "controllerrevisions?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer&watch"},
+                          {"times", 3},
+                          {"err", "EOF"}}};
   });
   Finished away = run({"enable"});
   EXPECT_EQ(away.exit_code, 0) << "while waiting it is asked again: " << away.err;
@@ -307,6 +306,128 @@ TEST_F(AddonCommands, a_second_enclayer_is_refused) {
   EXPECT_THAT(two.err, HasSubstr("two enclayers"));
 }
 
+// What `helm install` leaves: its own label in place of ours, and no ConfigMap with settings.
+void make_helms(json& cluster) {
+  json& objects = cluster["objects"];
+  for (std::size_t i = objects.size(); i-- > 0;) {
+    json& metadata = objects[i]["metadata"];
+    if (!metadata["labels"].contains("app.kubernetes.io/part-of")) continue;
+    if (metadata["name"] == "enclayer-addon" || objects[i]["kind"] == "Namespace") {
+      objects.erase(i);
+      continue;
+    }
+    metadata["labels"]["app.kubernetes.io/managed-by"] = "Helm";
+    metadata["annotations"].update(
+        {{"meta.helm.sh/release-name", "sgx"}, {"meta.helm.sh/release-namespace", "enclayer-system"}});
+  }
+}
+
+TEST_F(AddonCommands, what_helm_keeps_is_seen_and_left_to_it) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change(make_helms);
+  const json before = state()["objects"];
+  const std::string helms = "Helm release enclayer-system/sgx";
+
+  Finished shown = run({"show"});
+  EXPECT_THAT(shown.out,
+              AllOf(HasSubstr("enclayer is on: namespace enclayer-system, kept by " + helms),
+                    HasSubstr("not switched on with `enclayer enable`: " + helms + " keeps it"),
+                    testing::ContainsRegex("quote-helper +on +2/2"), testing::ContainsRegex("node-a .* ready +ready")));
+  EXPECT_EQ(json::parse(run({"show", "--output", "json"}).out)["kept_by"], helms);
+  EXPECT_THAT(run({"list"}).out, testing::ContainsRegex("device-plugin +on"));
+
+  for (const char* command : {"enable", "update", "disable"}) {
+    Finished refused = run({command});
+    EXPECT_EQ(refused.exit_code, 5) << command;
+    EXPECT_THAT(refused.err, AllOf(HasSubstr(helms + " keeps"), Not(HasSubstr("ClusterRole")))) << command;
+  }
+  EXPECT_EQ(state()["objects"], before);
+
+  Finished adopted = enable({"--adopt", "--enable-sgxquotehelper"});
+  EXPECT_EQ(adopted.exit_code, 0) << adopted.err;
+  EXPECT_TRUE(has("ConfigMap", "enclayer-addon"));
+}
+
+TEST_F(AddonCommands, missing_protection_is_seen_and_a_pod_is_tried) {
+  Finished on = enable();
+  ASSERT_EQ(on.exit_code, 0) << on.err;
+  EXPECT_THAT(on.out, HasSubstr("translation works here: yes\n"));
+  EXPECT_THAT(run({"show"}).out, HasSubstr("translation works here: yes\n"));
+  EXPECT_EQ(run({"show", "--problems"}).out, "");
+
+  change([](json& cluster) {
+    json& objects = cluster["objects"];
+    for (std::size_t i = objects.size(); i-- > 0;) {
+      if (objects[i]["kind"] == "MutatingAdmissionPolicyBinding" &&
+          objects[i]["metadata"]["name"] == "enclayer-translate")
+        objects.erase(i);
+      else if (objects[i]["kind"] == "ValidatingAdmissionPolicy" &&
+               objects[i]["metadata"]["name"] == "enclayer-provisioning")
+        objects[i]["spec"]["failurePolicy"] = "Ignore";
+    }
+  });
+  Finished broken = run({"show", "--problems"});
+  EXPECT_THAT(broken.out,
+              AllOf(HasSubstr("MutatingAdmissionPolicyBinding enclayer-translate is missing"),
+                    HasSubstr("MutatingAdmissionPolicy enclayer-translate does nothing: it has no binding"),
+                    HasSubstr("ValidatingAdmissionPolicy enclayer-provisioning was changed; `enclayer update` repairs"),
+                    HasSubstr("other vendors' names are not translated, because cannot try a pod in namespace default "
+                              "(dry run): ValidatingAdmissionPolicy 'enclayer-requests' denied request")));
+  json told = json::parse(run({"show", "--output", "json"}).out)["protection"];
+  EXPECT_EQ(told["translation_works"], false);
+  EXPECT_EQ(told["flaws"].size(), 3U);
+  ASSERT_EQ(run({"update"}).exit_code, 0);
+  EXPECT_EQ(run({"show", "--problems"}).out, "");
+
+  // Who refuses the pod for reasons of his own says nothing of us.
+  change([](json& cluster) {
+    cluster["faults"] = {{{"match", "POST /api/v1/namespaces/default/pods"},
+                          {"status", 403},
+                          {"err", "pods is forbidden: User \"bob\" cannot create resource \"pods\""}}};
+  });
+  EXPECT_EQ(run({"show", "--problems"}).out, "");
+  EXPECT_THAT(run({"show"}).out, HasSubstr("translation works here: not known, because cannot try a pod"));
+}
+
+TEST_F(AddonCommands, what_a_disable_that_was_cut_off_left_is_told) {
+  ASSERT_EQ(enable().exit_code, 0);
+  change([](json& cluster) { cluster["faults"] = {{{"match", "DELETE /apis/rbac"}, {"times", 3}, {"err", "EOF"}}}; });
+  EXPECT_EQ(run({"disable"}).exit_code, 4);
+  EXPECT_THAT(run({"show", "--problems"}).out,
+              AllOf(HasSubstr("half applied"), HasSubstr("`enclayer disable` goes on where it was cut off"),
+                    HasSubstr("ValidatingAdmissionPolicy enclayer-requests is missing")));
+  // The ConfigMap with the settings is gone already, too.
+  change([](json& cluster) {
+    json& objects = cluster["objects"];
+    for (std::size_t i = objects.size(); i-- > 0;)
+      if (objects[i]["kind"] == "ConfigMap") objects.erase(i);
+  });
+  EXPECT_THAT(run({"show", "--problems"}).out, HasSubstr("something is left of an add-on that was here: "));
+  ASSERT_EQ(run({"disable"}).exit_code, 0);
+  EXPECT_EQ(run({"show", "--problems"}).out, "");
+}
+
+TEST_F(AddonCommands, show_makes_do_with_what_the_role_for_it_allows) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  EXPECT_TRUE(has("ClusterRole", "enclayer-show"));
+  change([](json& cluster) {
+    const char* no = "bob may not";
+    cluster["faults"] = {{{"match", "GET /api/v1/configmaps?"}, {"status", 403}, {"err", no}},
+                         {{"match", "PATCH"}, {"status", 403}, {"err", no}},
+                         {{"match", "POST /api/v1/namespaces/default/pods"}, {"status", 403}, {"err", no}}};
+    cluster["denied"] = {"create pods/exec"};
+  });
+  Finished shown = run({"show"});
+  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(
+      shown.out,
+      AllOf(HasSubstr("namespace enclayer-system, platform sim"), HasSubstr("translation works here: not known"),
+            HasSubstr("quote helpers were not asked what they quote with: that takes the right to create "
+                      "pods/exec in namespace enclayer-system"),
+            HasSubstr("whether the policies are as they should be is not known: "), Not(HasSubstr("QUOTES BY"))));
+  EXPECT_THAT(calls(), Not(HasSubstr("exec -n")));
+}
+
 TEST_F(AddonCommands, another_plugin_stops_it) {
   change([](json& cluster) { cluster["objects"][2]["status"]["allocatable"] = {{"sgx.intel.com/epc", "8Gi"}}; });
   Finished foreign = enable();
@@ -399,14 +520,22 @@ TEST_F(AddonCommands, a_node_without_epc_for_a_standby_is_told_before_anything_i
   EXPECT_THAT(narrow.out, Not(HasSubstr("with a gap"))) << "that would leave it without quotes";
 }
 
-TEST_F(AddonCommands, disable_refuses_while_pods_hold_epc) {
+TEST_F(AddonCommands, disable_refuses_while_pods_hold_sgx_resources) {
   ASSERT_EQ(enable().exit_code, 0);
   change([](json& cluster) { cluster["objects"].push_back(user_pod(10)); });
   Finished refused = run({"disable"});
   EXPECT_EQ(refused.exit_code, 5);
-  EXPECT_THAT(refused.err,
-              AllOf(HasSubstr("1 pod holds EPC"), HasSubstr("team/job on node-a: 10 MiB"), HasSubstr("--force")));
+  EXPECT_THAT(refused.err, AllOf(HasSubstr("1 pod holds SGX resources"), HasSubstr("team/job on node-a: 10 MiB of EPC"),
+                                 HasSubstr("--force")));
   EXPECT_TRUE(has("DaemonSet", "enclayer-device-plugin"));
+  change([](json& cluster) {
+    cluster["objects"].back()["spec"]["containers"][0]["resources"]["limits"] = {{"enclayer.io/quote", "1"},
+                                                                                 {"sgx.intel.com/provision", "1"}};
+  });
+  EXPECT_THAT(run({"disable"}).err,
+              HasSubstr("team/job on node-a: 1 of enclayer.io/quote, 1 of sgx.intel.com/provision"));
+  Finished dry = run({"disable", "--dry-run", "--output", "json"});
+  EXPECT_EQ(json::parse(dry.out)["pods_with_sgx"][0]["resources"]["enclayer.io/quote"], 1);
   EXPECT_EQ(run({"disable", "--force"}).exit_code, 0);
   EXPECT_FALSE(has("DaemonSet", "enclayer-device-plugin"));
 }

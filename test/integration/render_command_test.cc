@@ -122,7 +122,7 @@ TEST(RenderCommand, what_the_cluster_does_not_know_is_left_out) {
     EXPECT_THAT(done.out, Not(HasSubstr("kind: MutatingAdmissionPolicy")));
     EXPECT_THAT(done.out, HasSubstr("kind: ValidatingAdmissionPolicy\n"));
   }
-  EXPECT_THAT(render({"--kubernetes", "1.29"}).out, Not(HasSubstr("kind: ClusterRole")));
+  EXPECT_THAT(render({"--kubernetes", "1.29"}).out, Not(HasSubstr("kind: ClusterRoleBinding")));
   EXPECT_EQ(render({"--kubernetes", "1.36"}).out, render({}).out);
 }
 
