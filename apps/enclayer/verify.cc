@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "attestation/hex64.h"
-#include "base/file.h"
 #include "base/hex.h"
 #include "cli_support.h"
 #include "commands.h"
@@ -56,12 +55,12 @@ Verification refused(Reason reason, const Error& error) {
 }
 
 // What could be read but not parsed is a verdict; what could not be read is an error.
-Result<Verification> run(const Options& options, Time at) {
+Result<Verification> run(const Evidence& evidence, const Options& options, Time at) {
   auto parse_failed = [](const Error& error) { return error.kind() == ErrorKind::kMalformed; };
 
   TrustedRoot root = TrustedRoot::intel();
   if (!options.root_ca.empty()) {
-    auto pem = base::read_text(options.root_ca, kMaxRootSize);
+    auto pem = read_input_text(options.root_ca, kMaxRootSize);
     if (!pem && !parse_failed(pem.error())) return pem.error();
     auto given = pem ? TrustedRoot::from_pem(*pem) : Result<TrustedRoot>(pem.error());
     if (!given) {
@@ -73,20 +72,12 @@ Result<Verification> run(const Options& options, Time at) {
     }
     root = *given;
   }
-  auto quote = base::read_file(options.quote, kMaxQuoteFile);
-  if (!quote && !parse_failed(quote.error())) return quote.error();
-  auto json = base::read_text(options.collateral, Collateral::kMaxJsonSize);
+  auto json = read_input_text(options.collateral, Collateral::kMaxJsonSize);
   if (!json && !parse_failed(json.error())) return json.error();
 
   auto collateral = json ? parse_collateral_json(*json) : Result<Collateral>(json.error());
-  Verification out;
-  if (!quote) {
-    out = refused(Reason::kUnsupportedQuoteFormat, quote.error());
-  } else if (!collateral) {
-    out = refused(Reason::kUnsupportedCollateralFormat, collateral.error().with_context(options.collateral));
-  } else {
-    return verify(*quote, *collateral, root, at);
-  }
+  if (collateral) return verify(evidence.quote, *collateral, root, at);
+  Verification out = refused(Reason::kUnsupportedCollateralFormat, collateral.error().with_context(options.collateral));
   out.custom_root = root.custom();
   out.simulated = root.simulated();
   return out;
@@ -168,6 +159,11 @@ Result<Policy> policy_of(const Options& options) {
   return policy;
 }
 
+// Nothing could be read because of what was asked for, not because of the file.
+bool is_misuse(const Error& error) {
+  return error.kind() == ErrorKind::kMalformed || error.kind() == ErrorKind::kInvalidArgument;
+}
+
 int verify_command(const Options& options, Time now) {
   Time at = options.at.empty() ? now : *parse_time(options.at);
   auto policy = policy_of(options);
@@ -175,10 +171,11 @@ int verify_command(const Options& options, Time now) {
     int exit_code = fail(kProgram, policy.error());
     return exit_code == kNotReadable ? kNotReadable : kMisuse;
   }
-  auto verification = run(options, at);
+  auto evidence = read_evidence(options.quote);  // without any there is nothing to judge
+  auto verification = evidence ? run(*evidence, options, at) : Result<Verification>(evidence.error());
   if (!verification) {
     fail(kProgram, verification.error());
-    return kNotReadable;
+    return is_misuse(verification.error()) ? kMisuse : kNotReadable;
   }
   Verdict verdict = judge(*verification, *policy);
   if (options.output == "json")
@@ -193,10 +190,12 @@ int verify_command(const Options& options, Time now) {
 void add_verify(CLI::App& app, Time now, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("verify", "Is this quote to be trusted?");
-  command->add_option("--quote", options->quote, "The quote, as bytes")->required()->option_text("FILE (required)");
+  command->add_option("--quote", options->quote, kEvidenceHelp)->required()->option_text("FILE (required)");
   command
-      ->add_option("--collateral", options->collateral,
-                   "What Intel (or a simulation) says of the platform: issuer chains, CRLs, TCB Info, QE Identity")
+      ->add_option(
+          "--collateral", options->collateral,
+          "What Intel (or a simulation) says of the platform: issuer chains, CRLs, TCB Info, QE Identity; also "
+          "PcsClientTool's platform_collaterals.json; - is standard input")
       ->option_text("FILE (required)");
   command->add_option("--at", options->at, "The time of the judgement, in UTC")
       ->check(CLI::Validator(check_time, "", "time"))
@@ -216,8 +215,8 @@ void add_verify(CLI::App& app, Time now, int& exit_code) {
                     "Trust debug enclaves and TDs, which have no secrets from their host");
   add_output_flag(*command, options->output);
   command->footer(
-      R"(Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse, also a policy that is
-  malformed or that a flag contradicts; 3 a file cannot be read.
+      R"(Exit codes: 0 trusted; 2 not trusted, also when quote, collateral or root can be read but not parsed; 1 misuse, also
+  a file without a quote, and a policy that is malformed or that a flag contradicts; 3 a file cannot be read.
 Nothing is fetched here. `enclayer collateral fetch` gets collateral, and asks its cache first:
   enclayer verify --quote quote.bin --collateral <(enclayer collateral fetch --quote quote.bin)
 Example: enclayer verify --quote quote.bin --collateral collateral.json --accept-tcb SWHardeningNeeded
