@@ -75,7 +75,7 @@ Result<Verification> run(const Evidence& evidence, const Options& options, Time 
   auto json = read_input_text(options.collateral, Collateral::kMaxJsonSize);
   if (!json && !parse_failed(json.error())) return json.error();
 
-  auto collateral = json ? parse_collateral_json(*json) : Result<Collateral>(json.error());
+  auto collateral = json ? collateral_for(evidence.quote, *json) : Result<Collateral>(json.error());
   if (collateral) return verify(evidence.quote, *collateral, root, at);
   Verification out = refused(Reason::kUnsupportedCollateralFormat, collateral.error().with_context(options.collateral));
   out.custom_root = root.custom();

@@ -62,7 +62,7 @@ Verification verification_of(enclayer_verifier& verifier, ByteView quote, std::s
     return refused(verifier, Reason::kUnsupportedQuoteFormat,
                    "the quote has " + std::to_string(quote.size()) + " bytes, at most " +
                        std::to_string(ENCLAYER_MAX_QUOTE_SIZE) + " are read");
-  auto parsed = parse_collateral_json(collateral);
+  auto parsed = collateral_for(quote, collateral);
   if (!parsed)
     return refused(verifier, Reason::kUnsupportedCollateralFormat, "collateral: " + parsed.error().message());
   return verifier.facts.verify(quote, *parsed, verifier.root, at);
