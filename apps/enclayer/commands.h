@@ -31,7 +31,7 @@ struct Surroundings;  // addon_commands.h
 Result<Evidence> read_evidence(const std::string& path);  // inspect.cc
 // What --help says of such a file.
 inline constexpr char kEvidenceHelp[] =
-    "The quote of an enclave or a TD, as bytes, hex, base64, PEM or JSON; - is standard input";
+    "The quote of an enclave or a TD, as bytes, hex, base64, PEM, JSON or an RA-TLS certificate; - is standard input";
 
 // What the kubelet tells a container of the API server, in KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT; empty
 // where this is no pod.

@@ -12,7 +12,8 @@
 //   with its length in front    32 or 64 bits in either order, exactly the number of bytes that follow
 //   hexadecimal digits          of either case, 0x or not, whitespace anywhere
 //   base64, base64url           RFC 4648, sections 4 and 5; padded or not, whitespace anywhere
-//   PEM                         one block of any label but those of keys and certificates (RFC 7468)
+//   PEM                         one block of any label but those of keys (RFC 7468)
+//   an RA-TLS certificate       DER, or PEM of the label CERTIFICATE (ra_tls.h)
 //   a JSON object               one text "quote" or "report", in hexadecimal digits, base64, base64url or PEM
 //   any of these texts          in double quotes, as jq prints it; with one NUL after it, as C programs write it
 //
@@ -29,6 +30,9 @@ namespace enclayer {
 struct Evidence {
   std::string form;  // for people: "bytes", "hexadecimal text", "JSON with base64 text"
   Bytes quote;       // as the platform made it, not parsed; bytes may follow after it
+  // DER, of an RA-TLS certificate; else empty. Its quote alone does not say whose key the certificate has: give it to
+  // verify_ra_tls().
+  Bytes certificate;
 
   // The most that is read, in bytes. A quote has about 5 KB, its hexadecimal digits 10 KB.
   static constexpr std::size_t kMaxSize = 1 << 20;

@@ -126,6 +126,11 @@ enum class Reason {
   kMrOwnerConfigNotAccepted,
   kXfamNotAccepted,
   kMrSeamNotAccepted,
+
+  kUnsupportedRaTlsFormat = 1101,  // the certificate, or the evidence in it, cannot be parsed (ra_tls.h)
+  kRaTlsCertificateInvalid,        // it has not signed itself
+  kRaTlsCertificateExpired,
+  kRaTlsKeyNotBound,  // a quote in it does not speak for its key
 };
 std::string_view to_string(Reason reason);  // "SGX_CRL_EXPIRED"
 
@@ -185,6 +190,14 @@ struct TcbEvaluation {
   bool operator==(const TcbEvaluation&) const = default;
 };
 
+// The key that a TLS peer's certificate and the quotes in it speak for (ra_tls.h).
+struct AttestedKey {
+  ByteArray<32> sha256{};             // of its SubjectPublicKeyInfo in DER
+  Time valid_until;                   // the certificate's
+  std::vector<std::string> evidence;  // "gramine", "dice": what binds it
+  std::optional<Bytes> nonce;         // that the certificate was made for
+};
+
 // What is known after verify(). Everything but `reason`, `detail` and `tcb_status` is a mere claim unless verified().
 struct Verification {
   Reason reason = Reason::kUnsupportedQuoteFormat;
@@ -206,6 +219,7 @@ struct Verification {
   std::optional<Time> tcb_date;                        // tcb->platform.date
   std::optional<std::uint32_t> tcb_evaluation_number;  // the lower one of TCB Info's and QE Identity's
   std::optional<Time> earliest_expiry;                 // the last second at which this same evidence still verifies
+  std::optional<AttestedKey> attested_key;             // when a certificate was verified, and not a bare quote
 
   bool verified() const { return tcb_status.has_value(); }
 };

@@ -6,12 +6,14 @@
 #include <string_view>
 
 #include "attestation/base64.h"
+#include "attestation/der.h"
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "base/json.h"
 #include "base/malformed.h"
 #include "base/printable.h"
 #include "enclayer/quote.h"
+#include "enclayer/ra_tls.h"
 
 namespace enclayer {
 namespace {
@@ -21,7 +23,7 @@ using base::malformed;
 
 constexpr std::string_view kSpace = " \t\r\n";
 // As many as a service's answer may have around the quote; what has more is not worth a millisecond.
-constexpr base::JsonLimits kJsonLimits{.size = Evidence::kMaxSize, .depth = 8, .values = 1024};
+constexpr base::JsonLimits kJsonLimits{.size = Evidence::kMaxSize, .depth = 8, .values = 4096};
 
 // "4,734".
 std::string grouped(std::size_t number) {
@@ -67,11 +69,30 @@ std::string why_no_quote(ByteView bytes) {
          ", a quote with its version (3, 4 or 5) and key type (2), 16 bits each, little-endian";
 }
 
+bool is_certificate(ByteView bytes) {
+  using attestation::DerReader;
+  DerReader whole(bytes);
+  DerReader parts(whole.next(DerReader::kSequence).value_or(ByteView()));
+  return whole.done() && parts.next(DerReader::kSequence) && parts.next(DerReader::kSequence) &&
+         parts.next(DerReader::kBitString) && parts.done();
+}
+
+// `what`: "a DER certificate", and what it was found in.
+Result<Evidence> from_certificate(Bytes der, const std::string& what) {
+  auto certificate = parse_ra_tls(der);
+  if (!certificate && certificate.error().kind() == ErrorKind::kNotFound)
+    return malformed("this is " + what + " without SGX or TDX evidence");
+  if (!certificate) return malformed("this is " + what + ", which is not understood: " + certificate.error().message());
+  return Evidence{what, certificate->evidence.back().quote, std::move(der)};
+}
+
 // `form`: what the bytes were wrapped in.
 Result<Evidence> from_bytes(Bytes bytes, const std::string& form) {
-  if (begins_as_quote(bytes)) return Evidence{form, std::move(bytes)};
+  if (begins_as_quote(bytes)) return Evidence{form, std::move(bytes), {}};
+  if (is_certificate(bytes))
+    return from_certificate(std::move(bytes), (form == "data" ? "" : form + " of ") + std::string("a DER certificate"));
   if (std::size_t length = length_in_front(bytes))
-    return Evidence{form + " with a length in front", Bytes(bytes.begin() + std::ptrdiff_t(length), bytes.end())};
+    return Evidence{form + " with a length in front", Bytes(bytes.begin() + std::ptrdiff_t(length), bytes.end()), {}};
   return malformed("this is " + form + " of " + grouped(bytes.size()) +
                    " bytes that is no quote: " + why_no_quote(bytes));
 }
@@ -97,12 +118,15 @@ Result<Evidence> from_pem(std::string_view text, const std::string& around) {
   const std::string what = around + "PEM of the label \"" + base::printable(label, 64) + "\"";
   const std::string end = std::string(kEnd) + label + std::string(kDashes);
   if (label.find("KEY") != std::string::npos) return malformed("this is " + what + ": a key, no quote");
+  if (label == "CERTIFICATE" && rest.find(kBegin) != std::string_view::npos)
+    return malformed("this is " + around + "PEM of several certificates: give the one with the evidence alone");
   if (!rest.ends_with(end) || rest.size() < label_size + kDashes.size() + end.size())
     return malformed("this is " + what + " that does not end with \"" + base::printable(end, 80) + "\"");
   auto bytes =
       from_base64(rest.substr(label_size + kDashes.size(), rest.size() - label_size - kDashes.size() - end.size()));
   if (!bytes) return malformed("this is " + what + " with something else than base64 in it");
-  return from_bytes(std::move(*bytes), what);
+  return label == "CERTIFICATE" ? from_certificate(std::move(*bytes), around + "a PEM certificate")
+                                : from_bytes(std::move(*bytes), what);
 }
 
 // `text` has no whitespace around it. `around`: what it was found in.

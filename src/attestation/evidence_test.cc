@@ -99,6 +99,36 @@ TEST(Evidence, quote_is_found_in_each_form) {
   }
 }
 
+TEST(Evidence, certificate_gives_its_quote_and_itself) {
+  const std::string pem = base::read_text(std::string(ENCLAYER_TEST_DATA "/ratls/gramine-cert.pem"), 1 << 16).value();
+  auto of_pem = found_in(pem);
+  ASSERT_TRUE(of_pem) << of_pem.error().message();
+  EXPECT_EQ(of_pem->form, "a PEM certificate");
+  EXPECT_EQ(of_pem->quote.size(), 4734U);
+  const std::string der(base::as_text(of_pem->certificate));
+  EXPECT_EQ(der.size(), 10068U);
+  for (const auto& [form, text] : std::map<std::string, std::string>{
+           {"a DER certificate", der},
+           {"base64 text of a DER certificate", base64(of_pem->certificate)},
+           {"hexadecimal text of a DER certificate", base::to_hex(of_pem->certificate)}}) {
+    auto evidence = found_in(text);
+    ASSERT_TRUE(evidence) << form;
+    EXPECT_EQ(evidence->form, form);
+    EXPECT_EQ(evidence->certificate, of_pem->certificate);
+    EXPECT_EQ(evidence->quote, of_pem->quote);
+  }
+  EXPECT_TRUE(found_in(base::to_hex(quote()))->certificate.empty());
+
+  const std::string root = base::read_text(fake::quote_data() / "intel_root_2049.pem", 1 << 16).value();
+  EXPECT_EQ(refusal(root), "this is a PEM certificate without SGX or TDX evidence");
+  EXPECT_THAT(refusal(root + pem), StartsWith("this is PEM of several certificates"));
+  const Bytes root_der = base::read_file(fake::quote_data() / "intel_root_2049.der", 1 << 16).value();
+  EXPECT_EQ(refusal(std::string(base::as_text(root_der))), "this is a DER certificate without SGX or TDX evidence");
+  std::string damaged = der;
+  damaged[199] = '\x21';  // secp224r1 in the place of secp384r1
+  EXPECT_THAT(refusal(damaged), StartsWith("this is a DER certificate, which is not understood: "));
+}
+
 TEST(Evidence, json_escapes_are_undone) {
   std::string escaped;
   for (char c : base64(quote())) escaped += c == '/' ? "\\/" : std::string(1, c);

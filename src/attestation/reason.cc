@@ -117,6 +117,10 @@ std::string_view to_string(Reason reason) {
     case Reason::kMrOwnerConfigNotAccepted: return "MROWNERCONFIG_NOT_ACCEPTED";
     case Reason::kXfamNotAccepted: return "XFAM_NOT_ACCEPTED";
     case Reason::kMrSeamNotAccepted: return "MRSEAM_NOT_ACCEPTED";
+    case Reason::kUnsupportedRaTlsFormat: return "UNSUPPORTED_RA_TLS_FORMAT";
+    case Reason::kRaTlsCertificateInvalid: return "RA_TLS_CERTIFICATE_INVALID";
+    case Reason::kRaTlsCertificateExpired: return "RA_TLS_CERTIFICATE_EXPIRED";
+    case Reason::kRaTlsKeyNotBound: return "RA_TLS_KEY_NOT_BOUND";
   }
   return "UNKNOWN";
 }

@@ -224,6 +224,43 @@ TEST(EvidenceForms, standard_input_serves_one_flag_of_those_that_name_a_file) {
   EXPECT_THAT(both.err, HasSubstr("standard input can be read only once"));
 }
 
+std::string certificate_file(const char* name) { return std::string(ENCLAYER_TEST_DATA "/ratls/") + name; }
+
+TEST(VerifyCommand, certificate_of_a_tls_peer_is_judged) {
+  const std::string gramine = certificate_file("gramine-cert.pem"), collateral = file("C_eval17", "collateral.json");
+  auto reason = [&](const std::string& at, const char* flag) {
+    Finished finished =
+        enclayer_cli({"verify", flag, gramine, "--collateral", collateral, "--at", at, "--output", "json"});
+    EXPECT_EQ(finished.exit_code, 2) << finished.err;
+    return json::parse(finished.out)["reason"];
+  };
+  for (const char* flag : {"--ra-tls", "--quote"}) {
+    EXPECT_EQ(reason("2000-12-31T23:59:59Z", flag), "RA_TLS_CERTIFICATE_EXPIRED") << flag;
+    EXPECT_NE(reason("2025-06-25T00:00:00Z", flag), "RA_TLS_CERTIFICATE_EXPIRED") << flag;
+  }
+  Finished inspected =
+      shell("openssl x509 -outform DER -in " + gramine + " | " + kProgram + " inspect --quote - --output json");
+  EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
+  EXPECT_EQ(json::parse(inspected.out)["size"], 4734);
+}
+
+TEST(VerifyCommand, what_is_no_certificate_with_evidence_is_not_taken_for_one) {
+  const std::string collateral = file(kA, "collateral.json"), gramine = certificate_file("gramine-cert.pem");
+  Finished quote = enclayer_cli({"verify", "--ra-tls", file(kA, "quote.bin"), "--collateral", collateral});
+  EXPECT_EQ(quote.exit_code, 1);
+  EXPECT_THAT(quote.err, HasSubstr("a bare quote and no certificate; --quote takes it"));
+  Finished root =
+      enclayer_cli({"verify", "--ra-tls", fake::quote_data() / "intel_root_2049.der", "--collateral", collateral});
+  EXPECT_EQ(root.exit_code, 1);
+  EXPECT_THAT(root.err, HasSubstr("this is a DER certificate without SGX or TDX evidence"));
+  Finished alone = enclayer_cli({"verify", "--ra-tls", gramine});
+  EXPECT_EQ(alone.exit_code, 1);
+  EXPECT_THAT(alone.err, HasSubstr("`enclayer collateral fetch --quote " + gramine + " --out FILE` gets it"));
+  Finished both = enclayer_cli({"verify", "--ra-tls", gramine, "--quote", gramine, "--collateral", collateral});
+  EXPECT_EQ(both.exit_code, 1);
+  for (const Finished& finished : {quote, root, alone, both}) EXPECT_EQ(finished.out, "");
+}
+
 TEST(VerifyCommand, file_that_cannot_be_read_is_named_and_ends_with_3) {
   fake::TempFolder folder;
   std::string quote = file(kA, "quote.bin"), collateral = file(kA, "collateral.json");
