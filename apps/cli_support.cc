@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli_support.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
+#include <utility>
 
+#include "base/bytes.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/printable.h"
 #include "base/version.h"
 
@@ -40,6 +45,19 @@ ParseOutcome parse(CLI::App& app, int argc, const char* const* argv) {
 int fail(const std::string& program, const Error& error) {
   std::fprintf(stderr, "%s: %s\n", program.c_str(), base::for_terminal(error.message()).c_str());
   return base::exit_code(error);
+}
+
+Result<Bytes> read_input(const std::string& path, std::size_t max) {
+  if (path != "-") return base::read_file(path, max);
+  static bool was_read = false;
+  if (std::exchange(was_read, true))
+    return Error(ErrorKind::kInvalidArgument, "two flags name \"-\", but standard input can be read only once");
+  return base::read_all(STDIN_FILENO, "standard input", max);
+}
+
+Result<std::string> read_input_text(const std::string& path, std::size_t max) {
+  ENCLAYER_TRY(Bytes content, read_input(path, max));
+  return std::string(base::as_text(content));
 }
 
 CLI::Option* add_output_flag(CLI::App& app, std::string& output, const char* for_people) {

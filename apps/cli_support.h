@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/log.h"
+#include "enclayer/bytes.h"
 #include "enclayer/error.h"
 #include "enclayer/time.h"
 
@@ -34,6 +35,11 @@ Result<Time> time_from(std::string_view text);
 
 // Prints "<program>: <message>" to standard error and gives the exit code of the error's kind.
 int fail(const std::string& program, const Error& error);
+
+// The whole of a file that a flag named, at most `max` bytes; "-" is standard input, which one flag may name: for a
+// second one it is kInvalidArgument. Otherwise as base::read_file().
+Result<Bytes> read_input(const std::string& path, std::size_t max);
+Result<std::string> read_input_text(const std::string& path, std::size_t max);
 
 enum class Platform { kHardware, kSim };
 

@@ -87,7 +87,7 @@ Result<> write_out(const std::string& out, const std::string& text) {
 
 Result<TrustedRoot> trusted_root(const std::string& file) {
   if (file.empty()) return TrustedRoot::intel();
-  ENCLAYER_TRY(std::string pem, base::read_text(file, kMaxPemFile));
+  ENCLAYER_TRY(std::string pem, read_input_text(file, kMaxPemFile));
   auto root = TrustedRoot::from_pem(pem);
   if (!root) return root.error().with_context(file);
   return root;
@@ -103,8 +103,8 @@ Result<PlatformKind> wanted_platform(const FetchOptions& options) {
     ENCLAYER_TRY(out.tee, collateral::tee_from(options.tee));
     return out;
   }
-  ENCLAYER_TRY(Bytes quote, base::read_file(options.quote, kMaxQuoteFile));
-  auto platform = collateral::platform_of_quote(quote);
+  ENCLAYER_TRY(Evidence evidence, read_evidence(options.quote));
+  auto platform = collateral::platform_of_quote(evidence.quote);
   if (!platform) return platform.error().with_context(options.quote);
   if (platform->simulated && options.pccs == collateral::kIntelService)
     return Error(ErrorKind::kUnsupported,
@@ -145,7 +145,7 @@ Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, c
   if (options.cacert.empty()) {  // a service that is asked over http works without them
     ca_pem = base::read_text(kSystemAuthorities, kMaxPemFile).value_or("");
   } else {
-    ENCLAYER_TRY(ca_pem, base::read_text(options.cacert, kMaxPemFile));
+    ENCLAYER_TRY(ca_pem, read_input_text(options.cacert, kMaxPemFile));
     if (ca_pem.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
       return Error(ErrorKind::kMalformed, options.cacert + " has no certificate in PEM");
   }
@@ -266,7 +266,7 @@ Result<> export_to(const Cache& cache, const std::string& out, const std::string
 }
 
 Result<> import_from(const Cache& cache, const std::string& file, const std::string& output, Time now) {
-  ENCLAYER_TRY(std::string text, base::read_text(file, collateral::kMaxBundleSize));
+  ENCLAYER_TRY(std::string text, read_input_text(file, collateral::kMaxBundleSize));
   auto entries = collateral::entries_from_bundle(text);
   if (!entries) return entries.error().with_context(file);
   ordered_json json = {{"cache_dir", cache.folder().string()}, {"entries", ordered_json::array()}};

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "enclayer/error.h"
+#include "enclayer/evidence.h"
 #include "enclayer/policy.h"
 #include "enclayer/time.h"
 
@@ -25,8 +26,12 @@ namespace enclayer::apps {
 
 struct Surroundings;  // addon_commands.h
 
-// The most that is read of a file with a quote, in bytes; real ones have about 5 KB.
-inline constexpr std::size_t kMaxQuoteFile = 1 << 20;
+// The evidence in a file or, where its name is "-", in standard input; errors name it. kMalformed: it can be read, and
+// there is no evidence in it.
+Result<Evidence> read_evidence(const std::string& path);  // inspect.cc
+// What --help says of such a file.
+inline constexpr char kEvidenceHelp[] =
+    "The quote of an enclave or a TD, as bytes, hex, base64, PEM, JSON or an RA-TLS certificate; - is standard input";
 
 // What the kubelet tells a container of the API server, in KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT; empty
 // where this is no pod.

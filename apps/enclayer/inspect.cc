@@ -10,7 +10,6 @@
 #include "attestation/hex64.h"
 #include "attestation/pck_extension.h"
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/hex.h"
 #include "cli_support.h"
 #include "commands.h"
@@ -24,7 +23,7 @@ using attestation::hex64;
 using base::to_hex;
 
 constexpr char kProgram[] = "enclayer inspect";
-constexpr int kMalformed = 2, kNotReadable = 3;
+constexpr int kMisuse = 1, kMalformed = 2, kNotReadable = 3;
 
 Json attributes_json(const Attributes& attributes) {
   static constexpr std::pair<std::uint64_t, const char*> kNames[] = {
@@ -184,12 +183,13 @@ std::string format_name(const Quote& quote) {
   return std::string(quote.sgx() ? "SGX" : "TDX") + " quote, version " + std::to_string(quote.header.version);
 }
 
-Json quote_json(const Quote& quote, std::size_t file_size, bool& simulated) {
+Json quote_json(const Quote& quote, const Evidence& evidence, bool& simulated) {
   Json certification = certification_json(quote.certification, simulated);
   std::size_t wrapper = quote.open_enclave_header ? 16 : 0;
   return {{"format", format_name(quote)},
+          {"form", evidence.form},
           {"size", quote.size},
-          {"trailing_bytes", file_size - quote.size - wrapper},
+          {"trailing_bytes", evidence.quote.size() - quote.size - wrapper},
           {"open_enclave_header", quote.open_enclave_header},
           {"simulated", simulated},
           {"header", header_json(quote.header)},
@@ -229,18 +229,18 @@ void print_fields(const Json& object, int indent) {
 }
 
 int inspect_command(const std::string& path, const std::string& output) {
-  auto bytes = base::read_file(path, kMaxQuoteFile);
-  if (!bytes) {
-    fail(kProgram, bytes.error());
-    return bytes.error().kind() == ErrorKind::kMalformed ? kMalformed : kNotReadable;
+  auto evidence = read_evidence(path);
+  if (!evidence) {
+    fail(kProgram, evidence.error());
+    return evidence.error().kind() == ErrorKind::kMalformed ? kMisuse : kNotReadable;
   }
-  auto quote = parse_quote(*bytes);
+  auto quote = parse_quote(evidence->quote);
   if (!quote) {
     fail(kProgram, quote.error().with_context(path));
     return kMalformed;
   }
   bool simulated = false;
-  Json json = quote_json(*quote, bytes->size(), simulated);
+  Json json = quote_json(*quote, *evidence, simulated);
   if (output == "json") {
     std::printf("%s\n", json.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
     return 0;
@@ -256,18 +256,25 @@ int inspect_command(const std::string& path, const std::string& output) {
 
 }  // namespace
 
+Result<Evidence> read_evidence(const std::string& path) {
+  ENCLAYER_TRY(Bytes bytes, read_input(path, Evidence::kMaxSize));
+  auto evidence = evidence_from(bytes);
+  if (!evidence) return evidence.error().with_context(path == "-" ? "standard input" : path);
+  return evidence;
+}
+
 void add_inspect(CLI::App& app, int& exit_code) {
   struct Options {
     std::string quote, output = "text";
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("inspect", "What does this quote say? Shows every field, verifies nothing");
-  command->add_option("--quote", options->quote, "The quote, as bytes: SGX or TDX, version 3, 4 or 5")
-      ->required()
-      ->option_text("FILE (required)");
+  command->add_option("--quote", options->quote, kEvidenceHelp)->required()->option_text("FILE (required)");
   add_output_flag(*command, options->output);
   command->footer(
-      "Exit codes: 0 shown; 2 the file is not a quote that is known here; 1 misuse; 3 the file cannot be read.\n"
+      "Exit codes: 0 shown; 2 a quote that is damaged or of a version that is not known here (3, 4 and 5 are); 1 "
+      "misuse, "
+      "also a file without a quote; 3 the file cannot be read.\n"
       "Example: enclayer inspect --quote quote.bin --output json | jq .report.mr_enclave");
   command->callback([options, &exit_code] { exit_code = inspect_command(options->quote, options->output); });
 }

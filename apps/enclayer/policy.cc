@@ -142,7 +142,7 @@ int check_command(const std::string& path) {
 }  // namespace
 
 Result<Policy> read_policy(const std::string& path) {
-  ENCLAYER_TRY(std::string json, base::read_text(path, Policy::kMaxJsonSize));
+  ENCLAYER_TRY(std::string json, read_input_text(path, Policy::kMaxJsonSize));
   auto policy = parse_policy_json(json);
   if (!policy) return policy.error().with_context(path);
   return policy;

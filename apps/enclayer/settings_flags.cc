@@ -4,7 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
-#include "base/file.h"
+#include "cli_support.h"
 
 namespace enclayer::apps {
 namespace {
@@ -61,7 +61,7 @@ Result<manifests::Settings> changed(manifests::Settings settings, const Settings
   for (auto [setting, given] : flags) {
     if (given.empty()) continue;
     if (std::string& text = given.back(); setting->shown == "FILE" && !text.empty()) {
-      auto read = base::read_text(text, setting->most);
+      auto read = read_input_text(text, setting->most);
       if (!read) return read.error().with_context(std::string(setting->flag));
       text = *read;
     }

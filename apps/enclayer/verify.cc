@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "attestation/hex64.h"
-#include "base/file.h"
 #include "base/hex.h"
 #include "cli_support.h"
 #include "commands.h"
 #include "enclayer/policy.h"
+#include "enclayer/ra_tls.h"
 
 namespace enclayer::apps {
 namespace {
@@ -22,7 +22,7 @@ constexpr std::size_t kMaxRootSize = 1 << 16;
 constexpr int kTrusted = 0, kMisuse = 1, kNotTrusted = 2, kNotReadable = 3;
 
 struct Options {
-  std::string quote, collateral, root_ca, policy, at, output = "text";
+  std::string quote, ra_tls, collateral, root_ca, policy, at, output = "text";
   std::vector<std::string> accept_tcb;
   bool allow_debug = false;
 };
@@ -56,12 +56,12 @@ Verification refused(Reason reason, const Error& error) {
 }
 
 // What could be read but not parsed is a verdict; what could not be read is an error.
-Result<Verification> run(const Options& options, Time at) {
+Result<Verification> run(const Evidence& evidence, const Options& options, Time at) {
   auto parse_failed = [](const Error& error) { return error.kind() == ErrorKind::kMalformed; };
 
   TrustedRoot root = TrustedRoot::intel();
   if (!options.root_ca.empty()) {
-    auto pem = base::read_text(options.root_ca, kMaxRootSize);
+    auto pem = read_input_text(options.root_ca, kMaxRootSize);
     if (!pem && !parse_failed(pem.error())) return pem.error();
     auto given = pem ? TrustedRoot::from_pem(*pem) : Result<TrustedRoot>(pem.error());
     if (!given) {
@@ -73,20 +73,17 @@ Result<Verification> run(const Options& options, Time at) {
     }
     root = *given;
   }
-  auto quote = base::read_file(options.quote, kMaxQuoteFile);
-  if (!quote && !parse_failed(quote.error())) return quote.error();
-  auto json = base::read_text(options.collateral, Collateral::kMaxJsonSize);
+  auto judged = [&](const Collateral* collateral) {
+    return evidence.certificate.empty() ? verify(evidence.quote, *collateral, root, at)
+                                        : verify_ra_tls(evidence.certificate, collateral, root, at);
+  };
+  if (options.collateral.empty()) return judged(nullptr);  // the certificate's own
+  auto json = read_input_text(options.collateral, Collateral::kMaxJsonSize);
   if (!json && !parse_failed(json.error())) return json.error();
 
-  auto collateral = json ? parse_collateral_json(*json) : Result<Collateral>(json.error());
-  Verification out;
-  if (!quote) {
-    out = refused(Reason::kUnsupportedQuoteFormat, quote.error());
-  } else if (!collateral) {
-    out = refused(Reason::kUnsupportedCollateralFormat, collateral.error().with_context(options.collateral));
-  } else {
-    return verify(*quote, *collateral, root, at);
-  }
+  auto collateral = json ? collateral_for(evidence.quote, *json) : Result<Collateral>(json.error());
+  if (collateral) return judged(&*collateral);
+  Verification out = refused(Reason::kUnsupportedCollateralFormat, collateral.error().with_context(options.collateral));
   out.custom_root = root.custom();
   out.simulated = root.simulated();
   return out;
@@ -141,6 +138,13 @@ void print_text(const Verification& v, const Verdict& verdict, Time at) {
   std::string advisories;
   for (const std::string& id : v.advisory_ids) advisories += (advisories.empty() ? "" : ", ") + id;
   line("advisories", advisories.empty() ? "none" : advisories);
+  if (v.attested_key) {
+    std::string kinds;
+    for (const std::string& kind : v.attested_key->evidence) kinds += (kinds.empty() ? "" : ", ") + kind;
+    line("key", "SHA-256 " + base::to_hex(v.attested_key->sha256) + ", bound by " + kinds);
+    line("certificate", "valid until " + format_time(v.attested_key->valid_until));
+    if (v.attested_key->nonce) line("nonce", base::to_hex(*v.attested_key->nonce));
+  }
   line("collateral", "holds until " + format_time(*v.earliest_expiry) + ", TCB evaluation data number " +
                          std::to_string(*v.tcb_evaluation_number));
 }
@@ -174,6 +178,27 @@ Result<Policy> policy_of(const Options& options) {
   return policy;
 }
 
+// Nothing could be read because of what was asked for, not because of the file.
+bool is_misuse(const Error& error) {
+  return error.kind() == ErrorKind::kMalformed || error.kind() == ErrorKind::kInvalidArgument;
+}
+
+// The evidence of whichever flag was given.
+Result<Evidence> evidence_of(const Options& options) {
+  if (options.ra_tls.empty()) return read_evidence(options.quote);
+  ENCLAYER_TRY(Evidence evidence, read_evidence(options.ra_tls));
+  if (evidence.certificate.empty())
+    return Error(ErrorKind::kMalformed, options.ra_tls + ": this is " + evidence.form +
+                                            " with a bare quote and no certificate; --quote takes it");
+  if (options.collateral.empty() && !parse_ra_tls(evidence.certificate)->collateral)
+    return Error(ErrorKind::kInvalidArgument,
+                 options.ra_tls +
+                     " carries no collateral, so --collateral is required; `enclayer collateral fetch "
+                     "--quote " +
+                     options.ra_tls + " --out FILE` gets it");
+  return evidence;
+}
+
 int verify_command(const Options& options, Time now) {
   Time at = options.at.empty() ? now : *time_from(options.at);
   auto policy = policy_of(options);
@@ -181,10 +206,11 @@ int verify_command(const Options& options, Time now) {
     int exit_code = fail(kProgram, policy.error());
     return exit_code == kNotReadable ? kNotReadable : kMisuse;
   }
-  auto verification = run(options, at);
+  auto evidence = evidence_of(options);  // without any there is nothing to judge
+  auto verification = evidence ? run(*evidence, options, at) : Result<Verification>(evidence.error());
   if (!verification) {
     fail(kProgram, verification.error());
-    return kNotReadable;
+    return is_misuse(verification.error()) ? kMisuse : kNotReadable;
   }
   Verdict verdict = judge(*verification, *policy);
   if (options.output == "json")
@@ -199,11 +225,19 @@ int verify_command(const Options& options, Time now) {
 void add_verify(CLI::App& app, Time now, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("verify", "Is this quote to be trusted?");
-  command->add_option("--quote", options->quote, "The quote, as bytes")->required()->option_text("FILE (required)");
+  auto* quote = command->add_option("--quote", options->quote, kEvidenceHelp)->option_text("FILE");
   command
-      ->add_option("--collateral", options->collateral,
-                   "What Intel (or a simulation) says of the platform: issuer chains, CRLs, TCB Info, QE Identity")
-      ->option_text("FILE (required)");
+      ->add_option(
+          "--ra-tls", options->ra_tls,
+          "In its place: the RA-TLS certificate of a TLS peer, PEM or DER, whose key its quote has to be bound to")
+      ->excludes(quote)
+      ->option_text("FILE");
+  command
+      ->add_option(
+          "--collateral", options->collateral,
+          "What Intel (or a simulation) says of the platform: issuer chains, CRLs, TCB Info, QE Identity; also "
+          "PcsClientTool's platform_collaterals.json; - is standard input")
+      ->option_text("FILE (required, unless that certificate carries it)");
   command
       ->add_option("--at", options->at,
                    "The time of the judgement, in UTC or with an offset; a date alone is its first second")
@@ -224,14 +258,17 @@ void add_verify(CLI::App& app, Time now, int& exit_code) {
                     "Trust debug enclaves and TDs, which have no secrets from their host");
   add_output_flag(*command, options->output);
   command->footer(
-      R"(Exit codes: 0 trusted; 2 not trusted, also when a file can be read but not parsed; 1 misuse, also a policy that is
-  malformed or that a flag contradicts; 3 a file cannot be read.
+      R"(Exit codes: 0 trusted; 2 not trusted, also when quote, collateral or root can be read but not parsed; 1 misuse, also
+  a file without a quote, and a policy that is malformed or that a flag contradicts; 3 a file cannot be read.
 Nothing is fetched here. `enclayer collateral fetch` gets collateral, and asks its cache first:
   enclayer verify --quote quote.bin --collateral <(enclayer collateral fetch --quote quote.bin)
 Example: enclayer verify --quote quote.bin --collateral collateral.json --accept-tcb SWHardeningNeeded
-         enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json)");
+         enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json
+         enclayer verify --ra-tls peer.pem --collateral collateral.json --policy policy.json)");
   command->callback([options, now, &exit_code] {
-    if (options->collateral.empty())
+    if (options->quote.empty() && options->ra_tls.empty())
+      throw CLI::RequiredError("--quote or --ra-tls is required", CLI::ExitCodes::RequiredError);
+    if (options->collateral.empty() && options->ra_tls.empty())
       throw CLI::RequiredError("--collateral is required; `enclayer collateral fetch --quote " + options->quote +
                                    " --out FILE` gets it, of a simulated quote `enclayer sim export`",
                                CLI::ExitCodes::RequiredError);

@@ -21,6 +21,9 @@ struct Collateral {
   std::string qe_identity_issuer_chain;  // PEM: TCB Signing, root
   std::string qe_identity;               // the inner JSON object, byte for byte as it was signed
   Bytes qe_identity_signature;           // r || s, 64 bytes
+  // PEM: PCK certificate, its CA, root. For a quote that carries no chain (certification data of types 1 to 4); of one
+  // that does, the chain in it counts. Empty: there is none.
+  std::string pck_certificate_chain;
 
   bool operator==(const Collateral&) const = default;
 
@@ -32,5 +35,16 @@ struct Collateral {
 // digits. A missing or wrongly typed string, duplicate keys, or more than kMaxJsonSize bytes are kMalformed.
 Result<Collateral> parse_collateral_json(std::string_view json);
 std::string to_json(const Collateral& collateral);
+
+// Collateral for this quote in any of the forms that people have it, each as bytes of a text file:
+//
+//   the layout above         CRLs also as PEM; one NUL after a CRL, TCB Info, QE Identity or all of it; TCB Info and QE
+//                            Identity also with their signature, as the service sends them, as text or as an object;
+//                            CRLs and signatures also as lists of numbers; "pck_certificate_chain" may be there
+//   {"collaterals": {...}}   platform_collaterals.json of Intel's PcsClientTool, which has many platforms: that of the
+//                            quote is taken, "standard" before "early"
+//
+// Anything else is kMalformed, as is a file for other platforms than the quote's.
+Result<Collateral> collateral_for(ByteView quote, std::string_view text);
 
 }  // namespace enclayer

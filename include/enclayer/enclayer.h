@@ -44,7 +44,7 @@ enum {
 
 /* The most that is read, in bytes. More of a quote or of collateral is untrusted, more of a root or a policy is
  * ENCLAYER_INVALID_ARGUMENT. */
-#define ENCLAYER_MAX_QUOTE_SIZE 1048576      /* real ones have about 5 KB */
+#define ENCLAYER_MAX_QUOTE_SIZE 1048576      /* real ones have about 5 KB; other evidence likewise */
 #define ENCLAYER_MAX_COLLATERAL_SIZE 1048576 /* real ones have 14 to 23 KB */
 #define ENCLAYER_MAX_POLICY_SIZE 65536
 #define ENCLAYER_MAX_ROOT_SIZE 65536
@@ -85,6 +85,21 @@ void enclayer_verifier_free(enclayer_verifier* verifier);
  * a verdict, to be freed. Anything else: there is none, and *verdict is NULL. */
 int enclayer_verify(enclayer_verifier* verifier, const uint8_t* quote, size_t quote_size, const char* collateral,
                     size_t collateral_size, int64_t at, enclayer_verdict** verdict);
+
+/* The same of evidence in any form that people have it (include/enclayer/evidence.h): bytes, hexadecimal digits, base64,
+ * base64url, PEM, JSON, an RA-TLS certificate, which is then judged as by enclayer_verify_ra_tls(). What is none of these
+ * is untrusted, with the reason UNSUPPORTED_QUOTE_FORMAT and words for it in the verdict's JSON. */
+int enclayer_verify_evidence(enclayer_verifier* verifier, const uint8_t* evidence, size_t evidence_size,
+                             const char* collateral, size_t collateral_size, int64_t at, enclayer_verdict** verdict);
+
+/* Verifies the certificate that a TLS peer showed, of Gramine, Intel's SDK, rats-tls, Open Enclave or EGo, and judges it
+ * (include/enclayer/ra_tls.h): genuine is its quote, and bound to the certificate's key. Nothing but a certificate is
+ * taken. The TLS library has to have seen that the peer has the key.
+ *   certificate  DER or PEM
+ *   collateral   as above; NULL and 0: that which the certificate carries
+ * Returns as enclayer_verify() does. */
+int enclayer_verify_ra_tls(enclayer_verifier* verifier, const uint8_t* certificate, size_t certificate_size,
+                           const char* collateral, size_t collateral_size, int64_t at, enclayer_verdict** verdict);
 
 /* NULL is allowed. */
 void enclayer_verdict_free(enclayer_verdict* verdict);

@@ -132,6 +132,11 @@ enum class Reason {
   kPlatformConfigurationNotAccepted,  // dynamic platform, cached keys, SMT
   kTcbDateTooOld,
   kCollateralTooOld,
+
+  kUnsupportedRaTlsFormat = 1101,  // the certificate, or the evidence in it, cannot be parsed (ra_tls.h)
+  kRaTlsCertificateInvalid,        // it has not signed itself
+  kRaTlsCertificateExpired,
+  kRaTlsKeyNotBound,  // a quote in it does not speak for its key
 };
 std::string_view to_string(Reason reason);  // "SGX_CRL_EXPIRED"
 
@@ -221,6 +226,14 @@ struct TcbEvaluation {
   bool operator==(const TcbEvaluation&) const = default;
 };
 
+// The key that a TLS peer's certificate and the quotes in it speak for (ra_tls.h).
+struct AttestedKey {
+  ByteArray<32> sha256{};             // of its SubjectPublicKeyInfo in DER
+  Time valid_until;                   // the certificate's
+  std::vector<std::string> evidence;  // "gramine", "dice": what binds it
+  std::optional<Bytes> nonce;         // that the certificate was made for
+};
+
 // What is known after verify(). Everything but `reason`, `detail` and `tcb_status` is a mere claim unless verified().
 struct Verification {
   Reason reason = Reason::kUnsupportedQuoteFormat;
@@ -247,6 +260,7 @@ struct Verification {
   std::vector<Shortfall> shortfalls;  // of a TD: of the platform as it was launched on
   std::optional<Time> lacking_since;  // date of the oldest TCB level that it lacks: its grace is counted from there
   Time at{};                          // the time that verify() was asked about
+  std::optional<AttestedKey> attested_key;             // when a certificate was verified, and not a bare quote
 
   bool verified() const { return tcb_status.has_value(); }
 };

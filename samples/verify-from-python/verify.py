@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""verify.py LIBENCLAYER QUOTE COLLATERAL POLICY TIME: is this quote to be trusted, at that time (seconds since 1970), by
-this policy? Calls libenclayer.so (include/enclayer/enclayer.h) through ctypes; needs nothing but Python."""
+"""verify.py LIBENCLAYER EVIDENCE COLLATERAL POLICY TIME: is it to be trusted, at that time (seconds since 1970), by this
+policy? EVIDENCE is a quote as bytes, hex, base64, PEM or JSON, or the RA-TLS certificate of a TLS peer. Calls libenclayer.so (include/enclayer/enclayer.h) through ctypes; needs nothing but Python."""
 import ctypes
 import json
 import sys
@@ -10,7 +10,7 @@ from ctypes import POINTER, byref, c_char_p, c_int, c_int64, c_size_t, c_void_p
 def library(path):
     lib = ctypes.CDLL(path)
     lib.enclayer_verifier_new.argtypes = [c_char_p, c_size_t, c_char_p, c_size_t, POINTER(c_void_p), c_char_p, c_size_t]
-    lib.enclayer_verify.argtypes = [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_int64, POINTER(c_void_p)]
+    lib.enclayer_verify_evidence.argtypes = [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_int64, POINTER(c_void_p)]
     lib.enclayer_verdict_json.argtypes, lib.enclayer_verdict_json.restype = [c_void_p], c_char_p
     for free in (lib.enclayer_verdict_free, lib.enclayer_verifier_free):
         free.argtypes, free.restype = [c_void_p], None
@@ -22,12 +22,13 @@ def read(path):
         return file.read()
 
 
-def main(path, quote_path, collateral_path, policy_path, at):
-    lib, quote, collateral, policy = library(path), read(quote_path), read(collateral_path), read(policy_path)
+def main(path, evidence_path, collateral_path, policy_path, at):
+    lib, evidence, collateral, policy = library(path), read(evidence_path), read(collateral_path), read(policy_path)
     verifier, verdict, why = c_void_p(), c_void_p(), ctypes.create_string_buffer(256)
     if lib.enclayer_verifier_new(None, 0, policy, len(policy), byref(verifier), why, len(why)) != 0:
         sys.exit(why.value.decode())
-    result = lib.enclayer_verify(verifier, quote, len(quote), collateral, len(collateral), int(at), byref(verdict))
+    result = lib.enclayer_verify_evidence(verifier, evidence, len(evidence), collateral, len(collateral), int(at),
+                                          byref(verdict))
     if verdict:
         print(json.dumps(json.loads(lib.enclayer_verdict_json(verdict)), indent=2))
     lib.enclayer_verdict_free(verdict)

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/version.h"
 #include "enclayer/enclayer.h"
+#include "enclayer/evidence.h"
 #include "enclayer/policy.h"
+#include "enclayer/ra_tls.h"
 #include "enclayer/verifier.h"
 
 using namespace enclayer;
@@ -57,20 +60,66 @@ Verification refused(const enclayer_verifier& verifier, Reason reason, std::stri
   return out;
 }
 
-Verification verification_of(enclayer_verifier& verifier, ByteView quote, std::string_view collateral, Time at) {
-  if (quote.size() > ENCLAYER_MAX_QUOTE_SIZE)
+enum class Form { kQuote, kAny, kCertificate };
+
+Verification verification_of(enclayer_verifier& verifier, Form form, ByteView bytes,
+                             std::optional<std::string_view> collateral, Time at) {
+  Evidence evidence;
+  if (form == Form::kQuote && bytes.size() > ENCLAYER_MAX_QUOTE_SIZE)
     return refused(verifier, Reason::kUnsupportedQuoteFormat,
-                   "the quote has " + std::to_string(quote.size()) + " bytes, at most " +
+                   "the quote has " + std::to_string(bytes.size()) + " bytes, at most " +
                        std::to_string(ENCLAYER_MAX_QUOTE_SIZE) + " are read");
-  auto parsed = parse_collateral_json(collateral);
-  if (!parsed)
-    return refused(verifier, Reason::kUnsupportedCollateralFormat, "collateral: " + parsed.error().message());
-  return verifier.facts.verify(quote, *parsed, verifier.root, at);
+  if (form != Form::kQuote) {
+    const Reason reason = form == Form::kAny ? Reason::kUnsupportedQuoteFormat : Reason::kUnsupportedRaTlsFormat;
+    auto found = evidence_from(bytes);
+    if (!found) return refused(verifier, reason, found.error().message());
+    if (form == Form::kCertificate && found->certificate.empty())
+      return refused(verifier, reason, "this is " + found->form + " with a bare quote and no certificate");
+    evidence = std::move(*found);
+    bytes = evidence.quote;
+  }
+  std::optional<Collateral> parsed;
+  if (collateral) {
+    auto given = collateral_for(bytes, *collateral);
+    if (!given)
+      return refused(verifier, Reason::kUnsupportedCollateralFormat, "collateral: " + given.error().message());
+    parsed = std::move(*given);
+  }
+  const Collateral* known = parsed ? &*parsed : nullptr;
+  if (!evidence.certificate.empty())
+    return verify_ra_tls(evidence.certificate, known, verifier.root, at, &verifier.facts);
+  if (known == nullptr) return refused(verifier, Reason::kUnsupportedCollateralFormat, "no collateral was given");
+  return verifier.facts.verify(bytes, *known, verifier.root, at);
+}
+
+int verdict_of(enclayer_verifier* verifier, Form form, const std::uint8_t* evidence, std::size_t evidence_size,
+               const char* collateral, std::size_t collateral_size, std::int64_t at, enclayer_verdict** verdict) {
+  if (verdict != nullptr) *verdict = nullptr;
+  if (verifier == nullptr || (evidence == nullptr && evidence_size != 0) ||
+      (collateral == nullptr && collateral_size != 0) || at < 0 || at > kLastSecond)
+    return ENCLAYER_INVALID_ARGUMENT;
+  return guarded([&]() -> int {
+    Time time{std::chrono::seconds(at)};
+    std::optional<std::string_view> text;
+    if (collateral != nullptr || form == Form::kQuote) text = std::string_view(collateral, collateral_size);
+    Verification v = verification_of(*verifier, form, ByteView(evidence, evidence_size), text, time);
+    Verdict judged = judge(v, verifier->policy);
+    if (verdict != nullptr)
+      *verdict = new enclayer_verdict{
+          judged.trusted,
+          v.simulated,
+          v.earliest_expiry ? static_cast<std::int64_t>(v.earliest_expiry->time_since_epoch().count()) : -1,
+          std::string(to_string(judged.reason)),
+          v.tcb_status ? std::string(to_string(*v.tcb_status)) : "",
+          verdict_json(v, judged, time)};
+    return judged.trusted ? ENCLAYER_OK : ENCLAYER_UNTRUSTED;
+  });
 }
 
 }  // namespace
 
 static_assert(ENCLAYER_MAX_COLLATERAL_SIZE == Collateral::kMaxJsonSize);
+static_assert(ENCLAYER_MAX_QUOTE_SIZE == Evidence::kMaxSize);
 static_assert(ENCLAYER_MAX_POLICY_SIZE == Policy::kMaxJsonSize);
 
 extern "C" {
@@ -113,24 +162,20 @@ void enclayer_verifier_free(enclayer_verifier* verifier) { delete verifier; }
 
 int enclayer_verify(enclayer_verifier* verifier, const std::uint8_t* quote, std::size_t quote_size,
                     const char* collateral, std::size_t collateral_size, std::int64_t at, enclayer_verdict** verdict) {
-  if (verdict != nullptr) *verdict = nullptr;
-  if (verifier == nullptr || (quote == nullptr && quote_size != 0) || (collateral == nullptr && collateral_size != 0) ||
-      at < 0 || at > kLastSecond)
-    return ENCLAYER_INVALID_ARGUMENT;
-  return guarded([&]() -> int {
-    Time time{std::chrono::seconds(at)};
-    Verification v = verification_of(*verifier, ByteView(quote, quote_size), {collateral, collateral_size}, time);
-    Verdict judged = judge(v, verifier->policy);
-    if (verdict != nullptr)
-      *verdict = new enclayer_verdict{
-          judged.trusted,
-          v.simulated,
-          v.earliest_expiry ? static_cast<std::int64_t>(v.earliest_expiry->time_since_epoch().count()) : -1,
-          std::string(to_string(judged.reason)),
-          v.tcb_status ? std::string(to_string(*v.tcb_status)) : "",
-          verdict_json(v, judged, time)};
-    return judged.trusted ? ENCLAYER_OK : ENCLAYER_UNTRUSTED;
-  });
+  return verdict_of(verifier, Form::kQuote, quote, quote_size, collateral, collateral_size, at, verdict);
+}
+
+int enclayer_verify_evidence(enclayer_verifier* verifier, const std::uint8_t* evidence, std::size_t evidence_size,
+                             const char* collateral, std::size_t collateral_size, std::int64_t at,
+                             enclayer_verdict** verdict) {
+  return verdict_of(verifier, Form::kAny, evidence, evidence_size, collateral, collateral_size, at, verdict);
+}
+
+int enclayer_verify_ra_tls(enclayer_verifier* verifier, const std::uint8_t* certificate, std::size_t certificate_size,
+                           const char* collateral, std::size_t collateral_size, std::int64_t at,
+                           enclayer_verdict** verdict) {
+  return verdict_of(verifier, Form::kCertificate, certificate, certificate_size, collateral, collateral_size, at,
+                    verdict);
 }
 
 void enclayer_verdict_free(enclayer_verdict* verdict) { delete verdict; }

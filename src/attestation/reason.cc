@@ -123,6 +123,10 @@ std::string_view to_string(Reason reason) {
     case Reason::kPlatformConfigurationNotAccepted: return "PLATFORM_CONFIGURATION_NOT_ACCEPTED";
     case Reason::kTcbDateTooOld: return "TCB_DATE_TOO_OLD";
     case Reason::kCollateralTooOld: return "COLLATERAL_TOO_OLD";
+    case Reason::kUnsupportedRaTlsFormat: return "UNSUPPORTED_RA_TLS_FORMAT";
+    case Reason::kRaTlsCertificateInvalid: return "RA_TLS_CERTIFICATE_INVALID";
+    case Reason::kRaTlsCertificateExpired: return "RA_TLS_CERTIFICATE_EXPIRED";
+    case Reason::kRaTlsKeyNotBound: return "RA_TLS_KEY_NOT_BOUND";
   }
   return "UNKNOWN";
 }

@@ -110,6 +110,13 @@ std::string verdict_json(const Verification& v, const Verdict& verdict, Time at)
     out["tee"] = v.quote->sgx() ? "SGX" : "TDX";
     v.quote->sgx() ? add_enclave(v.quote->report(), out) : add_td(v.quote->td_report(), out);
   }
+  if (v.attested_key) {
+    const AttestedKey& key = *v.attested_key;
+    out["attested_key"] = {{"sha256", base::to_hex(key.sha256)},
+                           {"evidence", key.evidence},
+                           {"certificate_valid_until", format_time(key.valid_until)}};
+    if (key.nonce) out["attested_key"]["nonce"] = base::to_hex(*key.nonce);
+  }
   // Details may hold text from outside that is not UTF-8.
   return out.dump(2, ' ', false, Json::error_handler_t::replace);
 }

@@ -96,15 +96,17 @@ Checked<InForce<T>> check_signed_json(const SignedJson& kind, const Result<std::
   return InForce<T>{*parsed, validity & chain->validity()};
 }
 
-// Step 2, first half: the certificates that the quote carries.
-Checked<Certificates> certificates_of(const Quote& quote, Facts& facts) {
+// Step 2, first half: the certificates that the quote carries, or that came beside it.
+Checked<Certificates> certificates_of(const Quote& quote, const Collateral& collateral, Facts& facts) {
   const CertificationData& data = quote.certification;
-  if (data.type != CertificationData::kPckChain)
+  const bool carried = data.type == CertificationData::kPckChain;
+  if (!carried && collateral.pck_certificate_chain.empty())
     return Refusal{Reason::kUnsupportedCertFormat,
                    "the quote carries no PCK certificate chain but certification data of type " +
                        std::to_string(data.type) + " (" + std::string(certification_type_name(data.type)) +
-                       "); its platform needs a quote provider library that fetches the chain"};
-  auto certificates = facts.certificates(base::as_text(data.data), 3);
+                       "); its platform needs a quote provider library that fetches the chain, or the collateral "
+                       "\"pck_certificate_chain\""};
+  auto certificates = facts.certificates(carried ? base::as_text(data.data) : collateral.pck_certificate_chain, 3);
   if (!certificates)
     return Refusal{Reason::kUnsupportedCertFormat, "the quote's PCK chain: " + certificates.error().message()};
   return std::move(*certificates);
@@ -299,7 +301,7 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
                    "the quote's QE vendor is " + base::to_hex(quote.header.vendor_id) + ", not Intel's"};
 
   // 2. PCK chain
-  ENCLAYER_TRY(Certificates certificates, certificates_of(quote, facts));
+  ENCLAYER_TRY(Certificates certificates, certificates_of(quote, collateral, facts));
   out.simulated |=
       std::any_of(certificates.begin(), certificates.end(), [](const auto& c) { return says_simulated(*c); });
   ENCLAYER_TRY(PckChain chain, check_pck_chain(certificates, trusted, facts));

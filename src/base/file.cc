@@ -41,16 +41,20 @@ void UniqueFd::reset(int fd) {
 Result<Bytes> read_file(const std::filesystem::path& path, std::size_t max) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return failed("cannot open", path);
+  return read_all(fd.get(), path.string(), max);
+}
+
+Result<Bytes> read_all(int fd, const std::string& name, std::size_t max) {
   Bytes content;
   std::uint8_t chunk[16384];
   while (true) {
-    ssize_t n = ::read(fd.get(), chunk, sizeof chunk);
+    ssize_t n = ::read(fd, chunk, sizeof chunk);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failed("cannot read", path);
+    if (n < 0) return failed("cannot read", name);
     if (n == 0) return content;
     if (content.size() + static_cast<std::size_t>(n) > max)
       return Error(ErrorKind::kMalformed,
-                   path.string() + " is longer than the " + std::to_string(max) + " bytes that are read at most");
+                   name + " is longer than the " + std::to_string(max) + " bytes that are read at most");
     content.insert(content.end(), chunk, chunk + n);
   }
 }

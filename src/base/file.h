@@ -43,6 +43,9 @@ class UniqueFd {
 Result<Bytes> read_file(const std::filesystem::path& path, std::size_t max);
 Result<std::string> read_text(const std::filesystem::path& path, std::size_t max);
 
+// The same of what is open already, a pipe for example; the message names it so.
+Result<Bytes> read_all(int fd, const std::string& name, std::size_t max);
+
 // Replaces the file as a whole: temporary name in the same folder, fsync, rename, fsync of the folder. Readers see the
 // old content or the new. The new file has exactly `mode`.
 // What is there and is no plain file (/dev/null, a pipe) is written to and stays what it is.

@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collateral/responses.h"
 
-#include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
 
-#include "attestation/openssl.h"
 #include "attestation/pem.h"
 #include "base/bytes.h"
 #include "base/file.h"
-#include "base/hex.h"
-#include "base/json.h"
 #include "base/malformed.h"
 #include "base/printable.h"
 
@@ -43,55 +36,6 @@ Result<std::string> issuer_chain(const Response& response, std::initializer_list
                       std::to_string(attestation::kMaxPemSize) + " are read");
   if (!chain) return chain.error().with_context("header " + std::string(*names.begin()));
   return chain;
-}
-
-// The object `key` of the outermost object, as it was sent. `json` was parsed before: it is well-formed.
-std::optional<std::string_view> raw_object(std::string_view json, std::string_view key) {
-  int depth = 0;
-  std::string_view last_string;
-  std::optional<std::size_t> start;
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    switch (json[i]) {
-      case '"': {
-        std::size_t begin = ++i;
-        while (i < json.size() && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
-        if (i >= json.size()) return std::nullopt;
-        last_string = json.substr(begin, i - begin);
-        break;
-      }
-      case '{':
-      case '[':
-        // At depth 1 a value that opens with a brace follows its key.
-        if (depth == 1 && json[i] == '{' && last_string == key) start = i;
-        ++depth;
-        break;
-      case '}':
-      case ']':
-        --depth;
-        if (depth == 1 && start) return json.substr(*start, i + 1 - *start);
-        break;
-      default: break;
-    }
-  }
-  return std::nullopt;
-}
-
-struct Signed {
-  std::string object;
-  Bytes signature;
-};
-
-// {"<key>": {...}, "signature": "<hexadecimal digits>"}
-Result<Signed> signed_object(const Response& response, const char* key) {
-  std::string_view text = base::as_text(response.body);
-  ENCLAYER_TRY(auto document, base::JsonDocument::parse(text));
-  ENCLAYER_CHECK(document.root().object(key));
-  auto object = raw_object(text, key);
-  if (!object) return malformed(std::string("\"") + key + "\" is spelled with escapes");
-  ENCLAYER_TRY(std::string digits, document.root().text("signature"));
-  auto signature = base::from_hex(digits);
-  if (!signature) return signature.error().with_context("\"signature\"");
-  return Signed{std::string(*object), std::move(*signature)};
 }
 
 // One kind of collateral, under the name that people know it by.
@@ -131,56 +75,8 @@ Result<std::string> header_value(std::string_view headers, std::initializer_list
   return *found;
 }
 
-Result<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    auto byte = base::from_hex(text.substr(i + 1, 2));
-    if (!byte || byte->size() != 1)
-      return malformed("the '%' at byte " + std::to_string(i) + " is not followed by two hexadecimal digits");
-    out.push_back(static_cast<char>(byte->front()));
-    i += 2;
-  }
-  return out;
-}
-
 Result<std::string> pck_crl_issuer_chain(const Response& response) {
   return issuer_chain(response, {"SGX-PCK-CRL-Issuer-Chain"});
-}
-
-Result<Bytes> crl_in_der(ByteView body) {
-  if (body.size() > kMaxBody)
-    return malformed("a CRL of " + std::to_string(body.size()) + " bytes, at most " + std::to_string(kMaxBody) +
-                     " are read");
-  // The first byte of DER is 0x30; of its hexadecimal digits it is '3'.
-  if (!body.empty() && body.front() == 0x30) return Bytes(body.begin(), body.end());
-  std::string_view text = trimmed(base::as_text(body));
-  constexpr std::string_view kBegin = "-----BEGIN X509 CRL-----";
-  if (!text.starts_with(kBegin)) {
-    auto bytes = base::from_hex(text);
-    if (!bytes || bytes->empty())
-      return malformed("neither DER nor PEM nor hexadecimal digits, it starts with \"" + base::printable(text, 40) +
-                       "\"");
-    return *bytes;
-  }
-  attestation::OpensslPtr<BIO, BIO_free_all> in(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  char* name = nullptr;
-  char* header = nullptr;
-  unsigned char* data = nullptr;
-  long size = 0;
-  bool good = in && PEM_read_bio(in.get(), &name, &header, &data, &size) == 1;
-  Bytes out;
-  if (good) out.assign(data, data + size);
-  OPENSSL_free(name);
-  OPENSSL_free(header);
-  OPENSSL_free(data);
-  ERR_clear_error();
-  if (!good) return malformed("a CRL in PEM that cannot be read");
-  return out;
 }
 
 Result<Collateral> collateral_from(const Responses& r) {
@@ -192,13 +88,15 @@ Result<Collateral> collateral_from(const Responses& r) {
   // Version 3 of the service has the longer name.
   ENCLAYER_TRY(out.tcb_info_issuer_chain,
                part(kTcbInfo, issuer_chain(r.tcb_info, {"TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"})));
-  ENCLAYER_TRY(Signed tcb_info, part(kTcbInfo, signed_object(r.tcb_info, "tcbInfo")));
+  ENCLAYER_TRY(attestation::SignedText tcb_info,
+               part(kTcbInfo, attestation::signed_text(base::as_text(r.tcb_info.body), "tcbInfo")));
   ENCLAYER_TRY(out.qe_identity_issuer_chain,
                part(kQeIdentity, issuer_chain(r.qe_identity, {"SGX-Enclave-Identity-Issuer-Chain"})));
-  ENCLAYER_TRY(Signed qe_identity, part(kQeIdentity, signed_object(r.qe_identity, "enclaveIdentity")));
-  out.tcb_info = std::move(tcb_info.object);
+  ENCLAYER_TRY(attestation::SignedText qe_identity,
+               part(kQeIdentity, attestation::signed_text(base::as_text(r.qe_identity.body), "enclaveIdentity")));
+  out.tcb_info = std::move(tcb_info.text);
   out.tcb_info_signature = std::move(tcb_info.signature);
-  out.qe_identity = std::move(qe_identity.object);
+  out.qe_identity = std::move(qe_identity.text);
   out.qe_identity_signature = std::move(qe_identity.signature);
   return out;
 }

@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include "attestation/collateral_forms.h"
 #include "enclayer/bytes.h"
 #include "enclayer/collateral.h"
 #include "enclayer/error.h"
@@ -22,10 +23,12 @@
 
 namespace enclayer::collateral {
 
+using attestation::crl_in_der;
+using attestation::percent_decoded;
 using http::Response;
 
 // Bytes; what real services send is below 20 KB and 10 KB.
-inline constexpr std::size_t kMaxBody = 256 << 10;
+inline constexpr std::size_t kMaxBody = attestation::kMaxCrlText;
 inline constexpr std::size_t kMaxHeaders = 64 << 10;
 
 struct Responses {
@@ -38,15 +41,8 @@ struct Responses {
 // all; `names` lists the spellings of different versions of the service, of which exactly one has to be there.
 Result<std::string> header_value(std::string_view headers, std::initializer_list<std::string_view> names);
 
-// %XX to bytes; '+' stays itself, as in base64. kMalformed for a '%' without two hexadecimal digits.
-Result<std::string> percent_decoded(std::string_view text);
-
 // The PEM chain in the header of a response to pckcrl: the PCK CA, the root.
 Result<std::string> pck_crl_issuer_chain(const Response& response);
-
-// A CRL in any of the forms that services send: DER (Intel), DER in hexadecimal digits (PCCS), PEM (either, when it is
-// not asked for DER).
-Result<Bytes> crl_in_der(ByteView body);
 
 // Cuts the responses up; the signed JSON objects stay byte for byte as they are in the body. Says nothing about what
 // the parts are worth: that is for contents_of() and verify().

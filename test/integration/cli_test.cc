@@ -170,13 +170,114 @@ TEST(VerifyCommand, file_that_can_be_read_but_not_parsed_is_untrusted) {
       EXPECT_FALSE(out["detail"].get<std::string>().empty());
       return out["reason"];
     };
-    EXPECT_EQ(reason({"verify", "--output", "json", "--quote", bad, "--collateral", collateral}),
-              "UNSUPPORTED_QUOTE_FORMAT");
     EXPECT_EQ(reason({"verify", "--output", "json", "--quote", quote, "--collateral", bad}),
               "UNSUPPORTED_COLLATERAL_FORMAT");
     EXPECT_EQ(reason({"verify", "--output", "json", "--quote", quote, "--collateral", collateral, "--root-ca", bad}),
               "TRUSTED_ROOT_CA_UNSUPPORTED_FORMAT");
   }
+}
+
+// What a shell makes of it, so that there can be something in standard input.
+Finished shell(const std::string& command) { return fake::run({"/bin/sh", "-c", command}); }
+const std::string kProgram = ENCLAYER_BIN_DIR "/enclayer";
+
+TEST(EvidenceForms, file_without_a_quote_is_told_what_it_is_and_ends_with_1) {
+  fake::TempFolder folder;
+  std::string collateral = file(kA, "collateral.json"), given = folder.path() / "given";
+  auto expect_told = [&](const Bytes& content, const char* what) {
+    ASSERT_TRUE(base::write_file_atomic(given, content, 0600));
+    for (const std::vector<std::string>& command :
+         {std::vector<std::string>{"inspect", "--quote", given},
+          {"verify", "--quote", given, "--collateral", collateral, "--output", "json"},
+          {"collateral", "fetch", "--quote", given, "--no-cache", "--pccs", "http://127.0.0.1:9"}}) {
+      Finished finished = enclayer_cli(command);
+      EXPECT_EQ(finished.exit_code, command[0] == "collateral" ? 2 : 1) << finished.err;
+      EXPECT_THAT(finished.err, HasSubstr(given + ": " + what));
+      EXPECT_THAT(finished.out + finished.err, testing::Not(testing::ContainsRegex("[Uu][Nn][Tt][Rr][Uu][Ss][Tt]")));
+      EXPECT_EQ(finished.out, "");
+    }
+  };
+  expect_told(Bytes(100, 'x'), "this is base64 text of 75 bytes that is no quote: ");
+  expect_told(Bytes(100, 0xff), "this is data of 100 bytes that is no quote: ");
+  expect_told({}, "this is data of 0 bytes that is no quote: there is nothing in it");
+  ASSERT_TRUE(base::write_file_atomic(given, Bytes(2 << 20, 'x'), 0600));
+  Finished huge = enclayer_cli({"inspect", "--quote", given});
+  EXPECT_EQ(huge.exit_code, 1);
+  EXPECT_THAT(huge.err, HasSubstr("is longer than the 1048576 bytes that are read at most"));
+}
+
+TEST(EvidenceForms, every_form_is_inspected_verified_and_read_from_standard_input) {
+  const std::string quote = file(kA, "quote.bin"), collateral = file(kA, "collateral.json");
+  const std::string flags =
+      " --accept-tcb ConfigurationAndSWHardeningNeeded --at " + format_time(fake::quote_case(kA).at);
+  const char* const forms[] = {"cat",
+                               "od -An -v -tx1",
+                               "base64",
+                               "base64 -w0 | tr +/ -_ | tr -d =",
+                               "(printf '{\"quote\": \"'; base64 -w0; printf '\"}')",
+                               "(echo -----BEGIN QUOTE-----; base64 -w64; echo -----END QUOTE-----)"};
+  for (const char* form : forms) {
+    const std::string in = "cat " + quote + " | " + form + " | " + kProgram;
+    Finished verified = shell(in + " verify --quote - --collateral " + collateral + flags);
+    EXPECT_EQ(verified.exit_code, 0) << form << verified.out << verified.err;
+    Finished inspected = shell(in + " inspect --quote - --output json");
+    EXPECT_EQ(inspected.exit_code, 0) << form << inspected.err;
+    EXPECT_EQ(json::parse(inspected.out)["format"], "SGX quote, version 3") << form;
+    EXPECT_EQ(json::parse(inspected.out)["size"], fake::quote_case(kA).quote.size()) << form;
+  }
+}
+
+TEST(EvidenceForms, standard_input_serves_one_flag_of_those_that_name_a_file) {
+  const std::string quote = file(kA, "quote.bin"), collateral = file(kA, "collateral.json");
+  const std::string flags =
+      " --accept-tcb ConfigurationAndSWHardeningNeeded --at " + format_time(fake::quote_case(kA).at);
+  Finished second = shell(kProgram + " verify --quote " + quote + " --collateral -" + flags + " < " + collateral);
+  EXPECT_EQ(second.exit_code, 0) << second.out << second.err;
+  Finished root = shell(kProgram + " verify --quote " + quote + " --collateral " + collateral + " --root-ca -" + flags +
+                        " < " + std::string(fake::quote_data() / "intel_root_2049.pem"));
+  EXPECT_EQ(root.exit_code, 0) << root.out << root.err;
+  Finished policy = shell("echo '{\"version\": 1}' | " + kProgram + " policy check -");
+  EXPECT_EQ(policy.exit_code, 0) << policy.err;
+  Finished both = shell(kProgram + " verify --quote - --collateral -" + flags + " < " + quote);
+  EXPECT_EQ(both.exit_code, 1);
+  EXPECT_THAT(both.err, HasSubstr("standard input can be read only once"));
+}
+
+std::string certificate_file(const char* name) { return std::string(ENCLAYER_TEST_DATA "/ratls/") + name; }
+
+TEST(VerifyCommand, certificate_of_a_tls_peer_is_judged) {
+  const std::string gramine = certificate_file("gramine-cert.pem"), collateral = file("C_eval17", "collateral.json");
+  auto reason = [&](const std::string& at, const char* flag) {
+    Finished finished =
+        enclayer_cli({"verify", flag, gramine, "--collateral", collateral, "--at", at, "--output", "json"});
+    EXPECT_EQ(finished.exit_code, 2) << finished.err;
+    return json::parse(finished.out)["reason"];
+  };
+  for (const char* flag : {"--ra-tls", "--quote"}) {
+    EXPECT_EQ(reason("2000-12-31T23:59:59Z", flag), "RA_TLS_CERTIFICATE_EXPIRED") << flag;
+    EXPECT_NE(reason("2025-06-25T00:00:00Z", flag), "RA_TLS_CERTIFICATE_EXPIRED") << flag;
+  }
+  Finished inspected =
+      shell("openssl x509 -outform DER -in " + gramine + " | " + kProgram + " inspect --quote - --output json");
+  EXPECT_EQ(inspected.exit_code, 0) << inspected.err;
+  EXPECT_EQ(json::parse(inspected.out)["size"], 4734);
+}
+
+TEST(VerifyCommand, what_is_no_certificate_with_evidence_is_not_taken_for_one) {
+  const std::string collateral = file(kA, "collateral.json"), gramine = certificate_file("gramine-cert.pem");
+  Finished quote = enclayer_cli({"verify", "--ra-tls", file(kA, "quote.bin"), "--collateral", collateral});
+  EXPECT_EQ(quote.exit_code, 1);
+  EXPECT_THAT(quote.err, HasSubstr("a bare quote and no certificate; --quote takes it"));
+  Finished root =
+      enclayer_cli({"verify", "--ra-tls", fake::quote_data() / "intel_root_2049.der", "--collateral", collateral});
+  EXPECT_EQ(root.exit_code, 1);
+  EXPECT_THAT(root.err, HasSubstr("this is a DER certificate without SGX or TDX evidence"));
+  Finished alone = enclayer_cli({"verify", "--ra-tls", gramine});
+  EXPECT_EQ(alone.exit_code, 1);
+  EXPECT_THAT(alone.err, HasSubstr("`enclayer collateral fetch --quote " + gramine + " --out FILE` gets it"));
+  Finished both = enclayer_cli({"verify", "--ra-tls", gramine, "--quote", gramine, "--collateral", collateral});
+  EXPECT_EQ(both.exit_code, 1);
+  for (const Finished& finished : {quote, root, alone, both}) EXPECT_EQ(finished.out, "");
 }
 
 TEST(VerifyCommand, file_that_cannot_be_read_is_named_and_ends_with_3) {
@@ -305,13 +406,13 @@ TEST(InspectCommand, damaged_certificates_do_not_hide_the_rest) {
   EXPECT_TRUE(out["certification"]["certificates"].empty());
 }
 
-TEST(InspectCommand, file_that_is_no_quote_ends_with_2) {
+TEST(InspectCommand, damaged_quote_ends_with_2_and_what_is_none_with_1) {
   for (const char* name : {"N_trunc_48", "N_trunc_436", "N_trunc_1020", "N_siglen_max"}) {
     Finished finished = enclayer_cli({"inspect", "--quote", file(name, "quote.bin")});
     EXPECT_EQ(finished.exit_code, 2) << name;
     EXPECT_THAT(finished.err, HasSubstr("quote: ")) << name;
   }
-  EXPECT_EQ(enclayer_cli({"inspect", "--quote", file(kA, "collateral.json")}).exit_code, 2);
+  EXPECT_EQ(enclayer_cli({"inspect", "--quote", file(kA, "collateral.json")}).exit_code, 1);
 }
 
 json savings_json(std::vector<std::string> arguments) {

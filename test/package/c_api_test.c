@@ -174,19 +174,73 @@ static void misuse_is_refused(content quote, content collateral) {
   EXPECT(enclayer_verdict_json(NULL) == NULL);
 }
 
+static void evidence_is_taken_in_other_forms(content quote, content collateral, content certificate) {
+  enclayer_verifier* verifier = verifier_of(POLICY);
+  enclayer_verdict* verdict = NULL;
+  const uint8_t* bytes = (const uint8_t*)quote.bytes;
+  const uint8_t* pem = (const uint8_t*)certificate.bytes;
+  char* hex = malloc(2 * quote.size + 1);
+  size_t i;
+  EXPECT(hex != NULL);
+  for (i = 0; i < quote.size; ++i) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+
+  EXPECT(enclayer_verify_evidence(verifier, bytes, quote.size, collateral.bytes, collateral.size, AT, NULL) ==
+         ENCLAYER_OK);
+  EXPECT(enclayer_verify_evidence(verifier, (uint8_t*)hex, 2 * quote.size, collateral.bytes, collateral.size, AT,
+                                  NULL) == ENCLAYER_OK);
+  EXPECT(enclayer_verify(verifier, (uint8_t*)hex, 2 * quote.size, collateral.bytes, collateral.size, AT, NULL) ==
+         ENCLAYER_UNTRUSTED);
+  EXPECT(enclayer_verify_evidence(verifier, bytes, quote.size, NULL, 0, AT, &verdict) == ENCLAYER_UNTRUSTED);
+  EXPECT(strcmp(enclayer_verdict_reason(verdict), "UNSUPPORTED_COLLATERAL_FORMAT") == 0);
+  enclayer_verdict_free(verdict);
+  EXPECT(enclayer_verify_evidence(verifier, (const uint8_t*)"notes", 5, NULL, 0, AT, &verdict) == ENCLAYER_UNTRUSTED);
+  EXPECT(strcmp(enclayer_verdict_reason(verdict), "UNSUPPORTED_QUOTE_FORMAT") == 0);
+  EXPECT(strstr(enclayer_verdict_json(verdict), "this is text of 5 bytes") != NULL);
+  enclayer_verdict_free(verdict);
+
+  /* A certificate is judged as one by both; a bare quote is none. */
+  for (i = 0; i < 2; ++i) {
+    int result =
+        i == 0
+            ? enclayer_verify_ra_tls(verifier, pem, certificate.size, collateral.bytes, collateral.size, 0, &verdict)
+            : enclayer_verify_evidence(verifier, pem, certificate.size, collateral.bytes, collateral.size, 0, &verdict);
+    EXPECT(result == ENCLAYER_UNTRUSTED);
+    EXPECT(strcmp(enclayer_verdict_reason(verdict), "RA_TLS_CERTIFICATE_EXPIRED") == 0);
+    enclayer_verdict_free(verdict);
+  }
+  EXPECT(enclayer_verify_ra_tls(verifier, pem, certificate.size, NULL, 0, AT, &verdict) == ENCLAYER_UNTRUSTED);
+  EXPECT(strcmp(enclayer_verdict_reason(verdict), "UNSUPPORTED_COLLATERAL_FORMAT") == 0);
+  enclayer_verdict_free(verdict);
+  EXPECT(enclayer_verify_ra_tls(verifier, bytes, quote.size, collateral.bytes, collateral.size, AT, &verdict) ==
+         ENCLAYER_UNTRUSTED);
+  EXPECT(strcmp(enclayer_verdict_reason(verdict), "UNSUPPORTED_RA_TLS_FORMAT") == 0);
+  enclayer_verdict_free(verdict);
+
+  EXPECT(enclayer_verify_ra_tls(verifier, NULL, 1, NULL, 0, AT, &verdict) == ENCLAYER_INVALID_ARGUMENT);
+  EXPECT(enclayer_verify_ra_tls(NULL, pem, certificate.size, NULL, 0, AT, &verdict) == ENCLAYER_INVALID_ARGUMENT);
+  EXPECT(enclayer_verify_evidence(verifier, NULL, 1, NULL, 0, AT, &verdict) == ENCLAYER_INVALID_ARGUMENT);
+  EXPECT(enclayer_verify_evidence(verifier, bytes, quote.size, NULL, 1, AT, &verdict) == ENCLAYER_INVALID_ARGUMENT);
+  EXPECT(verdict == NULL);
+  free(hex);
+  enclayer_verifier_free(verifier);
+}
+
 int main(int argc, char** argv) {
-  content quote, collateral, root;
+  content quote, collateral, root, certificate;
   if (argc != 2) return 1;
   quote = read_file(argv[1], "cases/C_eval17/quote.bin");
   collateral = read_file(argv[1], "cases/C_eval17/collateral.json");
   root = read_file(argv[1], "intel_root_2033.pem");
+  certificate = read_file(argv[1], "../ratls/gramine-cert.pem");
   verdicts_are_those_of_the_library(quote, collateral, root);
   sizes_are_bounded(quote, collateral);
   misuse_is_refused(quote, collateral);
+  evidence_is_taken_in_other_forms(quote, collateral, certificate);
   EXPECT(enclayer_version()[0] >= '0' && enclayer_version()[0] <= '9');
   EXPECT(strstr(enclayer_policy_schema(), "\"mr_enclave\"") != NULL);
   free(quote.bytes);
   free(collateral.bytes);
   free(root.bytes);
+  free(certificate.bytes);
   return failures == 0 ? 0 : 1;
 }

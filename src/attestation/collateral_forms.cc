@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "attestation/collateral_forms.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "attestation/base64.h"
+#include "attestation/certificate.h"
+#include "attestation/der.h"
+#include "attestation/pck_extension.h"
+#include "base/bytes.h"
+#include "base/hex.h"
+#include "base/json.h"
+#include "base/malformed.h"
+#include "base/printable.h"
+#include "enclayer/collateral.h"
+#include "enclayer/quote.h"
+
+namespace enclayer {
+namespace attestation {
+namespace {
+
+using base::malformed;
+
+// CRLs as lists of numbers, and a file for all platforms that there are, have more values than collateral of one.
+constexpr base::JsonLimits kLimits{.size = Collateral::kMaxJsonSize, .values = 1 << 18};
+
+constexpr std::string_view kSpace = " \t\r\n";
+
+std::string_view trimmed(std::string_view text) {
+  std::size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) + 1 - first);
+}
+
+// A member of an object, or an element of an array with an empty key; the value as it stands in the text.
+struct RawMember {
+  std::string_view key, value;
+};
+
+// Of the outermost object or array. `json` was parsed before: it is well-formed. Keys with escapes are not undone.
+std::vector<RawMember> raw_members(std::string_view json) {
+  std::vector<RawMember> out;
+  RawMember member;
+  std::size_t begin = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    switch (json[i]) {
+      case '"':
+        for (++i; i < json.size() && json[i] != '"'; ++i) i += json[i] == '\\';
+        break;
+      case '{':
+      case '[':
+        if (++depth == 1) begin = i + 1;
+        break;
+      case ':':
+        if (depth != 1) break;
+        member.key = trimmed(json.substr(begin, i - begin));
+        if (member.key.size() >= 2) member.key = member.key.substr(1, member.key.size() - 2);  // its quotes
+        begin = i + 1;
+        break;
+      case '}':
+      case ']':
+        if (--depth > 0) break;
+        [[fallthrough]];
+      case ',':
+        if (depth > 1) break;
+        member.value = trimmed(json.substr(begin, i - begin));
+        if (!member.value.empty()) out.push_back(member);
+        if (depth == 0) return out;
+        member = {};
+        begin = i + 1;
+        break;
+      default: break;
+    }
+  }
+  return out;
+}
+
+std::string_view raw_value(std::string_view json, std::string_view key) {
+  for (const RawMember& member : raw_members(json))
+    if (member.key == key) return member.value;
+  return {};
+}
+
+// ---- The nine parts ----
+
+// Bytes as a list of numbers, as old dcap-qvl writes them; nullopt when it is none.
+std::optional<Bytes> listed_bytes(std::string_view raw) {
+  if (!raw.starts_with('[')) return std::nullopt;
+  Bytes out;
+  for (const RawMember& element : raw_members(raw)) {
+    if (element.value.size() > 3 || element.value.find_first_not_of("0123456789") != std::string_view::npos)
+      return std::nullopt;
+    const int value = std::stoi(std::string(element.value));
+    if (value > 255) return std::nullopt;
+    out.push_back(static_cast<std::uint8_t>(value));
+  }
+  return out;
+}
+
+// One text, whose JSON escapes are undone, and the same value as it stands there.
+struct Part {
+  std::string_view key;
+  std::string text;
+  std::string_view raw;
+};
+
+Result<Part> part(base::JsonValue root, std::string_view json, std::string_view key) {
+  Part out{key, root[key].text(), raw_value(json, key)};
+  if (out.raw.empty()) return malformed("\"" + std::string(key) + "\" is missing");
+  return out;
+}
+
+template <class T>
+Result<T> named(const Part& part, Result<T> result) {
+  if (!result) return result.error().with_context("\"" + std::string(part.key) + "\"");
+  return result;
+}
+
+Result<Bytes> crl_of(const Part& part) {
+  auto listed = listed_bytes(part.raw);
+  return named(part, crl_in_der(listed ? ByteView(*listed) : base::as_bytes(part.text)));
+}
+
+// TCB Info or QE Identity: a text or an object, either with its signature wrapped in or with the signature beside it.
+Result<SignedText> signed_part(base::JsonValue root, std::string_view json, const char* name, const char* inner) {
+  ENCLAYER_TRY(Part content, part(root, json, name));
+  std::string text = content.raw.starts_with('{') ? std::string(content.raw) : content.text;
+  if (text.ends_with('\0')) text.pop_back();
+  auto document = base::JsonDocument::parse(text, kLimits);
+  if (!document) return document.error().with_context("\"" + std::string(name) + "\"");
+  if (document->root().has(inner)) return named(content, signed_text(text, inner));
+  const std::string beside = std::string(name) + "_signature";
+  ENCLAYER_TRY(Part digits, part(root, json, beside));
+  if (auto listed = listed_bytes(digits.raw)) return SignedText{std::move(text), std::move(*listed)};
+  ENCLAYER_CHECK(root.text(beside));
+  ENCLAYER_TRY(Bytes signature, named(digits, base::from_hex(digits.text)));
+  return SignedText{std::move(text), std::move(signature)};
+}
+
+Result<Collateral> from_parts(base::JsonValue root, std::string_view json) {
+  Collateral out;
+  ENCLAYER_TRY(out.pck_crl_issuer_chain, root.text("pck_crl_issuer_chain"));
+  ENCLAYER_TRY(Part root_ca_crl, part(root, json, "root_ca_crl"));
+  ENCLAYER_TRY(out.root_ca_crl, crl_of(root_ca_crl));
+  ENCLAYER_TRY(Part pck_crl, part(root, json, "pck_crl"));
+  ENCLAYER_TRY(out.pck_crl, crl_of(pck_crl));
+  ENCLAYER_TRY(out.tcb_info_issuer_chain, root.text("tcb_info_issuer_chain"));
+  ENCLAYER_TRY(SignedText tcb_info, signed_part(root, json, "tcb_info", "tcbInfo"));
+  ENCLAYER_TRY(out.qe_identity_issuer_chain, root.text("qe_identity_issuer_chain"));
+  ENCLAYER_TRY(SignedText qe_identity, signed_part(root, json, "qe_identity", "enclaveIdentity"));
+  out.tcb_info = std::move(tcb_info.text);
+  out.tcb_info_signature = std::move(tcb_info.signature);
+  out.qe_identity = std::move(qe_identity.text);
+  out.qe_identity_signature = std::move(qe_identity.signature);
+  out.pck_certificate_chain = root["pck_certificate_chain"].text();
+  return out;
+}
+
+// ---- platform_collaterals.json of Intel's PcsClientTool: one file for many platforms ----
+
+// What of it a quote needs.
+struct Wanted {
+  std::string fmspc;  // lower-case digits
+  bool platform_ca = false, tdx = false;
+  std::string issuer_chain;  // of the PCK certificate: its CA and root, as they stand in the quote
+};
+
+Result<Wanted> wanted_by(ByteView bytes) {
+  ENCLAYER_TRY(Quote quote, parse_quote(bytes));
+  if (quote.certification.type != CertificationData::kPckChain)
+    return Error(ErrorKind::kUnsupported,
+                 "collateral of many platforms, and the quote has no PCK certificate that says which one it is of");
+  std::string_view pem = base::as_text(quote.certification.data);
+  ENCLAYER_TRY(auto certificates, certificates_from_pem(pem));
+  Wanted out;
+  out.tdx = !quote.sgx();
+  constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+  for (const Certificate& certificate : certificates) {
+    const std::size_t size = pem.find(kEnd) + kEnd.size();
+    if (certificate.sgx_extension) {
+      ENCLAYER_TRY(PckExtension platform, parse_pck_extension(*certificate.sgx_extension));
+      out.fmspc = base::to_hex(platform.fmspc);
+      out.platform_ca = certificate.issuer.common_name().find("Platform") != std::string::npos;
+    } else {
+      out.issuer_chain += std::string(trimmed(pem.substr(0, size))) + "\n";
+    }
+    pem.remove_prefix(size);
+  }
+  return out;
+}
+
+bool same_digits(std::string_view a, std::string_view lower_case) {
+  return std::equal(a.begin(), a.end(), lower_case.begin(), lower_case.end(),
+                    [](char x, char y) { return (x >= 'A' && x <= 'Z' ? x + 32 : x) == y; });
+}
+
+Result<Collateral> from_platform_collaterals(base::JsonValue root, std::string_view json, ByteView quote) {
+  ENCLAYER_TRY(Wanted wanted, wanted_by(quote));
+  base::JsonValue all = root["collaterals"], certificates = all["certificates"];
+  const std::string_view raw = raw_value(json, "collaterals");
+  Collateral out;
+  ENCLAYER_TRY(
+      std::string issuers,
+      percent_decoded(
+          certificates["SGX-PCK-Certificate-Issuer-Chain"][wanted.platform_ca ? "PLATFORM" : "PROCESSOR"].text()));
+  out.pck_crl_issuer_chain = issuers.empty() ? wanted.issuer_chain : issuers;
+  const char* const crl = wanted.platform_ca ? "platformCrl" : "processorCrl";
+  ENCLAYER_TRY(Part pck_crl, part(all["pckcacrl"], raw_value(raw, "pckcacrl"), crl));
+  ENCLAYER_TRY(out.pck_crl, crl_of(pck_crl));
+  ENCLAYER_TRY(Part root_ca_crl, part(all, raw, "rootcacrl"));
+  ENCLAYER_TRY(out.root_ca_crl, crl_of(root_ca_crl));
+  // The tool is told a version of the service, and version 3 has the longer name.
+  const bool old = !certificates.has("TCB-Info-Issuer-Chain");
+  ENCLAYER_TRY(std::string tcb_chain, certificates.text(old ? "SGX-TCB-Info-Issuer-Chain" : "TCB-Info-Issuer-Chain"));
+  ENCLAYER_TRY(out.tcb_info_issuer_chain, percent_decoded(tcb_chain));
+  ENCLAYER_TRY(std::string qe_chain, certificates.text("SGX-Enclave-Identity-Issuer-Chain"));
+  ENCLAYER_TRY(out.qe_identity_issuer_chain, percent_decoded(qe_chain));
+
+  const char* const identity = wanted.tdx ? "tdqeidentity" : "qeidentity";
+  ENCLAYER_TRY(std::string qe_identity, all.text(identity));
+  ENCLAYER_TRY(SignedText qe, signed_text(qe_identity, "enclaveIdentity"));
+  out.qe_identity = std::move(qe.text);
+  out.qe_identity_signature = std::move(qe.signature);
+  for (const RawMember& entry : raw_members(raw_value(raw, "tcbinfos"))) {
+    std::string_view fmspc = raw_value(entry.value, "fmspc");
+    if (fmspc.size() != 14 || !same_digits(fmspc.substr(1, 12), wanted.fmspc)) continue;  // 12 digits in quotes
+    std::string_view tcb_info = raw_value(entry.value, wanted.tdx ? "tdx_tcbinfo" : "sgx_tcbinfo");
+    if (tcb_info.empty() && !wanted.tdx) tcb_info = raw_value(entry.value, "tcbinfo");  // of version 3
+    if (tcb_info.empty()) break;
+    ENCLAYER_TRY(SignedText tcb, signed_text(tcb_info, "tcbInfo"));
+    out.tcb_info = std::move(tcb.text);
+    out.tcb_info_signature = std::move(tcb.signature);
+    return out;
+  }
+  return malformed(std::string("there is no ") + (wanted.tdx ? "TDX" : "SGX") + " TCB Info for FMSPC " + wanted.fmspc +
+                   " among those of \"tcbinfos\"");
+}
+
+Result<Collateral> from_any(std::string_view text, ByteView quote) {
+  while (text.ends_with('\0') || text.ends_with('\n')) text.remove_suffix(1);
+  ENCLAYER_TRY(auto document, base::JsonDocument::parse(text, kLimits));
+  if (document.root().has("collaterals")) return from_platform_collaterals(document.root(), text, quote);
+  return from_parts(document.root(), text);
+}
+
+}  // namespace
+
+Result<Bytes> crl_in_der(ByteView crl) {
+  if (crl.size() > kMaxCrlText)
+    return malformed("a CRL of " + std::to_string(crl.size()) + " bytes, at most " + std::to_string(kMaxCrlText) +
+                     " are read");
+  if (!crl.empty() && crl.front() == DerReader::kSequence) {  // of its hexadecimal digits the first is '3'
+    DerReader whole(crl);
+    auto sequence = whole.whole(DerReader::kSequence);
+    const bool one_nul = sequence && crl.size() == sequence->size() + 1 && crl.back() == 0;
+    return Bytes(crl.begin(), crl.end() - (one_nul ? 1 : 0));
+  }
+  std::string_view text = base::as_text(crl);
+  if (text.ends_with('\0')) text.remove_suffix(1);
+  text = trimmed(text);
+  constexpr std::string_view kBegin = "-----BEGIN X509 CRL-----", kEnd = "-----END X509 CRL-----";
+  if (text.starts_with(kBegin)) {
+    auto der = text.ends_with(kEnd) && text.size() >= kBegin.size() + kEnd.size()
+                   ? from_base64(text.substr(kBegin.size(), text.size() - kBegin.size() - kEnd.size()))
+                   : std::nullopt;
+    if (!der) return malformed("a CRL in PEM that cannot be read");
+    return *der;
+  }
+  auto bytes = base::from_hex(text);
+  if (!bytes || bytes->empty())
+    return malformed("neither DER nor PEM nor hexadecimal digits, it starts with \"" + base::printable(text, 40) +
+                     "\"");
+  // Hexadecimal digits may be those of DER with its NUL, or of PEM, but of no digits once more.
+  if (bytes->front() == DerReader::kSequence || base::as_text(*bytes).starts_with(kBegin)) return crl_in_der(*bytes);
+  return *bytes;
+}
+
+Result<std::string> percent_decoded(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out.push_back(text[i]);
+      continue;
+    }
+    auto byte = base::from_hex(text.substr(i + 1, 2));
+    if (!byte || byte->size() != 1)
+      return malformed("the '%' at byte " + std::to_string(i) + " is not followed by two hexadecimal digits");
+    out.push_back(static_cast<char>(byte->front()));
+    i += 2;
+  }
+  return out;
+}
+
+Result<SignedText> signed_text(std::string_view json, const char* key) {
+  ENCLAYER_TRY(auto document, base::JsonDocument::parse(json));
+  ENCLAYER_CHECK(document.root().object(key));
+  std::string_view object = raw_value(json, key);
+  if (object.empty()) return malformed(std::string("\"") + key + "\" is spelled with escapes");
+  ENCLAYER_TRY(std::string digits, document.root().text("signature"));
+  auto signature = base::from_hex(digits);
+  if (!signature) return signature.error().with_context("\"signature\"");
+  return SignedText{std::string(object), std::move(*signature)};
+}
+
+}  // namespace attestation
+
+namespace {
+
+bool one_element(ByteView der) {
+  attestation::DerReader whole(der);
+  return whole.next(attestation::DerReader::kSequence) && whole.done();
+}
+
+// Nothing of it has one of the other forms: it is as to_json() writes it, and most of it is.
+bool is_plain(const Collateral& c, std::string_view text) {
+  auto bare = [](const std::string& json) { return !json.ends_with('\0') && json.find("\"signature\"") == json.npos; };
+  return one_element(c.root_ca_crl) && one_element(c.pck_crl) && bare(c.tcb_info) && bare(c.qe_identity) &&
+         text.find("\"pck_certificate_chain\"") == text.npos;
+}
+
+}  // namespace
+
+Result<Collateral> collateral_for(ByteView quote, std::string_view text) {
+  if (text.size() > Collateral::kMaxJsonSize)
+    return base::malformed("collateral: it has " + std::to_string(text.size()) + " bytes, at most " +
+                           std::to_string(Collateral::kMaxJsonSize) + " are read");
+  if (auto plain = parse_collateral_json(text); plain && is_plain(*plain, text)) return plain;
+  auto collateral = attestation::from_any(text, quote);
+  if (!collateral) return collateral.error().with_context("collateral");
+  return collateral;
+}
+
+}  // namespace enclayer
