@@ -231,6 +231,10 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
     return Refusal{Reason::kUnsupportedQuoteFormat,
                    "the quote's QE vendor is " + base::to_hex(quote.header.vendor_id) + ", not Intel's"};
 
+  if (quote.sgx() && (quote.report().attributes.flags & Attributes::kInit) == 0)  // Intel SDM, EREPORT
+    return Refusal{Reason::kUnsupportedQuoteFormat,
+                   "the report's attributes lack INIT: no processor reports an enclave that was not initialised"};
+
   // 2. PCK chain
   ENCLAYER_TRY(Certificates certificates, certificates_of(quote, facts));
   out.simulated |=

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collateral/responses.h"
 
-#include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
 
-#include "attestation/openssl.h"
 #include "attestation/pem.h"
 #include "base/bytes.h"
 #include "base/file.h"
@@ -159,28 +154,12 @@ Result<Bytes> crl_in_der(ByteView body) {
   // The first byte of DER is 0x30; of its hexadecimal digits it is '3'.
   if (!body.empty() && body.front() == 0x30) return Bytes(body.begin(), body.end());
   std::string_view text = trimmed(base::as_text(body));
-  constexpr std::string_view kBegin = "-----BEGIN X509 CRL-----";
-  if (!text.starts_with(kBegin)) {
-    auto bytes = base::from_hex(text);
-    if (!bytes || bytes->empty())
-      return malformed("neither DER nor PEM nor hexadecimal digits, it starts with \"" + base::printable(text, 40) +
-                       "\"");
-    return *bytes;
-  }
-  attestation::OpensslPtr<BIO, BIO_free_all> in(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
-  char* name = nullptr;
-  char* header = nullptr;
-  unsigned char* data = nullptr;
-  long size = 0;
-  bool good = in && PEM_read_bio(in.get(), &name, &header, &data, &size) == 1;
-  Bytes out;
-  if (good) out.assign(data, data + size);
-  OPENSSL_free(name);
-  OPENSSL_free(header);
-  OPENSSL_free(data);
-  ERR_clear_error();
-  if (!good) return malformed("a CRL in PEM that cannot be read");
-  return out;
+  if (attestation::looks_like_pem_crl(text)) return attestation::crl_in_pem(text);
+  auto bytes = base::from_hex(text);
+  if (!bytes || bytes->empty())
+    return malformed("neither DER nor PEM nor hexadecimal digits, it starts with \"" + base::printable(text, 40) +
+                     "\"");
+  return *bytes;
 }
 
 Result<Collateral> collateral_from(const Responses& r) {
