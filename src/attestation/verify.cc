@@ -364,6 +364,15 @@ Verification Verifier::verify(ByteView quote, const Collateral& collateral, cons
   return out;
 }
 
+static_assert(Verifier::kMaxTables == FactMemory::kMaxTables);
+
+Verification Verifier::prepare(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at) {
+  attestation::Facts facts;  // without the memory, which would keep some signers from being asked for
+  Verification out = attestation::verify_with(quote, collateral, root, at, facts);
+  if (out.verified()) memory_->prepare(facts.signers());
+  return out;
+}
+
 std::size_t Verifier::remembered() const { return memory_->size(); }
 
 }  // namespace enclayer
