@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // enclayer: the add-on's life in a cluster, quotes and their verification, from the command line.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
+#include <string_view>
 
 #include "addon_commands.h"
 #include "cli_support.h"
@@ -74,23 +77,34 @@ Each command explains itself: enclayer verify --help)");
 
   Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   int exit_code = 0;
-  apps::add_autoscaler_hints(app, exit_code);
-  apps::add_collateral(app, now, cache_home(), http::proxies_of_environment(variable), exit_code);
-  apps::add_completion(app, exit_code);
-  apps::add_detect(app, {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")}, exit_code);
-  apps::add_disable(app, around, exit_code);
-  apps::add_enable(app, around, exit_code);
-  apps::add_epc_savings(app, exit_code);
-  apps::add_inspect(app, exit_code);
-  apps::add_list(app, around, exit_code);
-  apps::add_policy(app, exit_code);
-  apps::add_quote(app, exit_code);
-  apps::add_render(app, exit_code);
-  apps::add_show(app, around, exit_code);
-  apps::add_sim(app, now, exit_code);
-  apps::add_translate(app, exit_code);
-  apps::add_update(app, around, exit_code);
-  apps::add_verify(app, now, exit_code);
+  // A command that is named alone is all that is made: the flags of all of them take longer than to verify a quote.
+  const std::pair<std::string_view, std::function<void()>> commands[] = {
+      {"autoscaler-hints", [&] { apps::add_autoscaler_hints(app, exit_code); }},
+      {"collateral",
+       [&] { apps::add_collateral(app, now, cache_home(), http::proxies_of_environment(variable), exit_code); }},
+      {"completion", [&] { apps::add_completion(app, exit_code); }},
+      {"detect",
+       [&] {
+         apps::add_detect(app, {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")}, exit_code);
+       }},
+      {"disable", [&] { apps::add_disable(app, around, exit_code); }},
+      {"enable", [&] { apps::add_enable(app, around, exit_code); }},
+      {"epc-savings", [&] { apps::add_epc_savings(app, exit_code); }},
+      {"inspect", [&] { apps::add_inspect(app, exit_code); }},
+      {"list", [&] { apps::add_list(app, around, exit_code); }},
+      {"policy", [&] { apps::add_policy(app, exit_code); }},
+      {"quote", [&] { apps::add_quote(app, exit_code); }},
+      {"render", [&] { apps::add_render(app, exit_code); }},
+      {"show", [&] { apps::add_show(app, around, exit_code); }},
+      {"sim", [&] { apps::add_sim(app, now, exit_code); }},
+      {"translate", [&] { apps::add_translate(app, exit_code); }},
+      {"update", [&] { apps::add_update(app, around, exit_code); }},
+      {"verify", [&] { apps::add_verify(app, now, exit_code); }}};
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  const bool named =
+      std::any_of(std::begin(commands), std::end(commands), [&](const auto& c) { return c.first == first; });
+  for (const auto& [name, add] : commands)
+    if (!named || name == first) add();
 
   if (auto answered = apps::answer_completion(app, argc, argv)) return *answered;
   if (auto outcome = apps::parse(app, argc, argv); !outcome.go_on) return outcome.exit_code;

@@ -20,6 +20,8 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "enclayer/enclayer.h"
+#include "enclayer/policy.h"
 #include "enclayer/verifier.h"
 #include "fake/quote_case.h"
 #include "sim/enclave.h"
@@ -90,7 +92,7 @@ void p256_verification(benchmark::State& state) {
 }
 
 // Same platform and collateral, a quote and a QE report that were never seen.
-void normal(benchmark::State& state) {
+void normal(benchmark::State& state, bool prepared) {
   const auto& quotes = platform().of_new_keys;
   std::unique_ptr<Verifier> verifier;
   std::size_t next = quotes.size();
@@ -98,6 +100,7 @@ void normal(benchmark::State& state) {
     if (next == quotes.size()) {
       state.PauseTiming();
       verifier = std::make_unique<Verifier>();
+      if (prepared) check(verifier->prepare(quotes[0], platform().collateral, platform().root, kNow));
       check(judge(*verifier, quotes[0]));
       next = 1;
       state.ResumeTiming();
@@ -124,15 +127,84 @@ void cold(benchmark::State& state) {
   }
 }
 
-void cold_real(benchmark::State& state) {
-  auto real = fake::quote_case("A_phala_sgx_processor");
+// Nothing seen before, by a verifier that has tables of the keys that signed the collateral, and of the platform's.
+void cold_prepared(benchmark::State& state) {
+  const auto& quotes = platform().of_new_keys;
+  Verifier verifier(0);
+  check(verifier.prepare(quotes[0], platform().collateral, platform().root, kNow));
+  std::size_t next = 0;
+  for (auto _ : state) check(judge(verifier, quotes[++next % quotes.size()]));
+}
+
+void cold_real(benchmark::State& state, const char* name) {
+  auto real = fake::quote_case(name);
   for (auto _ : state) check(verify(real.quote, real.collateral, TrustedRoot::intel(), real.at));
 }
 
-void seen_real(benchmark::State& state) {
-  auto real = fake::quote_case("A_phala_sgx_processor");
+void seen_real(benchmark::State& state, const char* name) {
+  auto real = fake::quote_case(name);
   Verifier verifier;
   for (auto _ : state) check(verifier.verify(real.quote, real.collateral, TrustedRoot::intel(), real.at));
+}
+
+// ---- The same in C, whose callers hand over the collateral as text every time and get JSON back ----
+
+struct InC {
+  std::string collateral = to_json(platform().collateral);
+  enclayer_verifier* verifier = nullptr;
+
+  InC() {
+    constexpr std::string_view kPolicy = R"({"version": 1, "allow_simulated": true})";
+    const std::string& root = platform().ca.root.certificate;
+    char why[256];
+    if (enclayer_verifier_new(root.data(), root.size(), kPolicy.data(), kPolicy.size(), &verifier, why, sizeof why) !=
+        ENCLAYER_OK) {
+      std::fprintf(stderr, "verify_bench: %s\n", why);
+      std::abort();
+    }
+  }
+  ~InC() { enclayer_verifier_free(verifier); }
+  InC(const InC&) = delete;
+  InC& operator=(const InC&) = delete;
+
+  void judge(const Bytes& quote) {
+    enclayer_verdict* verdict = nullptr;
+    if (enclayer_verify(verifier, quote.data(), quote.size(), collateral.data(), collateral.size(),
+                        kNow.time_since_epoch().count(), &verdict) != ENCLAYER_OK)
+      std::abort();
+    benchmark::DoNotOptimize(enclayer_verdict_json(verdict));
+    enclayer_verdict_free(verdict);
+  }
+};
+
+void c_normal(benchmark::State& state) {
+  const auto& quotes = platform().of_new_keys;
+  std::unique_ptr<InC> c;
+  std::size_t next = quotes.size();
+  for (auto _ : state) {
+    if (next == quotes.size()) {
+      state.PauseTiming();
+      c = std::make_unique<InC>();
+      c->judge(quotes[0]);
+      next = 1;
+      state.ResumeTiming();
+    }
+    c->judge(quotes[next++]);
+  }
+}
+
+void c_qe_report_seen(benchmark::State& state) {
+  const auto& quotes = platform().of_one_key;
+  InC c;
+  c.judge(quotes[0]);
+  std::size_t next = 0;
+  for (auto _ : state) c.judge(quotes[++next % quotes.size()]);
+}
+
+void c_cold(benchmark::State& state) {
+  const auto& quotes = platform().of_new_keys;
+  std::size_t next = 0;
+  for (auto _ : state) InC().judge(quotes[++next % quotes.size()]);
 }
 
 // ---- 64 KiB of what is meant to be expensive, for each parser ----
@@ -217,11 +289,18 @@ bool write_evidence(const std::filesystem::path& folder) {
 }
 
 BENCHMARK(p256_verification);
-BENCHMARK(normal);
+BENCHMARK_CAPTURE(normal, plain, false);
+BENCHMARK_CAPTURE(normal, prepared, true);
 BENCHMARK(qe_report_seen);
 BENCHMARK(cold);
-BENCHMARK(seen_real);
-BENCHMARK(cold_real);
+BENCHMARK(cold_prepared);
+BENCHMARK_CAPTURE(seen_real, sgx, "A_phala_sgx_processor");
+BENCHMARK_CAPTURE(cold_real, sgx, "A_phala_sgx_processor");
+BENCHMARK_CAPTURE(seen_real, tdx, "T4_phala_tdx_v4");
+BENCHMARK_CAPTURE(cold_real, tdx, "T4_phala_tdx_v4");
+BENCHMARK(c_normal);
+BENCHMARK(c_qe_report_seen);
+BENCHMARK(c_cold);
 
 }  // namespace
 

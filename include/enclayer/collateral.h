@@ -13,8 +13,8 @@ namespace enclayer {
 // Nothing in here is believed: verify() checks every part. PEM chains are leaf first.
 struct Collateral {
   std::string pck_crl_issuer_chain;      // PEM: PCK CA (Processor or Platform), root
-  Bytes root_ca_crl;                     // DER
-  Bytes pck_crl;                         // DER
+  Bytes root_ca_crl;                     // DER; one NUL may follow, as of a C string
+  Bytes pck_crl;                         // likewise
   std::string tcb_info_issuer_chain;     // PEM: TCB Signing, root
   std::string tcb_info;                  // the inner JSON object, byte for byte as it was signed
   Bytes tcb_info_signature;              // r || s, 64 bytes
@@ -32,7 +32,7 @@ struct Collateral {
 };
 
 // The JSON layout that dcap-qvl reads too: nine strings with the names above; CRLs and signatures in hexadecimal
-// digits. A missing or wrongly typed string, duplicate keys, or more than kMaxJsonSize bytes are kMalformed.
+// digits, CRLs also in PEM. A missing or wrongly typed string, duplicate keys, or more than kMaxJsonSize bytes are kMalformed.
 Result<Collateral> parse_collateral_json(std::string_view json);
 std::string to_json(const Collateral& collateral);
 

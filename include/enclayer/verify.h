@@ -197,7 +197,7 @@ std::string_view to_string(PlatformIdentity::SgxType type);  // "Standard", "Sca
 // A number that keeps a platform from the best TCB status that TCB Info or QE Identity has a level of, mostly UpToDate:
 // for people who have to patch it.
 struct Shortfall {
-  std::string part;  // "SGX TCB component 1 (BIOS, Early Microcode Update)", "PCESVN", "QE ISVSVN", ...
+  std::string part;  // "SGX TCB component 1", "PCESVN", "TDX module 1 minor version", "QE ISVSVN"
   std::uint16_t has, needs;
   Time since;  // date of the TCB level that needs it
 

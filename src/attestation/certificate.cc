@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attestation/certificate.h"
 
-#include <openssl/err.h>
-#include <openssl/provider.h>
-#include <openssl/x509v3.h>
+#include <algorithm>
 
 #include "attestation/pem.h"
 #include "attestation/x509_parts.h"
@@ -40,9 +38,9 @@ Result<P256Key> key_from(ByteView subject_public_key_info) {
   return *key;
 }
 
-// ---- Extensions: those of Intel's profile are read here, the others OpenSSL is asked about ----
+// ---- Extensions: those that are processed. Others may be there, but not critical (RFC 5280, 4.2) ----
 
-enum Kind { kSubjectKey, kUsage, kConstraints, kCrlPoints, kAuthorityKey, kSgx, kKinds };
+enum Kind { kSubjectKey, kUsage, kConstraints, kAuthorityKey, kSgx, kKinds };
 
 Kind kind_of(ByteView oid) {
   constexpr std::uint8_t kSgxOid[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};  // 1.2.840.113741.1.13.1
@@ -52,7 +50,6 @@ Kind kind_of(ByteView oid) {
     case 14: return kSubjectKey;
     case 15: return kUsage;
     case 19: return kConstraints;
-    case 31: return kCrlPoints;
     case 35: return kAuthorityKey;
     default: return kKinds;
   }
@@ -96,63 +93,29 @@ bool read_usage(ByteView value, Certificate& out) {
   return true;
 }
 
-// One distribution point with one URL, the only kind that cannot be wrong.
-bool is_one_url(ByteView crl_points) {
-  ByteView content = crl_points;
-  for (std::uint8_t tag : {DerReader::kSequence, DerReader::kSequence, DerReader::constructed(0),
-                           DerReader::constructed(0), DerReader::primitive(6)}) {
-    DerReader reader(content);
-    auto inner = reader.next(tag);
-    if (!inner || !reader.done()) return false;
-    content = *inner;
-  }
-  return true;
-}
-
-// OpenSSL 3.0 decodes the public key of every certificate that it reads, by asking all providers; where there is no
-// provider, there is nobody to ask. What OpenSSL computes with a provider (fingerprints, and answers that it gives only
-// when it has one) must not be asked of such a certificate.
-OSSL_LIB_CTX* without_providers() {
-  static OSSL_LIB_CTX* const kContext = [] {
-    OSSL_LIB_CTX* context = OSSL_LIB_CTX_new();
-    if (context != nullptr) OSSL_PROVIDER_load(context, "null");  // otherwise the default one comes by itself
-    return context;
-  }();
-  return kContext;
-}
-
-// No extension that OpenSSL knows is damaged, and it knows all critical ones.
-bool openssl_understands(ByteView der) {
-  const unsigned char* at = der.data();
-  X509* fresh = X509_new_ex(without_providers(), nullptr);
-  OpensslPtr<X509, X509_free> x509(d2i_X509(&fresh, &at, static_cast<long>(der.size())));
-  return x509 && (X509_get_extension_flags(x509.get()) & (EXFLAG_INVALID | EXFLAG_CRITICAL)) == 0;
-}
-
 // `content` is that of [3], EXPLICIT SEQUENCE OF Extension. False when they are no extensions at all.
-bool read_extensions(ByteView content, ByteView certificate, Certificate& out) {
+bool read_extensions(ByteView content, Certificate& out) {
   DerReader whole(content);
   auto all = whole.next(DerReader::kSequence);
   if (!all || all->empty() || !whole.done()) return false;
   std::optional<ByteView> values[kKinds];
-  bool twice = false, others = false;
+  std::vector<ByteView> others;
+  bool good = true;
   for (DerReader extensions(*all); !extensions.done();) {
     auto extension = next_extension(extensions);
     if (!extension) return false;
     Kind kind = kind_of(extension->oid);
     if (kind == kKinds) {
-      others = true;
+      // At most once, like every extension (RFC 5280, 4.2). Few fit into kMaxSize.
+      good &= !extension->critical &&
+              std::none_of(others.begin(), others.end(), [&](ByteView other) { return same(other, extension->oid); });
+      others.push_back(extension->oid);
       continue;
     }
-    twice = twice || values[kind];
+    // RFC 5280, 4.2.1.1 and 4.2.1.2: the identifiers of keys are never critical.
+    good &= !values[kind] && !(extension->critical && (kind == kSubjectKey || kind == kAuthorityKey));
     values[kind] = extension->value;
-    others = others || (extension->critical && kind != kUsage && kind != kConstraints && kind != kCrlPoints);
   }
-  if (twice) {
-    out.extensions_understood = false;
-    return true;
-  }
-  bool good = true;
   if (values[kConstraints]) good &= read_constraints(*values[kConstraints], out);
   if (values[kUsage]) good &= read_usage(*values[kUsage], out);
   if (values[kSubjectKey]) {
@@ -161,15 +124,9 @@ bool read_extensions(ByteView content, ByteView certificate, Certificate& out) {
     good &= id && value.done();
     if (id) out.subject_key_id = copy_of(*id);
   }
-  if (values[kAuthorityKey]) {
-    auto id = authority_key_id_from(*values[kAuthorityKey]);
-    good &= id.has_value();
-    if (id && id->key) out.authority_key_id = copy_of(*id->key);
-    others = others || (id && id->says_more);
-  }
-  if (values[kCrlPoints]) others = others || !is_one_url(*values[kCrlPoints]);
+  if (values[kAuthorityKey]) good &= read_authority_key_id(*values[kAuthorityKey], out.authority_key_id);
   if (values[kSgx]) out.sgx_extension = copy_of(*values[kSgx]);
-  out.extensions_understood = good && (!others || openssl_understands(certificate));
+  out.extensions_understood = good;
   return true;
 }
 
@@ -207,22 +164,20 @@ Result<Certificate> Certificate::from_der(ByteView der) {
   auto serial_number = unsigned_integer(*serial);
   if (!serial_number) return malformed("its serial number is negative or not in its shortest form");
   DerReader times(*validity);
-  auto from = next_time(times), until = from ? next_time(times) : std::nullopt;
-  auto begin = from ? time_from(*from) : std::nullopt, end = until ? time_from(*until) : std::nullopt;
-  if (!begin || !end || !times.done()) return malformed("its validity is not a pair of times");
+  auto from = next_time(times), until = next_time(times);
+  if (!from || !until || !times.done()) return malformed("its validity is not a pair of times");
   auto issuer_name = Name::from_der(*issuer), subject_name = Name::from_der(*subject);
   if (!issuer_name || !subject_name) return malformed("its subject or issuer is not a name");
   ENCLAYER_TRY(P256Key key, key_from(*key_info));
 
   Certificate out(der, parts.content, parts.signature, std::move(*subject_name), std::move(*issuer_name),
                   std::move(key));
-  out.validity = {*begin, *end};
+  out.validity = {*from, *until};
   out.serial = copy_of(*serial_number);
   if (list.at(DerReader::constructed(3))) {
     auto extensions = list.next();
-    if (!extensions || !read_extensions(extensions->content, der, out)) return malformed("its extensions are damaged");
+    if (!extensions || !read_extensions(extensions->content, out)) return malformed("its extensions are damaged");
   }
-  ERR_clear_error();
   if (!list.done()) return not_a_certificate();
   return out;
 }

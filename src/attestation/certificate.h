@@ -31,11 +31,13 @@ class Certificate {
   ByteArray<32> digest{};  // SHA-256 of the DER, signature included: names this certificate and no other
 
   bool is_ca = false;
-  std::optional<long> path_length;    // how many CAs may follow; none: any number
-  bool signs_certificates = false;    // key usage: keyCertSign
-  bool signs_crls = false;            // key usage: cRLSign
-  bool signs_data = false;            // key usage: digitalSignature
-  bool extensions_understood = true;  // none that matters is damaged or there twice, no critical one is unknown
+  std::optional<long> path_length;  // how many CAs may follow; none: any number
+  bool signs_certificates = false;  // key usage: keyCertSign
+  bool signs_crls = false;          // key usage: cRLSign
+  bool signs_data = false;          // key usage: digitalSignature
+  // None is there twice, none that is processed is damaged, and no other one is critical. Processed are basic
+  // constraints, key usage, the two key identifiers and Intel's SGX extension.
+  bool extensions_understood = true;
   std::optional<Bytes> subject_key_id, authority_key_id;
   std::optional<Bytes> sgx_extension;  // value of 1.2.840.113741.1.13.1
 

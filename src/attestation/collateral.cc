@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "attestation/pem.h"
 #include "base/hex.h"
 #include "base/json.h"
 
@@ -16,13 +17,22 @@ Result<Bytes> hex_text(const base::JsonValue& object, std::string_view key) {
   return bytes;
 }
 
+// In hexadecimal digits or, as collateral of version 1.0 has it, in PEM.
+Result<Bytes> crl_text(const base::JsonValue& object, std::string_view key) {
+  ENCLAYER_TRY(std::string text, object.text(key));
+  if (!attestation::looks_like_pem_crl(text)) return hex_text(object, key);
+  auto der = attestation::crl_in_pem(text);
+  if (!der) return der.error().with_context("\"" + std::string(key) + "\"");
+  return der;
+}
+
 Result<Collateral> parse(std::string_view json) {
   ENCLAYER_TRY(auto document, base::JsonDocument::parse(json));
   base::JsonValue root = document.root();
   Collateral out;
   ENCLAYER_TRY(out.pck_crl_issuer_chain, root.text("pck_crl_issuer_chain"));
-  ENCLAYER_TRY(out.root_ca_crl, hex_text(root, "root_ca_crl"));
-  ENCLAYER_TRY(out.pck_crl, hex_text(root, "pck_crl"));
+  ENCLAYER_TRY(out.root_ca_crl, crl_text(root, "root_ca_crl"));
+  ENCLAYER_TRY(out.pck_crl, crl_text(root, "pck_crl"));
   ENCLAYER_TRY(out.tcb_info_issuer_chain, root.text("tcb_info_issuer_chain"));
   ENCLAYER_TRY(out.tcb_info, root.text("tcb_info"));
   ENCLAYER_TRY(out.tcb_info_signature, hex_text(root, "tcb_info_signature"));

@@ -9,6 +9,7 @@
 #include "attestation/certificate.h"
 #include "attestation/der.h"
 #include "attestation/pck_extension.h"
+#include "attestation/pem.h"
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "base/json.h"
@@ -261,20 +262,13 @@ Result<Bytes> crl_in_der(ByteView crl) {
   std::string_view text = base::as_text(crl);
   if (text.ends_with('\0')) text.remove_suffix(1);
   text = trimmed(text);
-  constexpr std::string_view kBegin = "-----BEGIN X509 CRL-----", kEnd = "-----END X509 CRL-----";
-  if (text.starts_with(kBegin)) {
-    auto der = text.ends_with(kEnd) && text.size() >= kBegin.size() + kEnd.size()
-                   ? from_base64(text.substr(kBegin.size(), text.size() - kBegin.size() - kEnd.size()))
-                   : std::nullopt;
-    if (!der) return malformed("a CRL in PEM that cannot be read");
-    return *der;
-  }
+  if (looks_like_pem_crl(text)) return crl_in_pem(text);
   auto bytes = base::from_hex(text);
   if (!bytes || bytes->empty())
     return malformed("neither DER nor PEM nor hexadecimal digits, it starts with \"" + base::printable(text, 40) +
                      "\"");
   // Hexadecimal digits may be those of DER with its NUL, or of PEM, but of no digits once more.
-  if (bytes->front() == DerReader::kSequence || base::as_text(*bytes).starts_with(kBegin)) return crl_in_der(*bytes);
+  if (bytes->front() == DerReader::kSequence || looks_like_pem_crl(base::as_text(*bytes))) return crl_in_der(*bytes);
   return *bytes;
 }
 

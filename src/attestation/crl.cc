@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attestation/crl.h"
 
-#include <openssl/err.h>
-
 #include <algorithm>
 
 #include "attestation/x509_parts.h"
@@ -28,8 +26,9 @@ std::optional<Crl::Serial> serial_from(ByteView content) {
   return out;
 }
 
-// SEQUENCE { serial number, time, extensions if any }. Neither the time nor the extensions matter.
-std::optional<Crl::Serial> next_entry(DerReader& entries) {
+// SEQUENCE { serial number, time, extensions if any }. Neither the time nor the extensions matter, unless one of them is
+// critical: that would change which certificate the entry speaks about (RFC 5280, 5.3).
+std::optional<Crl::Serial> next_entry(DerReader& entries, bool& understood) {
   auto content = entries.next(DerReader::kSequence);
   if (!content) return std::nullopt;
   DerReader parts(*content);
@@ -38,26 +37,22 @@ std::optional<Crl::Serial> next_entry(DerReader& entries) {
   if (!parts.done()) {
     auto extensions = parts.next(DerReader::kSequence);
     if (!extensions || extensions->empty() || !parts.done()) return std::nullopt;
-    for (DerReader rest(*extensions); !rest.done();)
-      if (!next_extension(rest)) return std::nullopt;
+    for (DerReader rest(*extensions); !rest.done();) {
+      auto extension = next_extension(rest);
+      if (!extension) return std::nullopt;
+      understood = understood && !extension->critical;
+    }
   }
   return serial_from(*serial);
 }
 
 Result<> read_entries(ByteView content, Crl& out) {
   for (DerReader entries(content); !entries.done();) {
-    auto serial = next_entry(entries);
+    auto serial = next_entry(entries, out.extensions_understood);
     if (!serial) return malformed("an entry of its list is damaged");
     out.revoked.push_back(*serial);
   }
   std::sort(out.revoked.begin(), out.revoked.end());
-  return {};
-}
-
-Result<> read_authority_key_id(ByteView value, Crl& out) {
-  auto id = authority_key_id_from(value);
-  if (!id) return malformed("its authority key identifier is damaged");
-  if (id->key) out.authority_key_id.emplace(id->key->begin(), id->key->end());
   return {};
 }
 
@@ -72,7 +67,8 @@ Result<> read_extensions(ByteView content, Crl& out) {
     bool number = same(extension->oid, kCrlNumber), key_id = same(extension->oid, kAuthorityKeyId);
     if (extension->critical || (number && out.has_number) || (key_id && has_key_id)) out.extensions_understood = false;
     out.has_number = out.has_number || number;
-    if (key_id && !has_key_id) ENCLAYER_CHECK(read_authority_key_id(extension->value, out));
+    if (key_id && !read_authority_key_id(extension->value, out.authority_key_id))
+      return malformed("its authority key identifier is damaged");
     has_key_id = has_key_id || key_id;
   }
   return {};
@@ -88,8 +84,8 @@ Result<Crl> read(ByteView der, auto&& make) {
   }
   auto algorithm = list.whole(DerReader::kSequence);
   auto issuer = list.whole(DerReader::kSequence);
-  auto from = next_time(list), until = from ? next_time(list) : std::nullopt;
-  if (!algorithm || !issuer || !from) return not_a_crl();
+  auto from = next_time(list), until = next_time(list);
+  if (!algorithm || !issuer) return not_a_crl();
   if (!same(*algorithm, kEcdsaWithSha256) || !same(parts.algorithm, kEcdsaWithSha256))
     return Error(ErrorKind::kUnsupported, "CRL: its signature is not ecdsa-with-SHA256");
   if (issuer->size() > Crl::kMaxNameSize) return malformed("its issuer's name is too long");
@@ -97,9 +93,8 @@ Result<Crl> read(ByteView der, auto&& make) {
   if (!name) return not_a_crl();
 
   Crl out = make(std::move(*name), parts.content, parts.signature);
-  auto begin = time_from(*from), end = until ? time_from(*until) : std::nullopt;
-  if (!begin || !end) return malformed("it lacks thisUpdate or nextUpdate");
-  out.validity = {*begin, *end};
+  if (!from || !until) return malformed("it lacks thisUpdate or nextUpdate");
+  out.validity = {*from, *until};
   out.digest = base::sha256(der);
   if (list.at(DerReader::kSequence)) {
     auto entries = list.next(DerReader::kSequence);
@@ -118,9 +113,10 @@ Result<Crl> read(ByteView der, auto&& make) {
 }  // namespace
 
 Result<Crl> Crl::from_der(ByteView der) {
-  auto out = read(der, [](auto&&... parts) { return Crl(std::forward<decltype(parts)>(parts)...); });
-  ERR_clear_error();
-  return out;
+  // Whoever hands out a CRL as a C string counts its NUL: Intel's QPL, Open Enclave.
+  auto whole = DerReader(der).whole(DerReader::kSequence);
+  if (whole && whole->size() + 1 == der.size() && der.back() == 0) der = *whole;
+  return read(der, [](auto&&... parts) { return Crl(std::forward<decltype(parts)>(parts)...); });
 }
 
 bool Crl::names_as_issuer(const Certificate& ca) const { return issuer == ca.subject; }

@@ -17,18 +17,19 @@ class Crl {
   // big endian, with zeros in front. No serial number has more bytes (RFC 5280, 4.1.2.2).
   using Serial = ByteArray<20>;
 
-  // DER (RFC 5280, 5.1), nothing after it, signed with ecdsa-with-SHA256; else kMalformed or kUnsupported. Takes time
-  // and memory in proportion to its size, and no allocation per entry.
+  // DER (RFC 5280, 5.1), nothing or one NUL after it, signed with ecdsa-with-SHA256; else kMalformed or kUnsupported.
+  // Takes time and memory in proportion to its size, and no allocation per entry.
   static Result<Crl> from_der(ByteView der);
 
   Name issuer;
   Window validity;  // thisUpdate .. nextUpdate
   bool has_number = false;
-  // No critical extension, which would change whom the list speaks about, and none that is read here twice.
+  // No critical extension, of the list or an entry, which would change whom it speaks about (RFC 5280, 5.2 and 5.3), and
+  // none that is read here twice.
   bool extensions_understood = true;
   std::optional<Bytes> authority_key_id;
   std::vector<Serial> revoked;  // sorted
-  ByteArray<32> digest{};       // SHA-256 of the DER, signature included
+  ByteArray<32> digest{};       // SHA-256 of the DER, signature included, without the NUL
 
   bool names_as_issuer(const Certificate& ca) const;
   bool signed_by(const P256Key& key) const;

@@ -42,6 +42,27 @@ std::size_t FactMemory::size() const {
   return size_;
 }
 
+void FactMemory::prepare(const std::set<ByteArray<64>>& points) {
+  for (const auto& point : points) {
+    if (prepared(point)) continue;
+    auto key = attestation::P256Key::from_point(point);
+    if (!key) continue;
+    {
+      std::lock_guard lock(mutex_);
+      if (tables_.size() == kMaxTables) return;
+    }
+    auto table = std::make_shared<const attestation::P256Key>(key->with_table());
+    std::lock_guard lock(mutex_);
+    if (tables_.size() < kMaxTables) tables_.emplace(point, std::move(table));
+  }
+}
+
+std::shared_ptr<const attestation::P256Key> FactMemory::prepared(const ByteArray<64>& point) const {
+  std::lock_guard lock(mutex_);
+  auto found = tables_.find(point);
+  return found == tables_.end() ? nullptr : found->second;
+}
+
 namespace attestation {
 namespace {
 
@@ -93,9 +114,18 @@ Result<std::shared_ptr<const T>> Facts::parsed(Kind kind, const Hashed& bytes, s
   return value;
 }
 
-bool Facts::holds(const FactKey& key, auto&& check) {
+std::set<ByteArray<64>> Facts::signers() const {
+  std::set<ByteArray<64>> out;
+  for (const auto& [key, fact] : new_)
+    if (key.kind == Kind::kCertificateSigned || key.kind == Kind::kCrlSigned || key.kind == Kind::kSigned)
+      out.insert(key.by);
+  return out;
+}
+
+bool Facts::holds(const FactKey& key, const P256Key& signer, auto&& check) {
   if (find(key)) return true;
-  if (!check()) return false;
+  auto prepared = memory_ != nullptr ? memory_->prepared(signer.point()) : nullptr;
+  if (!check(prepared ? *prepared : signer)) return false;
   add(key, yes(), 0);
   return true;
 }
@@ -156,16 +186,18 @@ std::shared_ptr<const P256Key> Facts::key(const ByteArray<64>& point) {
 }
 
 bool Facts::signed_by(const P256Key& key, const Certificate& certificate) {
-  return holds({Kind::kCertificateSigned, certificate.digest, key.point()}, [&] { return certificate.signed_by(key); });
+  return holds({Kind::kCertificateSigned, certificate.digest, key.point()}, key,
+               [&](const P256Key& signer) { return certificate.signed_by(signer); });
 }
 
 bool Facts::signed_by(const P256Key& key, const Crl& crl) {
-  return holds({Kind::kCrlSigned, crl.digest, key.point()}, [&] { return crl.signed_by(key); });
+  return holds({Kind::kCrlSigned, crl.digest, key.point()}, key,
+               [&](const P256Key& signer) { return crl.signed_by(signer); });
 }
 
 bool Facts::signed_by(const P256Key& key, const Hashed& message, ByteView r_s) {
-  return r_s.size() == 64 && holds({Kind::kSigned, base::sha256(message.digest, r_s), key.point()},
-                                   [&] { return key.signed_digest(message.digest, r_s); });
+  return r_s.size() == 64 && holds({Kind::kSigned, base::sha256(message.digest, r_s), key.point()}, key,
+                                   [&](const P256Key& signer) { return signer.signed_digest(message.digest, r_s); });
 }
 
 }  // namespace attestation

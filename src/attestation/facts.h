@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <vector>
 
 #include "attestation/certificate.h"
@@ -51,6 +52,12 @@ class FactMemory {
   void keep(std::vector<attestation::Fact> facts);
   std::size_t size() const;
 
+  // Makes tables (p256.h) for these keys, as far as there is room for them. They are not forgotten, and do not count
+  // against the capacity.
+  static constexpr std::size_t kMaxTables = 16;
+  void prepare(const std::set<ByteArray<64>>& points);
+  std::shared_ptr<const attestation::P256Key> prepared(const ByteArray<64>& point) const;  // null without a table
+
  private:
   using ByUse = std::list<attestation::Fact>;  // the last used one first
 
@@ -59,6 +66,7 @@ class FactMemory {
   ByUse by_use_;
   std::map<attestation::FactKey, ByUse::iterator> by_key_;  // a tree: no choice of keys makes it slow
   std::size_t size_ = 0;
+  std::map<ByteArray<64>, std::shared_ptr<const attestation::P256Key>> tables_;
 };
 
 namespace attestation {
@@ -90,6 +98,9 @@ class Facts {
   bool signed_by(const P256Key& key, const Crl& crl);
   bool signed_by(const P256Key& key, const Hashed& message, ByteView r_s);
 
+  // The keys that signed what was not known before.
+  std::set<ByteArray<64>> signers() const;
+
   // Hands the new facts over to the memory, once nobody can doubt that the evidence was genuine.
   void remember();
 
@@ -100,7 +111,7 @@ class Facts {
   void add(const FactKey& key, std::shared_ptr<const void> value, std::size_t size);
   template <class T>
   Result<std::shared_ptr<const T>> parsed(FactKey::Kind kind, const Hashed& bytes, std::size_t growth, auto&& parse);
-  bool holds(const FactKey& key, auto&& check);
+  bool holds(const FactKey& key, const P256Key& signer, auto&& check);
 
   FactMemory* memory_;
   std::map<FactKey, Fact> new_;

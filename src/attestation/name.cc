@@ -1,90 +1,163 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attestation/name.h"
 
-#include <openssl/err.h>
-#include <openssl/obj_mac.h>
-#include <openssl/x509.h>
-
 #include <algorithm>
+#include <vector>
 
-#include "attestation/openssl.h"
 #include "attestation/x509_parts.h"
 #include "base/bytes.h"
 
 namespace enclayer::attestation {
 namespace {
 
+struct Attribute {
+  ByteView oid;
+  std::string_view value;
+};
+
 constexpr std::uint8_t kCommonName[] = {0x55, 0x04, 0x03};  // 2.5.4.3
 
-using OpensslName = OpensslPtr<X509_NAME, X509_NAME_free>;
-
-// Null when it is no name.
-OpensslName openssl_name(ByteView der) {
-  const unsigned char* at = der.data();
-  OpensslName name(d2i_X509_NAME(nullptr, &at, static_cast<long>(der.size())));
-  ERR_clear_error();
-  return at == der.data() + der.size() ? std::move(name) : nullptr;
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-// Characters that stand for themselves in the forms of text that are made of names. Those with a meaning in RFC 2253
-// are among them: they do only there.
-bool is_plain(ByteView text) {
-  return std::all_of(text.begin(), text.end(), [](std::uint8_t c) { return c >= ' ' && c <= '~' && c != '\\'; });
+// Each character in its shortest form, no surrogates, nothing beyond U+10FFFF (RFC 3629, 4).
+bool is_utf8(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+    unsigned first = byte(at++);
+    if (first < 0x80) continue;
+    int more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
+    if (first < 0xc2 || first > 0xf4) return false;
+    unsigned character = first & (0x3fU >> more);
+    for (int i = 0; i < more; ++i) {
+      unsigned next = byte(at++);
+      if ((next & 0xc0) != 0x80) return false;
+      character = character << 6 | (next & 0x3f);
+    }
+    constexpr unsigned kSmallest[] = {0, 0x80, 0x800, 0x10000};
+    if (character < kSmallest[more] || character > 0x10ffff || (character >= 0xd800 && character <= 0xdfff))
+      return false;
+  }
+  return true;
 }
 
-// The common name, when `der` is a name whose parts are one attribute each, in printable ASCII; else nullopt.
-std::optional<std::string> plain_common_name(ByteView der) {
-  std::optional<std::string> found;
+// SEQUENCE OF SET { SEQUENCE { OID, string } }; `each` is called with every attribute. False when it is anything else.
+bool for_each_attribute(ByteView der, auto&& each) {
   DerReader whole(der);
   auto content = whole.next(DerReader::kSequence);
-  if (!content || !whole.done()) return std::nullopt;
+  if (!content || !whole.done()) return false;
   for (DerReader sets(*content); !sets.done();) {
     DerReader set(sets.next(DerReader::kSet).value_or(ByteView()));
     DerReader attribute(set.next(DerReader::kSequence).value_or(ByteView()));
     auto oid = attribute.next(DerReader::kOid);
     auto value = attribute.next();
-    if (!oid || !is_oid(*oid) || !value || !set.done() || !attribute.done()) return std::nullopt;
-    bool text = value->tag == DerReader::kUtf8String || value->tag == DerReader::kPrintableString;
-    if (!text || value->content.empty() || !is_plain(value->content)) return std::nullopt;
-    if (!found && same(*oid, kCommonName)) found = base::as_text(value->content);
+    if (!oid || !is_oid(*oid) || !value || value->content.empty() || !set.done() || !attribute.done()) return false;
+    std::string_view text = base::as_text(value->content);
+    bool good = (value->tag == DerReader::kPrintableString && is_ascii(text)) ||
+                (value->tag == DerReader::kUtf8String && is_utf8(text));
+    if (!good) return false;
+    each(Attribute{*oid, text});
   }
-  return found.value_or("");
+  return true;
 }
 
-std::string first_common_name(const X509_NAME* name) {
-  int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
-  return at < 0 ? "" : printable(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+// Backslashes, and control characters and bytes beyond ASCII as \XX. In a name (RFC 2253, 2.4) also what has a meaning
+// there.
+std::string escaped(std::string_view text, bool in_name) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    auto c = static_cast<unsigned char>(text[i]);
+    bool end = i == 0 || i + 1 == text.size();
+    if (c < ' ' || c >= 0x7f) {
+      out += '\\';
+      out += "0123456789ABCDEF"[c >> 4];
+      out += "0123456789ABCDEF"[c & 0xf];
+      continue;
+    }
+    bool meaning = std::string_view(",+\"<>;").find(text[i]) != std::string_view::npos || (c == ' ' && end) ||
+                   (c == '#' && i == 0);
+    if (c == '\\' || (in_name && meaning)) out += '\\';
+    out += text[i];
+  }
+  return out;
+}
+
+// "CN", or "2.5.4.5" of what RFC 2253, 2.3 has no word for.
+std::string type_name(ByteView oid) {
+  if (oid.size() == 3 && oid[0] == 0x55 && oid[1] == 0x04) {
+    switch (oid[2]) {
+      case 3: return "CN";
+      case 6: return "C";
+      case 7: return "L";
+      case 8: return "ST";
+      case 10: return "O";
+      case 11: return "OU";
+      default: break;
+    }
+  }
+  std::string out;
+  std::uint64_t arc = 0;
+  for (std::uint8_t byte : oid) {
+    arc = arc << 7 | (byte & 0x7f);
+    if (byte >= 0x80) continue;
+    if (out.empty()) {  // the first two arcs in one (X.690, 8.19.4)
+      std::uint64_t top = std::min<std::uint64_t>(arc / 40, 2);
+      out = std::to_string(top) + "." + std::to_string(arc - 40 * top);
+    } else {
+      out += "." + std::to_string(arc);
+    }
+    arc = 0;
+  }
+  return out;
+}
+
+// Equal for names that are the same but for case and spaces.
+std::vector<std::pair<Bytes, std::string>> comparable(ByteView der) {
+  std::vector<std::pair<Bytes, std::string>> out;
+  for_each_attribute(der, [&](const Attribute& attribute) {
+    std::string value;
+    bool space = false;
+    for (char c : attribute.value) {
+      if (c == ' ' || (c >= '\t' && c <= '\r')) {
+        space = !value.empty();
+        continue;
+      }
+      if (std::exchange(space, false)) value += ' ';
+      value += 'A' <= c && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+    out.emplace_back(Bytes(attribute.oid.begin(), attribute.oid.end()), std::move(value));
+  });
+  return out;
 }
 
 }  // namespace
 
 std::optional<Name> Name::from_der(ByteView der) {
+  std::optional<std::string_view> common_name;
+  bool good = for_each_attribute(der, [&](const Attribute& attribute) {
+    if (!common_name && same(attribute.oid, kCommonName)) common_name = attribute.value;
+  });
+  if (!good) return std::nullopt;
   Name out;
   out.der_.assign(der.begin(), der.end());
-  if (auto plain = plain_common_name(der)) {
-    out.plain_ = true;
-    out.common_name_ = std::move(*plain);
-  } else if (OpensslName name = openssl_name(der)) {
-    out.common_name_ = first_common_name(name.get());
-  } else {
-    return std::nullopt;
-  }
+  out.common_name_ = escaped(common_name.value_or(""), false);
   return out;
 }
 
 std::string Name::text() const {
-  OpensslName name = openssl_name(der_);
-  return name ? printable(name.get()) : "";
+  std::string out;
+  for_each_attribute(der_, [&](const Attribute& attribute) {  // RFC 2253, 2.1: the last one first
+    out = type_name(attribute.oid) + "=" + escaped(attribute.value, true) + (out.empty() ? "" : "," + out);
+  });
+  return out;
 }
 
-bool Name::says(std::string_view word) const {
-  return plain_ ? base::as_text(der_).find(word) != std::string_view::npos : text().find(word) != std::string::npos;
-}
+// Between two attributes stand tags that are no capital letters.
+bool Name::says(std::string_view word) const { return base::as_text(der_).find(word) != std::string_view::npos; }
 
 bool Name::operator==(const Name& other) const {
-  if (der_ == other.der_) return true;
-  OpensslName ours = openssl_name(der_), theirs = openssl_name(other.der_);
-  return ours && theirs && X509_NAME_cmp(ours.get(), theirs.get()) == 0;
+  return der_ == other.der_ || comparable(der_) == comparable(other.der_);
 }
 
 }  // namespace enclayer::attestation

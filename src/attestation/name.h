@@ -12,8 +12,8 @@ namespace enclayer::attestation {
 
 class Name {
  public:
-  // One element of DER. Names of printable ASCII, which all of Intel's are, are read here; OpenSSL is asked about the
-  // others. nullopt when it cannot read them either.
+  // One element of DER: attributes, one by one, each a PrintableString of ASCII or a UTF8String, as RFC 5280 demands of
+  // CAs and as all of Intel's names are. nullopt for anything else, and for an empty attribute.
   static std::optional<Name> from_der(ByteView der);
 
   std::string text() const;  // RFC 2253, escaped: fit for a terminal. Made anew by every call
@@ -22,13 +22,12 @@ class Name {
   // Whether an attribute contains that word of capital letters.
   bool says(std::string_view word) const;
 
-  // As OpenSSL compares names: neither case nor repeated spaces matter.
+  // As RFC 5280, 7.1 has it, in ASCII: neither case, spaces at the ends, repeated spaces nor the kind of string matter.
   bool operator==(const Name& other) const;
 
  private:
   Bytes der_;
   std::string common_name_;
-  bool plain_ = false;  // what it says stands in der_ as it is
 };
 
 }  // namespace enclayer::attestation

@@ -8,8 +8,11 @@
 namespace enclayer::attestation {
 namespace {
 
-constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
-constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+struct Label {
+  std::string_view name, begin, end;
+};
+constexpr Label kCertificate{"certificate", "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"};
+constexpr Label kCrl{"CRL", "-----BEGIN X509 CRL-----", "-----END X509 CRL-----"};
 
 constexpr base::Malformed malformed{"PEM: "};
 
@@ -53,7 +56,7 @@ Result<Bytes> from_base64(std::string_view text) {
       ++padding;
       continue;
     }
-    if (value == kNoDigit || padding > 0) return malformed("a certificate is not base64");
+    if (value == kNoDigit || padding > 0) return malformed("a block is not base64");
     bits = (bits << 6 | value) & 0xffffff;
     count += 6;
     if (count >= 8) {
@@ -63,9 +66,28 @@ Result<Bytes> from_base64(std::string_view text) {
   }
   bool left_over = (bits & ((1U << count) - 1)) != 0;
   if (digits % 4 != 0 || padding > 2 || padding * 2 != count || left_over)
-    return malformed("a certificate's base64 does not end as it should");
+    return malformed("a block's base64 does not end as it should");
   out.resize(size);
   return out;
+}
+
+// The blocks of this label, at most `most` of them, and nothing else.
+Result<std::vector<Bytes>> blocks(std::string_view text, const Label& label, std::size_t most) {
+  const std::string name(label.name);
+  while (!text.empty() && (text.back() == '\0' || is_space(text.back()))) text.remove_suffix(1);
+  std::vector<Bytes> out;
+  while (true) {
+    while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+    if (text.empty()) return out;
+    if (!text.starts_with(label.begin)) return malformed("there is something else than a " + name + " in the text");
+    text.remove_prefix(label.begin.size());
+    std::size_t end = text.find(label.end);
+    if (end == std::string_view::npos) return malformed("a " + name + " has no end");
+    if (out.size() == most) return malformed("there is more than " + std::to_string(most) + " " + name);
+    ENCLAYER_TRY(Bytes der, from_base64(text.substr(0, end)));
+    out.push_back(std::move(der));
+    text.remove_prefix(end + label.end.size());
+  }
 }
 
 }  // namespace
@@ -74,21 +96,15 @@ Result<std::vector<Bytes>> certificates_in_pem(std::string_view text) {
   if (text.size() > kMaxPemSize)
     return malformed("the text has " + std::to_string(text.size()) + " bytes, at most " + std::to_string(kMaxPemSize) +
                      " are read");
-  while (!text.empty() && (text.back() == '\0' || is_space(text.back()))) text.remove_suffix(1);
-  std::vector<Bytes> out;
-  while (true) {
-    while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-    if (text.empty()) return out;
-    if (!text.starts_with(kBegin)) return malformed("there is something else than certificates in the text");
-    text.remove_prefix(kBegin.size());
-    std::size_t end = text.find(kEnd);
-    if (end == std::string_view::npos) return malformed("a certificate has no end");
-    if (out.size() == kMaxPemCertificates)
-      return malformed("there are more than " + std::to_string(kMaxPemCertificates) + " certificates");
-    ENCLAYER_TRY(Bytes der, from_base64(text.substr(0, end)));
-    out.push_back(std::move(der));
-    text.remove_prefix(end + kEnd.size());
-  }
+  return blocks(text, kCertificate, kMaxPemCertificates);
 }
+
+Result<Bytes> crl_in_pem(std::string_view text) {
+  ENCLAYER_TRY(std::vector<Bytes> found, blocks(text, kCrl, 1));
+  if (found.empty()) return malformed("there is no CRL in the text");
+  return std::move(found.front());
+}
+
+bool looks_like_pem_crl(std::string_view text) { return text.starts_with(kCrl.begin); }
 
 }  // namespace enclayer::attestation

@@ -57,6 +57,8 @@ std::string QeIdentity::mismatch(const ReportBody& report) const {
   if ((report.misc_select & misc_select_mask) != misc_select)
     return differs("masked MISCSELECT", std::to_string(report.misc_select & misc_select_mask),
                    std::to_string(misc_select));
+  if ((report.attributes.flags & Attributes::kDebug) != 0)
+    return "the QE has the DEBUG attribute: its host can read its keys, whatever QE Identity's mask says";
   ByteArray<16> found = masked(bytes_of(report.attributes), attributes_mask);
   if (found != attributes) return differs("masked ATTRIBUTES", base::to_hex(found), base::to_hex(attributes));
   if (report.mr_signer != mr_signer)

@@ -243,7 +243,7 @@ TEST(QeIdentity, intels_quoting_enclave_is_recognised_and_no_other) {
   EXPECT_THAT(mismatch([](ReportBody& r) { r.mr_signer[0] ^= 1; }), HasSubstr("MRSIGNER"));
   EXPECT_THAT(mismatch([](ReportBody& r) { r.isv_prod_id = 2; }), HasSubstr("ISVPRODID is 2, QE Identity wants 1"));
   EXPECT_THAT(mismatch([](ReportBody& r) { r.misc_select = 1; }), HasSubstr("MISCSELECT"));
-  EXPECT_THAT(mismatch([](ReportBody& r) { r.attributes.flags |= Attributes::kDebug; }), HasSubstr("ATTRIBUTES"));
+  EXPECT_THAT(mismatch([](ReportBody& r) { r.attributes.flags |= Attributes::kDebug; }), HasSubstr("DEBUG"));
   EXPECT_THAT(mismatch([](ReportBody& r) { r.attributes.flags ^= Attributes::kProvisionKey; }),
               HasSubstr("ATTRIBUTES"));
   EXPECT_EQ(mismatch([](ReportBody& r) { r.attributes.flags ^= Attributes::kMode64; }), "") << "masked out";

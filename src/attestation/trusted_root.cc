@@ -34,9 +34,15 @@ Result<TrustedRoot> TrustedRoot::from_pem(std::string_view pem) {
     return Error(ErrorKind::kMalformed,
                  "root certificate: there are " + std::to_string(certificates->size()) + " certificates, not 1");
   const attestation::Certificate& root = certificates->front();
-  if (!root.is_ca || !root.signs_certificates || !root.names_as_issuer(root) || !root.signed_by(root.key))
-    return Error(ErrorKind::kInvalidArgument,
-                 "root certificate: \"" + root.subject.text() + "\" is not a CA that signed itself");
+  auto refused = [&](std::string why) {
+    return Error(ErrorKind::kInvalidArgument, "root certificate: \"" + root.subject.text() + "\" " + std::move(why));
+  };
+  if (!root.is_ca) return refused("is no CA: its basic constraints do not say cA");
+  if (!root.signs_certificates) return refused("may not sign certificates: its key usage lacks keyCertSign");
+  if (!root.names_as_issuer(root))
+    return refused("is not its own issuer, that is \"" + root.issuer.text() +
+                   "\" or another key: take the root above it");
+  if (!root.signed_by(root.key)) return refused("is not signed by its own key");
   return TrustedRoot(root.key.point(), {root.digest}, root.key.point() != kIntelRootKey,
                      attestation::says_simulated(root));
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "attestation/certificate.h"
 #include "base/bytes.h"
+#include "enclayer/quote.h"
 #include "enclayer/verify.h"
 #include "fake/print_reason.h"
 #include "fake/quote_case.h"
@@ -91,9 +93,17 @@ TEST(TrustedRoot, certificate_that_is_no_root_is_refused) {
   std::string chain = a.collateral.pck_crl_issuer_chain;
   std::size_t end = chain.find("-----END CERTIFICATE-----");
   std::string ca = chain.substr(0, end + 26);
-  auto root = TrustedRoot::from_pem(ca);
-  ASSERT_FALSE(root);
-  EXPECT_EQ(root.error().kind(), ErrorKind::kInvalidArgument);
+  std::string pck(base::as_text(parse_quote(a.quote)->certification.data));
+  pck.resize(pck.find("-----END CERTIFICATE-----") + 26);
+  std::string damaged = kOther;  // one bit of its signature
+  damaged.replace(damaged.find("EvH78r"), 6, "EvH79r");
+  for (const auto& [pem, why] : {std::pair(ca, "is not its own issuer, that is \"C=US"), std::pair(pck, "is no CA"),
+                                 std::pair(damaged, "is not signed by its own key")}) {
+    auto root = TrustedRoot::from_pem(pem);
+    ASSERT_FALSE(root) << why;
+    EXPECT_EQ(root.error().kind(), ErrorKind::kInvalidArgument);
+    EXPECT_THAT(root.error().message(), testing::HasSubstr(why));
+  }
 }
 
 TEST(TrustedRoot, anything_but_one_certificate_is_malformed) {

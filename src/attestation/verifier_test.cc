@@ -57,6 +57,44 @@ class RememberingVerifier : public testing::Test {
   Verifier verifier_;
 };
 
+// Remembers nothing, and checks every signature with a table or, of the quote, without.
+TEST(PreparedVerifier, gives_the_answers_of_verify) {
+  Verifier verifier(0);
+  for (const char* name : {"A_phala_sgx_processor", "C_automata_sgx_platform", "T4_phala_tdx_v4"}) {
+    QuoteCase c = quote_case(name);
+    expect_same(verifier.prepare(c.quote, c.collateral, TrustedRoot::intel(), c.at), plain(c));
+  }
+  EXPECT_EQ(verifier.remembered(), 0U);
+  for (const std::string& name : fake::quote_case_names()) {
+    SCOPED_TRACE(name);
+    QuoteCase c = quote_case(name);
+    expect_same(verifier.verify(c.quote, c.collateral, TrustedRoot::intel(), c.at), plain(c));
+  }
+}
+
+TEST(PreparedVerifier, refuses_what_is_changed) {
+  Verifier verifier(0);
+  ASSERT_TRUE(verifier.prepare(a().quote, a().collateral, TrustedRoot::intel(), a().at).verified());
+  auto expect_plain = [&](const QuoteCase& c) {
+    Verification v = verifier.verify(c.quote, c.collateral, TrustedRoot::intel(), c.at);
+    EXPECT_FALSE(v.verified());
+    expect_same(v, plain(c));
+  };
+  std::size_t certificates = parse_quote(a().quote)->size - parse_quote(a().quote)->certification.data.size();
+  for (std::size_t byte = 0; byte < certificates; byte += 37) {
+    QuoteCase c = a();
+    c.quote[byte] ^= 4;
+    expect_plain(c);
+  }
+  for (Bytes Collateral::*part : {&Collateral::pck_crl, &Collateral::root_ca_crl, &Collateral::tcb_info_signature,
+                                  &Collateral::qe_identity_signature})
+    for (std::size_t byte = 0; byte < (a().collateral.*part).size(); byte += 37) {
+      QuoteCase c = a();
+      (c.collateral.*part)[byte] ^= 4;
+      expect_plain(c);
+    }
+}
+
 TEST_F(RememberingVerifier, gives_the_answers_of_verify_the_first_time_and_the_second) {
   for (int round = 0; round < 2; ++round)
     for (const std::string& name : fake::quote_case_names()) {

@@ -300,6 +300,10 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
     return Refusal{Reason::kUnsupportedQuoteFormat,
                    "the quote's QE vendor is " + base::to_hex(quote.header.vendor_id) + ", not Intel's"};
 
+  if (quote.sgx() && (quote.report().attributes.flags & Attributes::kInit) == 0)  // Intel SDM, EREPORT
+    return Refusal{Reason::kUnsupportedQuoteFormat,
+                   "the report's attributes lack INIT: no processor reports an enclave that was not initialised"};
+
   // 2. PCK chain
   ENCLAYER_TRY(Certificates certificates, certificates_of(quote, collateral, facts));
   out.simulated |=
@@ -443,6 +447,15 @@ Verification Verifier::verify(ByteView quote, const Collateral& collateral, cons
   attestation::Facts facts(memory_.get());
   Verification out = attestation::verify_with(quote, collateral, root, at, facts);
   if (out.verified()) facts.remember();
+  return out;
+}
+
+static_assert(Verifier::kMaxTables == FactMemory::kMaxTables);
+
+Verification Verifier::prepare(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at) {
+  attestation::Facts facts;  // without the memory, which would keep some signers from being asked for
+  Verification out = attestation::verify_with(quote, collateral, root, at, facts);
+  if (out.verified()) memory_->prepare(facts.signers());
   return out;
 }
 

@@ -63,6 +63,24 @@ TEST(Verify, every_case_has_exactly_its_expected_status_reason_and_verdict) {
   }
 }
 
+TEST(Verify, minted_cases_have_the_reasons_that_their_readme_says) {
+  auto root = TrustedRoot::from_pem(base::read_text(fake::minted_data() / "root.pem", 1 << 16).value());
+  ASSERT_TRUE(root) << root.error().message();
+  const std::map<std::string, Reason> want = {{"M_crl_entry_crit_unknown", Reason::kSgxCrlInvalidExtensions},
+                                              {"M_crl_pem", Reason::kOk},
+                                              {"M_crl_trailing", Reason::kOk},
+                                              {"M_inter_nameconstraint", Reason::kSgxIntermediateCaInvalidExtensions},
+                                              {"M_pck_eku_server", Reason::kSgxPckInvalidExtensions},
+                                              {"M_q_not_init", Reason::kUnsupportedQuoteFormat},
+                                              {"M_qe_debug_mask_ignores", Reason::kQeIdentityMismatch}};
+  EXPECT_EQ(base::Root(fake::minted_data()).list("cases").size(), want.size());
+  for (const auto& [name, reason] : want) {
+    QuoteCase c = quote_case(name, fake::minted_data());
+    Verification v = enclayer::verify(c.quote, c.collateral, *root, c.at);
+    EXPECT_EQ(to_string(v.reason), to_string(reason)) << name << ": " << v.detail;
+  }
+}
+
 TEST(Verify, advisories_are_those_of_the_matched_levels_each_once) {
   std::map<std::string, std::vector<std::string>> want = {
       {"A_phala_sgx_processor", {"00289", "00615"}},

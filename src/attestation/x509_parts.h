@@ -7,8 +7,8 @@
 #include <string>
 
 #include "attestation/der.h"
-#include "attestation/openssl.h"
 #include "base/malformed.h"
+#include "enclayer/time.h"
 
 namespace enclayer::attestation {
 
@@ -61,16 +61,30 @@ inline bool is_oid(ByteView content) {
   return begins && !content.empty();
 }
 
-// UTCTime or GeneralizedTime; nullopt for any other element, or none.
-inline std::optional<ByteView> next_time(DerReader& reader) {
-  if (reader.at(DerReader::kUtcTime)) return reader.whole(DerReader::kUtcTime);
-  return reader.whole(DerReader::kGeneralizedTime);
-}
-
-inline std::optional<Time> time_from(ByteView der) {
-  const unsigned char* at = der.data();
-  OpensslPtr<ASN1_TIME, ASN1_TIME_free> time(d2i_ASN1_TIME(nullptr, &at, static_cast<long>(der.size())));
-  return time_of(time.get());
+// UTCTime or GeneralizedTime in the one form that RFC 5280, 4.1.2.5 allows of each: YYMMDDHHMMSSZ, years from 1950 to
+// 2049, and YYYYMMDDHHMMSSZ. nullopt for anything else.
+inline std::optional<Time> next_time(DerReader& reader) {
+  auto element = reader.next();
+  if (!element) return std::nullopt;
+  const bool utc = element->tag == DerReader::kUtcTime;
+  if (!utc && element->tag != DerReader::kGeneralizedTime) return std::nullopt;
+  ByteView text = element->content;
+  if (text.size() != (utc ? 13U : 15U) || text.back() != 'Z') return std::nullopt;
+  text = text.first(text.size() - 1);
+  if (!std::all_of(text.begin(), text.end(), [](std::uint8_t c) { return c >= '0' && c <= '9'; })) return std::nullopt;
+  auto two_digits = [&] {
+    int value = 10 * (text[0] - '0') + (text[1] - '0');
+    text = text.subspan(2);
+    return value;
+  };
+  int year = two_digits();
+  year = utc ? year + (year < 50 ? 2000 : 1900) : 100 * year + two_digits();
+  auto month = static_cast<unsigned>(two_digits()), day = static_cast<unsigned>(two_digits());
+  std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
+  int hour = two_digits(), minute = two_digits(), second = two_digits();
+  if (!date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  return std::chrono::sys_days(date) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
+         std::chrono::seconds(second);
 }
 
 struct Extension {
@@ -97,23 +111,21 @@ inline std::optional<Extension> next_extension(DerReader& extensions) {
   return out;
 }
 
-// AuthorityKeyIdentifier: SEQUENCE { [0] key, [1] names, [2] serial number }, each of them if it is there.
-struct AuthorityKeyId {
-  std::optional<ByteView> key;
-  bool says_more = false;  // names or a serial number, which are not read
-};
-
-inline std::optional<AuthorityKeyId> authority_key_id_from(ByteView value) {
+// AuthorityKeyIdentifier: SEQUENCE { [0] key, [1] names, [2] serial number }, each of them if it is there; names and
+// serial number are passed over. False when it is damaged.
+inline bool read_authority_key_id(ByteView value, std::optional<Bytes>& key) {
   DerReader whole(value);
   auto content = whole.next(DerReader::kSequence);
-  if (!content || !whole.done()) return std::nullopt;
+  if (!content || !whole.done()) return false;
   DerReader parts(*content);
-  AuthorityKeyId out;
-  if (parts.at(DerReader::primitive(0))) out.key = parts.next(DerReader::primitive(0));
-  out.says_more = !parts.done();
+  if (parts.at(DerReader::primitive(0))) {
+    auto id = parts.next();
+    if (!id) return false;
+    key.emplace(id->content.begin(), id->content.end());
+  }
   if (parts.at(DerReader::constructed(1))) parts.next();
   if (parts.at(DerReader::primitive(2))) parts.next();
-  return parts.done() ? std::optional(out) : std::nullopt;
+  return parts.done();
 }
 
 }  // namespace enclayer::attestation

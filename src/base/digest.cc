@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/digest.h"
 
-#include <openssl/evp.h>
-
-#include <memory>
-#include <new>
+#define OPENSSL_SUPPRESS_DEPRECATED  // see sha256()
+#include <openssl/sha.h>
 
 #include "base/bytes.h"
 #include "base/hex.h"
@@ -12,16 +10,14 @@
 namespace enclayer::base {
 
 ByteArray<32> sha256(ByteView first, ByteView second) {
-  // Looked up once: EVP_sha256() looks for its provider on every use.
-  static const std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> kMethod(EVP_MD_fetch(nullptr, "SHA256", nullptr),
-                                                                       EVP_MD_free);
+  // What OpenSSL's own provider calls. Behind EVP, the first digest of a process costs as much as three signatures, for
+  // the tables of all algorithms and the configuration file.
+  SHA256_CTX context;
   ByteArray<32> digest{};
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  bool done = context && EVP_DigestInit_ex(context.get(), kMethod.get(), nullptr) == 1 &&
-              EVP_DigestUpdate(context.get(), first.data(), first.size()) == 1 &&
-              EVP_DigestUpdate(context.get(), second.data(), second.size()) == 1 &&
-              EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1;
-  if (!done) throw std::bad_alloc();  // nothing else can go wrong; a digest that was not computed must not be used
+  SHA256_Init(&context);
+  SHA256_Update(&context, first.data(), first.size());
+  SHA256_Update(&context, second.data(), second.size());
+  SHA256_Final(digest.data(), &context);
   return digest;
 }
 

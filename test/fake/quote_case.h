@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The quotes of test/data/quotes with their collateral and the time at which they are to be verified.
+// The quotes of test/data/quotes, and of test/data/minted, with their collateral and the time at which they are to be verified.
 #pragma once
 
 #include <filesystem>
@@ -26,8 +26,13 @@ inline const std::filesystem::path& quote_data() {
   return kFolder;
 }
 
-inline QuoteCase quote_case(const std::string& name) {
-  QuoteCase out{name, quote_data() / "cases" / name, {}, {}, {}};
+inline const std::filesystem::path& minted_data() {
+  static const std::filesystem::path kFolder = ENCLAYER_TEST_DATA "/minted";
+  return kFolder;
+}
+
+inline QuoteCase quote_case(const std::string& name, const std::filesystem::path& data = quote_data()) {
+  QuoteCase out{name, data / "cases" / name, {}, {}, {}};
   out.quote = base::read_file(out.folder / "quote.bin", 1 << 20).value();
   out.collateral = parse_collateral_json(base::read_text(out.folder / "collateral.json", 1 << 20).value()).value();
   std::string meta = base::read_text(out.folder / "meta.json", 1 << 16).value();
