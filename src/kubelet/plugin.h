@@ -7,7 +7,6 @@
 #include <map>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "enclayer/error.h"
@@ -36,7 +35,7 @@ struct Grant {
 };
 
 struct Plugin {
-  std::string resource;  // check_resource_name() accepts it
+  std::string resource;  // a name of base/resource_names.h
   DeviceList devices;
 
   // `devices`: indices of the list, at least one, each once. The kubelet remembers the answer and gives it to the
@@ -44,10 +43,5 @@ struct Plugin {
   // It is called in the thread of the resource's server, and no pod starts on the node while it runs.
   std::function<Result<Grant>(std::span<const std::size_t> devices)> allocate;
 };
-
-// Whether the kubelet takes this name for a resource: "vendor.example/thing", a DNS name and a word of at most 63
-// letters, digits, '-', '_' and '.'; not from kubernetes.io, not "requests.". Otherwise kInvalidArgument, saying what
-// is wrong.
-Result<> check_resource_name(std::string_view name);
 
 }  // namespace enclayer::kubelet

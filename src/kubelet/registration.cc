@@ -505,7 +505,6 @@ class GrpcRegistration final : public Registration {
 
 Result<std::unique_ptr<Registration>> Registration::start(Plugin plugin, const fs::path& kubelet_dir, Way way,
                                                           base::Metrics& metrics, Timing timing) {
-  ENCLAYER_CHECK(check_resource_name(plugin.resource));
   fs::path longest = Place::of(way, kubelet_dir, plugin.resource).fresh_socket();
   if (longest.native().size() >= sizeof(sockaddr_un::sun_path))
     return Error(ErrorKind::kInvalidArgument,
