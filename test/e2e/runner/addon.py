@@ -50,6 +50,7 @@ class Addon:
             ("enclayer show: nothing is switched on", self.show_nothing),
             ("enclayer enable --platform sim: the labelled node offers its EPC, the others are left alone", self.enable),
             ("the same again changes nothing", self.enable_again),
+            ("a binding that is gone and a policy that was changed: show names both, and a pod that is tried; update repairs them", self.miss_protection),
             ("samples/hello-world: 10 MiB, with its device", self.hello_world),
             ("a pod that asks for more than any node has stays Pending, with the reason", self.ask_for_too_much),
             ("enclayer update --enable-sgxquotehelper: the helper's own pod got its EPC from the plugin", self.enable_helper),
@@ -65,7 +66,9 @@ class Addon:
             ("an image whose self-test fails: update stops, everything is as before", self.fail_the_self_test),
             ("a node without EPC for two helpers: update names it and waits; --allow-gap replaces its helper with a gap", self.update_without_room),
             ("enclayer show", self.show),
-            ("enclayer disable refuses while pods hold EPC, and names them", self.refuse_to_disable),
+            ("enclayer show for somebody who has the ClusterRole enclayer-show and nothing else", self.show_with_the_role),
+            ("enclayer disable refuses while pods hold EPC or quotes, and names them", self.refuse_to_disable),
+            ("a node that leaves while a pod holds EPC is named, with the pod", self.leave_while_held),
             ("enclayer disable: nothing is left", self.disable),
         ]
 
@@ -90,6 +93,25 @@ class Addon:
         before = self.generations()
         say(self.cluster.enclayer("enable", "--platform", "sim", "--image", self.cluster.image))
         check(self.generations() == before, "objects have changed")
+
+    def miss_protection(self):
+        check("translation works here: yes" in self.cluster.enclayer("show"), "a pod that is tried is not translated")
+        self.plane.kubectl("delete", "mutatingadmissionpolicybinding", "enclayer-translate")
+        self.plane.kubectl("patch", "validatingadmissionpolicy", "enclayer-provisioning", "--type=merge", "-p", '{"spec": {"failurePolicy": "Ignore"}}')
+        flaws = {("MutatingAdmissionPolicyBinding", "is missing"), ("MutatingAdmissionPolicy", "does nothing: it has no binding"),
+                 ("ValidatingAdmissionPolicy", "was changed")}
+
+        def seen():
+            told = json.loads(self.cluster.enclayer("show", "--output", "json"))["protection"]
+            check({(flaw["kind"], flaw["what"]) for flaw in told["flaws"]} == flaws, f"flaws are {told['flaws']}")
+            check(told["translation_works"] is False, f"translation: {told}")  # the API server goes on for a moment
+            return True
+
+        wait_for("show sees it", seen, 30, pause=1)
+        say(self.cluster.enclayer("show", "--problems"))
+        say(self.cluster.enclayer("update", "--adopt"))
+        told = json.loads(self.cluster.enclayer("show", "--output", "json"))["protection"]
+        check(told == {"translation_works": True, "why_not": "", "flaws": []}, f"after the update: {told}")
 
     def hello_world(self):
         say(self.run_job("hello-world/job.yaml", "sgx-hello"))
@@ -269,13 +291,49 @@ class Addon:
         say(self.cluster.enclayer("show"))
         told = json.loads(self.cluster.enclayer("show", "--output", "json"))
         check([node["name"] for node in told["nodes"]] == [NODE] and told["nodes_without_sgx"] == ORDINARY_NODES, f"show says {told['nodes']}")
+        check(told["protection"] == {"translation_works": True, "why_not": "", "flaws": []}, f"show says {told['protection']}")
+
+    def show_with_the_role(self):
+        self.plane.authority.issue("onlooker", "onlooker")
+        onlooker = self.plane.authority.kubeconfig("onlooker", self.plane.server)
+        refused = self.cluster.enclayer("show", "--kubeconfig", onlooker, expect=3)
+        check("cannot list" in refused, refused)
+        self.plane.kubectl("create", "clusterrolebinding", "onlooker", "--clusterrole=enclayer-show", "--user=onlooker")
+
+        def seen():  # the API server takes a moment to hear of the binding
+            return json.loads(self.cluster.enclayer("show", "--kubeconfig", onlooker, "--output", "json"))
+
+        told, full = wait_for("the role is enough", seen, 30, pause=0.5), json.loads(self.cluster.enclayer("show", "--output", "json"))
+        for key in ("on", "settings", "parts", "policies", "nodes"):
+            check(told[key] == full[key], f"{key}: {told[key]}, and for an administrator {full[key]}")
+        check(told["protection"]["translation_works"] is None and not told["quote_helpers"], f"it has tried a pod, or asked a helper: {told}")
+        say("\n".join(told["warnings"]))
+        check(any("pods/exec" in warning for warning in told["warnings"]), "what was left out is not said")
+        self.plane.kubectl("delete", "clusterrolebinding", "onlooker")
 
     def refuse_to_disable(self):
+        self.cluster.start_pod("holder", ["pause"], limits={QUOTE: 1})
+        self.cluster.wait_for_pod("holder", running)
+        refused = self.cluster.enclayer("disable", expect=5)
+        check(f"default/holder on {NODE}: 1 of {QUOTE}" in refused, refused)
+        self.cluster.remove_pods("holder")
         self.cluster.start_pod("holder", ["pause"], limits={EPC: 10})
         self.cluster.wait_for_pod("holder", running)
         refused = self.cluster.enclayer("disable", expect=5)
         say(refused)
-        check("default/holder" in refused, "the pod is not named")
+        check(f"default/holder on {NODE}: 10 MiB of EPC" in refused, "the pod is not named")
+
+    def leave_while_held(self):
+        self.cluster.label_node("enclayer.io/sim-")
+        self.cluster.wait_for_allocatable(EPC, 0, 120)
+        told = json.loads(self.cluster.enclayer("show", "--output", "json"))
+        lines = [line for line in [*(node["reason"] for node in told["nodes"]), *told["warnings"]] if "default/holder" in line]
+        check(lines and "of which the node offers 0" in lines[0], f"the pod is not named: {told}")
+        check(told["nodes"][0]["epc_mib"]["free"] == 0, f"free are {told['nodes'][0]['epc_mib']}")
+        say(lines[0])
+        self.cluster.label_node("enclayer.io/sim=true")
+        self.cluster.wait_for_allocatable(EPC, NODE_MIB, 120)
+        self.check_helper()
         self.cluster.remove_pods("holder")
 
     def disable(self):
@@ -448,6 +506,7 @@ class Helm(Addon):
         return [
             (f"the images of samples/, and {ORDINARY_NODES} ordinary nodes", self.prepare),
             ("helm install: the labelled node offers its EPC, the others are left alone", self.install),
+            ("enclayer show sees it, enclayer enable and disable leave it to Helm, by name", self.see_helm),
             ("samples/hello-world: 10 MiB, with its device", self.hello_world),
             ("helm upgrade --set quoteHelper=true: the helper's own pod got its EPC from the plugin", self.upgrade),
             ("helm rollback: no helper, and the EPC stays", self.rollback),
@@ -461,6 +520,17 @@ class Helm(Addon):
         self.helm("install", "enclayer", CHART, "--create-namespace", "--wait", "--set", "platform=sim", "--set", f"image={self.cluster.image}")
         self.cluster.wait_for_allocatable(EPC, NODE_MIB)
         self.check_where_our_pods_are()
+
+    def see_helm(self):
+        told = json.loads(self.cluster.enclayer("show", "--output", "json"))
+        release = f"Helm release {NAMESPACE}/enclayer"
+        check(told["on"] and told["kept_by"] == release and told["settings"] is None, f"show says {told}")
+        check(told["protection"] == {"translation_works": True, "why_not": "", "flaws": []}, f"show says {told['protection']}")
+        say(self.cluster.enclayer("show"))
+        for command in ("enable", "disable"):
+            refused = self.cluster.enclayer(command, expect=5)
+            check(release in refused and "ClusterRole" not in refused, refused)
+            say(refused)
 
     def upgrade(self):
         self.helm("upgrade", "enclayer", CHART, "--wait", "--reuse-values", "--set", "quoteHelper=true")
