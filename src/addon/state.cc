@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "addon/names.h"
+#include "addon/protection.h"
 #include "addon/rollout.h"
 
 namespace enclayer::addon {
@@ -94,10 +95,7 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   out.name_space = cluster.name_space();
   out.on = !out.name_space.empty();
   out.kept_by = cluster.kept_by();
-  if (before != nullptr)
-    out.addon_version = before->version;
-  else if (const DaemonSet* plugin = cluster.ours(kPlugin))
-    out.addon_version = plugin->version;
+  out.addon_version = written_by(cluster, before);
   out.parts = parts(cluster, before);
   std::copy_if(cluster.policies.begin(), cluster.policies.end(), std::back_inserter(out.policies),
                [](const Policy& policy) { return !policy.is_binding(); });
