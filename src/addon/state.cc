@@ -188,8 +188,10 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   }
   if (cluster.stored.empty())
     warn("it was not switched on with `enclayer enable`: " +
-         (out.kept_by.empty() ? "somebody applied its manifests" : out.kept_by + " keeps it") +
-         ". That is where to change it and to switch it off; its settings are not known here");
+         (out.kept_by.empty() ? "somebody applied its manifests. Change it there, or with `enclayer enable --adopt`; "
+                                "`enclayer disable` removes it"
+                              : out.kept_by + " keeps it. That is where to change it and to switch it off") +
+         "; its settings are not known here");
   else if (!out.kept_by.empty())
     warn(out.kept_by + " keeps objects of it too, and puts back what `enclayer update` changes: let go of them there");
   if (before != nullptr && before->version != cli_version)
