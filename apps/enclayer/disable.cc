@@ -40,12 +40,10 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
   ENCLAYER_TRY(Cluster cluster, read_cluster(*api, Scope::kAll));
   // It would put the objects back, or be left with a release of nothing.
   if (std::string who = cluster.kept_by(); !who.empty() && cluster.stored.empty())
-    return Error(
-        ErrorKind::kConflict,
-        who + " keeps the add-on in namespace " + cluster.name_space() +
-            "; nothing was changed. Switch it off there (helm uninstall; what Flux and Argo CD keep is removed "
-            "from their source), after the pods that hold EPC: `" +
-            around.program + " show` tells what is left");
+    return Error(ErrorKind::kConflict, who + " keeps the add-on in namespace " + cluster.name_space() +
+                                           "; nothing was changed. End the pods that hold EPC, then switch it off "
+                                           "there: helm uninstall, or, where Flux "
+                                           "or Argo CD keep it, remove it from their source");
   auto pods = holders(cluster);
   ordered_json held = ordered_json::array();
   std::string list;

@@ -93,12 +93,17 @@ std::vector<Flaw> missing(const Cluster& cluster, std::span<const Document> expe
   return out;
 }
 
+std::string written_by(const Cluster& cluster, const Remembered* before) {
+  if (before != nullptr) return before->version;
+  for (const Policy& policy : cluster.policies)
+    if (!policy.version.empty()) return policy.version;
+  return "";
+}
+
 Protection look_at_protection(const ApiServer& api, const Cluster& cluster, const Remembered* before) {
   Protection out;
   std::vector<Document> expected;
-  const DaemonSet* plugin = cluster.ours(kPlugin);
-  const std::string written_by = before != nullptr ? before->version : plugin != nullptr ? plugin->version : "";
-  if (written_by == base::kVersion) {
+  if (written_by(cluster, before) == base::kVersion) {
     manifests::Settings settings = before != nullptr ? before->settings : manifests::Settings();
     if (before == nullptr) {
       settings.name_space = cluster.name_space();

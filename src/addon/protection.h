@@ -34,6 +34,9 @@ struct Flaw {
 // What is seen by names alone: what is missing of `expected`, and policies of ours without a binding, which do nothing.
 std::vector<Flaw> missing(const Cluster& cluster, std::span<const manifests::Document> expected);
 
+// Which enclayer's manifests the add-on is made of: as is remembered, or else as its policies say. Empty: neither does.
+std::string written_by(const Cluster& cluster, const Remembered* before);
+
 struct Protection {
   std::vector<Flaw> flaws;
   std::string

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "addon/names.h"
+#include "addon/protection.h"
 #include "addon/rollout.h"
 
 namespace enclayer::addon {
@@ -94,10 +95,7 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   out.name_space = cluster.name_space();
   out.on = !out.name_space.empty();
   out.kept_by = cluster.kept_by();
-  if (before != nullptr)
-    out.addon_version = before->version;
-  else if (const DaemonSet* plugin = cluster.ours(kPlugin))
-    out.addon_version = plugin->version;
+  out.addon_version = written_by(cluster, before);
   out.parts = parts(cluster, before);
   std::copy_if(cluster.policies.begin(), cluster.policies.end(), std::back_inserter(out.policies),
                [](const Policy& policy) { return !policy.is_binding(); });
@@ -190,8 +188,10 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   }
   if (cluster.stored.empty())
     warn("it was not switched on with `enclayer enable`: " +
-         (out.kept_by.empty() ? "somebody applied its manifests" : out.kept_by + " keeps it") +
-         ". That is where to change it and to switch it off; its settings are not known here");
+         (out.kept_by.empty() ? "somebody applied its manifests. Change it there, or with `enclayer enable --adopt`; "
+                                "`enclayer disable` removes it"
+                              : out.kept_by + " keeps it. That is where to change it and to switch it off") +
+         "; its settings are not known here");
   else if (!out.kept_by.empty())
     warn(out.kept_by + " keeps objects of it too, and puts back what `enclayer update` changes: let go of them there");
   if (before != nullptr && before->version != cli_version)

@@ -629,13 +629,6 @@ TEST_F(RegistrationTest, second_one_for_the_plugin_watcher_is_refused_too) {
   EXPECT_EQ(second.error().kind(), ErrorKind::kConflict);
 }
 
-TEST_F(RegistrationTest, name_that_no_kubelet_takes_is_refused_at_start) {
-  Plugin plugin{"epc", DeviceList::of(1).value(), nullptr};
-  auto started = Registration::start(plugin, folder_.path(), Registration::Way::kRegister, metrics_);
-  ASSERT_FALSE(started);
-  EXPECT_EQ(started.error().kind(), ErrorKind::kInvalidArgument);
-}
-
 TEST_F(RegistrationTest, folder_whose_path_is_too_long_for_a_socket_is_refused_at_start) {
   Plugin plugin{kName, DeviceList::of(1).value(), nullptr};
   auto started =

@@ -332,7 +332,8 @@ TEST_F(AddonCommands, what_helm_keeps_is_seen_and_left_to_it) {
   EXPECT_THAT(shown.out,
               AllOf(HasSubstr("enclayer is on: namespace enclayer-system, kept by " + helms),
                     HasSubstr("not switched on with `enclayer enable`: " + helms + " keeps it"),
-                    testing::ContainsRegex("quote-helper +on +2/2"), testing::ContainsRegex("node-a .* ready +ready")));
+                    testing::ContainsRegex("add-on [0-9.]+, cluster"), testing::ContainsRegex("quote-helper +on +2/2"),
+                    testing::ContainsRegex("node-a .* ready +ready")));
   EXPECT_EQ(json::parse(run({"show", "--output", "json"}).out)["kept_by"], helms);
   EXPECT_THAT(run({"list"}).out, testing::ContainsRegex("device-plugin +on"));
 
@@ -342,6 +343,14 @@ TEST_F(AddonCommands, what_helm_keeps_is_seen_and_left_to_it) {
     EXPECT_THAT(refused.err, AllOf(HasSubstr(helms + " keeps"), Not(HasSubstr("ClusterRole")))) << command;
   }
   EXPECT_EQ(state()["objects"], before);
+
+  change([](json& cluster) {
+    json& objects = cluster["objects"];
+    for (std::size_t i = objects.size(); i-- > 0;)
+      if (objects[i]["metadata"]["name"] == "enclayer-mounts") objects.erase(i);
+  });
+  EXPECT_THAT(run({"show"}).out, HasSubstr("ValidatingAdmissionPolicyBinding enclayer-mounts is missing; " + helms +
+                                           " is where to repair that"));
 
   Finished adopted = enable({"--adopt", "--enable-sgxquotehelper"});
   EXPECT_EQ(adopted.exit_code, 0) << adopted.err;
@@ -424,7 +433,8 @@ TEST_F(AddonCommands, show_makes_do_with_what_the_role_for_it_allows) {
       AllOf(HasSubstr("namespace enclayer-system, platform sim"), HasSubstr("translation works here: not known"),
             HasSubstr("quote helpers were not asked what they quote with: that takes the right to create "
                       "pods/exec in namespace enclayer-system"),
-            HasSubstr("whether the policies are as they should be is not known: "), Not(HasSubstr("QUOTES BY"))));
+            HasSubstr("whether the policies are as they should be is not known: "), Not(HasSubstr("QUOTES BY")),
+            Not(HasSubstr("Nothing was changed"))));
   EXPECT_THAT(calls(), Not(HasSubstr("exec -n")));
 }
 
