@@ -2,6 +2,7 @@
 #include "enclayer/evidence.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string_view>
 
@@ -23,7 +24,7 @@ using base::malformed;
 
 constexpr std::string_view kSpace = " \t\r\n";
 // As many as a service's answer may have around the quote; what has more is not worth a millisecond.
-constexpr base::JsonLimits kJsonLimits{.size = Evidence::kMaxSize, .depth = 8, .values = 4096};
+constexpr base::JsonLimits kJsonLimits{.size = Evidence::kMaxSize, .depth = 8, .values = 1024};
 
 // "4,734".
 std::string grouped(std::size_t number) {
@@ -97,17 +98,36 @@ Result<Evidence> from_bytes(Bytes bytes, const std::string& form) {
                    " bytes that is no quote: " + why_no_quote(bytes));
 }
 
-std::optional<Bytes> from_hex(std::string_view text) {
-  std::string digits;
-  digits.reserve(text.size());
-  std::copy_if(text.begin(), text.end(), std::back_inserter(digits),
-               [](char c) { return kSpace.find(c) == std::string_view::npos; });
-  auto bytes = base::from_hex(digits);
-  return bytes ? std::optional(std::move(*bytes)) : std::nullopt;
-}
+// What a character is worth as a hexadecimal digit.
+constexpr std::uint8_t kNoDigit = 0xff, kBetween = 0xfe;
+constexpr std::array<std::uint8_t, 256> kHexDigits = [] {
+  std::array<std::uint8_t, 256> digits{};
+  digits.fill(kNoDigit);
+  for (std::uint8_t value = 0; value < 16; ++value)
+    for (const char* all : {"0123456789abcdef", "0123456789ABCDEF"})
+      digits[static_cast<std::uint8_t>(all[value])] = value;
+  for (char c : kSpace) digits[static_cast<std::uint8_t>(c)] = kBetween;
+  return digits;
+}();
 
-bool only_hex_digits(std::string_view text) {
-  return text.find_first_not_of("0123456789abcdefABCDEF \t\r\n") == std::string_view::npos;
+// Hexadecimal digits with whitespace between them; of an odd number of them the last one is lost, and `odd` says so.
+// nullopt: there is something else in the text. One pass: a quote in such a text is what people mostly have.
+std::optional<Bytes> from_hex(std::string_view text, bool& odd) {
+  Bytes out(text.size() / 2);
+  std::size_t digits = 0;
+  std::uint8_t first = 0;
+  for (char c : text) {
+    const std::uint8_t digit = kHexDigits[static_cast<std::uint8_t>(c)];
+    if (digit == kBetween) continue;
+    if (digit == kNoDigit) return std::nullopt;
+    if (digits++ % 2 == 0)
+      first = digit;
+    else
+      out[digits / 2 - 1] = static_cast<std::uint8_t>(first << 4 | digit);
+  }
+  odd = digits % 2 != 0;
+  out.resize(digits / 2);
+  return out;
 }
 
 Result<Evidence> from_pem(std::string_view text, const std::string& around) {
@@ -136,10 +156,10 @@ Result<Evidence> from_text(std::string_view text, const std::string& around) {
   if (text.empty()) return malformed("this is " + around + "text with nothing in it");
   if (text.starts_with("-----BEGIN ")) return from_pem(text, around);
   std::string_view digits = text.starts_with("0x") || text.starts_with("0X") ? text.substr(2) : text;
-  if (only_hex_digits(digits)) {
-    auto bytes = from_hex(digits);
-    if (bytes) return from_bytes(std::move(*bytes), around + "hexadecimal text");
-    return malformed("this is " + around + "hexadecimal text with an odd number of digits: one was lost");
+  bool odd = false;
+  if (auto bytes = from_hex(digits, odd)) {
+    if (odd) return malformed("this is " + around + "hexadecimal text with an odd number of digits: one was lost");
+    return from_bytes(std::move(*bytes), around + "hexadecimal text");
   }
   if (auto bytes = from_base64(text)) return from_bytes(std::move(*bytes), around + "base64 text");
   return malformed("this is " + around + "text of " + grouped(text.size()) +
