@@ -2,6 +2,7 @@
 // include/enclayer/enclayer.h over the C++ interface. Nothing may leave a function here but its return value.
 #include <algorithm>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 #include <string_view>
@@ -17,6 +18,11 @@ struct enclayer_verifier {
   TrustedRoot root = TrustedRoot::intel();
   Policy policy{};
   Verifier facts{};
+
+  // The collateral that was parsed last: callers hand over the same text for quote after quote.
+  std::mutex mutex{};
+  std::string text{};
+  std::shared_ptr<const Collateral> parsed{};
 };
 
 struct enclayer_verdict {
@@ -57,15 +63,29 @@ Verification refused(const enclayer_verifier& verifier, Reason reason, std::stri
   return out;
 }
 
+Result<std::shared_ptr<const Collateral>> collateral_from(enclayer_verifier& verifier, std::string_view text) {
+  {
+    std::lock_guard lock(verifier.mutex);
+    if (verifier.parsed && verifier.text == text) return verifier.parsed;
+  }
+  ENCLAYER_TRY(Collateral fresh, parse_collateral_json(text));
+  auto parsed = std::make_shared<const Collateral>(std::move(fresh));
+  std::lock_guard lock(verifier.mutex);
+  verifier.parsed = nullptr;  // should there be no memory for the text, it is not that of something else
+  verifier.text = text;
+  verifier.parsed = parsed;
+  return parsed;
+}
+
 Verification verification_of(enclayer_verifier& verifier, ByteView quote, std::string_view collateral, Time at) {
   if (quote.size() > ENCLAYER_MAX_QUOTE_SIZE)
     return refused(verifier, Reason::kUnsupportedQuoteFormat,
                    "the quote has " + std::to_string(quote.size()) + " bytes, at most " +
                        std::to_string(ENCLAYER_MAX_QUOTE_SIZE) + " are read");
-  auto parsed = parse_collateral_json(collateral);
+  auto parsed = collateral_from(verifier, collateral);
   if (!parsed)
     return refused(verifier, Reason::kUnsupportedCollateralFormat, "collateral: " + parsed.error().message());
-  return verifier.facts.verify(quote, *parsed, verifier.root, at);
+  return verifier.facts.verify(quote, **parsed, verifier.root, at);
 }
 
 }  // namespace
