@@ -2,6 +2,7 @@
 // include/enclayer/enclayer.h over the C++ interface. Nothing may leave a function here but its return value.
 #include <algorithm>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
@@ -20,6 +21,11 @@ struct enclayer_verifier {
   TrustedRoot root = TrustedRoot::intel();
   Policy policy{};
   Verifier facts{};
+
+  // The collateral that was parsed last: callers hand over the same text for quote after quote.
+  std::mutex mutex{};
+  std::string text{};
+  std::shared_ptr<const Collateral> parsed{};
 };
 
 struct enclayer_verdict {
@@ -62,6 +68,25 @@ Verification refused(const enclayer_verifier& verifier, Reason reason, std::stri
 
 enum class Form { kQuote, kAny, kCertificate };
 
+Result<std::shared_ptr<const Collateral>> collateral_from(enclayer_verifier& verifier, ByteView quote,
+                                                          std::string_view text) {
+  {
+    std::lock_guard lock(verifier.mutex);
+    if (verifier.parsed && verifier.text == text) return verifier.parsed;
+  }
+  auto usual = parse_collateral_json(text);
+  if (!usual) {  // other layouts may depend on the quote, and are not kept
+    ENCLAYER_TRY(Collateral other, collateral_for(quote, text));
+    return std::make_shared<const Collateral>(std::move(other));
+  }
+  auto parsed = std::make_shared<const Collateral>(std::move(*usual));
+  std::lock_guard lock(verifier.mutex);
+  verifier.parsed = nullptr;  // should there be no memory for the text, it is not that of something else
+  verifier.text = text;
+  verifier.parsed = parsed;
+  return parsed;
+}
+
 Verification verification_of(enclayer_verifier& verifier, Form form, ByteView bytes,
                              std::optional<std::string_view> collateral, Time at) {
   Evidence evidence;
@@ -78,16 +103,15 @@ Verification verification_of(enclayer_verifier& verifier, Form form, ByteView by
     evidence = std::move(*found);
     bytes = evidence.quote;
   }
-  std::optional<Collateral> parsed;
+  std::shared_ptr<const Collateral> known;
   if (collateral) {
-    auto given = collateral_for(bytes, *collateral);
+    auto given = collateral_from(verifier, bytes, *collateral);
     if (!given)
       return refused(verifier, Reason::kUnsupportedCollateralFormat, "collateral: " + given.error().message());
-    parsed = std::move(*given);
+    known = std::move(*given);
   }
-  const Collateral* known = parsed ? &*parsed : nullptr;
   if (!evidence.certificate.empty())
-    return verify_ra_tls(evidence.certificate, known, verifier.root, at, &verifier.facts);
+    return verify_ra_tls(evidence.certificate, known.get(), verifier.root, at, &verifier.facts);
   if (known == nullptr) return refused(verifier, Reason::kUnsupportedCollateralFormat, "no collateral was given");
   return verifier.facts.verify(bytes, *known, verifier.root, at);
 }

@@ -29,6 +29,19 @@ EC_KEY* new_p256_key() {
 using Number = OpensslPtr<BIGNUM, BN_free>;
 using Point = OpensslPtr<EC_POINT, EC_POINT_free>;
 
+// What makes inverses modulo the order n quick: s^(n - 2), Fermat's little theorem, in a third of BN_mod_inverse()'s time.
+struct Order {
+  Number minus_two;
+  OpensslPtr<BN_MONT_CTX, BN_MONT_CTX_free> montgomery;
+
+  explicit Order(const BIGNUM* n) : minus_two(BN_dup(n)), montgomery(BN_MONT_CTX_new()) {
+    OpensslPtr<BN_CTX, BN_CTX_free> context(BN_CTX_new());
+    if (!minus_two || !montgomery || !context || BN_sub_word(minus_two.get(), 2) != 1 ||
+        BN_MONT_CTX_set(montgomery.get(), n, context.get()) != 1)
+      throw std::bad_alloc();
+  }
+};
+
 // FIPS 186-5, 6.4.2: r is the x coordinate of u1 G + u2 Q, modulo the order. G is the generator of `curve`, Q that of
 // `table`, and of both OpenSSL has multiples at hand. Nothing here is secret.
 bool signed_by_generator(const EC_GROUP* curve, const EC_GROUP* table, const ByteArray<32>& digest,
@@ -39,11 +52,13 @@ bool signed_by_generator(const EC_GROUP* curve, const EC_GROUP* table, const Byt
   for (const BIGNUM* number : {r, s})
     if (BN_is_zero(number) || BN_is_negative(number) || BN_ucmp(number, order) >= 0) return false;
   OpensslPtr<BN_CTX, BN_CTX_free> context(BN_CTX_new());
-  Number u1(BN_bin2bn(digest.data(), digest.size(), nullptr)), u2(BN_new()), x(BN_new());
+  static const Order kOrder(order);  // of the one curve that there is here
+  Number u1(BN_bin2bn(digest.data(), digest.size(), nullptr)), u2(BN_new()), x(BN_new()), inverse(BN_new());
   Point sum(EC_POINT_new(curve)), of_key(EC_POINT_new(curve));
-  if (!context || !u1 || !u2 || !x || !sum || !of_key) throw std::bad_alloc();
-  Number inverse(BN_mod_inverse(nullptr, s, order, context.get()));
-  return inverse && BN_mod_mul(u1.get(), u1.get(), inverse.get(), order, context.get()) == 1 &&
+  if (!context || !u1 || !u2 || !x || !inverse || !sum || !of_key) throw std::bad_alloc();
+  return BN_mod_exp_mont(inverse.get(), s, kOrder.minus_two.get(), order, context.get(), kOrder.montgomery.get()) ==
+             1 &&
+         BN_mod_mul(u1.get(), u1.get(), inverse.get(), order, context.get()) == 1 &&
          BN_mod_mul(u2.get(), r, inverse.get(), order, context.get()) == 1 &&
          EC_POINT_mul(curve, sum.get(), u1.get(), nullptr, nullptr, context.get()) == 1 &&
          EC_POINT_mul(table, of_key.get(), u2.get(), nullptr, nullptr, context.get()) == 1 &&

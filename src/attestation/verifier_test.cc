@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "enclayer/verifier.h"
 
+#define OPENSSL_SUPPRESS_DEPRECATED  // EC_KEY, as in p256.cc
 #include <gtest/gtest.h>
+#include <openssl/ec.h>
+#include <openssl/obj_mac.h>
 
+#include <algorithm>
 #include <functional>
+#include <set>
 #include <thread>
 
+#include "attestation/facts.h"
 #include "base/bytes.h"
 #include "fake/quote_case.h"
 #include "fake/same_verification.h"
@@ -69,6 +75,24 @@ TEST(PreparedVerifier, gives_the_answers_of_verify) {
     SCOPED_TRACE(name);
     QuoteCase c = quote_case(name);
     expect_same(verifier.verify(c.quote, c.collateral, TrustedRoot::intel(), c.at), plain(c));
+  }
+}
+
+TEST(PreparedVerifier, keeps_so_many_tables_and_no_more) {
+  std::unique_ptr<EC_KEY, decltype(&EC_KEY_free)> key(EC_KEY_new_by_curve_name(NID_X9_62_prime256v1), EC_KEY_free);
+  std::set<ByteArray<64>> points = {{}};  // one that is no point of the curve
+  while (points.size() < FactMemory::kMaxTables + 2) {
+    unsigned char encoded[65];
+    ASSERT_EQ(EC_KEY_generate_key(key.get()), 1);
+    EC_POINT_point2oct(EC_KEY_get0_group(key.get()), EC_KEY_get0_public_key(key.get()), POINT_CONVERSION_UNCOMPRESSED,
+                       encoded, sizeof encoded, nullptr);
+    points.insert(base::array_at<64>(encoded, 1));
+  }
+  FactMemory memory(0);
+  for (int times = 0; times < 2; ++times) {
+    memory.prepare(points);
+    EXPECT_EQ(std::count_if(points.begin(), points.end(), [&](const auto& p) { return memory.prepared(p) != nullptr; }),
+              static_cast<std::ptrdiff_t>(FactMemory::kMaxTables));
   }
 }
 
