@@ -14,6 +14,7 @@
 #include "attestation/cbor_reader.h"
 #include "attestation/collateral_forms.h"
 #include "attestation/name.h"
+#include "attestation/openssl.h"
 #include "attestation/window.h"
 #include "attestation/x509_parts.h"
 #include "base/bytes.h"
@@ -409,8 +410,7 @@ Result<RaTlsCertificate> parse_ra_tls(ByteView der) {
   if (!same(*algorithm, parts.algorithm)) return malformed("it names two algorithms for its signature");
   ENCLAYER_TRY(const SignatureAlgorithm* signature, signature_algorithm(parts.algorithm));
   DerReader times(*validity);
-  auto from = next_time(times), until = from ? next_time(times) : std::nullopt;
-  auto begin = from ? time_from(*from) : std::nullopt, end = until ? time_from(*until) : std::nullopt;
+  auto begin = next_time(times), end = begin ? next_time(times) : std::nullopt;
   if (!begin || !end || !times.done()) return malformed("its validity is not a pair of times");
   auto name = subject->size() <= kMaxNameSize ? Name::from_der(*subject) : std::nullopt;
   if (!name) return malformed("its subject is not a name");
