@@ -36,7 +36,7 @@ const char* name_of(Type type) {
 
 // Builds the tree from what nlohmann's reader finds, and stops it at the first thing that is too much. Its own trees
 // are not used: with a callback that could stop it early, its time for one array grows with the square of the elements.
-class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
+class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit TreeBuilder(const JsonLimits& limits) : limits_(limits) {}
 
@@ -119,6 +119,95 @@ class TreeBuilder : public nlohmann::json_sax<nlohmann::json> {
   std::string key_;              // of the next value
   const JsonLimits limits_;
   std::size_t values_ = 0;
+};
+
+// Reads what nearly all texts consist of, in a tenth of the library's time, which looks at every character several times:
+// strings of ASCII with short escapes, whole numbers of up to 19 digits. It gives up at anything else, right or wrong; the
+// library then reads the text from its begin, so that it alone says what is an error.
+class PlainReader {
+ public:
+  PlainReader(std::string_view text, TreeBuilder& tree) : text_(text), tree_(tree) {}
+
+  // False: the tree refused something (its refusal says why), or this gave up.
+  bool read() { return value() && next_token() == '\0' && at_ == text_.size(); }
+
+ private:
+  char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }  // there is no NUL in the text
+  char next_token() {
+    while (peek() == ' ' || peek() == '\n' || peek() == '\r' || peek() == '\t') ++at_;
+    return peek();
+  }
+  bool skip(char token) {
+    if (next_token() != token) return false;
+    ++at_;
+    return true;
+  }
+
+  // As deep as the tree lets it.
+  bool value() {
+    switch (next_token()) {
+      case '{': return list('}', tree_.start_object(0)) && tree_.end_object();
+      case '[': return list(']', tree_.start_array(0)) && tree_.end_array();
+      case '"': return string() && tree_.string(string_);
+      case 't': return word("true") && tree_.boolean(true);
+      case 'f': return word("false") && tree_.boolean(false);
+      case 'n': return word("null") && tree_.null();
+      default: return number();
+    }
+  }
+
+  bool list(char end, bool started) {
+    if (!started) return false;
+    ++at_;
+    if (skip(end)) return true;
+    do {
+      if (end == '}' && !(next_token() == '"' && string() && tree_.key(string_) && skip(':'))) return false;
+      if (!value()) return false;
+    } while (skip(','));
+    return skip(end);
+  }
+
+  bool word(std::string_view word) {
+    if (!text_.substr(at_).starts_with(word)) return false;
+    at_ += word.size();
+    return true;
+  }
+
+  bool number() {
+    std::size_t begin = at_;
+    std::uint64_t value = 0;
+    for (; peek() >= '0' && peek() <= '9'; ++at_) {
+      if (at_ - begin == 19) return false;
+      value = 10 * value + static_cast<std::uint64_t>(peek() - '0');
+    }
+    if (at_ == begin || (text_[begin] == '0' && at_ - begin > 1)) return false;
+    return peek() != '.' && peek() != 'e' && peek() != 'E' && tree_.number_unsigned(value);
+  }
+
+  bool string() {
+    string_.clear();
+    ++at_;
+    while (true) {
+      std::size_t begin = at_;
+      while (at_ < text_.size() && text_[at_] >= ' ' && text_[at_] <= '~' && text_[at_] != '"' && text_[at_] != '\\')
+        ++at_;
+      string_.append(text_, begin, at_ - begin);
+      char end = peek();
+      if (end != '"' && end != '\\') return false;
+      ++at_;
+      if (end == '"') return true;
+      constexpr std::string_view kEscapes = "\"\\/bfnrt", kMeanings = "\"\\/\b\f\n\r\t";
+      std::size_t escape = peek() == '\0' ? std::string_view::npos : kEscapes.find(peek());
+      if (escape == std::string_view::npos) return false;
+      string_ += kMeanings[escape];
+      ++at_;
+    }
+  }
+
+  std::string_view text_;
+  TreeBuilder& tree_;
+  std::size_t at_ = 0;
+  std::string string_;  // the one that was read last
 };
 
 const JsonNode* find(const JsonNode& object, std::string_view key) {
@@ -230,11 +319,16 @@ Result<JsonDocument> JsonDocument::parse(std::string_view text, const JsonLimits
                      " are read");
   // nlohmann takes it for the end of the text, and would let anything stand behind it.
   if (text.find('\0') != std::string_view::npos) return malformed("JSON text has a NUL in it");
-  TreeBuilder builder(limits);
-  if (!nlohmann::json::sax_parse(text, &builder)) return malformed(builder.refusal);
-  if (builder.root.type != Type::kObject)
-    return malformed(std::string("JSON text is of type ") + name_of(builder.root.type) + ", not object");
-  return JsonDocument(std::make_shared<const JsonNode>(std::move(builder.root)));
+  std::optional<TreeBuilder> tree(std::in_place, limits);
+  bool read = PlainReader(text, *tree).read();
+  if (!read && tree->refusal.empty()) {
+    tree.emplace(limits);
+    read = nlohmann::json::sax_parse(text, &*tree);
+  }
+  if (!read) return malformed(tree->refusal);
+  if (tree->root.type != Type::kObject)
+    return malformed(std::string("JSON text is of type ") + name_of(tree->root.type) + ", not object");
+  return JsonDocument(std::make_shared<const JsonNode>(std::move(tree->root)));
 }
 
 std::string without_whitespace(std::string_view text) {

@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <nlohmann/json.hpp>
+#include <random>
+
 namespace enclayer::base {
 namespace {
 
@@ -84,6 +88,66 @@ TEST(Json, nul_ends_nothing_wherever_it_stands) {
   for (std::string_view text : {"{}\0"sv, "{}\0junk"sv, "\0{}"sv, "{\0}"sv, "{\"a\":\"x\0y\"}"sv, "{}\n\0{}"sv})
     EXPECT_THAT(why(text), HasSubstr("NUL")) << text.size();
   EXPECT_EQ(why(R"({"a":"x\u0000y"})"), "");
+}
+
+// What nlohmann's tree has, ours has in the same place.
+void expect_same(JsonValue ours, const nlohmann::json& theirs) {
+  if (theirs.is_object() || theirs.is_array()) {
+    auto entries = ours.entries();
+    ASSERT_EQ(entries.size(), theirs.size());
+    std::map<std::string, JsonValue> by_key;
+    std::size_t number = 0;
+    for (const auto& [key, value] : entries) by_key.emplace(theirs.is_object() ? key : std::to_string(number++), value);
+    for (const auto& [key, value] : theirs.items()) {
+      ASSERT_TRUE(by_key.contains(key)) << key;
+      expect_same(by_key.at(key), value);
+    }
+    return;
+  }
+  EXPECT_EQ(ours.text(), theirs.is_string() ? theirs.get<std::string>() : "");
+  EXPECT_EQ(ours.number(), theirs.is_number_unsigned() ? theirs.get<std::uint64_t>() : 0);
+  EXPECT_EQ(ours.truth(), theirs.is_boolean() && theirs.get<bool>());
+}
+
+TEST(Json, is_read_as_nlohmann_reads_it_alone_whatever_is_changed) {
+  const std::string seed =
+      R"({"a":{"svn":12,"n":0,"list":[1,{"x":"y"},[]],"e":{}} , "t":"a\"b\\c\n/\/\u00e4 \ud83d\ude00 )"
+      "\xc3\xa4"
+      R"(","f":false,"u":null,"b":true,"r":-1.5e3,"z":18446744073709551615,"k":9999999999999999999,"d":1234567890123456789})";
+  const std::string plain =
+      R"({"a":{"svn":12,"n":0,"list":[1,{"x":"y"},[]],"e":{}} , "t":"a\"b\\c\n/\/","f":false,"b":true})";
+  constexpr std::string_view kBytes =
+      "\"\\{}[]:,0123456789.-+eEtfnu /\n\t\x7f\x1f\xc3\xa4\xff"
+      "ax";
+  std::mt19937 random(20'261'129);
+  int read = 0, refused = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text = i % 2 == 0 ? seed : plain;
+    for (auto changes = random() % 4; changes-- > 0;) {
+      std::size_t at = random() % text.size();
+      char byte = kBytes[random() % kBytes.size()];
+      switch (random() % 3) {
+        case 0: text[at] = byte; break;
+        case 1: text.insert(at, 1, byte); break;
+        default: text.erase(at, 1);
+      }
+    }
+    auto theirs = nlohmann::json::parse(text, nullptr, false);
+    auto ours = JsonDocument::parse(text);
+    SCOPED_TRACE(text);
+    if (ours) {
+      ASSERT_FALSE(theirs.is_discarded());
+      expect_same(ours->root(), theirs);
+      ++read;
+    } else {
+      // Ours alone refuses a key that is there twice.
+      ASSERT_TRUE(theirs.is_discarded() || ours.error().message().find("twice") != std::string::npos);
+      ++refused;
+    }
+    if (testing::Test::HasFailure()) return;
+  }
+  EXPECT_GT(read, 3'000);
+  EXPECT_GT(refused, 3'000);
 }
 
 TEST(Json, whitespace_goes_from_between_the_tokens_only) {
