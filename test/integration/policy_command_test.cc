@@ -206,8 +206,14 @@ TEST_F(PolicyCommand, page_on_the_output_lists_every_field_and_no_other) {
   ASSERT_EQ(enclayer({"sim", "case", "td-partitioned", "--out-dir", td, "--at", at}).exit_code, 0);
   Finished judged = enclayer({"verify", "--quote", td + "/quote.bin", "--collateral", td + "/collateral.json",
                               "--root-ca", td + "/root.pem", "--at", at, "--output", "json"});
-  std::set<std::string> put_out = {"misses[].reason", "misses[].detail"};
-  for (const json& out : {json::parse(verify({{"version", 1}}).out), json::parse(judged.out)}) {
+  // And the certificate of a TLS peer; it has no nonce.
+  const std::string case_folder = ENCLAYER_TEST_DATA "/quotes/cases/C_eval17";
+  Finished peer = enclayer({"verify", "--ra-tls", ENCLAYER_TEST_DATA "/ratls/gramine-cert.pem", "--collateral",
+                            case_folder + "/collateral.json", "--at", "2025-06-25T00:00:00Z", "--output", "json"});
+  std::set<std::string> put_out = {"misses[].reason", "misses[].detail", "attested_key.nonce"};
+  for (const json& out : {json::parse(verify({{"version", 1}}).out), json::parse(judged.out), json::parse(peer.out)}) {
+    if (out.contains("attested_key"))
+      for (const auto& [field, value] : out["attested_key"].items()) put_out.insert("attested_key." + field);
     for (const auto& [field, value] : out.items()) put_out.insert(field);
     for (const auto& [field, value] : out["tcb"].items()) put_out.insert("tcb." + field);
   }
