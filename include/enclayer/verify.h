@@ -260,7 +260,7 @@ struct Verification {
   std::vector<Shortfall> shortfalls;  // of a TD: of the platform as it was launched on
   std::optional<Time> lacking_since;  // date of the oldest TCB level that it lacks: its grace is counted from there
   Time at{};                          // the time that verify() was asked about
-  std::optional<AttestedKey> attested_key;             // when a certificate was verified, and not a bare quote
+  std::optional<AttestedKey> attested_key;  // when a certificate was verified, and not a bare quote
 
   bool verified() const { return tcb_status.has_value(); }
 };
