@@ -169,11 +169,6 @@ Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, c
   ENCLAYER_TRY(auto obtained, collateral::obtain(cache ? &*cache : nullptr, request, now, ask));
   if (service.ends_with("/v3"))
     obtained.warnings.push_back(service + " is version 3 of the interface, which Intel has ended; version 4 is newer");
-  if (std::uint32_t got = obtained.entry.contents.evaluation_number;
-      options.evaluation_number > 0 && got != options.evaluation_number)
-    return Error(ErrorKind::kMalformed, service + " was asked for TCB evaluation data number " +
-                                            std::to_string(options.evaluation_number) + " and answered with " +
-                                            std::to_string(got));
   for (const std::string& warning : obtained.warnings)
     std::fprintf(stderr, "enclayer collateral fetch: warning: %s\n", warning.c_str());
   ENCLAYER_CHECK(write_out(options.out, to_json(obtained.entry.collateral)));

@@ -87,6 +87,10 @@ Result<Answer> fetch(http::Client& client, const std::string& service, const Pla
   auto read = [&]() -> Result<> {
     ENCLAYER_TRY(out.collateral, collateral_from(out.responses));
     ENCLAYER_TRY(Contents contents, contents_of(out.collateral));
+    if (edition.evaluation_number > 0 && contents.evaluation_number != edition.evaluation_number)
+      return Error(ErrorKind::kMalformed, "asked for TCB evaluation data number " +
+                                              std::to_string(edition.evaluation_number) + ", got " +
+                                              std::to_string(contents.evaluation_number));
     if (contents.platform == platform) return {};
     return Error(ErrorKind::kMalformed,
                  "asked for " + to_string(platform) + ", got collateral of " + to_string(contents.platform));

@@ -33,11 +33,12 @@ Result<std::string> tdx_service_url(const std::string& service);
 // likes, which is standard; early, as soon as patches are public; or those of one TCB evaluation data number, for as
 // long as Intel keeps them.
 struct Edition {
-  std::string query;  // "", "update=early", "tcbEvaluationDataNumber=17"
+  std::string query{};                  // "", "update=early", "tcbEvaluationDataNumber=17"
+  std::uint32_t evaluation_number = 0;  // 0: not asked for
 
   static Edition early() { return {"update=early"}; }
   static Edition standard() { return {"update=standard"}; }
-  static Edition number(std::uint32_t number) { return {"tcbEvaluationDataNumber=" + std::to_string(number)}; }
+  static Edition number(std::uint32_t number) { return {"tcbEvaluationDataNumber=" + std::to_string(number), number}; }
 
   // What tells collateral of this edition from others of the same service in a cache.
   std::string with_url(const std::string& service) const { return query.empty() ? service : service + "?" + query; }

@@ -93,7 +93,7 @@ TEST_F(CollateralCommand, fetches_for_a_quote_what_verifies_it) {
 TEST_F(CollateralCommand, editions_are_fetched_and_cached_apart) {
   SimService service;
   auto fetched = [&](std::vector<std::string> more) {
-    std::vector<std::string> arguments{"fetch",  "--fmspc",     fake::kSimFmspc, "--ca", "processor",
+    std::vector<std::string> arguments{"fetch",  "--fmspc",     fake::kSimFmspc, "--ca", "platform",
                                        "--pccs", service.url(), "--out",         out};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run(arguments);
