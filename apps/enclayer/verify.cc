@@ -132,9 +132,6 @@ void print_text(const Verification& v, const Verdict& verdict, Time at) {
   for (const Shortfall& one : v.shortfalls)
     line("short of", one.part + " " + std::to_string(one.needs) + ", it has " + std::to_string(one.has) +
                          "; needed since " + format_time(one.since).substr(0, 10));
-  for (const Shortfall& one : v.shortfalls)
-    line("short of", one.part + " " + std::to_string(one.needs) + ", it has " + std::to_string(one.has) +
-                         "; needed since " + format_time(one.since).substr(0, 10));
   std::string advisories;
   for (const std::string& id : v.advisory_ids) advisories += (advisories.empty() ? "" : ", ") + id;
   line("advisories", advisories.empty() ? "none" : advisories);
