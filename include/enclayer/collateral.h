@@ -32,7 +32,8 @@ struct Collateral {
 };
 
 // The JSON layout that dcap-qvl reads too: nine strings with the names above; CRLs and signatures in hexadecimal
-// digits, CRLs also in PEM. A missing or wrongly typed string, duplicate keys, or more than kMaxJsonSize bytes are kMalformed.
+// digits, CRLs also in PEM. A missing or wrongly typed string, duplicate keys, or more than kMaxJsonSize bytes are
+// kMalformed.
 Result<Collateral> parse_collateral_json(std::string_view json);
 std::string to_json(const Collateral& collateral);
 

@@ -51,8 +51,8 @@ enum {
 
 /* Whom to trust and what to accept. One for the whole program: it remembers, in up to 8 MiB, what it has parsed and
  * which signatures it has checked, and the collateral that it was given last (text and parsed, 2 MiB at most), and so
- * judges the next quote of the same platform sooner. It remembers no verdict:
- * time, revocation, root and policy are looked at anew for every quote (include/enclayer/verifier.h). */
+ * judges the next quote of the same platform sooner. It remembers no verdict: time, revocation, root and policy are
+ * looked at anew for every quote (include/enclayer/verifier.h). */
 typedef struct enclayer_verifier enclayer_verifier;
 
 /* What became of one quote. */

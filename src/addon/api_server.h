@@ -61,9 +61,9 @@ class ApiServer {
   // Bytes of an answer; more is kMalformed. An object of etcd has 1.5 MB at most.
   static constexpr std::size_t kMostAnswer = std::size_t{256} << 20;
 
-  // Starts the proxy on a socket in `folder` (socket_in()), for as long as the ApiServer lives. The folder has to be the user's alone:
-  // whoever can connect there acts with the user's rights. kInvalidArgument: kubectl ended at once, with its words (no
-  // such context, no such kubeconfig).
+  // Starts the proxy on a socket in `folder` (socket_in()), for as long as the ApiServer lives. The folder has to be the
+  // user's alone: whoever can connect there acts with the user's rights. kInvalidArgument: kubectl ended at once, with
+  // its words (no such context, no such kubeconfig).
   static std::filesystem::path socket_in(const std::filesystem::path& folder) { return folder / "api"; }
   static Result<std::unique_ptr<ApiServer>> start(const Kubectl& kubectl, const std::filesystem::path& folder);
   ~ApiServer();
@@ -92,7 +92,8 @@ class ApiServer {
 // Runs `task` for 0 .. count-1, eight at a time.
 void at_once(std::size_t count, const std::function<void(std::size_t)>& task);
 
-// What has changed in a list since `version`: a watch for two seconds (opening it is what costs the API server), whose events come in one answer.
+// What has changed in a list since `version`: a watch for two seconds (opening it is what costs the API server), whose
+// events come in one answer.
 inline constexpr std::chrono::seconds kWatch{2};
 ApiRequest watch_request(const std::string& path, const std::string& version, const std::string& doing);
 // Calls `each` for every event, with its type (ADDED, MODIFIED, DELETED) and the object; `version` becomes that of the
