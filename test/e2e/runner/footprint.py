@@ -8,6 +8,7 @@ from .isolation import cgroup_hierarchies
 PLACES = [
     "/var/lib/kubelet", "/var/lib/kubelet/device-plugins", "/var/log/pods", "/var/log/containers", "/var/lib/containerd", "/run/containerd",
     "/var/lib/cni", "/etc/cni", "/opt/cni", "/opt/containerd", "/usr/libexec/kubernetes", "/usr/sbin/policy-rc.d", "/var/run/aesmd",
+    "/var/lib/enclayer", "/var/run/enclayer", "/var/run/cdi",
 ]
 SYSCTL_FOLDERS = ["vm", "kernel/keys", "net/ipv4/conf"]
 SYSCTL_FILES = ["kernel/panic", "kernel/panic_on_oops", "net/ipv4/ip_forward"]

@@ -23,6 +23,8 @@ from .steps import Failure
 CGROUP = "enclayer-e2e"
 KUBELET_DIR = Path("/var/lib/kubelet")  # the kubelet's socket for device plugins is there whatever its --root-dir
 CNI_DIR = Path("/var/lib/cni")  # containerd remembers there what it told the network plugins
+STATE_DIR = Path("/var/lib/enclayer")  # the quote helper's, a hostPath of the add-on
+PRIVATE = [KUBELET_DIR, CNI_DIR, STATE_DIR]
 
 # What a kubelet sets at its start; none of it belongs to a namespace.
 SYSCTLS = [
@@ -73,7 +75,7 @@ def first_process():
 def private_places(work):
     """The paths that kubelet and containerd insist on are, in here, folders of the run's own."""
     mount("-t", "tmpfs", "tmpfs", "/run")
-    for place in (KUBELET_DIR, CNI_DIR, Path("/var/log")):
+    for place in (*PRIVATE, Path("/var/log")):
         ours = work / place.name
         ours.mkdir()
         mount("--bind", ours, place)
@@ -99,8 +101,8 @@ def loopback_up():
 
 @contextmanager
 def mount_points():
-    """For the run's own /var/lib/kubelet and /var/lib/cni. One that was there before is neither seen nor changed."""
-    ours = [place for place in (KUBELET_DIR, CNI_DIR) if not place.exists()]
+    """For the run's own folders in /var/lib. One that was there before is neither seen nor changed."""
+    ours = [place for place in PRIVATE if not place.exists()]
     for place in ours:
         place.mkdir(parents=True)
     try:
