@@ -72,7 +72,7 @@ void add_timeout_flag(CLI::App& command, addon::WaitLimits& limits) {
           "--timeout", [&limits](int seconds) { limits.timeout = std::chrono::seconds(seconds); },
           "How long to wait, in seconds")
       ->check(CLI::Range(1, 86400))
-      ->option_text("SECONDS [300]");
+      ->option_text("SECONDS [" + std::to_string(limits.timeout.count()) + "]");
 }
 
 std::string grouped(std::int64_t number) {
