@@ -290,6 +290,29 @@ func (r *running) allocate(ids []string) (time.Duration, error) {
 	return took, nil
 }
 
+// kubeletComes measures a plugin that waits for a kubelet, once it is quiet.
+func (h *harness) kubeletComes(c *contender, r *running, row measure) error {
+	if err := r.process.awaitQuiet(); err != nil {
+		return err
+	}
+	if r.process.hasExited() {
+		h.results.cannot(c, exitsWithout, row)
+		return nil
+	}
+	kubelet, err := startKubelet(r.place.devicePlugins())
+	if err != nil {
+		return err
+	}
+	r.kubelet = kubelet
+	registered, err := r.awaitRegistered()
+	if err != nil {
+		return err
+	}
+	h.results.add(c, row, ms(registered.Sub(r.kubelet.appeared)))
+	_, err = r.awaitList()
+	return err
+}
+
 // kubeletComesLate measures a plugin that is there before the kubelet.
 func (h *harness) kubeletComesLate(c *contender) error {
 	r, err := h.start(c, false)
@@ -297,23 +320,7 @@ func (h *harness) kubeletComesLate(c *contender) error {
 		return err
 	}
 	defer r.stop()
-	if err := r.process.awaitQuiet(); err != nil {
-		return err
-	}
-	if r.process.hasExited() {
-		h.results.cannot(c, exitsWithout, registeredWaiting)
-		return nil
-	}
-	if r.kubelet, err = startKubelet(r.place.devicePlugins()); err != nil {
-		return err
-	}
-	registered, err := r.awaitRegistered()
-	if err != nil {
-		return err
-	}
-	h.results.add(c, registeredWaiting, ms(registered.Sub(r.kubelet.appeared)))
-	_, err = r.awaitList()
-	return err
+	return h.kubeletComes(c, r, registeredWaiting)
 }
 
 // kubeletRestarts measures a plugin that is registered and then sees the kubelet go and come back.
@@ -336,23 +343,7 @@ func (h *harness) kubeletRestarts(c *contender) error {
 		return err
 	}
 	r.stopKubelet()
-	if err := r.process.awaitQuiet(); err != nil {
-		return err
-	}
-	if r.process.hasExited() {
-		h.results.cannot(c, exitsWithout, registeredRestart)
-		return nil
-	}
-	if r.kubelet, err = startKubelet(r.place.devicePlugins()); err != nil {
-		return err
-	}
-	registered, err := r.awaitRegistered()
-	if err != nil {
-		return err
-	}
-	h.results.add(c, registeredRestart, ms(registered.Sub(r.kubelet.appeared)))
-	_, err = r.awaitList()
-	return err
+	return h.kubeletComes(c, r, registeredRestart)
 }
 
 // allIdle lets all contenders idle in the same time window, each registered and listed, so that they have the same noise.
