@@ -18,7 +18,7 @@ using std::chrono::milliseconds;
 // what is done next.
 bool stopped(const base::UniqueFd& stop, int other, milliseconds timeout) {
   pollfd fds[] = {{stop.get(), POLLIN, 0}, {other, POLLIN, 0}};
-  signalfd_siginfo signal;
+  signalfd_siginfo signal{};
   return ::poll(fds, 2, static_cast<int>(timeout.count())) > 0 && fds[0].revents != 0 &&
          ::read(stop.get(), &signal, sizeof signal) > 0;
 }
