@@ -166,7 +166,7 @@ def build_cluster(steps, logs):
     for artefact, title, note in [
         (builds.etcd(log), f"etcd {builds.ETCD_VERSION}", "compiling; 2 minutes"),
         (builds.containerd(log), f"containerd {builds.CONTAINERD_VERSION}", "compiling; 3 minutes"),
-        (builds.clients(log), f"kwok {builds.KWOK_VERSION}, helm {builds.HELM_VERSION}, metrics-server {builds.METRICS_VERSION}", "compiling; 5 minutes"),
+        (builds.clients(log), f"kwok {builds.KWOK_VERSION}, helm {builds.HELM_VERSION}, kustomize {builds.KUSTOMIZE_VERSION}, metrics-server {builds.METRICS_VERSION}", "compiling; 5 minutes"),
     ]:
         with steps.step(f"{title}, from source"):
             made[artefact.name] = artefact.get(note)

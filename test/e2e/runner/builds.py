@@ -58,6 +58,7 @@ NEXT_KUBERNETES_VERSION = module_version("k8s-next", "k8s.io/kubernetes")
 ETCD_VERSION = module_version("etcd", "go.etcd.io/etcd/server/v3")
 CONTAINERD_VERSION = module_version("containerd", "github.com/containerd/containerd/v2")
 KWOK_VERSION = module_version("clients", "sigs.k8s.io/kwok")
+KUSTOMIZE_VERSION = module_version("clients", "sigs.k8s.io/kustomize/kustomize/v5")
 HELM_VERSION = module_version("clients", "helm.sh/helm/v4")
 METRICS_VERSION = module_version("clients", "sigs.k8s.io/metrics-server")
 
@@ -120,10 +121,14 @@ def containerd(log):
 
 
 def clients(log):
-    """kwok, helm and metrics-server: one module, because they share most of what is compiled."""
-    variables = {"sigs.k8s.io/kwok/pkg/consts.Version": KWOK_VERSION, "helm.sh/helm/v4/internal/version.version": HELM_VERSION}
+    """kwok, helm, kustomize and metrics-server: one module, because they share most of what is compiled."""
+    variables = {
+        "sigs.k8s.io/kwok/pkg/consts.Version": KWOK_VERSION, "helm.sh/helm/v4/internal/version.version": HELM_VERSION,
+        "sigs.k8s.io/kustomize/api/provenance.version": KUSTOMIZE_VERSION,
+    }
     packages = {
         "kwok": "sigs.k8s.io/kwok/cmd/kwok", "helm": "helm.sh/helm/v4/cmd/helm", "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        "kustomize": "sigs.k8s.io/kustomize/kustomize/v5",
     }
     return go_artefact("clients", "clients", packages, variables, log)
 
