@@ -48,13 +48,13 @@ e2e: ## Real kubelet, real clients, real verifier (root; needs Go >= 1.26.4, car
 	@test/e2e/run --check-tools
 	@tools/packages build
 	@tools/build release
-	@test/e2e/run
+	@test/e2e/run $(if $(VERSION),--kubernetes $(VERSION))
 
-e2e-cluster: ## The add-on on a real control plane, with a real node and a thousand that are played (root; needs Go >= 1.26.4)
+e2e-cluster: ## The add-on on a real control plane, with a real node and a thousand that are played; VERSION=1.34.4: short, on that Kubernetes (root; needs Go >= 1.26.4)
 	@test/e2e/run --cluster --check-tools
 	@tools/packages build
 	@tools/build release
-	@test/e2e/run --cluster
+	@test/e2e/run --cluster $(if $(VERSION),--kubernetes $(VERSION))
 
 demo-cluster: ## Watch the add-on's whole story on a real control plane; KEEP=1 leaves it up (root; needs Go >= 1.26.4)
 	@test/e2e/run --demo --check-tools

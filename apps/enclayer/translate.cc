@@ -91,10 +91,9 @@ Examples:
   enclayer translate -f app.yaml | kubectl apply -f -
   In CI, with the file and line of each pod that would be changed or refused:
     enclayer translate --check -f app.yaml
-  As Helm's post-renderer:
-    helm install app ./chart --post-renderer enclayer --post-renderer-args translate
-  As kustomize's transformer (docs/admission.md has its file):
-    kustomize build --enable-alpha-plugins --enable-exec DIR)");
+  As Helm's post-renderer, and as kustomize's transformer (docs/admission.md has their files):
+    helm install app ./chart --post-renderer enclayer-translate
+    kustomize build --enable-alpha-plugins --enable-exec . | kubectl apply -f -)");
   command->callback([options, &exit_code] {
     auto well = translate_command(*options);
     exit_code = !well ? fail("enclayer translate", well.error()) : *well ? 0 : 1;

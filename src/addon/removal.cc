@@ -52,6 +52,17 @@ Result<> wait_for_pods(const ApiServer& api, ClusterWatch& watch, const std::str
   }
 }
 
+// All in one request, once their DaemonSets are gone. The controller manager's garbage collector would come to them one
+// by one, with two requests for each, and asks 20 times a second as Kubernetes comes: minutes on hundreds of nodes. It
+// does so where the user may not delete them.
+void remove_pods(const ApiServer& api, const std::string& name_space) {
+  (void)api.send(
+      {.method = "DELETE",
+       .path = "/api/v1/namespaces/" + name_space + "/pods?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer",
+       .doing = "delete our pods",
+       .metadata_only = true});
+}
+
 // Objects in our namespace that are not ours, and that Kubernetes did not put there by itself.
 Result<std::vector<std::string>> strangers(const ApiServer& api, const std::string& name_space) {
   std::vector<Reference> kinds;
@@ -153,6 +164,7 @@ Result<Removed> remove_all(const ApiServer& api, ClusterWatch& watch, bool force
   for (const std::string& place : places) {
     const Reference self_test{"v1", "Pod", place, "enclayer-self-test"};
     ENCLAYER_CHECK(remove(api, {&self_test, 1}, std::chrono::seconds(0)));
+    remove_pods(api, place);
     ENCLAYER_CHECK(wait_for_pods(api, watch, place, force, limits, progress));
   }
 

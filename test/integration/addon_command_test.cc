@@ -115,6 +115,9 @@ TEST_F(AddonCommands, enable_twice_changes_something_once_and_disable_leaves_not
   EXPECT_EQ((*object(now, "Node", "node-a"))["metadata"]["labels"],
             (json{{"kubernetes.io/os", "linux"}, {"enclayer.io/sim", "true"}}))
       << "labels of detect go, the user's stays";
+  EXPECT_THAT(calls(),
+              HasSubstr("DELETE /api/v1/namespaces/enclayer-system/pods?labelSelector=app.kubernetes.io%2Fpart-of"))
+      << "one request for all pods";
   EXPECT_THAT(run({"disable"}).out, HasSubstr("nothing to remove"));
 }
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from runner.steps import Failure
 
 PLURALS = {
-    "Pod": "pods", "Job": "jobs", "Deployment": "deployments", "DaemonSet": "daemonsets", "Service": "services", "Namespace": "namespaces",
+    "Pod": "pods", "Job": "jobs", "Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets", "Service": "services", "Namespace": "namespaces",
     "ServiceAccount": "serviceaccounts", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges", "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     **{kind: kind.lower().replace("policy", "policies") if not kind.endswith("Binding") else kind.lower() + "s" for kind in (
         "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")},

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import builds, cache, cases, footprint, isolation
-from .clusterscenario import NEXT_SUITE, ClusterScenario
+from .clusterscenario import NEXT_SUITE, ClusterScenario, suites_of
 from .process import wait_for
 from .scenario import Scenario
 from .steps import Failure, Steps, say
@@ -37,6 +37,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="with --demo: leave the cluster up afterwards, until Ctrl-C")
     parser.add_argument("--enter", nargs=argparse.REMAINDER, metavar="COMMAND", help="a shell, or COMMAND, in the cluster that --keep left up")
     parser.add_argument("--suite", action="append", default=[], help="with --cluster: only these suites")
+    parser.add_argument("--kubernetes", metavar="VERSION", default=builds.KUBERNETES_VERSION, help="another one that the Go module proxy has; with --cluster: the short suites")
     parser.add_argument("--judge-times", action="store_true", help="times that are goals have to be met; for a machine without other work")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -51,7 +52,7 @@ def main():
     if options.cases:
         return only_cases(options.bin.resolve())
     what = next((name for name in ("updates", "cluster", "demo") if getattr(options, name)), "node")
-    return outside(options.bin.resolve(), {"what": what, "suites": options.suite, "judge_times": options.judge_times, "keep": options.keep})
+    return outside(options.bin.resolve(), {"what": what, "suites": options.suite, "kubernetes": "v" + options.kubernetes.removeprefix("v"), "judge_times": options.judge_times, "keep": options.keep})
 
 
 def outside(product, task):
@@ -75,7 +76,7 @@ def outside(product, task):
         code = 1
         try:
             with isolation.work_folder(work):
-                paths = {"product": product, "logs": logs, **build(what, task["suites"], steps, logs)}
+                paths = {"product": product, "logs": logs, **build(task, steps, logs)}
                 if what == "node":
                     compare_cases(steps, paths["product"], paths["dcap_qvl"])
                 task["paths"] = {name: str(path) for name, path in paths.items()}
@@ -123,14 +124,15 @@ def compare_cases(steps, product, dcap_qvl):
             cases.compare(product / "enclayer", dcap_qvl, Path(folder))
 
 
-def build(what, suites, steps, logs):
-    """Where everything is that `what`, of the cluster `suites` or all of them, needs."""
-    if what == "updates":
+def build(task, steps, logs):
+    """Where everything is that the task needs."""
+    version = task["kubernetes"]
+    if task["what"] == "updates":
         return build_client(steps, logs)
-    if what == "node":
-        return build_client(steps, logs) | build_node(steps, logs)
-    is_next_needed = what == "cluster" and (not suites or NEXT_SUITE in suites)
-    return build_cluster(steps, logs) | (build_next(steps, logs) if is_next_needed else {})
+    if task["what"] == "node":
+        return build_client(steps, logs) | build_node(version, steps, logs)
+    is_next_needed = NEXT_SUITE in suites_of(task["what"], task["suites"], version)
+    return build_cluster(version, steps, logs) | (build_next(steps, logs) if is_next_needed else {})
 
 
 def build_client(steps, logs):
@@ -139,34 +141,35 @@ def build_client(steps, logs):
     return {"aesm_client": aesm_client / "e2e-aesm-client"}
 
 
-def build_kubernetes(steps, log):
-    with steps.step(f"Kubernetes {builds.KUBERNETES_VERSION}, all of it in one program, from source"):
-        kubernetes = builds.kubernetes(log).get("compiling; 6 to 15 minutes on two cores when nothing is cached")
+def build_kubernetes(version, steps, log, program="kube"):
+    with steps.step(f"Kubernetes {version}, {'all of it in one program' if program == 'kube' else program}, from source"):
+        kubernetes = builds.kubernetes(log, version, program).get("compiling; 6 to 15 minutes on two cores when nothing is cached")
     with steps.step("the pods' program, the pod-resources client, the API server's judgement of pods"):
         programs = builds.pod_programs(log).get("compiling")
     return {"kubernetes": kubernetes, "programs": programs}
 
 
-def build_node(steps, logs):
+def build_node(version, steps, logs):
     log = logs / "build.log"
     with steps.step("Debian's containerd and runc"):
         builds.debian_packages(log)
         say(builds.versions())
-    made = build_kubernetes(steps, log)
+    # The one that the cluster has too, or of another version no more than is needed.
+    made = build_kubernetes(version, steps, log, "kube" if version == builds.KUBERNETES_VERSION else "kubelet")
     with steps.step("the Python package dcap-qvl"):
         dcap_qvl = builds.dcap_qvl(log).get("installing")
     return {**made, "dcap_qvl": dcap_qvl}
 
 
-def build_cluster(steps, logs):
+def build_cluster(version, steps, logs):
     log = logs / "build.log"
     with steps.step("Debian's runc, network plugins, openssl and iproute2"):
         builds.cluster_packages(log)
-    made = build_kubernetes(steps, log)
+    made = build_kubernetes(version, steps, log)
     for artefact, title, note in [
         (builds.etcd(log), f"etcd {builds.ETCD_VERSION}", "compiling; 2 minutes"),
         (builds.containerd(log), f"containerd {builds.CONTAINERD_VERSION}", "compiling; 3 minutes"),
-        (builds.clients(log), f"kwok {builds.KWOK_VERSION}, helm {builds.HELM_VERSION}, metrics-server {builds.METRICS_VERSION}", "compiling; 5 minutes"),
+        (builds.clients(log), f"kwok {builds.KWOK_VERSION}, helm {builds.HELM_VERSION}, kustomize {builds.KUSTOMIZE_VERSION}, metrics-server {builds.METRICS_VERSION}", "compiling; 5 minutes"),
     ]:
         with steps.step(f"{title}, from source"):
             made[artefact.name] = artefact.get(note)
@@ -175,7 +178,7 @@ def build_cluster(steps, logs):
 
 def build_next(steps, logs):
     with steps.step(f"the API server of Kubernetes {builds.NEXT_KUBERNETES_VERSION}, from source"):
-        return {"next-kubernetes": builds.next_kubernetes(logs / "build.log").get("compiling; 8 to 15 minutes on two cores when nothing is cached")}
+        return {"next-kubernetes": builds.kubernetes(logs / "build.log", builds.NEXT_KUBERNETES_VERSION, "kube-apiserver").get("compiling; 8 to 15 minutes on two cores when nothing is cached")}
 
 
 def inside(work):
@@ -192,7 +195,7 @@ def inside(work):
             Scenario(steps, work, logs, paths, task["judge_times"]).run()
         else:
             scenario = ClusterScenario(steps, work, logs, paths, task["judge_times"])
-            scenario.run(task["what"], task["suites"])
+            scenario.run(suites_of(task["what"], task["suites"], task["kubernetes"]))
             if task["keep"]:
                 keep(scenario.cluster)
     except Failure as why:

@@ -19,10 +19,12 @@ from .testbed import ENCLAVE_DEVICES, EPC, QUOTE, WORKLOAD_IMAGE
 SAMPLES, CHART = E2E.parent.parent / "samples", E2E.parent.parent / "deploy/chart"
 OURS = "app.kubernetes.io/part-of=enclayer"
 NODE_MIB = 8192  # the default of --sim-epc
+PROVISION_LIMIT = 2
 HELPER_MIB = 5  # for each of its two containers
 ORDINARY_NODES = 20
 HELLO, NGINX, ATTEST = "registry.example/sgx-hello:1", "registry.example/gsc-nginx:1", "registry.example/sgx-attest:1"
 SLOTS_RECORD = "enclayer.io/quote-slots"
+PROVISION, ALLOWING = "sgx.intel.com/provision", "enclayer.io/allow-provisioning=true"
 AKS_JOB = E2E.parent / "data/manifests/azure-docs/addon_out-of-proc_job.yaml"
 # What `restricted` asks of any container.
 USUAL_LINES = {
@@ -61,6 +63,7 @@ class Addon:
             ("the container that serves is killed under load: the other one takes over, and it comes back as the standby", self.kill_helpers),
             ("without a standby, and with one again, under load: no quote fails", self.do_without_standby),
             ("every other YAML of samples/", self.apply_samples),
+            (f"provisioning, {PROVISION_LIMIT} at a time: refused with the step that is left, running once it is done, and one too many waits", self.provision),
             ("samples/autoscaling: busy pods with EPC get more of them, by CPU", self.autoscale),
             ("update under load: from the manifests before these, to another image, and back: no quote fails, pods with EPC run on", self.update_under_load),
             ("an image whose self-test fails: update stops, everything is as before", self.fail_the_self_test),
@@ -204,7 +207,28 @@ class Addon:
         self.plane.kubectl("apply", "--dry-run=server", "-f", SAMPLES / "attest/pod.yaml")
 
     def allow_in_process(self):
-        say(self.cluster.enclayer("update", "--in-proc-attestation"))
+        say(self.cluster.enclayer("update", "--in-proc-attestation", "--provision-limit", PROVISION_LIMIT))
+        self.cluster.wait_for_allocatable(PROVISION, PROVISION_LIMIT)
+
+    def provision(self):
+        """The simulated platform's helper asks for no provisioning device: its own units are not seen here."""
+        limits, namespace = {EPC: 1, PROVISION: 1}, "provisioning"
+        self.make_namespace(namespace, "baseline")
+        said = self.cluster.start_pod("early", ["pause"], namespace, expect=1, limits=limits)
+        check(f"kubectl label namespace {namespace} {ALLOWING}" in said, f"the refusal does not name the step that is left: {said}")
+        self.plane.kubectl("label", "namespace", namespace, ALLOWING)
+        wait_for("the label is known", lambda: self.cluster.start_pod("holder-1", ["pause"], namespace, limits=limits), 30, pause=0.5)
+        self.cluster.wait_for_pod("holder-1", running, 60, namespace)
+        seen, _ = self.cluster.run_workload("holder-2", ["open", "/dev/sgx_provision"], namespace, limits=limits)
+        check([device["error"] for device in seen["devices"]] == [""], f"the pod saw {seen['devices']}")
+        self.cluster.start_pod("waiting", ["pause"], namespace, limits=limits)
+        pod = self.cluster.wait_for_pod("waiting", lambda pod: condition(pod, "PodScheduled").get("status") == "False", namespace=namespace)
+        message = condition(pod, "PodScheduled")["message"]
+        check(f"Insufficient {PROVISION}" in message, f"it waits for another reason: {message}")
+        self.cluster.remove_pods("holder-1", namespace=namespace)
+        self.cluster.wait_for_pod("waiting", running, 90, namespace)
+        self.plane.kubectl("delete", "namespace", namespace, "--wait", timeout=120)
+        say(f"{message}; it runs once another pod has ended")
 
     def autoscale(self):
         """The sample's autoscaler, on a Deployment of the name that it expects, whose pods are busy."""

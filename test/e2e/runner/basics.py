@@ -4,6 +4,7 @@ import json
 
 from .cluster import condition, running
 from .node import NODE, WITHOUT_HEALTH
+from .process import wait_for
 from .steps import check, say
 from .testbed import ENCLAVE_DEVICES, EPC
 
@@ -67,7 +68,7 @@ class Basics:
         # What the API server spends grows with the square: at 64 GiB it gives up before it is done (docs/limits.md).
         for gib in (8, 16):
             sizes = self.run_large(gib)
-            check(sizes["devices"] == gib * 1024, "the status does not name each device")
+            check(sizes["devices"] == (gib * 1024 if self.cluster.kubelet.minor >= 36 else 0), f"the status names {sizes['devices']} devices")
 
     def run_without_health(self):
         self.restart_kubelet(WITHOUT_HEALTH)
@@ -79,7 +80,8 @@ class Basics:
         self.cluster.kubelet.daemon.stop()
         self.cluster.kubelet.feature_gates = feature_gates
         self.cluster.kubelet.start()
-        # What the API server tells of the node may be older than the restart; a pod that runs is not.
+        # What the API server tells of the node may be older than the restart, and a pod that comes before the plugin does is refused for good.
+        wait_for("the plugin registers again", lambda: self.cluster.kubelet.resources()["allocatable"].get(EPC) == NODE_MIB, 60, pause=0.2)
         self.cluster.run_workload("after-restart", ["open", *ENCLAVE_DEVICES], limits={EPC: POD_MIB})
         self.cluster.remove_pods("after-restart")
         self.cluster.wait_for_allocatable(EPC, NODE_MIB)

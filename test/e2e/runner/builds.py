@@ -1,5 +1,6 @@
 """What the run needs besides the product's own binaries: packages, the kubelet, the pods' program, the two peers."""
 
+import os
 import re
 import shutil
 import sys
@@ -53,29 +54,38 @@ def module_version(module, package):
     return re.search(rf"^(?:require)?\s*{re.escape(package)} (v[0-9.]+)", (E2E / module / "go.mod").read_text(), re.MULTILINE).group(1)
 
 
-KUBERNETES_VERSION = module_version("k8s", "k8s.io/kubernetes")
-NEXT_KUBERNETES_VERSION = module_version("k8s-next", "k8s.io/kubernetes")
+KUBERNETES_VERSION = "v1.36.3"
+NEXT_KUBERNETES_VERSION = "v1.37.2"  # the newest there is: what the admission policies will meet
 ETCD_VERSION = module_version("etcd", "go.etcd.io/etcd/server/v3")
 CONTAINERD_VERSION = module_version("containerd", "github.com/containerd/containerd/v2")
 KWOK_VERSION = module_version("clients", "sigs.k8s.io/kwok")
+KUSTOMIZE_VERSION = module_version("clients", "sigs.k8s.io/kustomize/kustomize/v5")
 HELM_VERSION = module_version("clients", "helm.sh/helm/v4")
 METRICS_VERSION = module_version("clients", "sigs.k8s.io/metrics-server")
 
 
-def go_artefact(name, module, packages, variables, log, more_sources=(), links=()):
+def go_artefact(name, module, packages, variables, log):
     """Programs of a module of ours. `packages`: program -> package; `variables` are set at link time, mostly versions, without
-    which a program calls itself unknown; `links` are further names of the first program."""
-    flags = "-s -w " + " ".join(f"-X {variable}={value}" for variable, value in variables.items())
+    which a program calls itself unknown."""
+    flags = link_flags(variables)
 
     def build(into):
         for program, package in packages.items():
-            command = ["go", "build", "-v", "-trimpath", "-ldflags", flags, "-o", into / program, package]
-            build_command(command, cwd=E2E / module, log=log, env=GO, progress=packages_compiled)
-        for link in links:
-            (into / link).symlink_to(next(iter(packages)))
+            go_build(into / program, package, flags, E2E / module, log)
 
-    sources = [E2E / module / "go.mod", E2E / module / "go.sum", *more_sources]
-    return Artefact(name, sources, [flags, packages, links, output(["go", "env", "GOVERSION"])], build)
+    return Artefact(name, [E2E / module / "go.mod", E2E / module / "go.sum"], [flags, packages, go_version()], build)
+
+
+def link_flags(variables):
+    return "-s -w " + " ".join(f"-X {variable}={value}" for variable, value in variables.items())
+
+
+def go_build(into, package, flags, module, log, *more):
+    build_command(["go", "build", "-v", "-trimpath", *more, "-ldflags", flags, "-o", into, package], cwd=module, log=log, env=GO, progress=packages_compiled)
+
+
+def go_version():
+    return output(["go", "env", "GOVERSION"])
 
 
 def packages_compiled(said):
@@ -86,25 +96,32 @@ def packages_compiled(said):
     return f"{compiled} packages compiled" if compiled else f"{fetched} modules fetched"
 
 
-def kubernetes(log):
-    """All of Kubernetes in one program, `kube`, linked once; and a link to it under each name that it answers to."""
-    names = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kubectl"]
-    return kubernetes_artefact("kubernetes", "k8s", KUBERNETES_VERSION, {"kube": "./kube"}, log, [E2E / "k8s/kube/main.go"], names)
-
-
-def next_kubernetes(log):
-    """The API server alone of a newer Kubernetes: what the admission policies will meet."""
-    packages = {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"}
-    return kubernetes_artefact("next-kubernetes", "k8s-next", NEXT_KUBERNETES_VERSION, packages, log)
-
-
-def kubernetes_artefact(name, module, version, packages, log, *more):
-    _, minor, _ = version.split(".")
+def kubernetes(log, version, program="kube"):
+    """Kubernetes of any version that the Go module proxy has. `kube` is all of it in one program, linked once, and a link to it under each name that it
+    answers to; with another of these names, that program alone."""
+    main = E2E / "kube/main.go"
+    names = re.findall(r'^\t"([\w-]+)":', main.read_text(), re.M) if program == "kube" else []
     stamp = {
-        "gitVersion": version, "gitMajor": "1", "gitMinor": minor, "gitCommit": "unknown", "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z",
+        "gitVersion": version, "gitMajor": "1", "gitMinor": version.split(".")[1], "gitCommit": "unknown", "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z",
     }
-    variables = {f"k8s.io/{package}.{key}": value for package in ("component-base/version", "client-go/pkg/version") for key, value in stamp.items()}
-    return go_artefact(name, module, packages, variables, log, *more)
+    flags = link_flags({f"k8s.io/{package}.{key}": value for package in ("component-base/version", "client-go/pkg/version") for key, value in stamp.items()})
+
+    def build(into):
+        # Its own go.mod, with the modules that are published beside it in place of its folders; what go.sum would say is asked of the checksum database.
+        module = into / "module"
+        (module / "kube").mkdir(parents=True)
+        shutil.copy(main, module / "kube")
+        said = output(["go", "list", "-m", "-f", "{{.GoMod}}", f"k8s.io/kubernetes@{version}"], cwd="/", env={**os.environ, **GO}, timeout=300)
+        text = Path(said.strip()).read_text().replace("module k8s.io/kubernetes\n", f"module enclayer/test/e2e/kube\n\nrequire k8s.io/kubernetes {version}\n")
+        (module / "go.mod").write_text(re.sub(r"=> \./staging/src/(\S+)", rf"=> \1 {version.replace('v1', 'v0', 1)}", text))
+        package = "./kube" if names else f"k8s.io/kubernetes/cmd/{program}"
+        go_build(into / program, package, flags, module, log, "-mod=mod")
+        shutil.rmtree(module)
+        for name in names:
+            (into / name).symlink_to(program)
+
+    return Artefact(f"{program}-{version}", [main], [flags, go_version()], build)
 
 
 def etcd(log):
@@ -120,10 +137,14 @@ def containerd(log):
 
 
 def clients(log):
-    """kwok, helm and metrics-server: one module, because they share most of what is compiled."""
-    variables = {"sigs.k8s.io/kwok/pkg/consts.Version": KWOK_VERSION, "helm.sh/helm/v4/internal/version.version": HELM_VERSION}
+    """kwok, helm, kustomize and metrics-server: one module, because they share most of what is compiled."""
+    variables = {
+        "sigs.k8s.io/kwok/pkg/consts.Version": KWOK_VERSION, "helm.sh/helm/v4/internal/version.version": HELM_VERSION,
+        "sigs.k8s.io/kustomize/api/provenance.version": KUSTOMIZE_VERSION,
+    }
     packages = {
         "kwok": "sigs.k8s.io/kwok/cmd/kwok", "helm": "helm.sh/helm/v4/cmd/helm", "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+        "kustomize": "sigs.k8s.io/kustomize/kustomize/v5",
     }
     return go_artefact("clients", "clients", packages, variables, log)
 
@@ -136,7 +157,7 @@ def pod_programs(log):
         build_command(["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{into}/", *packages], cwd=E2E / "k8s", log=log, env=GO)
 
     sources = [E2E / "k8s/go.mod", E2E / "k8s/go.sum", *sorted((E2E / "k8s").glob("*/*.go"))]
-    return Artefact("pod-programs", sources, [packages, output(["go", "env", "GOVERSION"])], build)
+    return Artefact("pod-programs", sources, [packages, go_version()], build)
 
 
 def aesm_client(log):

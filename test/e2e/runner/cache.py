@@ -36,7 +36,7 @@ class Artefact:
             os.utime(self.place)
             return self.place
         say(note)
-        partial = self.place.with_suffix(".partial")
+        partial = self.place.with_name(self.place.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         self.build(partial)

@@ -1,8 +1,16 @@
-"""The Helm chart with real helm: that it says what `enclayer render` says, whatever the settings."""
+"""The Helm chart with real helm: that it says what `enclayer render` says, whatever the settings. And `enclayer translate` within helm and kustomize."""
 
 import json
+import re
 
+from .builds import E2E
+from .process import output
 from .steps import Failure, check, say
+
+PAGE = E2E.parent.parent / "docs/admission.md"
+MANIFESTS = E2E.parent / "data/manifests/reduced"
+TRANSLATED, NOT_TRANSLATED = "mystikos.yaml", "scone.yaml"  # the second is refused
+REFUSAL = "SCONE's name counts enclaves"
 
 NAMESPACE = "sgx"
 MUTATING = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
@@ -95,6 +103,8 @@ class Chart:
             ("helm lint finds nothing wrong with the chart", self.lint),
             (f"helm template and enclayer render say the same for {len(SETTINGS)} settings", self.compare),
             (f"the chart refuses {len(REFUSED)} sets of values that make no sense", self.refuse),
+            ("enclayer translate as Helm's post-renderer, set up as docs/admission.md says", self.translate_in_helm),
+            ("enclayer translate as kustomize's transformer, likewise", self.translate_in_kustomize),
         ]
 
     def lint(self):
@@ -125,6 +135,42 @@ class Chart:
             said = self.template(values, expect=1)
             check(word in said, f"{values} is refused without '{word}': {said}")
 
+    def run(self, *words, stdin=None, expect=0, **variables):
+        environment = self.cluster.environment()
+        path = f"{self.cluster.product('').resolve()}:{environment['PATH']}"
+        return output(words, stdin=stdin, expect=expect, env={**environment, "PATH": path, **variables})
+
+    def translate_in_helm(self):
+        folder = self.cluster.work / "post-renderer"
+        write(folder / "plugins/enclayer-translate/plugin.yaml", shown("# plugin.yaml"))
+        write(folder / "app/Chart.yaml", "apiVersion: v2\nname: app\nversion: 0.1.0\n")
+        write(folder / "app/templates/app.yaml", (MANIFESTS / TRANSLATED).read_text())
+        template, plugins = ["helm", "template", "app", folder / "app"], str(folder / "plugins")
+        post_rendered = [*template, "--post-renderer", "enclayer-translate"]
+        self.compare_translated(self.run(*template), self.run(*post_rendered, HELM_PLUGINS=plugins))
+        write(folder / "app/templates/app.yaml", (MANIFESTS / NOT_TRANSLATED).read_text())
+        said = self.run(*post_rendered, expect=1, HELM_PLUGINS=plugins)
+        check('plugin "enclayer-translate"' in said, f"helm fails for another reason: {said}")  # a plugin's standard error is not shown
+
+    def translate_in_kustomize(self):
+        folder = self.cluster.work / "transformer"
+        write(folder / "kustomization.yaml", "resources: [app.yaml]\ntransformers: [sgx.yaml]\n")
+        write(folder / "sgx.yaml", shown("# sgx.yaml"))
+        write(folder / "translate.sh", shown("#!/bin/sh")).chmod(0o755)
+        build = ["kustomize", "build", "--enable-alpha-plugins", "--enable-exec", folder]
+        text = write(folder / "app.yaml", (MANIFESTS / TRANSLATED).read_text()).read_text()
+        self.compare_translated(text, self.run(*build))
+        write(folder / "app.yaml", (MANIFESTS / NOT_TRANSLATED).read_text())
+        said = self.run(*build, expect=1)
+        check(REFUSAL in said, f"kustomize does not say why: {said}")
+
+    def compare_translated(self, before, after):
+        wanted = self.objects(self.run("enclayer", "translate", "--quote-helper", stdin=before))
+        seen = self.objects(after)
+        check(seen == wanted, f"{json.dumps(list(seen.values()))}\ninstead of\n{json.dumps(list(wanted.values()))}")
+        check(all("enclayer.io/quote" in json.dumps(each) for each in seen.values()), f"nothing was translated: {sorted(seen)}")
+        say(f"{len(seen)} objects, as `enclayer translate` alone makes them")
+
     def objects(self, yaml):
         """What kubectl, which asks nobody to change anything, reads in the YAML."""
         text = self.cluster.plane.kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", "-", stdin=yaml)
@@ -138,3 +184,14 @@ class Chart:
                     raise Failure(f"{key} is there twice")
                 found[key] = item
         return found
+
+
+def shown(beginning):
+    """The block of docs/admission.md that begins so."""
+    return re.search(rf"^```\w+\n({re.escape(beginning)}.*?)^```$", PAGE.read_text(), re.M | re.S).group(1)
+
+
+def write(file, text):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file

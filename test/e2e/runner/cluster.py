@@ -150,10 +150,11 @@ class Cluster:
         lines = [json.dumps(pod["status"])[:3000], *(f"{event['reason']}: {event['message']}" for event in events)]
         return "\n  ".join(lines)
 
-    def start_pod(self, name, arguments, namespace="default", **options):
+    def start_pod(self, name, arguments, namespace="default", expect=0, **options):
+        """What kubectl says; of a refusal with `expect` 1."""
         manifest = pod_manifest(name, WORKLOAD_IMAGE, arguments, **options)
         manifest["metadata"]["namespace"] = namespace
-        self.plane.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+        return self.plane.kubectl("create", "-f", "-", stdin=json.dumps(manifest), expect=expect)
 
     def run_workload(self, name, arguments, namespace="default", seconds=90, **options):
         """Starts a pod of the workload image and gives what it reports, and the seconds from its creation to that."""

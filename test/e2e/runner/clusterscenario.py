@@ -5,7 +5,7 @@ from policies.suite import Suite as Policies
 
 from .addon import Addon, Demo, Helm, Rendered
 from .basics import Basics
-from .builds import NEXT_KUBERNETES_VERSION
+from .builds import KUBERNETES_VERSION, NEXT_KUBERNETES_VERSION
 from .chart import Chart
 from .cluster import Cluster, gathered
 from .controlplane import ControlPlane
@@ -49,7 +49,15 @@ SUITES = {
     "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "demo": Demo,
 }
 BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
-DEMO = ["demo"]
+ELSEWHERE = ["basics", "policies"]  # on another version
+
+
+def suites_of(what, wanted, version):
+    """The names of those that are run: `wanted`, or what goes without saying."""
+    unknown = [name for name in wanted if name not in SUITES]
+    if unknown:
+        raise Failure(f"no such suite: {', '.join(unknown)}; there are {', '.join(SUITES)}")
+    return ["demo"] if what == "demo" else wanted or (BY_DEFAULT if version == KUBERNETES_VERSION else ELSEWHERE)
 
 
 class ClusterScenario:
@@ -57,11 +65,7 @@ class ClusterScenario:
         self.steps = steps
         self.cluster = Cluster(work, logs, paths, judge_times)
 
-    def run(self, what, wanted):
-        unknown = [name for name in wanted if name not in SUITES]
-        if unknown:
-            raise Failure(f"no such suite: {', '.join(unknown)}; there are {', '.join(SUITES)}")
-        names = DEMO if what == "demo" else wanted or BY_DEFAULT
+    def run(self, names):
         try:
             for title, act in self.start():
                 self.step(title, act)

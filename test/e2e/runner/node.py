@@ -6,6 +6,7 @@ import socket
 import ssl
 import urllib.request
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from .isolation import CGROUP, KUBELET_DIR
@@ -110,6 +111,11 @@ class Kubelet:
         self.daemon = Daemon("kubelet", logs / "kubelet.log")
         self.port = None
 
+    @cached_property
+    def minor(self):
+        """36 of Kubernetes 1.36.3."""
+        return int(output([self.program, "--version"]).split(".")[1])
+
     def start(self):
         self.manifests.mkdir(parents=True, exist_ok=True)
         (self.folder / "resolv.conf").touch()
@@ -153,7 +159,8 @@ class Kubelet:
             "imageGCHighThresholdPercent": 100,
             "volumePluginDir": str(self.folder / "volume-plugins"),
             "fileCheckFrequency": "1s",
-            "featureGates": self.feature_gates,
+            # The ones that are set here are known from 1.36 on, and what they switch off is off before.
+            "featureGates": self.feature_gates if self.minor >= 36 else {},
         }
 
     def resources(self):
