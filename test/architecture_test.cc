@@ -40,6 +40,7 @@ const Arrows& arrows() {
       {"helper", {"enclayer", "base", "slots", "http", "net", "sgx", "attestation", "quoting", "sim", "aesm"}},
       {"kubelet", {"enclayer", "base", "net"}},
       {"device_plugin", {"enclayer", "base", "slots", "net", "sgx", "kubelet"}},
+      {"dra", {"enclayer", "base", "slots", "sgx", "http", "detect", "kubelet", "device_plugin"}},
       {"manifests", {"enclayer", "base"}},
       {"addon", {"enclayer", "base", "http", "manifests"}},
       {"translate", {"enclayer", "base"}},

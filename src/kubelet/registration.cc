@@ -3,10 +3,7 @@
 
 #include <grpcpp/grpcpp.h>
 #include <poll.h>
-#include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,6 +25,7 @@
 #include "base/wakeup.h"
 #include "kubelet/grpc_runtime.h"
 #include "kubelet/plugin_server.h"
+#include "kubelet/plugin_sockets.h"
 #include "kubelet/resource_lock.h"
 #include "proto/deviceplugin.grpc.pb.h"
 
@@ -41,7 +39,6 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr auto kSubfolder = "enclayer";
-constexpr auto kWatchedFolder = "plugins_registry";
 constexpr std::size_t kMaxRegisterReply = std::size_t{4} << 20;  // gRPC's own default; it is an empty message
 
 // A kubelet that runs on and ends our list this many times, before each had been up for kPeace times the longest pause,
@@ -65,18 +62,6 @@ std::optional<FileIdentity> identity_of(const fs::path& path) {
   return FileIdentity{found.st_dev, found.st_ino, found.st_ctim.tv_sec * 1'000'000'000LL + found.st_ctim.tv_nsec};
 }
 
-// 0 when somebody accepts connections there, otherwise the errno.
-int connect_error(const fs::path& socket) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket.native().size() >= sizeof address.sun_path) return ENAMETOOLONG;
-  std::memcpy(address.sun_path, socket.c_str(), socket.native().size());
-  base::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return errno;
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return 0;
-  return errno == EAGAIN ? 0 : errno;  // EAGAIN: it listens, and its queue is full
-}
-
 // "sgx_epc_mem_in_MiB.1a2b3c4d": what our files for this resource begin with. The resource's last word, short enough
 // for a path, and a hash of the whole name (FNV-1a): two vendors may both call theirs ".../epc".
 std::string stem_of(std::string_view resource) {
@@ -88,46 +73,10 @@ std::string stem_of(std::string_view resource) {
 }
 
 // Where one registration's files lie, and what they are called.
-struct Place {
-  fs::path folder;
-  std::string stem;
-
-  static Place of(Registration::Way way, const fs::path& kubelet_dir, std::string_view resource) {
-    if (way == Registration::Way::kWatcher) return {kubelet_dir / kWatchedFolder, "enclayer." + stem_of(resource)};
-    return {kubelet_dir / "device-plugins" / kSubfolder, stem_of(resource)};
-  }
-
-  fs::path fresh_socket() const {
-    ByteArray<4> random{};
-    if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
-      std::abort();  // never for 4 bytes
-    return folder / (stem + "." + base::to_hex(random) + ".sock");
-  }
-
-  // Why no socket can be made: the disk is full, the mount read-only. gRPC says only that it cannot listen.
-  Result<> check_room() const {
-    fs::path probe = folder / ("." + stem + ".probe");
-    ::unlink(probe.c_str());
-    if (::mknod(probe.c_str(), S_IFSOCK | 0600, 0) != 0)
-      return base::errno_error(errno, "cannot make a socket in " + folder.string());
-    ::unlink(probe.c_str());
-    return {};
-  }
-
-  // The plugin watcher passes over names that begin with a dot.
-  fs::path lock() const { return folder / ("." + stem + ".lock"); }
-
-  // Sockets that nobody serves any more: an instance of ours was killed. Only for the holder of the lock; somebody
-  // else's socket might be about to be served.
-  void remove_dead_sockets() const {
-    for (const std::string& name : base::Root(folder).list("")) {
-      if (!name.starts_with(stem + ".") || !name.ends_with(".sock") || name.size() != stem.size() + 1 + 8 + 5) continue;
-      if (connect_error(folder / name) != ECONNREFUSED) continue;
-      ::unlink((folder / name).c_str());
-      log::info("dead socket of an earlier instance removed", {{"socket", (folder / name).string()}});
-    }
-  }
-};
+PluginSockets sockets_of(Registration::Way way, const fs::path& kubelet_dir, std::string_view resource) {
+  if (way == Registration::Way::kWatcher) return {kubelet_dir / kWatchedFolder, "enclayer." + stem_of(resource)};
+  return {kubelet_dir / "device-plugins" / kSubfolder, stem_of(resource)};
+}
 
 bool same(const DeviceList& a, const DeviceList& b) {
   return a.count() == b.count() && (a.bytes() == b.bytes() || *a.bytes() == *b.bytes());
@@ -140,7 +89,7 @@ class GrpcRegistration final : public Registration {
         way_(way),
         device_plugins_(kubelet_dir / "device-plugins"),
         kubelet_socket_(device_plugins_ / "kubelet.sock"),
-        place_(Place::of(way, kubelet_dir, plugin_.resource)),
+        place_(sockets_of(way, kubelet_dir, plugin_.resource)),
         metrics_(metrics),
         timing_(timing),
         registered_(registrations("ok")),
@@ -282,7 +231,7 @@ class GrpcRegistration final : public Registration {
       std::lock_guard lock(mutex_);
       refusal_.reset();
     }
-    auto round = std::make_unique<Round>(Round{plugin_, place_.fresh_socket(), kubelet, wanted(), {}, nullptr});
+    auto round = std::make_unique<Round>(Round{plugin_, place_.fresh(), kubelet, wanted(), {}, nullptr});
     round->plugin.devices = round->told;
     round->told_at = steady_clock::now() - timing_.coalesce;
     ENCLAYER_TRY(round->server, PluginServer::serve(
@@ -312,14 +261,14 @@ class GrpcRegistration final : public Registration {
         return Error(ErrorKind::kUnavailable, made.error().message());  // what is in its place may go
     if (lock_ && lock_->in_place()) return {};
     lock_.reset();
-    auto taken = ResourceLock::take(place_.lock());
+    auto taken = ResourceLock::take(place_.folder / ("." + place_.stem + ".lock"));
     if (!taken && taken.error().kind() == ErrorKind::kConflict)
       return Error(ErrorKind::kConflict, "another plugin offers " + plugin_.resource + " from " +
                                              place_.folder.string() + " already: " + taken.error().message() +
                                              "; stop one of the two");
     if (!taken) return taken.error().with_context("cannot hold " + plugin_.resource);
     lock_ = std::move(*taken);
-    place_.remove_dead_sockets();
+    place_.remove_dead();
     return {};
   }
 
@@ -484,7 +433,7 @@ class GrpcRegistration final : public Registration {
   const Plugin plugin_;
   const Way way_;
   const fs::path device_plugins_, kubelet_socket_;
-  const Place place_;
+  const PluginSockets place_;
   base::Metrics& metrics_;
   const Timing timing_;
   base::Counter& registered_;
@@ -505,12 +454,7 @@ class GrpcRegistration final : public Registration {
 
 Result<std::unique_ptr<Registration>> Registration::start(Plugin plugin, const fs::path& kubelet_dir, Way way,
                                                           base::Metrics& metrics, Timing timing) {
-  fs::path longest = Place::of(way, kubelet_dir, plugin.resource).fresh_socket();
-  if (longest.native().size() >= sizeof(sockaddr_un::sun_path))
-    return Error(ErrorKind::kInvalidArgument,
-                 "the path of our socket, " + longest.string() + ", has " + std::to_string(longest.native().size()) +
-                     " bytes, and a unix socket has room for " + std::to_string(sizeof(sockaddr_un::sun_path) - 1) +
-                     ": use a kubelet directory with a shorter path");
+  ENCLAYER_CHECK(sockets_of(way, kubelet_dir, plugin.resource).check_path());
   auto registration = std::make_unique<GrpcRegistration>(std::move(plugin), kubelet_dir, way, metrics, timing);
   ENCLAYER_CHECK(registration->start());
   return {std::move(registration)};

@@ -78,7 +78,7 @@ TEST_P(HardeningTest, program_is_as_hard_to_exploit_as_the_compiler_makes_it) {
 }
 
 INSTANTIATE_TEST_SUITE_P(programs, HardeningTest,
-                         testing::Values("enclayer", "enclayer-detect", "enclayer-device-plugin",
+                         testing::Values("enclayer", "enclayer-detect", "enclayer-device-plugin", "enclayer-dra-driver",
                                          "enclayer-quote-helper"),
                          [](const auto& program) {
                            std::string name = program.param;

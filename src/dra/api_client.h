@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The API server's objects that a DRA driver reads and writes, with the rights of the pod that it runs in.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "detect/own_node.h"
+#include "dra/resource_claim.h"
+#include "enclayer/error.h"
+#include "http/client.h"
+
+namespace enclayer::dra {
+
+// One errand: its requests share a connection and a time limit.
+class ApiClient {
+ public:
+  // All requests and pauses together take `total` at most. Errors are those of the account's files.
+  static Result<ApiClient> open(const detect::ApiServer& server, std::chrono::milliseconds total);
+
+  // The body of the answer. `path` begins with "/api". kNotFound: 404. kConflict: 409. kUnavailable, kTimedOut,
+  // kMalformed: as of http::Client; the message names the path and what the API server said.
+  Result<std::string> send(const std::string& method, const std::string& path, const std::string& body = {});
+
+  Result<std::string> claim(const ClaimName& name);
+
+  // Of all namespaces, each as JSON.
+  Result<std::vector<std::string>> claims();
+
+ private:
+  ApiClient(detect::ApiServer server, http::Client client) : server_(std::move(server)), client_(std::move(client)) {}
+  Result<http::Response> once(http::Request& request);
+
+  detect::ApiServer server_;
+  http::Client client_;
+};
+
+struct NodeFacts {
+  std::string uid, runtime;  // "containerd://2.0.4"
+};
+Result<NodeFacts> read_node(ApiClient& api, const std::string& node);
+
+// Why containers on a node with this runtime cannot be trusted to get what CDI says, or to fail; empty where they can.
+// containerd before 2.0 has CDI switched off and starts them without their device; what is not known is not trusted.
+std::string why_no_cdi(const std::string& runtime);
+
+}  // namespace enclayer::dra

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dra/slice_publisher.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace enclayer::dra {
+namespace {
+
+constexpr auto kSlices = "/apis/resource.k8s.io/v1/resourceslices";
+
+Result<> remove(ApiClient& api, const std::string& name) {
+  auto done = api.send("DELETE", std::string(kSlices) + "/" + name);
+  if (!done && done.error().kind() != ErrorKind::kNotFound) return done.error();
+  return {};
+}
+
+}  // namespace
+
+Result<> SlicePublisher::sync() {
+  ENCLAYER_TRY(ApiClient api, api_());
+  const std::string query =
+      std::string("?fieldSelector=spec.nodeName%3D") + devices_.node + "%2Cspec.driver%3D" + kDriver;
+  ENCLAYER_TRY(const std::string list, api.send("GET", kSlices + query));
+  ENCLAYER_TRY(const auto slices, parse_slices(list));
+  const SeenSlice* ours = nullptr;
+  for (const SeenSlice& slice : slices) {
+    generation_ = std::max(generation_, slice.generation);
+    if (slice.name == slice_name(devices_.node)) ours = &slice;
+  }
+  if (!ours || !first_difference(slice_spec(devices_, ours->generation), ours->spec).empty())
+    ENCLAYER_CHECK(write(api, ours));
+  for (const SeenSlice& slice : slices) {
+    if (&slice == ours) continue;
+    base::log::info("slice of another version removed", {{"slice", slice.name}});
+    ENCLAYER_CHECK(remove(api, slice.name));
+  }
+  return {};
+}
+
+Result<> SlicePublisher::write(ApiClient& api, const SeenSlice* there) {
+  // The node may be another one of the same name by now.
+  ENCLAYER_TRY(const NodeFacts node, read_node(api, devices_.node));
+  const std::string name = slice_name(devices_.node), spec = slice_spec(devices_, generation_ + 1);
+  const std::string object = slice_object(devices_.node, node.uid, spec, there ? there->resource_version : "");
+  ENCLAYER_TRY(const std::string answer,
+               there ? api.send("PUT", std::string(kSlices) + "/" + name, object) : api.send("POST", kSlices, object));
+  ENCLAYER_TRY(const SeenSlice kept, parse_slice(answer));
+  ++generation_;
+  if (std::string why = first_difference(spec, kept.spec); !why.empty()) {
+    ENCLAYER_CHECK(remove(api, name));
+    return Error(
+        ErrorKind::kUnsupported,
+        "this cluster does not keep what ResourceSlice " + name + " says: " + why +
+            ". EPC by amounts needs Kubernetes 1.36 or later with the feature DRAConsumableCapacity on, in API "
+            "server and scheduler; the device plugin needs neither");
+  }
+  base::log::info(
+      "ResourceSlice written",
+      {{"slice", name}, {"generation", generation_}, {"devices", devices_.sections.size() + devices_.provision}});
+  return {};
+}
+
+}  // namespace enclayer::dra
