@@ -27,7 +27,7 @@ BINARIES = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper"]
 def main():
     parser = argparse.ArgumentParser(prog="test/e2e/run", description="The end-to-end test on a real kubelet; see test/e2e/README.md.")
     parser.add_argument("--check-tools", action="store_true", help="only look for the tools that the run needs")
-    parser.add_argument("--cases", action="store_true", help="only the simulated cases, judged by dcap-qvl: no node, no root needed")
+    parser.add_argument("--cases", action="store_true", help="only the simulated cases, judged by dcap-qvl and by Intel's QVL: no node, no root needed")
     parser.add_argument("--bin", type=Path, default=PRODUCT, help="folder of the binaries under test (default: build/release/bin)")
     parser.add_argument(
         "--updates", action="store_true", help="only the updates of the quote helper under load: no kubelet, no containers"
@@ -77,7 +77,7 @@ def outside(product, task):
             with isolation.work_folder(work):
                 paths = {"product": product, "logs": logs, **build(what, task["suites"], steps, logs)}
                 if what == "node":
-                    compare_cases(steps, paths["product"], paths["dcap_qvl"])
+                    compare_cases(steps, paths["product"], paths["verifiers"])
                 task["paths"] = {name: str(path) for name, path in paths.items()}
                 (work / "task.json").write_text(json.dumps(task))
                 with ExitStack() as made:
@@ -108,19 +108,25 @@ def only_cases(product):
     with tempfile.TemporaryDirectory(prefix="enclayer-e2e-cases-") as folder:
         steps = Steps(Path(folder) / "steps.json")
         try:
-            with steps.step("the Python package dcap-qvl"):
-                dcap_qvl = builds.dcap_qvl(Path(folder) / "build.log").get("installing")
-            compare_cases(steps, product, dcap_qvl)
+            compare_cases(steps, product, build_verifiers(steps, Path(folder) / "build.log"))
         except Failure as why:
             print(f"\n{why}", file=sys.stderr)
             return 1
     return 0
 
 
-def compare_cases(steps, product, dcap_qvl):
-    with steps.step("the unmodified dcap-qvl judges the simulated cases as docs/sim-cases.md says"):
-        with tempfile.TemporaryDirectory(prefix="enclayer-e2e-cases-") as folder:
-            cases.compare(product / "enclayer", dcap_qvl, Path(folder))
+def compare_cases(steps, product, verifiers):
+    with tempfile.TemporaryDirectory(prefix="enclayer-e2e-cases-") as folder:
+        with steps.step("the simulated cases are written"):
+            written = cases.write(product / "enclayer", Path(folder))
+        for witness in cases.WITNESSES:
+            with steps.step(f"the unmodified {witness.name} judges them as docs/sim-cases.md says"):
+                cases.compare(witness, written, Path(folder), verifiers)
+
+
+def build_verifiers(steps, log):
+    with steps.step("the Python packages dcap-qvl and trustflow-verification, which has Intel's QVL"):
+        return builds.verifiers(log).get("installing")
 
 
 def build(what, suites, steps, logs):
@@ -153,9 +159,7 @@ def build_node(steps, logs):
         builds.debian_packages(log)
         say(builds.versions())
     made = build_kubernetes(steps, log)
-    with steps.step("the Python package dcap-qvl"):
-        dcap_qvl = builds.dcap_qvl(log).get("installing")
-    return {**made, "dcap_qvl": dcap_qvl}
+    return {**made, "verifiers": build_verifiers(steps, log)}
 
 
 def build_cluster(steps, logs):
