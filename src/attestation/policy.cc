@@ -76,6 +76,7 @@ Verdict judge(const Verification& verification, const Policy& policy) {
   verdict.reason = verification.reason;
   if (!verification.verified()) {
     verdict.misses.push_back({verification.reason, verification.detail});
+    verdict.misses.insert(verdict.misses.end(), verification.also_expired.begin(), verification.also_expired.end());
     return verdict;
   }
   auto miss = [&](Reason reason, std::string detail) { verdict.misses.push_back({reason, std::move(detail)}); };
