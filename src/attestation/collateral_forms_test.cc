@@ -89,6 +89,13 @@ TEST(CollateralForms, each_part_is_read_in_each_form) {
     j.erase("tcb_info_signature");
     j.erase("qe_identity_signature");
   });
+  with("signatures before what they sign", [&](auto& j) {
+    auto first = [](const char* key, const std::string& text, const Bytes& signature) {
+      return "{\"signature\":\"" + base::to_hex(signature) + "\",\"" + key + "\":" + text + "}";
+    };
+    j["tcb_info"] = first("tcbInfo", c.tcb_info, c.tcb_info_signature);
+    j["qe_identity"] = first("enclaveIdentity", c.qe_identity, c.qe_identity_signature);
+  });
   with("objects", [&](auto& j) {
     j["tcb_info"] = ordered_json::parse(c.tcb_info);
     j["qe_identity"] = ordered_json::parse(wrapped_qe_identity(c));
@@ -106,6 +113,7 @@ TEST(CollateralForms, each_part_is_read_in_each_form) {
     EXPECT_EQ(collateral->tcb_info_signature, c.tcb_info_signature) << name;
     EXPECT_EQ(collateral->qe_identity, c.qe_identity) << name;
     EXPECT_EQ(collateral->qe_identity_signature, c.qe_identity_signature) << name;
+    EXPECT_EQ(collateral_for(real().quote, to_json(*collateral)).value(), *collateral) << name;
     EXPECT_TRUE(verify(real().quote, *collateral, TrustedRoot::intel(), real().at).verified()) << name;
   }
 }
@@ -208,6 +216,7 @@ TEST(CollateralForms, chain_beside_a_quote_that_carries_none_is_taken) {
   ASSERT_TRUE(collateral);
   Verification v = verify(quote, *collateral, TrustedRoot::intel(), real().at);
   EXPECT_TRUE(v.verified()) << v.detail;
+  EXPECT_EQ(parse_collateral_json(to_json(*collateral)).value(), *collateral);
 
   // The chain of another platform has not signed this Quoting Enclave's report.
   Quote other = parse_quote(fake::quote_case("A_phala_sgx_processor").quote).value();
@@ -217,6 +226,14 @@ TEST(CollateralForms, chain_beside_a_quote_that_carries_none_is_taken) {
   // A quote's own chain counts.
   EXPECT_TRUE(
       verify(real().quote, collateral_for(quote, json.dump()).value(), TrustedRoot::intel(), real().at).verified());
+}
+
+// What would be unwrapped once more whenever it is written and read again.
+TEST(CollateralForms, signed_text_is_wrapped_once) {
+  const Collateral& c = real().collateral;
+  ordered_json json = layout();
+  json["tcb_info"] = wrapped("tcbInfo", wrapped_tcb_info(c), c.tcb_info_signature);
+  EXPECT_THAT(refusal(real().quote, json.dump()), HasSubstr("\"tcbInfo\" is wrapped twice"));
 }
 
 TEST(CollateralForms, damaged_text_is_refused_and_says_where) {
