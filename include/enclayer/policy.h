@@ -111,7 +111,8 @@ struct Verdict {
   std::vector<Miss> misses;
 };
 
-Verdict judge(const Verification& verification, const Policy& policy);
+// `report_data`: what this one quote has to say beside all that the policy asks for, a nonce or the hash of a key.
+Verdict judge(const Verification& verification, const Policy& policy, const ReportDataRule* report_data = nullptr);
 
 // Verdict and findings as one JSON object, for programs. docs/verify-output.md lists the fields; `version` in it
 // changes when one of them goes or means something else, not when one is added.
