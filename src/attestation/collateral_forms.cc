@@ -225,17 +225,26 @@ Result<Collateral> from_platform_collaterals(base::JsonValue root, std::string_v
   ENCLAYER_TRY(std::string qe_chain, certificates.text("SGX-Enclave-Identity-Issuer-Chain"));
   ENCLAYER_TRY(out.qe_identity_issuer_chain, percent_decoded(qe_chain));
 
-  const char* const identity = wanted.tdx ? "tdqeidentity" : "qeidentity";
-  ENCLAYER_TRY(std::string qe_identity, all.text(identity));
+  // Where the tool was asked for the early edition alone, the standard one is missing or "".
+  std::string qe_identity;
+  for (const char* key :
+       {wanted.tdx ? "tdqeidentity" : "qeidentity", wanted.tdx ? "tdqeidentity_early" : "qeidentity_early"})
+    if (auto found = part(all, raw, key); found && qe_identity.empty())
+      qe_identity = found->raw.starts_with('{') ? std::string(found->raw) : found->text;
+  if (qe_identity.empty())
+    return malformed(std::string("there is no ") + (wanted.tdx ? "\"tdqeidentity\"" : "\"qeidentity\""));
   ENCLAYER_TRY(SignedText qe, signed_text(qe_identity, "enclaveIdentity"));
   out.qe_identity = std::move(qe.text);
   out.qe_identity_signature = std::move(qe.signature);
   for (const RawMember& entry : raw_members(raw_value(raw, "tcbinfos"))) {
     std::string_view fmspc = raw_value(entry.value, "fmspc");
     if (fmspc.size() != 14 || !same_digits(fmspc.substr(1, 12), wanted.fmspc)) continue;  // 12 digits in quotes
-    std::string_view tcb_info = raw_value(entry.value, wanted.tdx ? "tdx_tcbinfo" : "sgx_tcbinfo");
-    if (tcb_info.empty() && !wanted.tdx) tcb_info = raw_value(entry.value, "tcbinfo");  // of version 3
-    if (tcb_info.empty()) break;
+    std::string_view tcb_info;
+    for (const char* key : {"tdx_tcbinfo", "tdx_tcbinfo_early", "sgx_tcbinfo", "tcbinfo", "sgx_tcbinfo_early",
+                            "tcbinfo_early"})  // "tcbinfo" is of version 3
+      if (wanted.tdx == std::string_view(key).starts_with("tdx") && !tcb_info.starts_with('{'))
+        tcb_info = raw_value(entry.value, key);
+    if (!tcb_info.starts_with('{')) break;
     ENCLAYER_TRY(SignedText tcb, signed_text(tcb_info, "tcbInfo"));
     out.tcb_info = std::move(tcb.text);
     out.tcb_info_signature = std::move(tcb.signature);

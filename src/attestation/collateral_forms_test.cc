@@ -170,6 +170,29 @@ TEST(CollateralForms, platform_collaterals_of_intels_tool_are_searched_for_the_q
     Verification v = verify(quote_case.quote, *collateral, TrustedRoot::intel(), quote_case.at);
     EXPECT_TRUE(v.verified()) << c.name << v.detail;
 
+    // The standard edition is taken where there are both, the early one where it stands alone.
+    auto verified = [&](const ordered_json& file) {
+      auto found = collateral_for(quote_case.quote, spaced(file));
+      return found && verify(quote_case.quote, *found, TrustedRoot::intel(), quote_case.at).verified();
+    };
+    ordered_json both = json, early = json;
+    for (ordered_json& entry : both["collaterals"]["tcbinfos"])
+      entry["sgx_tcbinfo_early"] = entry["tdx_tcbinfo_early"] = ordered_json::object();
+    both["collaterals"]["qeidentity_early"] = both["collaterals"]["tdqeidentity_early"] = "{}";
+    EXPECT_TRUE(verified(both)) << c.name;
+    for (ordered_json& entry : early["collaterals"]["tcbinfos"]) {
+      entry["sgx_tcbinfo_early"] = entry["tdx_tcbinfo_early"] = entry["sgx_tcbinfo"];
+      entry["sgx_tcbinfo"] = nullptr;
+      entry.erase("tdx_tcbinfo");
+    }
+    for (const char* key : {"qeidentity", "tdqeidentity"}) {
+      early["collaterals"][std::string(key) + "_early"] = early["collaterals"][key];
+      early["collaterals"][key] = "";
+    }
+    EXPECT_TRUE(verified(early)) << c.name;
+    early["collaterals"]["qeidentity_early"] = early["collaterals"]["tdqeidentity_early"] = "";
+    EXPECT_THAT(refusal(quote_case.quote, spaced(early)), HasSubstr("qeidentity\"")) << c.name;
+
     // Where no PCK certificates were asked for, there is no chain of theirs: the quote has it.
     json["collaterals"]["certificates"]["SGX-PCK-Certificate-Issuer-Chain"] = ordered_json::object();
     collateral = collateral_for(quote_case.quote, spaced(json));
