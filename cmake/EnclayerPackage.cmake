@@ -1,7 +1,7 @@
 # What `cmake --install` puts elsewhere, for find_package(enclayer):
 #   enclayer::enclayer    the C++ library, static (include/enclayer/verify.h, policy.h and what they include)
 #   enclayer::enclayer_c  the C library, shared (include/enclayer/enclayer.h)
-# and a pkg-config file for the latter. samples/verify-from-cpp and samples/verify-from-python use them.
+# and a pkg-config file for the latter. samples/verify-from-cpp, -c and -python use them.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 find_package(tl-expected REQUIRED)

@@ -31,10 +31,8 @@ struct Collateral {
   static constexpr std::size_t kMaxJsonSize = 1 << 20;
 };
 
-// The JSON layout that dcap-qvl reads too: nine strings with the names above; CRLs and signatures in hexadecimal
-// digits, CRLs also in PEM. A missing or wrongly typed string, duplicate keys, or more than kMaxJsonSize bytes are
-// kMalformed.
-Result<Collateral> parse_collateral_json(std::string_view json);
+// The JSON layout that dcap-qvl reads too: strings with the names above, CRLs and signatures in hexadecimal digits;
+// pck_certificate_chain where there is one.
 std::string to_json(const Collateral& collateral);
 
 // Collateral for this quote in any of the forms that people have it, each as bytes of a text file:
@@ -45,7 +43,11 @@ std::string to_json(const Collateral& collateral);
 //   {"collaterals": {...}}   platform_collaterals.json of Intel's PcsClientTool, which has many platforms: that of the
 //                            quote is taken, "standard" before "early"
 //
-// Anything else is kMalformed, as is a file for other platforms than the quote's.
+// A missing or wrongly typed part, duplicate keys, more than kMaxJsonSize bytes and anything else are kMalformed, as is a
+// file for other platforms than the quote's.
 Result<Collateral> collateral_for(ByteView quote, std::string_view text);
+
+// The same of one platform's collateral, for which no quote is needed.
+Result<Collateral> parse_collateral_json(std::string_view json);
 
 }  // namespace enclayer

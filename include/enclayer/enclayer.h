@@ -21,7 +21,9 @@
  * Threads: a verifier may be used by any number of threads at once; a verdict never changes once it is there. Freeing
  * is for when nobody else uses the object any more.
  *
- * The library's soname holds the version of this interface; within one, functions and codes are added, never changed.
+ * The library's soname (libenclayer.so.0) holds the version of this interface; within one, functions, fields and codes
+ * are added, never changed or taken away. Each function carries the version that it came with (ENCLAYER_0, ENCLAYER_0.2),
+ * so that a program that needs a newer library is told so when it starts.
  */
 #ifndef ENCLAYER_ENCLAYER_H
 #define ENCLAYER_ENCLAYER_H
@@ -57,6 +59,9 @@ typedef struct enclayer_verifier enclayer_verifier;
 
 /* What became of one quote. */
 typedef struct enclayer_verdict enclayer_verdict;
+
+/* Collateral, parsed: for those who judge many quotes by the same. Nothing in it is believed. */
+typedef struct enclayer_collateral enclayer_collateral;
 
 /* The version of the library, "0.2.0". */
 const char* enclayer_version(void);
@@ -102,6 +107,37 @@ int enclayer_verify_evidence(enclayer_verifier* verifier, const uint8_t* evidenc
 int enclayer_verify_ra_tls(enclayer_verifier* verifier, const uint8_t* certificate, size_t certificate_size,
                            const char* collateral, size_t collateral_size, int64_t at, enclayer_verdict** verdict);
 
+/* Parses collateral, once for any number of quotes; it never changes, and any number of threads may use it.
+ *   quote  one of the platform, as bytes; needed for collateral of many platforms (PcsClientTool's) only, otherwise NULL
+ *          and 0
+ *   json   as `collateral` above
+ *   why    as for enclayer_verifier_new()
+ * ENCLAYER_OK, ENCLAYER_INVALID_ARGUMENT or ENCLAYER_OUT_OF_MEMORY; *collateral is NULL unless ENCLAYER_OK. */
+int enclayer_collateral_new(const uint8_t* quote, size_t quote_size, const char* json, size_t json_size,
+                            enclayer_collateral** collateral, char* why, size_t why_size);
+
+/* NULL is allowed. */
+void enclayer_collateral_free(enclayer_collateral* collateral);
+
+/* What the bytes given to enclayer_check() are. */
+enum {
+  ENCLAYER_QUOTE = 0,    /* a quote as it came from the platform, as enclayer_verify() takes it */
+  ENCLAYER_EVIDENCE = 1, /* a quote or an RA-TLS certificate in any form, as enclayer_verify_evidence() takes them */
+  ENCLAYER_RA_TLS = 2    /* an RA-TLS certificate and nothing else, as enclayer_verify_ra_tls() takes it */
+};
+
+/* The same with parsed collateral, and with what this one quote has to say beside all that the policy asks for: its report
+ * data, a nonce or the hash of a key.
+ *   evidence     see `kind`
+ *   collateral   NULL: that which an RA-TLS certificate carries
+ *   report_data  64 bytes; NULL: the policy's rule alone counts
+ *   mask         64 bytes: of the bits that are set here report data has to be equal; NULL: of all. For the first 32 bytes
+ *                alone 32 times 0xff and 32 zeros. NULL where report_data is
+ * Returns as enclayer_verify() does; ENCLAYER_INVALID_ARGUMENT for another kind. */
+int enclayer_check(enclayer_verifier* verifier, int kind, const uint8_t* evidence, size_t evidence_size,
+                   const enclayer_collateral* collateral, const uint8_t* report_data, const uint8_t* mask, int64_t at,
+                   enclayer_verdict** verdict);
+
 /* NULL is allowed. */
 void enclayer_verdict_free(enclayer_verdict* verdict);
 
@@ -125,8 +161,69 @@ int enclayer_verdict_simulated(const enclayer_verdict* verdict);
  * verdict is not to be kept for longer. */
 int64_t enclayer_verdict_expires(const enclayer_verdict* verdict);
 
-/* All of it as a JSON object (docs/verify-output.md), with a NUL at its end; NULL of NULL. */
+/* All of it as a JSON object (docs/verify-output.md), with a NUL at its end; NULL of NULL, and where there is no memory for
+ * it. It is written when it is asked for, so that who wants none does not wait for it. */
 const char* enclayer_verdict_json(const enclayer_verdict* verdict);
+
+/* One by one, what stands in that JSON under the same names. Of a quote that did not verify there is nothing of it but
+ * the platform's facts: what it claims is not worth repeating. Numbers of fields do not change; others may come. */
+
+/* Bytes, their number in *size, which may be NULL; NULL and 0 where there are none, or no such field. */
+enum {
+  /* of an enclave */
+  ENCLAYER_MR_ENCLAVE = 1, /* 32 */
+  ENCLAYER_MR_SIGNER = 2,  /* 32 */
+  /* of a TD; each has 48 */
+  ENCLAYER_MR_TD = 3,
+  ENCLAYER_RTMR0 = 4,
+  ENCLAYER_RTMR1 = 5,
+  ENCLAYER_RTMR2 = 6,
+  ENCLAYER_RTMR3 = 7,
+  ENCLAYER_MR_CONFIG_ID = 8,
+  ENCLAYER_MR_OWNER = 9,
+  ENCLAYER_MR_OWNER_CONFIG = 10,
+  ENCLAYER_MR_SERVICE_TD = 11, /* TDX 1.5; zeros: none */
+  ENCLAYER_MR_SEAM = 12,
+  /* of both */
+  ENCLAYER_REPORT_DATA = 13, /* 64 */
+  /* of the platform */
+  ENCLAYER_FMSPC = 14,                /* 6 */
+  ENCLAYER_PCE_ID = 15,               /* 2 */
+  ENCLAYER_PPID = 16,                 /* 16: names one machine */
+  ENCLAYER_PLATFORM_INSTANCE_ID = 17, /* 16, of those with several packages */
+  /* of an RA-TLS certificate */
+  ENCLAYER_ATTESTED_KEY = 18, /* 32: SHA-256 of the SubjectPublicKeyInfo that the quote is bound to */
+  ENCLAYER_NONCE = 19         /* any number: what the certificate was made for */
+};
+const uint8_t* enclayer_verdict_bytes(const enclayer_verdict* verdict, int field, size_t* size);
+
+/* A number in *value, and 1; 0, and *value as it was, where there is none, or no such field. */
+enum {
+  ENCLAYER_ISV_PROD_ID = 1,                /* of an enclave */
+  ENCLAYER_ISV_SVN = 2,                    /* likewise */
+  ENCLAYER_DEBUG = 3,                      /* 1: its host can read it */
+  ENCLAYER_TD_ATTRIBUTES = 4,              /* of a TD, as the TDX module has them */
+  ENCLAYER_XFAM = 5,                       /* likewise */
+  ENCLAYER_TCB_DATE = 6,                   /* of the platform's TCB level, in seconds since 1970 */
+  ENCLAYER_TCB_EVALUATION_DATA_NUMBER = 7, /* the lower one of TCB Info's and QE Identity's */
+  ENCLAYER_COLLATERAL_ISSUED = 8,          /* when the oldest part of the collateral was, in seconds since 1970 */
+  ENCLAYER_LACKING_SINCE = 9               /* date of the oldest TCB level that the platform lacks, likewise */
+};
+int enclayer_verdict_number(const enclayer_verdict* verdict, int field, uint64_t* value);
+
+/* A text with a NUL at its end; NULL where there is none, or no such field. */
+enum {
+  ENCLAYER_DETAIL = 1,                /* for people: what the verification found */
+  ENCLAYER_TEE = 2,                   /* "SGX", "TDX" */
+  ENCLAYER_PLATFORM_TCB_STATUS = 3,   /* of the platform alone; of a TD as it was launched, and so are the next two */
+  ENCLAYER_TDX_MODULE_TCB_STATUS = 4, /* of modules of major version 1 or more */
+  ENCLAYER_QE_TCB_STATUS = 5,
+  ENCLAYER_CURRENT_TCB_STATUS = 6 /* of a TD of TDX 1.5: all together, with the TDX module that runs now */
+};
+const char* enclayer_verdict_text(const enclayer_verdict* verdict, int field);
+
+/* The advisories of the TCB levels, "INTEL-SA-00615", from index 0 on; NULL after the last. */
+const char* enclayer_verdict_advisory(const enclayer_verdict* verdict, size_t index);
 
 #ifdef __cplusplus
 }

@@ -102,21 +102,17 @@ Result<Policy> parse_policy_json(std::string_view json);
 // The JSON Schema (draft 2020-12) of that file.
 std::string_view policy_schema();
 
-struct Miss {
-  Reason reason;
-  std::string detail;  // for people: what was found and what is accepted
-};
-
 struct Verdict {
   bool trusted = false;
   // Trusted: the reason of the verification (the status by QVL's name, or OK). Otherwise that of the first miss.
   Reason reason = Reason::kOk;
-  // All that stand against it: one when verification failed (what failed is not worth judging), every one of the
-  // policy's otherwise.
+  // All that stand against it: when verification failed, what failed first and, of what has expired, all (what failed is
+  // not worth judging); every one of the policy's otherwise.
   std::vector<Miss> misses;
 };
 
-Verdict judge(const Verification& verification, const Policy& policy);
+// `report_data`: what this one quote has to say beside all that the policy asks for, a nonce or the hash of a key.
+Verdict judge(const Verification& verification, const Policy& policy, const ReportDataRule* report_data = nullptr);
 
 // Verdict and findings as one JSON object, for programs. docs/verify-output.md lists the fields; `version` in it
 // changes when one of them goes or means something else, not when one is added.

@@ -234,10 +234,18 @@ struct AttestedKey {
   std::optional<Bytes> nonce;         // that the certificate was made for
 };
 
+// Something that stands against a quote.
+struct Miss {
+  Reason reason;
+  std::string detail;  // for people: which object, both values, the remedy
+};
+
 // What is known after verify(). Everything but `reason`, `detail` and `tcb_status` is a mere claim unless verified().
 struct Verification {
   Reason reason = Reason::kUnsupportedQuoteFormat;
   std::string detail;  // for people: which object, both values, the remedy
+  // What else is expired, when that is the reason, so that all of it can be renewed at once.
+  std::vector<Miss> also_expired;
 
   // Set when every check passed and all TCB levels were found; `reason` then names the same status. Never UpToDate by
   // default.
@@ -265,7 +273,8 @@ struct Verification {
   bool verified() const { return tcb_status.has_value(); }
 };
 
-// Checks in the order of docs/verification.md and stops at the first failure.
+// Checks in the order of docs/verification.md and stops at the first failure; only after something that has expired the
+// dates of the rest are looked at, too.
 Verification verify(ByteView quote, const Collateral& collateral, const TrustedRoot& root, Time at);
 
 }  // namespace enclayer

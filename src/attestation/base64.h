@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Base64 as people paste it (RFC 4648, sections 4 and 5).
+// Base64 (RFC 4648), with whitespace between the digits. Bits that are left over have to be zero: one content, one text.
 #pragma once
 
 #include <optional>
@@ -9,8 +9,12 @@
 
 namespace enclayer::attestation {
 
-// The bytes of base64 or base64url text, with or without padding, whitespace anywhere; nullopt for anything else: digits
-// of both alphabets in one text, padding in the middle, bits that are left over and not zero.
-std::optional<Bytes> from_base64(std::string_view text);
+enum class Base64 {
+  kPem,  // section 4, with padding
+  kAny,  // section 4 or 5, not both in one text, with padding or without: as people paste it
+};
+
+// The bytes of such a text; nullopt for anything else.
+std::optional<Bytes> from_base64(std::string_view text, Base64 form);
 
 }  // namespace enclayer::attestation

@@ -20,12 +20,12 @@ constexpr std::uint8_t kP256Key[] = {0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0
 constexpr base::Malformed malformed{"certificate: "};
 Error unsupported(std::string message) { return {ErrorKind::kUnsupported, "certificate: " + std::move(message)}; }
 constexpr std::string_view kNotACertificate = "it is not X.509 in DER";
-Error not_a_certificate() { return malformed(kNotACertificate); }
 
 Bytes copy_of(ByteView bytes) { return Bytes(bytes.begin(), bytes.end()); }
 
 Result<P256Key> key_from(ByteView subject_public_key_info) {
-  DerReader parts(subject_public_key_info);
+  DerReader whole(subject_public_key_info);
+  DerReader parts(whole.next(DerReader::kSequence).value_or(ByteView()));
   auto algorithm = parts.whole(DerReader::kSequence);
   auto bits = parts.next(DerReader::kBitString);
   if (!algorithm || !bits || !parts.done()) return malformed("it has no public key");
@@ -93,15 +93,13 @@ bool read_usage(ByteView value, Certificate& out) {
   return true;
 }
 
-// `content` is that of [3], EXPLICIT SEQUENCE OF Extension. False when they are no extensions at all.
-bool read_extensions(ByteView content, Certificate& out) {
-  DerReader whole(content);
-  auto all = whole.next(DerReader::kSequence);
-  if (!all || all->empty() || !whole.done()) return false;
+// `all` is the content of the SEQUENCE OF Extension. False when they are no extensions at all.
+bool read_extensions(ByteView all, Certificate& out) {
+  if (all.empty()) return false;
   std::optional<ByteView> values[kKinds];
   std::vector<ByteView> others;
   bool good = true;
-  for (DerReader extensions(*all); !extensions.done();) {
+  for (DerReader extensions(all); !extensions.done();) {
     auto extension = next_extension(extensions);
     if (!extension) return false;
     Kind kind = kind_of(extension->oid);
@@ -146,39 +144,19 @@ Certificate::Certificate(ByteView der, ByteView signed_bytes, ByteView signature
 
 Result<Certificate> Certificate::from_der(ByteView der) {
   ENCLAYER_TRY(SignedParts parts, signed_parts(der, kMaxSize, malformed, kNotACertificate));
-  DerReader list(*DerReader(parts.content).next(DerReader::kSequence));
-  DerReader version(list.at(DerReader::constructed(0)) ? list.next(DerReader::constructed(0)).value_or(ByteView())
-                                                       : ByteView());
-  auto number = version.next();  // 2 means 3; left out, it means 1
-  if (!number || !version.done() || DerReader::number(*number, DerReader::kInteger, 2) != 2U)
-    return unsupported("it is not of version 3");
-  auto serial = list.next(DerReader::kInteger);
-  auto algorithm = list.whole(DerReader::kSequence);
-  auto issuer = list.whole(DerReader::kSequence);
-  auto validity = list.next(DerReader::kSequence);
-  auto subject = list.whole(DerReader::kSequence);
-  auto key_info = list.next(DerReader::kSequence);
-  if (!serial || !algorithm || !issuer || !validity || !subject || !key_info) return not_a_certificate();
+  ENCLAYER_TRY(TbsFields fields, tbs_fields(parts, malformed, kNotACertificate));
   if (!same(parts.algorithm, kEcdsaWithSha256)) return unsupported("its signature is not ecdsa-with-SHA256");
-  if (!same(*algorithm, parts.algorithm)) return malformed("it names two algorithms for its signature");
-  auto serial_number = unsigned_integer(*serial);
+  auto serial_number = unsigned_integer(fields.serial);
   if (!serial_number) return malformed("its serial number is negative or not in its shortest form");
-  DerReader times(*validity);
-  auto from = next_time(times), until = next_time(times);
-  if (!from || !until || !times.done()) return malformed("its validity is not a pair of times");
-  auto issuer_name = Name::from_der(*issuer), subject_name = Name::from_der(*subject);
+  auto issuer_name = Name::from_der(fields.issuer), subject_name = Name::from_der(fields.subject);
   if (!issuer_name || !subject_name) return malformed("its subject or issuer is not a name");
-  ENCLAYER_TRY(P256Key key, key_from(*key_info));
+  ENCLAYER_TRY(P256Key key, key_from(fields.public_key));
 
   Certificate out(der, parts.content, parts.signature, std::move(*subject_name), std::move(*issuer_name),
                   std::move(key));
-  out.validity = {*from, *until};
+  out.validity = {fields.from, fields.until};
   out.serial = copy_of(*serial_number);
-  if (list.at(DerReader::constructed(3))) {
-    auto extensions = list.next();
-    if (!extensions || !read_extensions(extensions->content, out)) return malformed("its extensions are damaged");
-  }
-  if (!list.done()) return not_a_certificate();
+  if (fields.extensions && !read_extensions(*fields.extensions, out)) return malformed("its extensions are damaged");
   return out;
 }
 

@@ -101,7 +101,7 @@ std::optional<Bytes> listed_bytes(std::string_view raw) {
   return out;
 }
 
-// One text, whose JSON escapes are undone, and the same value as it stands there.
+// A text, whose JSON escapes are undone; of anything else the value as it stands there.
 struct Part {
   std::string_view key;
   std::string text;
@@ -109,7 +109,8 @@ struct Part {
 };
 
 Result<Part> part(base::JsonValue root, std::string_view json, std::string_view key) {
-  Part out{key, root[key].text(), raw_value(json, key)};
+  if (auto text = root.text(key)) return Part{key, std::move(*text), {}};
+  Part out{key, "", raw_value(json, key)};
   if (out.raw.empty()) return malformed("\"" + std::string(key) + "\" is missing");
   return out;
 }
@@ -121,7 +122,7 @@ Result<T> named(const Part& part, Result<T> result) {
 }
 
 Result<Bytes> crl_of(const Part& part) {
-  if (part.raw == "\"\"") return Bytes();  // verify() says that the list is missing, and which one
+  if (part.raw.empty() && part.text.empty()) return Bytes();  // verify() says that the list is missing, and which one
   auto listed = listed_bytes(part.raw);
   return named(part, crl_in_der(listed ? ByteView(*listed) : base::as_bytes(part.text)));
 }
@@ -129,15 +130,18 @@ Result<Bytes> crl_of(const Part& part) {
 // TCB Info or QE Identity: a text or an object, either with its signature wrapped in or with the signature beside it.
 Result<SignedText> signed_part(base::JsonValue root, std::string_view json, const char* name, const char* inner) {
   ENCLAYER_TRY(Part content, part(root, json, name));
-  std::string text = content.raw.starts_with('{') ? std::string(content.raw) : content.text;
-  if (text.ends_with('\0')) text.pop_back();
-  auto document = base::JsonDocument::parse(text, kLimits);
-  if (!document) return document.error().with_context("\"" + std::string(name) + "\"");
-  if (document->root().has(inner)) return named(content, signed_text(text, inner));
+  if (!content.raw.empty() && !content.raw.starts_with('{'))
+    return malformed("\"" + std::string(name) + "\" is neither a text nor an object");
+  std::string text = content.raw.empty() ? std::move(content.text) : std::string(content.raw);
+  while (text.ends_with('\0')) text.pop_back();
+  if (text.find("\"signature\"") != std::string::npos) {
+    ENCLAYER_TRY(auto document, named(content, base::JsonDocument::parse(text, kLimits)));
+    if (document.root().has(inner)) return named(content, signed_text(text, inner));
+  }
   const std::string beside = std::string(name) + "_signature";
   ENCLAYER_TRY(Part digits, part(root, json, beside));
   if (auto listed = listed_bytes(digits.raw)) return SignedText{std::move(text), std::move(*listed)};
-  ENCLAYER_CHECK(root.text(beside));
+  if (!digits.raw.empty()) return malformed("\"" + beside + "\" is neither a text nor a list of bytes");
   ENCLAYER_TRY(Bytes signature, named(digits, base::from_hex(digits.text)));
   return SignedText{std::move(text), std::move(signature)};
 }
@@ -221,17 +225,26 @@ Result<Collateral> from_platform_collaterals(base::JsonValue root, std::string_v
   ENCLAYER_TRY(std::string qe_chain, certificates.text("SGX-Enclave-Identity-Issuer-Chain"));
   ENCLAYER_TRY(out.qe_identity_issuer_chain, percent_decoded(qe_chain));
 
-  const char* const identity = wanted.tdx ? "tdqeidentity" : "qeidentity";
-  ENCLAYER_TRY(std::string qe_identity, all.text(identity));
+  // Where the tool was asked for the early edition alone, the standard one is missing or "".
+  std::string qe_identity;
+  for (const char* key :
+       {wanted.tdx ? "tdqeidentity" : "qeidentity", wanted.tdx ? "tdqeidentity_early" : "qeidentity_early"})
+    if (auto found = part(all, raw, key); found && qe_identity.empty())
+      qe_identity = found->raw.starts_with('{') ? std::string(found->raw) : found->text;
+  if (qe_identity.empty())
+    return malformed(std::string("there is no ") + (wanted.tdx ? "\"tdqeidentity\"" : "\"qeidentity\""));
   ENCLAYER_TRY(SignedText qe, signed_text(qe_identity, "enclaveIdentity"));
   out.qe_identity = std::move(qe.text);
   out.qe_identity_signature = std::move(qe.signature);
   for (const RawMember& entry : raw_members(raw_value(raw, "tcbinfos"))) {
     std::string_view fmspc = raw_value(entry.value, "fmspc");
     if (fmspc.size() != 14 || !same_digits(fmspc.substr(1, 12), wanted.fmspc)) continue;  // 12 digits in quotes
-    std::string_view tcb_info = raw_value(entry.value, wanted.tdx ? "tdx_tcbinfo" : "sgx_tcbinfo");
-    if (tcb_info.empty() && !wanted.tdx) tcb_info = raw_value(entry.value, "tcbinfo");  // of version 3
-    if (tcb_info.empty()) break;
+    std::string_view tcb_info;
+    for (const char* key : {"tdx_tcbinfo", "tdx_tcbinfo_early", "sgx_tcbinfo", "tcbinfo", "sgx_tcbinfo_early",
+                            "tcbinfo_early"})  // "tcbinfo" is of version 3
+      if (wanted.tdx == std::string_view(key).starts_with("tdx") && !tcb_info.starts_with('{'))
+        tcb_info = raw_value(entry.value, key);
+    if (!tcb_info.starts_with('{')) break;
     ENCLAYER_TRY(SignedText tcb, signed_text(tcb_info, "tcbInfo"));
     out.tcb_info = std::move(tcb.text);
     out.tcb_info_signature = std::move(tcb.signature);
@@ -248,29 +261,35 @@ Result<Collateral> from_any(std::string_view text, ByteView quote) {
   return from_parts(document.root(), text);
 }
 
+// What begins with a whole SEQUENCE, without the one NUL that may follow it; nullopt for what does not.
+std::optional<Bytes> without_nul(ByteView bytes) {
+  DerReader whole(bytes);
+  const auto sequence = whole.whole(DerReader::kSequence);
+  if (!sequence) return std::nullopt;
+  const bool one_nul = bytes.size() == sequence->size() + 1 && bytes.back() == 0;
+  return Bytes(bytes.begin(), bytes.end() - (one_nul ? 1 : 0));
+}
+
 }  // namespace
 
 Result<Bytes> crl_in_der(ByteView crl) {
   if (crl.size() > kMaxCrlText)
     return malformed("a CRL of " + std::to_string(crl.size()) + " bytes, at most " + std::to_string(kMaxCrlText) +
                      " are read");
-  if (!crl.empty() && crl.front() == DerReader::kSequence) {  // of its hexadecimal digits the first is '3'
-    DerReader whole(crl);
-    auto sequence = whole.whole(DerReader::kSequence);
-    const bool one_nul = sequence && crl.size() == sequence->size() + 1 && crl.back() == 0;
-    return Bytes(crl.begin(), crl.end() - (one_nul ? 1 : 0));
-  }
+  if (auto der = without_nul(crl)) return std::move(*der);
   std::string_view text = base::as_text(crl);
   if (text.ends_with('\0')) text.remove_suffix(1);
   text = trimmed(text);
-  if (looks_like_pem_crl(text)) return crl_in_pem(text);
-  auto bytes = base::from_hex(text);
+  const bool pem = looks_like_pem_crl(text);
+  auto bytes = pem ? crl_in_pem(text) : base::from_hex(text);
+  if (pem && !bytes) return bytes.error();
   if (!bytes || bytes->empty())
     return malformed("neither DER nor PEM nor hexadecimal digits, it starts with \"" + base::printable(text, 40) +
                      "\"");
-  // Hexadecimal digits may be those of DER with its NUL, or of PEM, but of no digits once more.
-  if (bytes->front() == DerReader::kSequence || looks_like_pem_crl(base::as_text(*bytes))) return crl_in_der(*bytes);
-  return *bytes;
+  // What was in them may be PEM, or DER with its NUL, but not digits once more.
+  if (looks_like_pem_crl(base::as_text(*bytes))) return crl_in_der(*bytes);
+  if (auto der = without_nul(*bytes)) return std::move(*der);
+  return bytes;
 }
 
 Result<std::string> percent_decoded(std::string_view text) {
@@ -292,7 +311,8 @@ Result<std::string> percent_decoded(std::string_view text) {
 
 Result<SignedText> signed_text(std::string_view json, const char* key) {
   ENCLAYER_TRY(auto document, base::JsonDocument::parse(json));
-  ENCLAYER_CHECK(document.root().object(key));
+  ENCLAYER_TRY(base::JsonValue content, document.root().object(key));
+  if (content.has(key)) return malformed(std::string("\"") + key + "\" is wrapped twice");
   std::string_view object = raw_value(json, key);
   if (object.empty()) return malformed(std::string("\"") + key + "\" is spelled with escapes");
   ENCLAYER_TRY(std::string digits, document.root().text("signature"));
@@ -303,30 +323,15 @@ Result<SignedText> signed_text(std::string_view json, const char* key) {
 
 }  // namespace attestation
 
-namespace {
-
-bool one_element(ByteView der) {
-  attestation::DerReader whole(der);
-  return whole.next(attestation::DerReader::kSequence) && whole.done();
-}
-
-// Nothing of it has one of the other forms: it is as to_json() writes it, and most of it is.
-bool is_plain(const Collateral& c, std::string_view text) {
-  auto bare = [](const std::string& json) { return !json.ends_with('\0') && json.find("\"signature\"") == json.npos; };
-  return one_element(c.root_ca_crl) && one_element(c.pck_crl) && bare(c.tcb_info) && bare(c.qe_identity) &&
-         text.find("\"pck_certificate_chain\"") == text.npos;
-}
-
-}  // namespace
-
 Result<Collateral> collateral_for(ByteView quote, std::string_view text) {
   if (text.size() > Collateral::kMaxJsonSize)
     return base::malformed("collateral: it has " + std::to_string(text.size()) + " bytes, at most " +
                            std::to_string(Collateral::kMaxJsonSize) + " are read");
-  if (auto plain = parse_collateral_json(text); plain && is_plain(*plain, text)) return plain;
   auto collateral = attestation::from_any(text, quote);
   if (!collateral) return collateral.error().with_context("collateral");
   return collateral;
 }
+
+Result<Collateral> parse_collateral_json(std::string_view json) { return collateral_for({}, json); }
 
 }  // namespace enclayer

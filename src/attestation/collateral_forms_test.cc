@@ -89,6 +89,13 @@ TEST(CollateralForms, each_part_is_read_in_each_form) {
     j.erase("tcb_info_signature");
     j.erase("qe_identity_signature");
   });
+  with("signatures before what they sign", [&](auto& j) {
+    auto first = [](const char* key, const std::string& text, const Bytes& signature) {
+      return "{\"signature\":\"" + base::to_hex(signature) + "\",\"" + key + "\":" + text + "}";
+    };
+    j["tcb_info"] = first("tcbInfo", c.tcb_info, c.tcb_info_signature);
+    j["qe_identity"] = first("enclaveIdentity", c.qe_identity, c.qe_identity_signature);
+  });
   with("objects", [&](auto& j) {
     j["tcb_info"] = ordered_json::parse(c.tcb_info);
     j["qe_identity"] = ordered_json::parse(wrapped_qe_identity(c));
@@ -106,6 +113,7 @@ TEST(CollateralForms, each_part_is_read_in_each_form) {
     EXPECT_EQ(collateral->tcb_info_signature, c.tcb_info_signature) << name;
     EXPECT_EQ(collateral->qe_identity, c.qe_identity) << name;
     EXPECT_EQ(collateral->qe_identity_signature, c.qe_identity_signature) << name;
+    EXPECT_EQ(collateral_for(real().quote, to_json(*collateral)).value(), *collateral) << name;
     EXPECT_TRUE(verify(real().quote, *collateral, TrustedRoot::intel(), real().at).verified()) << name;
   }
 }
@@ -162,6 +170,29 @@ TEST(CollateralForms, platform_collaterals_of_intels_tool_are_searched_for_the_q
     Verification v = verify(quote_case.quote, *collateral, TrustedRoot::intel(), quote_case.at);
     EXPECT_TRUE(v.verified()) << c.name << v.detail;
 
+    // The standard edition is taken where there are both, the early one where it stands alone.
+    auto verified = [&](const ordered_json& file) {
+      auto found = collateral_for(quote_case.quote, spaced(file));
+      return found && verify(quote_case.quote, *found, TrustedRoot::intel(), quote_case.at).verified();
+    };
+    ordered_json both = json, early = json;
+    for (ordered_json& entry : both["collaterals"]["tcbinfos"])
+      entry["sgx_tcbinfo_early"] = entry["tdx_tcbinfo_early"] = ordered_json::object();
+    both["collaterals"]["qeidentity_early"] = both["collaterals"]["tdqeidentity_early"] = "{}";
+    EXPECT_TRUE(verified(both)) << c.name;
+    for (ordered_json& entry : early["collaterals"]["tcbinfos"]) {
+      entry["sgx_tcbinfo_early"] = entry["tdx_tcbinfo_early"] = entry["sgx_tcbinfo"];
+      entry["sgx_tcbinfo"] = nullptr;
+      entry.erase("tdx_tcbinfo");
+    }
+    for (const char* key : {"qeidentity", "tdqeidentity"}) {
+      early["collaterals"][std::string(key) + "_early"] = early["collaterals"][key];
+      early["collaterals"][key] = "";
+    }
+    EXPECT_TRUE(verified(early)) << c.name;
+    early["collaterals"]["qeidentity_early"] = early["collaterals"]["tdqeidentity_early"] = "";
+    EXPECT_THAT(refusal(quote_case.quote, spaced(early)), HasSubstr("qeidentity\"")) << c.name;
+
     // Where no PCK certificates were asked for, there is no chain of theirs: the quote has it.
     json["collaterals"]["certificates"]["SGX-PCK-Certificate-Issuer-Chain"] = ordered_json::object();
     collateral = collateral_for(quote_case.quote, spaced(json));
@@ -208,6 +239,7 @@ TEST(CollateralForms, chain_beside_a_quote_that_carries_none_is_taken) {
   ASSERT_TRUE(collateral);
   Verification v = verify(quote, *collateral, TrustedRoot::intel(), real().at);
   EXPECT_TRUE(v.verified()) << v.detail;
+  EXPECT_EQ(parse_collateral_json(to_json(*collateral)).value(), *collateral);
 
   // The chain of another platform has not signed this Quoting Enclave's report.
   Quote other = parse_quote(fake::quote_case("A_phala_sgx_processor").quote).value();
@@ -217,6 +249,14 @@ TEST(CollateralForms, chain_beside_a_quote_that_carries_none_is_taken) {
   // A quote's own chain counts.
   EXPECT_TRUE(
       verify(real().quote, collateral_for(quote, json.dump()).value(), TrustedRoot::intel(), real().at).verified());
+}
+
+// What would be unwrapped once more whenever it is written and read again.
+TEST(CollateralForms, signed_text_is_wrapped_once) {
+  const Collateral& c = real().collateral;
+  ordered_json json = layout();
+  json["tcb_info"] = wrapped("tcbInfo", wrapped_tcb_info(c), c.tcb_info_signature);
+  EXPECT_THAT(refusal(real().quote, json.dump()), HasSubstr("\"tcbInfo\" is wrapped twice"));
 }
 
 TEST(CollateralForms, damaged_text_is_refused_and_says_where) {

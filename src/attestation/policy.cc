@@ -71,11 +71,12 @@ bool ReportDataRule::matches(const ByteArray<64>& report_data) const {
   return true;
 }
 
-Verdict judge(const Verification& verification, const Policy& policy) {
+Verdict judge(const Verification& verification, const Policy& policy, const ReportDataRule* report_data) {
   Verdict verdict;
   verdict.reason = verification.reason;
   if (!verification.verified()) {
     verdict.misses.push_back({verification.reason, verification.detail});
+    verdict.misses.insert(verdict.misses.end(), verification.also_expired.begin(), verification.also_expired.end());
     return verdict;
   }
   auto miss = [&](Reason reason, std::string detail) { verdict.misses.push_back({reason, std::move(detail)}); };
@@ -107,8 +108,11 @@ Verdict judge(const Verification& verification, const Policy& policy) {
   if (std::uint16_t isv_svn = enclave == nullptr ? 0 : enclave->isv_svn; isv_svn < policy.min_isv_svn)
     miss(Reason::kIsvSvnTooLow, "ISVSVN " + (enclave == nullptr ? "(a TD has none)" : shown(isv_svn)) +
                                     " is less than " + shown(policy.min_isv_svn));
-  if (policy.report_data && !policy.report_data->matches(enclave != nullptr ? enclave->report_data : td->report_data))
-    miss(Reason::kReportDataNotAccepted, "report data is not as the policy asks for");  // not shown: for logs
+  const auto& said = enclave != nullptr ? enclave->report_data : td->report_data;  // never shown: details reach logs
+  if (policy.report_data && !policy.report_data->matches(said))
+    miss(Reason::kReportDataNotAccepted, "report data is not as the policy asks for");
+  if (report_data != nullptr && !report_data->matches(said))
+    miss(Reason::kReportDataNotAccepted, "report data is not what was asked for with this quote");
 
   if (td != nullptr && td->debug() && !policy.allow_debug)
     miss(Reason::kDebugTd, "the TD has the DEBUG attribute: its host can read and change its memory");

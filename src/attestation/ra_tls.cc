@@ -171,7 +171,7 @@ Result<RaTlsEvidence> open_enclave_evidence(ByteView value, const Key& key) {
   while (claims.ends_with('\0') || claims.ends_with('\n')) claims.remove_suffix(1);
   constexpr std::string_view kBegin = "-----BEGIN PUBLIC KEY-----", kEnd = "-----END PUBLIC KEY-----";
   if (hashed && claims.starts_with(kBegin) && claims.ends_with(kEnd) && claims.size() >= kBegin.size() + kEnd.size()) {
-    auto der = from_base64(claims.substr(kBegin.size(), claims.size() - kBegin.size() - kEnd.size()));
+    auto der = from_base64(claims.substr(kBegin.size(), claims.size() - kBegin.size() - kEnd.size()), Base64::kAny);
     out.binds = der && same(*der, key.der);
   }
   return out;
@@ -392,40 +392,22 @@ Result<RaTlsCertificate> parse_ra_tls(ByteView der) {
   using namespace attestation;
   constexpr std::string_view kNotACertificate = "it is not X.509 in DER";
   ENCLAYER_TRY(SignedParts parts, signed_parts(der, RaTlsCertificate::kMaxSize, malformed, kNotACertificate));
-  DerReader list(*DerReader(parts.content).next(DerReader::kSequence));
-  DerReader version(list.next(DerReader::constructed(0)).value_or(ByteView()));
-  auto number = version.next();  // 2 means 3
-  if (!number || !version.done() || DerReader::number(*number, DerReader::kInteger, 2) != 2U)
-    return unsupported("it is not of version 3");
-  auto serial = list.next(DerReader::kInteger);
-  auto algorithm = list.whole(DerReader::kSequence);
-  auto issuer = list.whole(DerReader::kSequence);
-  auto validity = list.next(DerReader::kSequence);
-  auto subject = list.whole(DerReader::kSequence);
-  auto public_key = list.whole(DerReader::kSequence);
-  auto extensions = list.next(DerReader::constructed(3));
-  if (!serial || !algorithm || !issuer || !validity || !subject || !public_key) return malformed(kNotACertificate);
-  if (!extensions) return Error(ErrorKind::kNotFound, "RA-TLS certificate: it has no extensions, so no evidence");
-  if (!list.done()) return malformed(kNotACertificate);
-  if (!same(*algorithm, parts.algorithm)) return malformed("it names two algorithms for its signature");
+  ENCLAYER_TRY(TbsFields fields, tbs_fields(parts, malformed, kNotACertificate));
+  if (!fields.extensions)
+    return Error(ErrorKind::kNotFound, "RA-TLS certificate: it has no extensions, so no evidence");
   ENCLAYER_TRY(const SignatureAlgorithm* signature, signature_algorithm(parts.algorithm));
-  DerReader times(*validity);
-  auto begin = next_time(times), end = begin ? next_time(times) : std::nullopt;
-  if (!begin || !end || !times.done()) return malformed("its validity is not a pair of times");
-  auto name = subject->size() <= kMaxNameSize ? Name::from_der(*subject) : std::nullopt;
+  auto name = fields.subject.size() <= kMaxNameSize ? Name::from_der(fields.subject) : std::nullopt;
   if (!name) return malformed("its subject is not a name");
-  ENCLAYER_TRY(KeyPtr key, attestation::key_from(*public_key));
+  ENCLAYER_TRY(KeyPtr key, attestation::key_from(fields.public_key));
 
   RaTlsCertificate out;
   out.subject = name->text();
-  out.valid_from = *begin;
-  out.valid_until = *end;
-  out.public_key = copy_of(*public_key);
-  DerReader whole(*extensions);
-  auto all = whole.next(DerReader::kSequence);
-  if (!all || !whole.done()) return malformed("its extensions are damaged");
-  ENCLAYER_CHECK(attestation::read_extensions(DerReader(*all), {*public_key, base::sha256(*public_key)}, out));
-  out.signed_itself = same(*issuer, *subject) && signed_by(key.get(), *signature, parts);
+  out.valid_from = fields.from;
+  out.valid_until = fields.until;
+  out.public_key = copy_of(fields.public_key);
+  const attestation::Key bound{fields.public_key, base::sha256(fields.public_key)};
+  ENCLAYER_CHECK(attestation::read_extensions(DerReader(*fields.extensions), bound, out));
+  out.signed_itself = same(fields.issuer, fields.subject) && signed_by(key.get(), *signature, parts);
   return out;
 }
 

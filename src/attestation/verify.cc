@@ -20,8 +20,25 @@ namespace enclayer {
 namespace attestation {
 namespace {
 
-// Step 3: a CRL of `ca`, in force at `at`.
-Checked<std::shared_ptr<const Crl>> check_crl(ByteView der, const Certificate& ca, Time at, Facts& facts) {
+// What is not in force at the time of the judgement. The first is the reason for which the quote is refused; the checks
+// go on, so that people learn of the others.
+class Dates {
+ public:
+  explicit Dates(Time at) : at_(at) {}
+
+  void check(const Window& validity, Reason otherwise, std::string_view what) {
+    if (!validity.holds(at_)) expired_.push_back({otherwise, validity.refusal(what, at_)});
+  }
+  bool hold() const { return expired_.empty(); }
+  std::vector<Miss> expired() && { return std::move(expired_); }
+
+ private:
+  Time at_;
+  std::vector<Miss> expired_;
+};
+
+// Step 3: a CRL of `ca`.
+Checked<std::shared_ptr<const Crl>> check_crl(ByteView der, const Certificate& ca, Dates& dates, Facts& facts) {
   auto parsed = facts.crl(der);
   std::string of = "CRL of \"" + ca.common_name() + "\"";
   if (!parsed) return Refusal{Reason::kSgxCrlUnsupportedFormat, of + ": " + parsed.error().message()};
@@ -34,7 +51,7 @@ Checked<std::shared_ptr<const Crl>> check_crl(ByteView der, const Certificate& c
         Reason::kSgxCrlInvalidExtensions,
         of + " does not have the extensions of a full CRL of this CA (CRL number, authority key identifier)"};
   if (!facts.signed_by(ca.key, *crl)) return Refusal{Reason::kSgxCrlInvalidSignature, of + " is not signed by that CA"};
-  if (!crl->validity.holds(at)) return Refusal{Reason::kSgxCrlExpired, crl->validity.refusal(of, at)};
+  dates.check(crl->validity, Reason::kSgxCrlExpired, of);
   return crl;
 }
 
@@ -73,7 +90,7 @@ struct InForce {
 template <class T>
 Checked<InForce<T>> check_signed_json(const SignedJson& kind, const Result<std::shared_ptr<const T>>& parsed,
                                       const Hashed& json, ByteView signature, std::string_view issuer_chain,
-                                      const Crl& root_crl, const TrustedRoot& trusted, Time at, Facts& facts) {
+                                      const Crl& root_crl, const TrustedRoot& trusted, Dates& dates, Facts& facts) {
   if (!parsed) {
     Reason reason = kind.invalid;
     if (parsed.error().kind() == ErrorKind::kUnsupported) reason = kind.unsupported;
@@ -85,14 +102,12 @@ Checked<InForce<T>> check_signed_json(const SignedJson& kind, const Result<std::
   if (root_crl.revokes(*chain->signer))
     return Refusal{Reason::kSgxTcbSigningCertRevoked, std::string(kind.name) + ": its signing certificate \"" +
                                                           chain->signer->common_name() + "\" is revoked"};
-  if (!chain->validity().holds(at))
-    return Refusal{Reason::kSgxSigningCertChainExpired,
-                   chain->validity().refusal(std::string("the issuer chain of ") + kind.name, at)};
+  dates.check(chain->validity(), Reason::kSgxSigningCertChainExpired, std::string("the issuer chain of ") + kind.name);
   if (!json_signed_by(chain->signer->key, json, signature, facts))
     return Refusal{kind.bad_signature, std::string("the signature of ") + kind.name + " is not by \"" +
                                            chain->signer->common_name() + "\" over this text"};
   const Window& validity = (*parsed)->validity;
-  if (!validity.holds(at)) return Refusal{kind.expired, validity.refusal(kind.name, at)};
+  dates.check(validity, kind.expired, kind.name);
   return InForce<T>{*parsed, validity & chain->validity()};
 }
 
@@ -294,7 +309,7 @@ PlatformIdentity identity_of(const PckExtension& platform) {
 }
 
 // The steps from 2 on; `out` already has the quote.
-Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at, Facts& facts, Verification& out) {
+Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Dates& dates, Facts& facts, Verification& out) {
   const Quote& quote = *out.quote;
   if (quote.header.vendor_id != QuoteHeader::kIntelVendor)
     return Refusal{Reason::kUnsupportedQuoteFormat,
@@ -311,14 +326,13 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
   ENCLAYER_TRY(PckChain chain, check_pck_chain(certificates, trusted, facts));
   out.fmspc = chain.platform.fmspc;
   out.platform = identity_of(chain.platform);
-  if (!chain.validity().holds(at))
-    return Refusal{Reason::kSgxPckCertChainExpired, chain.validity().refusal("the PCK chain", at)};
+  dates.check(chain.validity(), Reason::kSgxPckCertChainExpired, "the PCK chain");
 
   // 3. Revocation lists
-  ENCLAYER_TRY(std::shared_ptr<const Crl> root_crl, check_crl(collateral.root_ca_crl, *chain.root, at, facts));
+  ENCLAYER_TRY(std::shared_ptr<const Crl> root_crl, check_crl(collateral.root_ca_crl, *chain.root, dates, facts));
   if (root_crl->revokes(*chain.ca))
     return Refusal{Reason::kSgxIntermediateCaRevoked, "certificate \"" + chain.ca->subject.text() + "\" is revoked"};
-  ENCLAYER_TRY(std::shared_ptr<const Crl> pck_crl, check_crl(collateral.pck_crl, *chain.ca, at, facts));
+  ENCLAYER_TRY(std::shared_ptr<const Crl> pck_crl, check_crl(collateral.pck_crl, *chain.ca, dates, facts));
   if (pck_crl->revokes(*chain.pck))
     return Refusal{Reason::kSgxPckRevoked, "the PCK certificate, serial " + base::to_hex(chain.pck->serial) +
                                                ", is revoked: the platform is not to be trusted any more"};
@@ -329,17 +343,18 @@ Checked<> run(const Collateral& collateral, const TrustedRoot& trusted, Time at,
   if (root_crl->revokes(*crl_issuer.signer))  // the CA's key may have another certificate than the one in the quote
     return Refusal{Reason::kSgxIntermediateCaRevoked,
                    "certificate \"" + crl_issuer.signer->subject.text() + "\" of the CRL issuer chain is revoked"};
-  if (!crl_issuer.validity().holds(at))
-    return Refusal{Reason::kSgxPckCertChainExpired, crl_issuer.validity().refusal("the CRL issuer chain", at)};
+  dates.check(crl_issuer.validity(), Reason::kSgxPckCertChainExpired, "the CRL issuer chain");
 
   // 4. TCB Info, 5. QE Identity
   Hashed tcb_info_text(base::as_bytes(collateral.tcb_info)), qe_identity_text(base::as_bytes(collateral.qe_identity));
   ENCLAYER_TRY(auto tcb_info,
                check_signed_json(kTcbInfo, facts.tcb_info(tcb_info_text), tcb_info_text, collateral.tcb_info_signature,
-                                 collateral.tcb_info_issuer_chain, *root_crl, trusted, at, facts));
-  ENCLAYER_TRY(auto qe_identity, check_signed_json(kQeIdentity, facts.qe_identity(qe_identity_text), qe_identity_text,
-                                                   collateral.qe_identity_signature,
-                                                   collateral.qe_identity_issuer_chain, *root_crl, trusted, at, facts));
+                                 collateral.tcb_info_issuer_chain, *root_crl, trusted, dates, facts));
+  ENCLAYER_TRY(auto qe_identity,
+               check_signed_json(kQeIdentity, facts.qe_identity(qe_identity_text), qe_identity_text,
+                                 collateral.qe_identity_signature, collateral.qe_identity_issuer_chain, *root_crl,
+                                 trusted, dates, facts));
+  if (!dates.hold()) return {};
 
   // 6. The quote itself
   ENCLAYER_CHECK(check_collateral_is_for(quote, chain.platform, *tcb_info.value));
@@ -403,7 +418,14 @@ Verification verify_with(ByteView quote, const Collateral& collateral, const Tru
     return out;
   }
   out.quote = std::move(*parsed);
-  if (auto done = run(collateral, root, at, facts, out); !done) {
+  Dates dates(at);
+  auto done = run(collateral, root, dates, facts, out);
+  if (!dates.hold()) {  // before whatever else failed
+    out.also_expired = std::move(dates).expired();
+    out.reason = out.also_expired.front().reason;
+    out.detail = std::move(out.also_expired.front().detail);
+    out.also_expired.erase(out.also_expired.begin());
+  } else if (!done) {
     out.reason = done.error().reason;
     out.detail = done.error().detail;
   }

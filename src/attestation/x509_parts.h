@@ -87,6 +87,46 @@ inline std::optional<Time> next_time(DerReader& reader) {
          std::chrono::seconds(second);
 }
 
+// The fields of a TBSCertificate of version 3 (RFC 5280, 4.1.2). Names, key and extensions are left to the reader, as what
+// is taken there depends on whose certificate it is.
+struct TbsFields {
+  ByteView serial;                                  // content of the INTEGER
+  ByteView algorithm, issuer, subject, public_key;  // with tag and length
+  Time from, until;
+  std::optional<ByteView> extensions;  // content of the SEQUENCE, without that of its tag [3]
+};
+
+inline Result<TbsFields> tbs_fields(const SignedParts& parts, base::Malformed refuse, std::string_view not_one) {
+  DerReader list(*DerReader(parts.content).next(DerReader::kSequence));
+  DerReader version(list.at(DerReader::constructed(0)) ? list.next(DerReader::constructed(0)).value_or(ByteView())
+                                                       : ByteView());
+  auto number = version.next();  // 2 means 3; left out, it means 1
+  if (!number || !version.done() || DerReader::number(*number, DerReader::kInteger, 2) != 2U)
+    return Error(ErrorKind::kUnsupported, refuse("it is not of version 3").message());
+  auto serial = list.next(DerReader::kInteger);
+  auto algorithm = list.whole(DerReader::kSequence);
+  auto issuer = list.whole(DerReader::kSequence);
+  auto validity = list.next(DerReader::kSequence);
+  auto subject = list.whole(DerReader::kSequence);
+  auto public_key = list.whole(DerReader::kSequence);
+  const bool extended = list.at(DerReader::constructed(3));
+  auto extensions = extended ? list.next(DerReader::constructed(3)) : std::nullopt;
+  if (!serial || !algorithm || !issuer || !validity || !subject || !public_key || (extended && !extensions) ||
+      !list.done())
+    return refuse(not_one);
+  if (!same(*algorithm, parts.algorithm)) return refuse("it names two algorithms for its signature");
+  DerReader times(*validity);
+  auto from = next_time(times), until = next_time(times);
+  if (!from || !until || !times.done()) return refuse("its validity is not a pair of times");
+  TbsFields out{*serial, *algorithm, *issuer, *subject, *public_key, *from, *until, std::nullopt};
+  if (extensions) {
+    DerReader whole(*extensions);
+    out.extensions = whole.next(DerReader::kSequence);
+    if (!out.extensions || !whole.done()) return refuse("its extensions are damaged");
+  }
+  return out;
+}
+
 struct Extension {
   ByteView oid, value;
   bool critical = false;

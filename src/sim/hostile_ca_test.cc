@@ -219,6 +219,32 @@ TEST_F(HostileCa, each_certificate_outside_its_life_is_refused) {
   }
 }
 
+TEST_F(HostileCa, all_that_has_expired_is_told_at_once_and_the_first_is_the_reason) {
+  order_.root_crl.next_update = order_.pck_crl.next_update = order_.expires = kNow - seconds(1);
+  ca_order_.tcb_signing.not_after = kNow - seconds(1);
+  auto misses = [&] {
+    Verdict verdict = judge(verification(), Policy{});
+    EXPECT_FALSE(verdict.trusted);
+    EXPECT_EQ(verdict.reason, verdict.misses.front().reason);
+    return verdict.misses;
+  };
+  std::vector<Reason> reasons;
+  for (const Miss& miss : misses()) {
+    reasons.push_back(miss.reason);
+    EXPECT_NE(miss.detail.find("until 2026-11-21T09:59:59Z, not at 2026-11-21T10:00:00Z"), std::string::npos)
+        << miss.detail;
+  }
+  EXPECT_EQ(reasons, (std::vector{Reason::kSgxCrlExpired, Reason::kSgxCrlExpired, Reason::kSgxSigningCertChainExpired,
+                                  Reason::kSgxTcbInfoExpired, Reason::kSgxSigningCertChainExpired,
+                                  Reason::kSgxEnclaveIdentityExpired}));
+
+  change_issued_ = [](const Ca&, Collateral& c) { c.tcb_info_signature[0] ^= 1; };
+  reasons.clear();
+  for (const Miss& miss : misses()) reasons.push_back(miss.reason);
+  EXPECT_EQ(reasons, (std::vector{Reason::kSgxCrlExpired, Reason::kSgxCrlExpired, Reason::kSgxSigningCertChainExpired}))
+      << "what fails afterwards is not the reason";
+}
+
 TEST_F(HostileCa, crls_of_the_future_are_refused) {
   order_.root_crl.this_update = kNow + seconds(1);
   EXPECT_EQ(reason(), Reason::kSgxCrlExpired);

@@ -5,7 +5,7 @@ usage: verify.py QUOTE COLLATERAL.json UNIX_TIME [ROOT.pem]      (without a root
 
 import sys
 
-from judge import judge
+from dcap import judge
 
 if len(sys.argv) not in (4, 5):
     sys.exit(__doc__)

@@ -27,7 +27,7 @@ BINARIES = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper"]
 def main():
     parser = argparse.ArgumentParser(prog="test/e2e/run", description="The end-to-end test on a real kubelet; see test/e2e/README.md.")
     parser.add_argument("--check-tools", action="store_true", help="only look for the tools that the run needs")
-    parser.add_argument("--cases", action="store_true", help="only the simulated cases, judged by dcap-qvl: no node, no root needed")
+    parser.add_argument("--cases", action="store_true", help="only the simulated cases, judged by dcap-qvl and by Intel's QVL: no node, no root needed")
     parser.add_argument("--bin", type=Path, default=PRODUCT, help="folder of the binaries under test (default: build/release/bin)")
     parser.add_argument(
         "--updates", action="store_true", help="only the updates of the quote helper under load: no kubelet, no containers"
@@ -78,7 +78,7 @@ def outside(product, task):
             with isolation.work_folder(work):
                 paths = {"product": product, "logs": logs, **build(task, steps, logs)}
                 if what == "node":
-                    compare_cases(steps, paths["product"], paths["dcap_qvl"])
+                    compare_cases(steps, paths["product"], paths["verifiers"])
                 task["paths"] = {name: str(path) for name, path in paths.items()}
                 (work / "task.json").write_text(json.dumps(task))
                 with ExitStack() as made:
@@ -109,19 +109,25 @@ def only_cases(product):
     with tempfile.TemporaryDirectory(prefix="enclayer-e2e-cases-") as folder:
         steps = Steps(Path(folder) / "steps.json")
         try:
-            with steps.step("the Python package dcap-qvl"):
-                dcap_qvl = builds.dcap_qvl(Path(folder) / "build.log").get("installing")
-            compare_cases(steps, product, dcap_qvl)
+            compare_cases(steps, product, build_verifiers(steps, Path(folder) / "build.log"))
         except Failure as why:
             print(f"\n{why}", file=sys.stderr)
             return 1
     return 0
 
 
-def compare_cases(steps, product, dcap_qvl):
-    with steps.step("the unmodified dcap-qvl judges the simulated cases as docs/sim-cases.md says"):
-        with tempfile.TemporaryDirectory(prefix="enclayer-e2e-cases-") as folder:
-            cases.compare(product / "enclayer", dcap_qvl, Path(folder))
+def compare_cases(steps, product, verifiers):
+    with tempfile.TemporaryDirectory(prefix="enclayer-e2e-cases-") as folder:
+        with steps.step("the simulated cases are written"):
+            written = cases.write(product / "enclayer", Path(folder))
+        for witness in cases.WITNESSES:
+            with steps.step(f"the unmodified {witness.name} judges them as docs/sim-cases.md says"):
+                cases.compare(witness, written, Path(folder), verifiers)
+
+
+def build_verifiers(steps, log):
+    with steps.step("the Python packages dcap-qvl and trustflow-verification, which has Intel's QVL"):
+        return builds.verifiers(log).get("installing")
 
 
 def build(task, steps, logs):
@@ -156,9 +162,7 @@ def build_node(version, steps, logs):
         say(builds.versions())
     # The one that the cluster has too, or of another version no more than is needed.
     made = build_kubernetes(version, steps, log, "kube" if version == builds.KUBERNETES_VERSION else "kubelet")
-    with steps.step("the Python package dcap-qvl"):
-        dcap_qvl = builds.dcap_qvl(log).get("installing")
-    return {**made, "dcap_qvl": dcap_qvl}
+    return {**made, "verifiers": build_verifiers(steps, log)}
 
 
 def build_cluster(version, steps, logs):

@@ -175,7 +175,7 @@ def aesm_client(log):
     return Artefact("aesm-client", sources, output(["cargo", "--version"]), build)
 
 
-def dcap_qvl(log):
+def verifiers(log):
     requirements = E2E / "python/requirements.txt"
 
     def build(into):
@@ -185,4 +185,4 @@ def dcap_qvl(log):
              "--target", into, "-r", requirements], cwd="/", log=log,
         )
 
-    return Artefact("dcap-qvl", [requirements], sys.version, build)
+    return Artefact("verifiers", [requirements], sys.version, build)

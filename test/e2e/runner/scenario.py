@@ -333,5 +333,5 @@ class Scenario:
     def judge(self, quote, root, expect):
         return output(
             [sys.executable, E2E / "python/verify.py", quote, self.collateral, int(time.time()), *root],
-            expect=expect, env={**os.environ, "PYTHONPATH": str(self.paths["dcap_qvl"])},
+            expect=expect, env={**os.environ, "PYTHONPATH": str(self.paths["verifiers"])},
         ).strip()

@@ -35,7 +35,7 @@ def as_pod_of_the_addon():
 
 
 class Testbed:
-    """`paths` names what was built: product and programs (folders), kubelet, aesm_client, dcap_qvl (folder)."""
+    """`paths` names what was built: product and programs (folders), kubelet, aesm_client, verifiers (folder)."""
 
     def __init__(self, work, logs, paths):
         self.work = work
