@@ -63,7 +63,7 @@ TEST(Responses, a_missing_file_is_named_and_a_long_one_is_refused) {
 
 TEST(Responses, the_signed_object_stays_as_it_was_sent) {
   Responses responses = fake::intels_responses(fake::quote_case("C_automata_sgx_platform").collateral);
-  const std::string odd = R"({ "a":"}\"{", "tcbInfo" : 1, "b" :[ {"signature":"00"} ]})";
+  const std::string odd = R"({ "a":"}\"{", "c" : {"tcbInfo" : 1}, "b" :[ {"signature":"00"} ]})";
   responses.tcb_info.body =
       bytes(R"({"other":{"tcbInfo":{"no":1}},"list":[{"tcbInfo":{}}],"text":"tcbInfo", "tcbInfo" : )" + odd +
             R"( , "signature":"0aFF"})");
@@ -77,7 +77,7 @@ TEST(Responses, a_body_that_is_not_the_signed_object_is_malformed_and_says_of_wh
   for (const char* body : {"", "{}", "[]", "<html>", R"({"tcbInfo":{}})", R"({"tcbInfo":"x","signature":"00"})",
                            R"({"tcbInfo":{},"signature":5})", R"({"tcbInfo":{},"signature":"0"})",
                            R"({"tcbInfo":{},"tcbInfo":{},"signature":"00"})", R"({"tcb\u0049nfo":{},"signature":"00"})",
-                           R"({"tcbInfo":{},"signature":"00"}x)"}) {
+                           R"({"tcbInfo":{"tcbInfo":{}},"signature":"00"})", R"({"tcbInfo":{},"signature":"00"}x)"}) {
     SCOPED_TRACE(body);
     Responses responses = fake::intels_responses(fake::quote_case("C_automata_sgx_platform").collateral);
     responses.tcb_info.body = bytes(body);
