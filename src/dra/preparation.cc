@@ -49,7 +49,16 @@ Preparation::Preparation(device_plugin::Node node, NodeDevices devices, Places p
 Result<> Preparation::start(const Claims& claims) const {
   ENCLAYER_CHECK(base::make_folder(places_.state, 0750));
   ENCLAYER_TRY(const auto lock, checkpoint_.lock(kLockPatience));
-  ENCLAYER_TRY(const Ledger ledger, load(claims));
+  ENCLAYER_TRY(Ledger ledger, load(claims));
+  std::vector<std::string> gone;
+  for (const auto& [uid, claim] : ledger.claims())
+    if (is_gone(claim.allocation.claim, claims)) gone.push_back(uid);
+  for (const std::string& uid : gone) {
+    log::warn("claim released that the API server has no more",
+              {{"claim", ledger.claims().at(uid).allocation.claim.name}});
+    ledger.release(uid);
+  }
+  if (!gone.empty()) ENCLAYER_CHECK(checkpoint_.save(ledger));
   for (const std::string& uid : cdi_.claims()) {
     if (ledger.claims().contains(uid)) continue;
     log::info("left-over CDI file of a claim removed", {{"claim_uid", uid}});
@@ -121,6 +130,14 @@ Result<Ledger> Preparation::load(const Claims& claims) const {
   ENCLAYER_CHECK(checkpoint_.save(ledger));
   log::info("the ledger of prepared claims was made anew", {{"claims", ledger.claims().size()}});
   return ledger;
+}
+
+// Not where the API server cannot be asked.
+bool Preparation::is_gone(const ClaimName& name, const Claims& claims) const {
+  auto json = claims.one(name);
+  if (!json) return json.error().kind() == ErrorKind::kNotFound;
+  auto allocation = allocation_of(*json, name, devices_);
+  return !allocation && allocation.error().kind() == ErrorKind::kConflict;
 }
 
 Result<> Preparation::remove_slots(const std::function<bool(const std::string& claim_uid)>& whose) const {

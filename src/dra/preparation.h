@@ -43,8 +43,9 @@ class Preparation {
 
   Preparation(device_plugin::Node node, NodeDevices devices, Places places);
 
-  // Makes the folder of the ledger, and removes what is left over of claims that are not in it: CDI files and slots.
-  // All claims are only asked for where the ledger is damaged.
+  // Makes the folder of the ledger. Releases the claims that are gone, or others of the same name by now: a kubelet that
+  // lost its state never does. Removes what is left over of claims that are not in the ledger: CDI files and slots. All
+  // claims are only asked for where the ledger is damaged.
   Result<> start(const Claims& claims) const;
 
   // The devices that the claim's containers get, the same whenever it is asked. Nothing is given while a device cannot
@@ -60,6 +61,7 @@ class Preparation {
   // here, as the API server has them.
   Result<Ledger> load(const Claims& claims) const;
   Result<> remove_slots(const std::function<bool(const std::string& claim_uid)>& whose) const;
+  bool is_gone(const ClaimName& claim, const Claims& claims) const;
   std::string why_not(const Share& share) const;
 
   const device_plugin::Node node_;

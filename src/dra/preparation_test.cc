@@ -162,6 +162,24 @@ TEST_F(PreparationTest, sweeps_up_at_the_start_what_is_of_no_claim) {
   EXPECT_THAT(files("slots"), ElementsAre(uuid(1) + ".epc", slots::kDraHoldersFile, "p0"));
 }
 
+TEST_F(PreparationTest, releases_at_the_start_what_a_kubelet_without_its_state_forgot) {
+  const Preparation preparation = this->preparation();
+  ASSERT_TRUE(preparation.start(claims()));
+  for (unsigned claim : {1, 2, 3}) {
+    allocate(claim, 30);
+    ASSERT_TRUE(preparation.prepare(name(claim), claims()));
+  }
+  api_.erase(name(1).name);
+  api_[name(2).name].replace(api_[name(2).name].find(uuid(2)), 36, uuid(77));  // made again
+  Preparation::Claims away = claims();
+  away.one = [](const ClaimName&) -> Result<std::string> { return Error(ErrorKind::kUnavailable, "away"); };
+  ASSERT_TRUE(this->preparation().start(away));
+  EXPECT_EQ(files("cdi").size(), 3u);
+  ASSERT_TRUE(this->preparation().start(claims()));
+  EXPECT_THAT(files("cdi"), ElementsAre(cdi_file(3)));
+  EXPECT_EQ(Checkpoint(folder_.path() / "state").load().value().held_mib("epc"), 30u);
+}
+
 TEST_F(PreparationTest, makes_a_damaged_ledger_anew_of_what_is_here_and_goes_on) {
   const Preparation preparation = this->preparation();
   ASSERT_TRUE(preparation.start(claims()));

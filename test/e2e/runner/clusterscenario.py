@@ -9,6 +9,7 @@ from .builds import KUBERNETES_VERSION, NEXT_KUBERNETES_VERSION
 from .chart import Chart
 from .cluster import Cluster, gathered
 from .controlplane import ControlPlane
+from .dra import Dra
 from .images import Images
 from .process import Daemon
 from .scale import AddonAtScale, Scale
@@ -46,7 +47,7 @@ class NextPolicies:
 NEXT_SUITE = "policies-next"  # the only one that needs the newer API server
 SUITES = {
     "basics": Basics, "images": Images, "policies": policies, NEXT_SUITE: NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
-    "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "demo": Demo,
+    "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "dra": Dra, "demo": Demo,
 }
 BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
 ELSEWHERE = ["basics", "policies"]  # on another version
