@@ -107,6 +107,7 @@ Result<> Driver::serve() {
 
 std::vector<PluginServer::Prepared> Driver::prepare(const std::vector<ClaimName>& names) const {
   std::vector<PluginServer::Prepared> all;
+  all.reserve(names.size());
   const Preparation::Claims from = claims();
   for (const ClaimName& name : names) all.push_back(preparation_.prepare(name, from));
   return all;

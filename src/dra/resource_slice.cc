@@ -55,7 +55,9 @@ SeenSlice seen(const nlohmann::json& item, const base::JsonValue& value) {
 std::string difference(const nlohmann::json& wanted, const nlohmann::json& found, const std::string& path) {
   if (wanted.is_object() && found.is_object()) {
     for (const auto& [key, value] : wanted.items()) {
-      const std::string here = path.empty() ? key : path + "." + key;
+      std::string here = path;
+      if (!here.empty()) here += '.';
+      here += key;
       auto there = found.find(key);
       if (there == found.end()) return here + " is missing";
       if (auto inner = difference(value, *there, here); !inner.empty()) return inner;
