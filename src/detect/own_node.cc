@@ -4,15 +4,14 @@
 #include <algorithm>
 
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/printable.h"
 #include "detect/node_metadata.h"
+#include "http/account_client.h"
 
 namespace enclayer::detect {
 namespace {
 
-constexpr int kTries = 3;                // to read and change a node that others change too
-constexpr std::uint32_t kRefused = 401;  // the status for a token that is not accepted
+constexpr int kTries = 3;  // to read and change a node that others change too
 
 // Metadata is all that we read; without the rest of the object an answer has some 10 KB.
 constexpr auto kMetadataOnly = "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -46,20 +45,10 @@ bool is_node_name(const std::string& name) {
          std::all_of(name.begin(), name.end(), [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
 }
 
-// It becomes a header: a line's end in it would forge another one.
-Result<std::string> read_token(const std::filesystem::path& account) {
-  const auto path = account / "token";
-  ENCLAYER_TRY(std::string token, base::read_text(path, ApiServer::kMaxToken));
-  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
-  if (token.empty() || std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c > '~'; }))
-    return Error(ErrorKind::kMalformed, path.string() + " holds no token");
-  return token;
-}
-
 class NodeClient {
  public:
-  NodeClient(const ApiServer& api, const std::string& name, http::Options options)
-      : account_(api.account), url_(api.url + "/api/v1/nodes/" + name), client_(std::move(options)) {}
+  NodeClient(const ApiServer& api, const std::string& name, http::AccountClient client)
+      : url_(api.url + "/api/v1/nodes/" + name), client_(std::move(client)) {}
 
   Result<NodeMetadata> read() { return send({url_, "GET", {kMetadataOnly}, {}}); }
   Result<NodeMetadata> patch(std::string merge_patch) {
@@ -70,24 +59,14 @@ class NodeClient {
   }
 
  private:
-  Result<NodeMetadata> send(http::Request request) {
-    request.headers.emplace_back();
-    auto answer = once(request);
-    // The kubelet renews the file; what was read a moment ago may have been the old one.
-    if (!answer && answer.error().code() == kRefused) answer = once(request);
-    if (!answer) return answer.error();
-    auto node = parse_node_metadata(base::as_text(answer->body));
+  Result<NodeMetadata> send(const http::Request& request) {
+    ENCLAYER_TRY(const http::Response answer, client_.send(request));
+    auto node = parse_node_metadata(base::as_text(answer.body));
     return node ? node : node.error().with_context(request.method + " " + url_);
   }
-  Result<http::Response> once(http::Request& request) {
-    ENCLAYER_TRY(std::string token, read_token(account_));
-    request.headers.back() = "Authorization: Bearer " + token;
-    return client_.send(request);
-  }
 
-  std::filesystem::path account_;
   std::string url_;
-  http::Client client_;
+  http::AccountClient client_;
 };
 
 // What a patch changes, by key.
@@ -130,10 +109,8 @@ Result<Labelled> label_node(const ApiServer& api, const std::string& name, const
   if (!is_node_name(name))
     return Error(ErrorKind::kInvalidArgument, "\"" + base::printable(name, 253) + "\" is no name of a node");
   options.advice = advice();
-  options.proxies = {};  // the API server is in our own network
-  ENCLAYER_TRY(options.ca_pem, base::read_text(api.account / "ca.crt", ApiServer::kMaxCa));
-  if (options.ca_pem.empty()) return Error(ErrorKind::kMalformed, (api.account / "ca.crt").string() + " is empty");
-  NodeClient client(api, name, std::move(options));
+  ENCLAYER_TRY(http::AccountClient account, http::AccountClient::open(api.account, std::move(options)));
+  NodeClient client(api, name, std::move(account));
 
   auto platform = wanted.find(std::string(kPlatformLabel));
   bool simulated = platform != wanted.end() && platform->second == "sim";

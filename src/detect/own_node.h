@@ -16,9 +16,6 @@ namespace enclayer::detect {
 struct ApiServer {
   std::string url;                // https://10.96.0.1:443
   std::filesystem::path account;  // where the kubelet puts the ServiceAccount's token and ca.crt, and renews them
-
-  static constexpr std::size_t kMaxToken = 64 << 10;  // bytes
-  static constexpr std::size_t kMaxCa = 256 << 10;
 };
 
 // As the kubelet tells every container, in KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. kUnavailable where they
@@ -36,10 +33,9 @@ struct Labelled {
 
 // Compares the labels of node `name` with `wanted` and changes those of own_labels() that are wrong, and nothing else.
 // Where `wanted` are of a simulation (kPlatformLabel is "sim") the node must carry the user's kSimLabel=true; otherwise
-// all of own_labels() are removed. When the node changes meanwhile, it is read again, three times at most; when the
-// token is refused, its file is read again, once a request. `options` has limits, user agent and pause; whom to trust
-// comes from the account.
-// kInvalidArgument: no name of a node. Other errors are those of the account's files, of http::Client, and kConflict
+// all of own_labels() are removed. When the node changes meanwhile, it is read again, three times at most; `options`
+// has limits, user agent and pause.
+// kInvalidArgument: no name of a node. Other errors are those of http::AccountClient, and kConflict
 // when the node does not keep still or the API server does not keep our labels.
 Result<Labelled> label_node(const ApiServer& api, const std::string& name, const Labels& wanted, http::Options options);
 

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/malformed.h"
 #include "base/printable.h"
@@ -19,15 +18,6 @@ constexpr auto kClaims = "/apis/resource.k8s.io/v1/resourceclaims";
 constexpr std::size_t kMostBody = 8 << 20;
 constexpr int kMostPages = 1'000, kClaimsOnPage = 200;
 constexpr base::JsonLimits kPageLimits{.size = kMostBody, .depth = 64, .values = 1 << 20};
-
-// It becomes a header: a line's end in it would forge another one.
-Result<std::string> read_token(const std::filesystem::path& file) {
-  ENCLAYER_TRY(std::string token, base::read_text(file, detect::ApiServer::kMaxToken));
-  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
-  if (token.empty() || std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c > '~'; }))
-    return Error(ErrorKind::kMalformed, file.string() + " holds no token");
-  return token;
-}
 
 const char* advice_for(unsigned status) {
   switch (status) {
@@ -52,24 +42,13 @@ Result<ApiClient> ApiClient::open(const detect::ApiServer& server, std::chrono::
   options.user_agent = "enclayer-dra-driver";
   options.advice.connect = "does this pod reach the API server (network policy, kube-proxy)?";
   options.any_status = true;
-  ENCLAYER_TRY(options.ca_pem, base::read_text(server.account / "ca.crt", detect::ApiServer::kMaxCa));
-  if (options.ca_pem.empty()) return Error(ErrorKind::kMalformed, (server.account / "ca.crt").string() + " is empty");
-  return ApiClient(server, http::Client(std::move(options)));
-}
-
-Result<http::Response> ApiClient::once(http::Request& request) {
-  ENCLAYER_TRY(std::string token, read_token(server_.account / "token"));
-  request.headers.back() = "Authorization: Bearer " + token;
-  return client_.send(request);
+  ENCLAYER_TRY(http::AccountClient client, http::AccountClient::open(server.account, std::move(options)));
+  return ApiClient(server.url, std::move(client));
 }
 
 Result<std::string> ApiClient::send(const std::string& method, const std::string& path, const std::string& body) {
-  http::Request request{server_.url + path, method, {"Content-Type: application/json", ""}, body};
-  ENCLAYER_TRY(http::Response answer, once(request));
-  // The kubelet renews the file; what was read a moment ago may have been the old one.
-  if (answer.status == 401) {
-    ENCLAYER_TRY(answer, once(request));
-  }
+  ENCLAYER_TRY(const http::Response answer,
+               client_.send({url_ + path, method, {"Content-Type: application/json"}, body}));
   const std::string_view text = base::as_text(answer.body);
   if (answer.status / 100 == 2) return std::string(text);
   std::string said = detect::status_message(text);

@@ -9,7 +9,7 @@
 #include "detect/own_node.h"
 #include "dra/resource_claim.h"
 #include "enclayer/error.h"
-#include "http/client.h"
+#include "http/account_client.h"
 
 namespace enclayer::dra {
 
@@ -20,7 +20,7 @@ class ApiClient {
   static Result<ApiClient> open(const detect::ApiServer& server, std::chrono::milliseconds total);
 
   // The body of the answer. `path` begins with "/api". kNotFound: 404. kConflict: 409. kUnavailable, kTimedOut,
-  // kMalformed: as of http::Client; the message names the path and what the API server said.
+  // kMalformed: as of http::AccountClient; the message names the path and what the API server said.
   Result<std::string> send(const std::string& method, const std::string& path, const std::string& body = {});
 
   Result<std::string> claim(const ClaimName& name);
@@ -29,11 +29,10 @@ class ApiClient {
   Result<std::vector<std::string>> claims();
 
  private:
-  ApiClient(detect::ApiServer server, http::Client client) : server_(std::move(server)), client_(std::move(client)) {}
-  Result<http::Response> once(http::Request& request);
+  ApiClient(std::string url, http::AccountClient client) : url_(std::move(url)), client_(std::move(client)) {}
 
-  detect::ApiServer server_;
-  http::Client client_;
+  std::string url_;
+  http::AccountClient client_;
 };
 
 struct NodeFacts {

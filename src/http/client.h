@@ -73,9 +73,9 @@ class Client {
   Client(Client&&) noexcept;
   ~Client();
 
-  // The answer to a request that ended with status 200 (or any: Options::any_status). Tried again, after a pause of at least what Retry-After says,
-  // when nothing answered, the connection broke, or with status 408, 429, 500, 502, 503 and 504: a request has to be
-  // one that may arrive twice.
+  // The answer to a request that ended with status 200 (or any: Options::any_status). Tried again, after a pause of at
+  // least what Retry-After says, when nothing answered, the connection broke, or with status 408, 429, 500, 502, 503 and
+  // 504: a request has to be one that may arrive twice.
   // The connection is kept for the next request to the same service, where the service allows it.
   // kNotFound: 404 and 410. kConflict: 409. kTimedOut: a limit of time passed. kMalformed: more than the limits allow,
   // or what is no HTTP. kUnavailable: everything else. The message names URL, status and advice; the code is the

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http/account_client.h"
+
+#include <algorithm>
+
+#include "base/file.h"
+
+namespace enclayer::http {
+namespace {
+
+constexpr std::uint32_t kRefused = 401;  // the status for a token that is not accepted
+
+// It becomes a header: a line's end in it would forge another one.
+Result<std::string> read_token(const std::filesystem::path& path) {
+  ENCLAYER_TRY(std::string token, base::read_text(path, AccountClient::kMaxToken));
+  while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
+  if (token.empty() || std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c > '~'; }))
+    return Error(ErrorKind::kMalformed, path.string() + " holds no token");
+  return token;
+}
+
+}  // namespace
+
+Result<AccountClient> AccountClient::open(std::filesystem::path account, Options options) {
+  options.proxies = {};
+  ENCLAYER_TRY(options.ca_pem, base::read_text(account / "ca.crt", kMaxCa));
+  if (options.ca_pem.empty()) return Error(ErrorKind::kMalformed, (account / "ca.crt").string() + " is empty");
+  return AccountClient(std::move(account), Client(std::move(options)));
+}
+
+Result<Response> AccountClient::send(Request request) {
+  request.headers.emplace_back();
+  auto answer = once(request);
+  const std::uint32_t status = answer ? answer->status : answer.error().code();
+  return status == kRefused ? once(request) : answer;
+}
+
+Result<Response> AccountClient::once(Request& request) {
+  ENCLAYER_TRY(std::string token, read_token(account_ / "token"));
+  request.headers.back() = "Authorization: Bearer " + token;
+  return client_.send(request);
+}
+
+}  // namespace enclayer::http
