@@ -21,7 +21,6 @@ using base::JsonDocument;
 using base::JsonValue;
 using base::malformed;
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 constexpr std::size_t kAtOnce = 8;          // requests
 constexpr std::size_t kMaxTold = 2000;      // bytes of an answer in a message

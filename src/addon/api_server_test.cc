@@ -14,7 +14,6 @@ namespace enclayer::addon {
 namespace {
 
 using fake::http_answer;
-using fake::HttpAnswer;
 using fake::HttpRequest;
 using testing::ElementsAre;
 using testing::HasSubstr;

@@ -14,7 +14,6 @@
 namespace enclayer::collateral {
 namespace {
 
-using fake::http_answer;
 using fake::HttpService;
 using fake::ServiceKind;
 using testing::ElementsAre;

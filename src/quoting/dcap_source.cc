@@ -24,7 +24,6 @@ namespace enclayer::quoting {
 namespace {
 
 namespace log = base::log;
-using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::uint32_t kAesmBusy = 18, kAesmServiceUnavailable = 30, kAesmAttKeyNotInitialized = 42;

@@ -34,7 +34,6 @@ using namespace std::chrono_literals;
 using fake::Process;
 using fake::standin_report;
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr auto kPatience = 60s;
 constexpr char kProgram[] = ENCLAYER_BIN_DIR "/enclayer-quote-helper";

@@ -34,7 +34,6 @@ using fake::RawClient;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 
 constexpr auto kPatience = 30s;
 // Before pods were told apart, the clients below held honest ones up for half a second to forever. What they cost now
