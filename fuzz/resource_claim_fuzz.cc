@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "base/dns_name.h"
 #include "dra/ledger.h"
 #include "dra/resource_claim.h"
 
@@ -22,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   int quotes = 0;
   for (const Share& share : allocation->shares) {
     const Section* section = devices.section(share.device);
-    if (!is_name(share.request, 63) || !is_uuid(share.share_id)) std::abort();
+    if (!enclayer::base::is_dns_name(share.request, 63) || !is_uuid(share.share_id)) std::abort();
     if (section ? share.mib == 0 || share.mib > section->mib : share.mib != 0 || share.device != kProvisionDevice)
       std::abort();
     quotes += share.quotes;

@@ -22,6 +22,7 @@
 #include "device_plugin/resources.h"
 #include "http/server.h"
 #include "kubelet/pod_resources.h"
+#include "node_flags.h"
 
 namespace enclayer::device_plugin {
 namespace {
@@ -38,9 +39,9 @@ struct Flags {
   bool numa = false;
   std::size_t enclave_limit = 0, provision_limit = 0, quote_limit = 110;
   Grants grants;
-  std::string sim_epc = "8Gi", sim_device = "/dev/null", sim_provision_device;
+  apps::NodeFlags node;
   Way registration = Way::kRegister;
-  std::filesystem::path dev_root = "/dev", sysfs_root = "/sys", kubelet_dir = "/var/lib/kubelet";
+  std::filesystem::path kubelet_dir = "/var/lib/kubelet";
   std::filesystem::path slots_dir = slots::kDefaultParent, aesmd_dir, cdi_dir = "/var/run/cdi";
   bool account_mapped = false;
   std::filesystem::path proc_root = "/proc", kernel_log;
@@ -115,18 +116,7 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->option_text("register|watcher [register]");
   app.add_flag("--account-mapped", flags.account_mapped,
                "Metrics: enclave memory that each pod's processes have mapped; needs hostPID and CAP_SYS_PTRACE");
-  app.add_option("--sim-epc", flags.sim_epc, "With --platform sim: EPC to pretend, in Ki, Mi, Gi, Ti or bytes")
-      ->option_text("AMOUNT [8Gi]");
-  app.add_option("--sim-device", flags.sim_device,
-                 "With --platform sim: character device of the host that containers get at the SGX paths")
-      ->option_text("PATH [/dev/null]");
-  app.add_option("--sim-provision-device", flags.sim_provision_device,
-                 "With --platform sim: the same for the provisioning device")
-      ->option_text("PATH [that of --sim-device]");
-  app.add_option("--dev-root", flags.dev_root,
-                 "Where to look for device nodes; containers get those of the host's /dev")
-      ->option_text("DIR [/dev]");
-  app.add_option("--sysfs-root", flags.sysfs_root, "Where to look for facts of the kernel")->option_text("DIR [/sys]");
+  apps::add_node_flags(app, flags.node);
   app.add_option("--proc-root", flags.proc_root, "Where --account-mapped looks for processes")
       ->option_text("DIR [/proc]");
   app.add_option("--kernel-log", flags.kernel_log,
@@ -137,18 +127,6 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--kubelet-dir", flags.kubelet_dir,
                  "The kubelet's folder; sockets are in its device-plugins/, plugins_registry/ and pod-resources/")
       ->option_text("DIR [/var/lib/kubelet]");
-}
-
-Result<Node> find_node(const CLI::App& app, const Flags& flags) {
-  if (flags.daemon.platform == apps::Platform::kSim)
-    return node_of_simulation(flags.sim_epc, flags.sim_device,
-                              flags.sim_provision_device.empty() ? flags.sim_device : flags.sim_provision_device,
-                              flags.dev_root);
-  for (const char* flag : {"--sim-epc", "--sim-device", "--sim-provision-device"})
-    if (app.count(flag) > 0)
-      return Error(ErrorKind::kInvalidArgument,
-                   std::string(flag) + " means nothing without --platform sim: a simulation is never started silently");
-  return node_of_hardware(flags.dev_root, flags.sysfs_root);
 }
 
 // The amount that a flag was given; nullopt when it was not.
@@ -179,7 +157,7 @@ Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, Quote
   ENCLAYER_TRY(auto max_epc, amount_of("--max-epc", flags.max_epc));
   ENCLAYER_TRY(auto reserve, amount_of("--reserve-epc", flags.reserve_epc));
   const EpcShare share{max_epc, reserve.value_or(0), flags.numa};
-  ENCLAYER_TRY(kubelet::DeviceList epc, epc_devices(node, share, flags.sysfs_root));
+  ENCLAYER_TRY(kubelet::DeviceList epc, epc_devices(node, share, flags.node.sysfs_root));
   std::vector<Offer> offers;
   auto add = [&](Result<Offer> offer) -> Result<> {
     if (!offer) return offer.error();
@@ -200,7 +178,7 @@ Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, Quote
 
 // Serves until SIGTERM or SIGINT, which every thread has blocked until then.
 Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
-  ENCLAYER_TRY(const Node node, find_node(app, flags));
+  ENCLAYER_TRY(const Node node, apps::find_node(app, flags.daemon.platform, flags.node));
   const auto kubelet_dir = std::filesystem::absolute(flags.kubelet_dir);
   auto who = [kubelet_dir] { return kubelet::list_pod_devices(kubelet_dir, base::kEpcResource, kQuoteResource); };
   ENCLAYER_TRY(auto slots, slots_of(flags, who));
@@ -215,9 +193,9 @@ Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
   metrics.gauge(metric::kEpcMib).set(static_cast<double>(offers.front().plugin.devices.count()));
 
   // A page of metrics asks the kubelet anyway: the slots' names are kept with the same answer.
-  Accounting::Sources sources{who, flags.sysfs_root, flags.kernel_log, std::nullopt};
+  Accounting::Sources sources{who, flags.node.sysfs_root, flags.kernel_log, std::nullopt};
   if (slots) sources.devices = [&slots] { return slots->ask(); };
-  if (sources.kernel_log.empty()) sources.kernel_log = flags.dev_root / "kmsg";
+  if (sources.kernel_log.empty()) sources.kernel_log = flags.node.dev_root / "kmsg";
   if (flags.account_mapped) sources.proc_root = flags.proc_root;
   ENCLAYER_TRY(auto accounting, Accounting::start(node, sources, metrics));
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/dns_name.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -19,6 +20,7 @@
 #include "dra/driver.h"
 #include "dra/node_devices.h"
 #include "http/server.h"
+#include "node_flags.h"
 #include "sgx/cpuid.h"
 #include "sgx/epc.h"
 #include "sgx/platform.h"
@@ -36,8 +38,8 @@ struct Flags {
   apps::DaemonOptions daemon;
   std::string node, dra_epc;
   bool provision = false, force_cdi = false;
-  std::string sim_epc = "8Gi", sim_device = "/dev/null", sim_provision_device;
-  fs::path dev_root = "/dev", sysfs_root = "/sys", kubelet_dir = "/var/lib/kubelet";
+  apps::NodeFlags sgx;
+  fs::path kubelet_dir = "/var/lib/kubelet";
   fs::path slots_dir = slots::kDefaultParent, cdi_dir = "/var/run/cdi";
   fs::path account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
 };
@@ -87,41 +89,18 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->option_text("DIR [/var/lib/kubelet]");
   app.add_option("--account-dir", flags.account_dir, "Where the pod's token and ca.crt are")
       ->option_text("DIR [/var/run/secrets/kubernetes.io/serviceaccount]");
-  app.add_option("--dev-root", flags.dev_root,
-                 "Where to look for device nodes; containers get those of the host's /dev")
-      ->option_text("DIR [/dev]");
-  app.add_option("--sysfs-root", flags.sysfs_root, "Where to look for facts of the kernel")->option_text("DIR [/sys]");
-  app.add_option("--sim-epc", flags.sim_epc, "With --platform sim: EPC to pretend, in Ki, Mi, Gi, Ti or bytes")
-      ->option_text("AMOUNT [8Gi]");
-  app.add_option("--sim-device", flags.sim_device,
-                 "With --platform sim: character device of the host that containers get at the SGX paths")
-      ->option_text("PATH [/dev/null]");
-  app.add_option("--sim-provision-device", flags.sim_provision_device,
-                 "With --platform sim: the same for the provisioning device")
-      ->option_text("PATH [that of --sim-device]");
-}
-
-Result<device_plugin::Node> find_node(const CLI::App& app, const Flags& flags) {
-  if (flags.daemon.platform == apps::Platform::kSim)
-    return device_plugin::node_of_simulation(
-        flags.sim_epc, flags.sim_device,
-        flags.sim_provision_device.empty() ? flags.sim_device : flags.sim_provision_device, flags.dev_root);
-  for (const char* flag : {"--sim-epc", "--sim-device", "--sim-provision-device"})
-    if (app.count(flag) > 0)
-      return Error(ErrorKind::kInvalidArgument,
-                   std::string(flag) + " means nothing without --platform sim: a simulation is never started silently");
-  return device_plugin::node_of_hardware(flags.dev_root, flags.sysfs_root);
+  apps::add_node_flags(app, flags.sgx);
 }
 
 Result<NodeDevices> devices_of(const device_plugin::Node& node, const Flags& flags) {
-  if (!is_name(flags.node, 253))
+  if (!base::is_dns_name(flags.node))
     return Error(ErrorKind::kInvalidArgument, "--node: that is no name of a node; 'kubectl get nodes' lists them");
   NodeDevices devices;
   devices.node = flags.node;
   devices.simulated = node.simulated;
   auto mib = driver_part(flags.dra_epc, node.epc_bytes / sgx::kMiB);
   if (!mib) return mib.error().with_context("--dra-epc");
-  auto numa_bytes = sgx::epc_of_numa_nodes(flags.sysfs_root);
+  auto numa_bytes = sgx::epc_of_numa_nodes(flags.sgx.sysfs_root);
   if (!numa_bytes && numa_bytes.error().kind() != ErrorKind::kUnavailable) return numa_bytes.error();
   ENCLAYER_TRY(devices.sections, sections_of(*mib, numa_bytes.value_or(std::vector<std::uint64_t>())));
   if (flags.provision && !node.provision)
@@ -150,7 +129,7 @@ Result<detect::ApiServer> find_api_server(const Flags& flags) {
 }
 
 Result<> run(const CLI::App& app, const Flags& flags, int stop) {
-  ENCLAYER_TRY(auto node, find_node(app, flags));
+  ENCLAYER_TRY(auto node, apps::find_node(app, flags.daemon.platform, flags.sgx));
   ENCLAYER_TRY(auto devices, devices_of(node, flags));
   ENCLAYER_TRY(auto api, find_api_server(flags));
   auto now = [] {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "detect/own_node.h"
 
-#include <algorithm>
-
 #include "base/bytes.h"
+#include "base/dns_name.h"
 #include "base/printable.h"
 #include "detect/node_metadata.h"
 #include "http/account_client.h"
@@ -36,13 +35,6 @@ http::Advice advice() {
           .authority = "the API server's certificate is not of the cluster's authority (ca.crt)",
           .ca_pem = "the ServiceAccount's ca.crt holds no certificates",
           .not_http = "is that the API server?"};
-}
-
-// RFC 1123: what Kubernetes takes for a node's name. It becomes part of a URL.
-bool is_node_name(const std::string& name) {
-  auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return !name.empty() && name.size() <= 253 && alphanumeric(name.front()) && alphanumeric(name.back()) &&
-         std::all_of(name.begin(), name.end(), [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
 }
 
 class NodeClient {
@@ -106,7 +98,7 @@ http::Limits api_limits() {
 
 Result<Labelled> label_node(const ApiServer& api, const std::string& name, const Labels& wanted,
                             http::Options options) {
-  if (!is_node_name(name))
+  if (!base::is_dns_name(name))
     return Error(ErrorKind::kInvalidArgument, "\"" + base::printable(name, 253) + "\" is no name of a node");
   options.advice = advice();
   ENCLAYER_TRY(http::AccountClient account, http::AccountClient::open(api.account, std::move(options)));

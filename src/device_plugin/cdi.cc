@@ -13,25 +13,29 @@ constexpr auto kKind = "enclayer.io/sgx";
 constexpr auto kFileName = "enclayer.io-sgx.json";
 constexpr std::size_t kMaxSpec = 64 << 10;
 
+using Json = nlohmann::ordered_json;
+
 }  // namespace
 
 std::string cdi_name(const Device& device) { return std::string(kKind) + "=" + device.name; }
 
+Json cdi_device_nodes(const Device& device) {
+  Json nodes = Json::array();
+  for (const std::string& path : device.container_paths)
+    nodes.push_back({{"path", path},
+                     {"hostPath", device.host_path},
+                     {"type", "c"},
+                     {"permissions", "rw"},
+                     {"fileMode", 0666},
+                     {"uid", 0},
+                     {"gid", device.look().group}});
+  return nodes;
+}
+
 std::string cdi_spec(std::span<const Device> devices) {
-  using Json = nlohmann::ordered_json;
   Json all = Json::array();
-  for (const Device& device : devices) {
-    Json nodes = Json::array();
-    for (const std::string& path : device.container_paths)
-      nodes.push_back({{"path", path},
-                       {"hostPath", device.host_path},
-                       {"type", "c"},
-                       {"permissions", "rw"},
-                       {"fileMode", 0666},
-                       {"uid", 0},
-                       {"gid", device.look().group}});
-    all.push_back({{"name", device.name}, {"containerEdits", {{"deviceNodes", nodes}}}});
-  }
+  for (const Device& device : devices)
+    all.push_back({{"name", device.name}, {"containerEdits", {{"deviceNodes", cdi_device_nodes(device)}}}});
   return Json({{"cdiVersion", "0.5.0"}, {"kind", kKind}, {"devices", all}})
              .dump(2, ' ', false, Json::error_handler_t::replace) +
          "\n";

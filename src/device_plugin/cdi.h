@@ -6,6 +6,7 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 
 #include "device_plugin/node.h"
@@ -15,8 +16,11 @@ namespace enclayer::device_plugin {
 // "enclayer.io/sgx=enclave": the name by which Allocate hands the device over.
 std::string cdi_name(const Device& device);
 
-// The text of the specification: each device under its container paths, mode 0666, owner root, the host's group. It is
-// in the container's own /dev, and only containers that were given the device may open it.
+// A device's `deviceNodes`: one for each of its container paths, mode 0666, owner root, the host's group. They are in the
+// container's own /dev, and only containers that were given the device may open them.
+nlohmann::ordered_json cdi_device_nodes(const Device& device);
+
+// The text of the specification.
 std::string cdi_spec(std::span<const Device> devices);
 
 // Writes it to <folder>/enclayer.io-sgx.json when it is not what is there, as a whole or not at all. It stays when the

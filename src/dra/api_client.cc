@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "base/dns_name.h"
 #include "base/json.h"
 #include "base/malformed.h"
 #include "base/printable.h"
@@ -88,7 +89,7 @@ Result<std::vector<std::string>> ApiClient::claims() {
 }
 
 Result<NodeFacts> read_node(ApiClient& api, const std::string& node) {
-  if (!is_name(node, 253))
+  if (!base::is_dns_name(node))
     return Error(ErrorKind::kInvalidArgument, "'" + base::printable(node, 253) + "' is no name of a node");
   ENCLAYER_TRY(const std::string text, api.send("GET", "/api/v1/nodes/" + node));
   ENCLAYER_TRY(auto document, base::JsonDocument::parse(text, kPageLimits));
@@ -110,8 +111,7 @@ std::string why_no_cdi(const std::string& runtime) {
   if (name == "cri-o" && (major > 1 || (major == 1 && minor >= 23))) return {};
   return "the node's container runtime is '" + base::printable(runtime, 64) +
          "', which may start containers without the devices of their claims: use containerd 2.0 or later, or CRI-O "
-         "1.23 "
-         "or later, or give --force-cdi where CDI is known to be on";
+         "1.23 or later, or give --force-cdi where CDI is known to be on";
 }
 
 }  // namespace enclayer::dra

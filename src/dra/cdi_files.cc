@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "device_plugin/cdi.h"
 
 namespace enclayer::dra {
 namespace {
@@ -21,19 +22,6 @@ std::string device_name(const std::string& uid, const Share& share) {
   return uid + "-" + share.device + "-" + share.share_id;
 }
 
-Json nodes_of(const device_plugin::Device& device) {
-  Json nodes = Json::array();
-  for (const std::string& path : device.container_paths)
-    nodes.push_back({{"path", path},
-                     {"hostPath", device.host_path},
-                     {"type", "c"},
-                     {"permissions", "rw"},
-                     {"fileMode", 0666},
-                     {"uid", 0},
-                     {"gid", device.look().group}});
-  return nodes;
-}
-
 }  // namespace
 
 std::string cdi_id(const std::string& uid, const Share& share) {
@@ -48,7 +36,7 @@ std::string cdi_spec(const Allocation& allocation, const device_plugin::Node& no
   for (const Share& share : allocation.shares) {
     const bool epc = share.mib > 0;
     if (!epc && !node.provision) continue;  // a name that the runtime does not find keeps the container from starting
-    Json edits = {{"deviceNodes", nodes_of(epc ? node.enclave : *node.provision)}};
+    Json edits = {{"deviceNodes", device_plugin::cdi_device_nodes(epc ? node.enclave : *node.provision)}};
     Json env = Json::array();
     if (epc) env.push_back("ENCLAYER_EPC_MIB=" + std::to_string(share.mib));
     if (node.simulated) env.push_back("ENCLAYER_PLATFORM=sim");

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "base/dns_name.h"
 #include "base/json.h"
 #include "base/malformed.h"
 
@@ -31,7 +32,7 @@ Result<Share> share_of(const base::JsonValue& json) {
   ENCLAYER_TRY(share.share_id, json.text("shareID"));
   ENCLAYER_TRY(share.mib, json.number("epcMiB", kAny >> 21));
   share.quotes = json["quotes"].text() == "Socket";
-  if (!is_name(share.request, 63) || !is_name(share.device, 63) || !is_uuid(share.share_id))
+  if (!base::is_dns_name(share.request, 63) || !base::is_dns_name(share.device, 63) || !is_uuid(share.share_id))
     return base::malformed("a share has names that are none");
   return share;
 }
@@ -44,7 +45,7 @@ Result<PreparedClaim> claim_of(const std::string& uid, const base::JsonValue& js
   ENCLAYER_TRY(allocation.claim.name, json.text("name"));
   ENCLAYER_CHECK(check_name(allocation.claim));
   allocation.pod = json["pod"].text();
-  if (!allocation.pod.empty() && !is_name(allocation.pod, 253)) return base::malformed("a pod's name is none");
+  if (!allocation.pod.empty() && !base::is_dns_name(allocation.pod)) return base::malformed("a pod's name is none");
   ENCLAYER_TRY(claim.generation, json.number("generation", kAny));
   ENCLAYER_TRY(const auto shares, json.objects("shares"));
   for (const auto& each : shares) {

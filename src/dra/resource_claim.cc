@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/dns_name.h"
 #include "base/json.h"
 #include "base/malformed.h"
 #include "base/printable.h"
@@ -96,7 +97,7 @@ Result<Share> share_of(const JsonValue& result, const std::map<std::string, std:
   const std::string request = result["request"].text();
   Share share{request.substr(0, request.find('/')), result["device"].text(), result["shareID"].text()};
   auto no = [&](ErrorKind kind, const std::string& why) { return refused(kind, share, why); };
-  if (!is_name(share.request, 63)) return no(ErrorKind::kMalformed, "the request has no name of Kubernetes");
+  if (!base::is_dns_name(share.request, 63)) return no(ErrorKind::kMalformed, "the request has no name of Kubernetes");
   if (result["pool"].text() != devices.node)
     return no(ErrorKind::kInvalidArgument,
               "its pool is " + quoted(result["pool"].text()) + ", and this node's is '" + devices.node + "'");
@@ -153,7 +154,7 @@ Result<Allocation> read(std::string_view json, const ClaimName& name, const Node
     quotes_for = &share.request;
   }
   for (const auto& [none, user] : claim["status"]["reservedFor"].entries())
-    if (out.pod.empty() && user["resource"].text() == "pods" && is_name(user["name"].text(), 253))
+    if (out.pod.empty() && user["resource"].text() == "pods" && base::is_dns_name(user["name"].text()))
       out.pod = user["name"].text();
   return out;
 }
@@ -170,14 +171,8 @@ bool is_uuid(std::string_view text) {
   return true;
 }
 
-bool is_name(std::string_view text, std::size_t most) {
-  auto alphanumeric = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return !text.empty() && text.size() <= most && alphanumeric(text.front()) && alphanumeric(text.back()) &&
-         std::all_of(text.begin(), text.end(), [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; });
-}
-
 Result<> check_name(const ClaimName& claim) {
-  if (is_name(claim.name_space, 63) && is_name(claim.name, 253) && is_uuid(claim.uid)) return {};
+  if (base::is_dns_name(claim.name_space, 63) && base::is_dns_name(claim.name) && is_uuid(claim.uid)) return {};
   return Error(ErrorKind::kInvalidArgument, quoted(claim.name_space) + "/" + quoted(claim.name) + " with UID " +
                                                 quoted(claim.uid) + " is no name of a claim");
 }

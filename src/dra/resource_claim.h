@@ -38,8 +38,7 @@ struct ClaimName {
 
 // Whether it is one: names of Kubernetes, and a UID as is_uuid() has it.
 Result<> check_name(const ClaimName& claim);
-bool is_uuid(std::string_view text);                    // 36 characters, lower case
-bool is_name(std::string_view text, std::size_t most);  // a-z 0-9 . -, begins and ends with a letter or digit
+bool is_uuid(std::string_view text);  // 36 characters, lower case
 
 // One result: a device, or a part of one.
 struct Share {
