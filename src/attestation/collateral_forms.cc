@@ -133,7 +133,8 @@ Result<SignedText> signed_part(base::JsonValue root, std::string_view json, cons
   if (!content.raw.empty() && !content.raw.starts_with('{'))
     return malformed("\"" + std::string(name) + "\" is neither a text nor an object");
   std::string text = content.raw.empty() ? std::move(content.text) : std::string(content.raw);
-  while (text.ends_with('\0')) text.pop_back();
+  if (text.ends_with('\0')) text.pop_back();
+  if (text.ends_with('\0')) return malformed("\"" + std::string(name) + "\" has more than one NUL at its end");
   if (text.find("\"signature\"") != std::string::npos) {
     ENCLAYER_TRY(auto document, named(content, base::JsonDocument::parse(text, kLimits)));
     if (document.root().has(inner)) return named(content, signed_text(text, inner));

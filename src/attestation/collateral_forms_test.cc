@@ -129,6 +129,13 @@ TEST(CollateralForms, one_nul_is_forgiven_and_nothing_else) {
               Reason::kSgxCrlUnsupportedFormat)
         << more;
   }
+  for (const char* key : {"tcb_info", "qe_identity"}) {
+    for (const int nuls : {1, 2}) {
+      ordered_json json = layout();
+      json[key] = json[key].get<std::string>() + std::string(static_cast<std::size_t>(nuls), '\0');
+      EXPECT_EQ(collateral_for(real().quote, json.dump()).has_value(), nuls == 1) << key << nuls;
+    }
+  }
 }
 
 // What PcsClientTool writes: chains percent-encoded, TCB Info with spaces between its tokens, other platforms too.
