@@ -37,7 +37,7 @@ struct Flags {
   apps::DaemonOptions daemon;
   std::string max_epc, reserve_epc;
   bool numa = false;
-  std::size_t enclave_limit = 0, provision_limit = 0, quote_limit = 110;
+  std::size_t enclave_limit = 0, provision_limit = 0, helper_provision_limit = 0, quote_limit = 110;
   Grants grants;
   apps::NodeFlags node;
   Way registration = Way::kRegister;
@@ -92,6 +92,10 @@ void add_flags(CLI::App& app, Flags& flags) {
   limit("--provision-limit", flags.provision_limit,
         "Offer sgx.intel.com/provision, the provisioning device, to N containers at a time. It shows a stable "
         "identifier of the platform",
+        "0: not");
+  limit("--helper-provision-limit", flags.helper_provision_limit,
+        "Offer enclayer.io/quote-helper-provision, the same for the add-on's own quote helpers alone, to N of their "
+        "containers at a time",
         "0: not");
   limit("--quote-limit", flags.quote_limit,
         "Offer enclayer.io/quote, a socket of the quote helper, to N containers at a time while it answers", "110");
@@ -167,6 +171,8 @@ Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, Quote
   ENCLAYER_CHECK(add(offer_epc(base::kEpcResource, std::move(epc), node, flags.grants)));
   if (flags.enclave_limit > 0) ENCLAYER_CHECK(add(offer_enclave(flags.enclave_limit, node, flags.grants)));
   if (flags.provision_limit > 0) ENCLAYER_CHECK(add(offer_provision(flags.provision_limit, node, flags.grants)));
+  if (flags.helper_provision_limit > 0)
+    ENCLAYER_CHECK(add(offer_helper_provision(flags.helper_provision_limit, node, flags.grants)));
   if (slots) ENCLAYER_CHECK(add(offer_quote(flags.quote_limit, *slots, node.simulated)));
   if (!flags.aesmd_dir.empty() && flags.quote_limit > 0)
     ENCLAYER_CHECK(add(offer_aesmd(flags.quote_limit, std::filesystem::absolute(flags.aesmd_dir), node.simulated)));

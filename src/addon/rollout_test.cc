@@ -88,23 +88,6 @@ TEST(Rollout, names_nodes_without_room_for_the_first_helper) {
   EXPECT_THAT(short_of[1].text(), HasSubstr("a second quote helper needs 12"));
 }
 
-TEST(Rollout, waits_for_the_plugin_where_that_offers_too_few_provisioning_devices_for_two) {
-  Cluster cluster = rolling();
-  const std::string provision(kProvisionResource);
-  cluster.daemon_sets[0].requests = {{provision, 2}};
-  for (Pod& pod : cluster.pods)
-    if (pod.app == kHelper) pod.requests = {{provision, 1}};
-  for (Node& node : cluster.nodes) node.allocatable[provision] = 2;
-  EXPECT_THAT(no_room(cluster), IsEmpty()) << "of a version that knew no standby";
-  for (Node& node : cluster.nodes) node.allocatable[provision] = 4;
-  Pod user;
-  user.node = "b";
-  user.phase = "Running";
-  user.requests = {{provision, 2}};
-  cluster.pods.push_back(user);
-  EXPECT_EQ(no_room(cluster).size(), 1U);
-}
-
 TEST(Rollout, is_not_done_while_the_controller_counts_pods_that_are_not_the_newest) {
   Cluster cluster = rolled_out();
   EXPECT_THAT(pending(cluster), IsEmpty());

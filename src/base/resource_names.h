@@ -11,6 +11,9 @@ namespace enclayer::base {
 inline constexpr char kEpcResource[] = "kubernetes.azure.com/sgx_epc_mem_in_MiB";
 inline constexpr char kEnclaveResource[] = "sgx.intel.com/enclave";
 inline constexpr char kProvisionResource[] = "sgx.intel.com/provision";
+// The provisioning device for the add-on's own quote helpers, counted apart, so that no pod can take what one of them needs
+// to be updated. A policy refuses it in every other namespace.
+inline constexpr char kHelperProvisionResource[] = "enclayer.io/quote-helper-provision";
 inline constexpr char kQuoteResource[] = "enclayer.io/quote";
 
 // EPC under the names of others (specs: sgx.intel.com/epc counts bytes, the next two MiB, the last one containers).

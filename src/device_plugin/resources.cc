@@ -54,6 +54,14 @@ Offer offer_of_devices(std::string resource, kubelet::DeviceList list, const std
   return offer;
 }
 
+Result<Offer> offer_provision_as(const char* resource, const char* flag, std::size_t limit, const Node& node,
+                                 const Grants& grants) {
+  ENCLAYER_TRY(auto list, some(flag, limit));
+  if (!node.provision)
+    return Error(ErrorKind::kUnavailable, std::string(flag) + ": this node's SGX driver has no provisioning device");
+  return offer_of_devices(resource, std::move(list), {*node.provision}, node.simulated, grants);
+}
+
 std::string why_no_answer(const fs::path& folder) {
   auto answer = net::call(folder / slots::kSocket, kCheapestRequest, kAnswerIn);
   return answer ? "" : "the quote helper does not answer: " + answer.error().message();
@@ -93,10 +101,11 @@ Result<Offer> offer_enclave(std::size_t limit, const Node& node, const Grants& g
 }
 
 Result<Offer> offer_provision(std::size_t limit, const Node& node, const Grants& grants) {
-  ENCLAYER_TRY(auto list, some("--provision-limit", limit));
-  if (!node.provision)
-    return Error(ErrorKind::kUnavailable, "--provision-limit: this node's SGX driver has no provisioning device");
-  return offer_of_devices(kProvisionResource, std::move(list), {*node.provision}, node.simulated, grants);
+  return offer_provision_as(kProvisionResource, "--provision-limit", limit, node, grants);
+}
+
+Result<Offer> offer_helper_provision(std::size_t limit, const Node& node, const Grants& grants) {
+  return offer_provision_as(kHelperProvisionResource, "--helper-provision-limit", limit, node, grants);
 }
 
 Result<Offer> offer_quote(std::size_t limit, QuoteSlots& slots, bool simulated) {

@@ -5,6 +5,7 @@
 //   kubernetes.azure.com/sgx_epc_mem_in_MiB   EPC in MiB, and with any amount of it the enclave device
 //   sgx.intel.com/enclave                     the enclave device without EPC being counted (--enclave-limit)
 //   sgx.intel.com/provision                   the provisioning device (--provision-limit)
+//   enclayer.io/quote-helper-provision        the same for the quote helper, counted apart (--helper-provision-limit)
 //   enclayer.io/quote                         a socket of the quote helper (--quote-limit)
 #pragma once
 
@@ -20,7 +21,7 @@
 
 namespace enclayer::device_plugin {
 
-using base::kEnclaveResource, base::kProvisionResource, base::kQuoteResource;
+using base::kEnclaveResource, base::kHelperProvisionResource, base::kProvisionResource, base::kQuoteResource;
 
 struct Offer {
   kubelet::Plugin plugin;
@@ -53,6 +54,9 @@ Result<Offer> offer_enclave(std::size_t limit, const Node& node, const Grants& g
 
 // kUnavailable where the driver has no provisioning device.
 Result<Offer> offer_provision(std::size_t limit, const Node& node, const Grants& grants);
+
+// The same under the quote helper's own name.
+Result<Offer> offer_helper_provision(std::size_t limit, const Node& node, const Grants& grants);
 
 // A slot of the quote helper, read-only at /var/run/aesmd, and SGX_AESM_ADDR=1, which is what Intel's client library
 // wants to see. A container with several devices has the slot of the lowest. Usable while all slots are there and the

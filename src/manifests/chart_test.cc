@@ -80,9 +80,8 @@ TEST(Chart, templates_have_values_in_the_places_and_conditions_in_the_blocks_tha
   EXPECT_THAT(plugin, HasSubstr("          image: {{ .Values.image | quote }}\n"));
   EXPECT_THAT(plugin, HasSubstr("  namespace: {{ .Release.Namespace | quote }}\n"));
   EXPECT_THAT(plugin, HasSubstr("            - --platform={{ .Values.platform }}\n"));
-  EXPECT_THAT(plugin, HasSubstr("{{- if and (.Values.quoteHelper) (eq .Values.platform \"hardware\") "
-                                "(not .Values.inProcAttestation) }}\n"));
-  EXPECT_THAT(plugin, HasSubstr("--provision-limit={{ ternary 4 3 .Values.standby }}\n"));
+  EXPECT_THAT(plugin, HasSubstr("{{- if .Values.quoteHelper }}\n"));
+  EXPECT_THAT(plugin, HasSubstr("--provision-limit={{ .Values.provisionLimit }}\n"));
   EXPECT_THAT(file("templates/quote-helper.yaml"), HasSubstr("{{- if .Values.quoteHelper }}\n"));
   EXPECT_THAT(file("templates/quote-helper.yaml"), HasSubstr("{{- if .Values.standby }}\n"));
   EXPECT_THAT(file("templates/quote-helper.yaml"),

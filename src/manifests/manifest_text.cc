@@ -215,8 +215,6 @@ std::span<const Value> values() {
          Kind::kNumber},
         {"standbyMetricsPort", "", [](const Settings& s) { return std::to_string(s.metrics_port + 1); },
          "add 1 .Values.metricsPort", Kind::kNumber},
-        {"helperProvisionLimit", "", [](const Settings& s) { return std::to_string(helper_provision_limit(s)); },
-         "ternary 4 3 .Values.standby", Kind::kNumber},
         {"qcnlHash", base::sha256_hex("{}"), [](const Settings& s) { return base::sha256_hex(s.qcnl_conf); },
          ".Values.qcnlConf | sha256sum"},
         // Of containers: what was measured (docs/decisions/manifests.md), unless `resources` says otherwise. What

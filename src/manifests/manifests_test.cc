@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 using testing::UnorderedElementsAre;
 
@@ -503,18 +504,15 @@ TEST(Manifests, mounts_become_quotes_where_there_is_a_helper_also_for_kustomize)
                                  "      - {op: replace, path: /spec/variables/0/expression, value: \"true\"}\n"));
 }
 
-TEST(Manifests, the_helper_asks_for_epc_by_worker_and_on_hardware_for_the_provisioning_device) {
+TEST(Manifests, the_helper_asks_for_epc_by_worker_and_for_a_provisioning_device_of_its_own) {
   Settings settings;
   settings.quote_helper = true;
   settings.workers = 4;
-  YAML::Node limits = pod_of(settings, "enclayer-quote-helper")["containers"][0]["resources"]["limits"];
+  const YAML::Node limits = pod_of(settings, "enclayer-quote-helper")["containers"][0]["resources"]["limits"];
   EXPECT_EQ(limits["kubernetes.azure.com/sgx_epc_mem_in_MiB"].as<int>(), 20);
-  EXPECT_EQ(limits["sgx.intel.com/provision"].as<int>(), 1);
+  EXPECT_EQ(limits["enclayer.io/quote-helper-provision"].as<int>(), 1);
+  EXPECT_FALSE(limits["sgx.intel.com/provision"]) << "pods could take it away";
   EXPECT_EQ(limits["memory"].as<std::string>(), "896Mi");
-  settings.platform = Platform::kSim;
-  limits = pod_of(settings, "enclayer-quote-helper")["containers"][0]["resources"]["limits"];
-  EXPECT_EQ(limits["kubernetes.azure.com/sgx_epc_mem_in_MiB"].as<int>(), 20);
-  EXPECT_FALSE(limits["sgx.intel.com/provision"]);
 }
 
 TEST(Manifests, a_standby_is_the_same_container_once_more_but_for_its_port) {
@@ -555,24 +553,19 @@ TEST(Manifests, how_many_may_have_quotes_and_how_often_reaches_plugin_and_helper
 }
 
 TEST(Manifests, the_provisioning_device_is_offered_to_nobody_unless_somebody_was_meant_to_have_it) {
-  auto offered = [](bool helper, bool in_proc, Platform platform, bool standby = true) -> std::string {
+  auto offered = [](bool helper, bool in_proc) {
     Settings settings;
-    settings.standby = standby;
-    settings.quote_helper = helper, settings.in_proc_attestation = in_proc, settings.platform = platform;
-    std::string out;
-    for (const std::string& arg : args(pod_of(settings, "enclayer-device-plugin"))) {
-      EXPECT_NE(arg, "--provision-with-epc") << "a grant that nobody asked for";
-      if (arg.starts_with("--provision-limit=")) out += arg.substr(18);
-    }
+    settings.quote_helper = helper, settings.in_proc_attestation = in_proc;
+    std::vector<std::string> out;
+    for (const std::string& arg : args(pod_of(settings, "enclayer-device-plugin")))
+      if (arg.find("provision") != std::string::npos) out.push_back(arg);
     return out;
   };
-  EXPECT_EQ(offered(false, false, Platform::kHardware), "");
-  EXPECT_EQ(offered(true, false, Platform::kHardware), "4") << "helper and standby, and both again in an update";
-  EXPECT_EQ(offered(true, false, Platform::kHardware, false), "3") << "one that succeeds a helper with standby";
-  EXPECT_EQ(offered(false, true, Platform::kHardware), "110");
-  EXPECT_EQ(offered(true, true, Platform::kHardware), "110");
-  EXPECT_EQ(offered(true, false, Platform::kSim), "") << "a simulated helper needs none";
-  EXPECT_EQ(offered(false, true, Platform::kSim), "110");
+  const std::string own = "--helper-provision-limit=4";  // helper and standby, and both again in an update
+  EXPECT_THAT(offered(false, false), IsEmpty());
+  EXPECT_THAT(offered(true, false), ElementsAre(own));
+  EXPECT_THAT(offered(false, true), ElementsAre("--provision-limit=110"));
+  EXPECT_THAT(offered(true, true), ElementsAre(own, "--provision-limit=110"));
 }
 
 TEST(Manifests, what_is_said_of_a_node_s_epc_reaches_the_plugin_and_by_default_nothing_is) {

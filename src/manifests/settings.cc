@@ -144,7 +144,7 @@ constexpr std::array kTable = {
             .flag = "--provision-limit",
             .member = &Settings::provision_limit,
             .help = "Containers of a node that may have the provisioning device at a time, with in-process "
-                    "attestation; the quote helper's are among them",
+                    "attestation",
             .least = 1,
             .most = 1000},
     Setting{.name = "pccsUrl",
@@ -475,13 +475,6 @@ Result<> check_together(const Settings& settings) {
         ErrorKind::kInvalidArgument,
         "--external-aesmd and --enable-sgxquotehelper are two answers to one question: a node's quotes come from "
         "somebody else's aesmd or from the quote helper; switch one of them off");
-  if (const unsigned needed = helper_provision_limit(settings); settings.in_proc_attestation && settings.quote_helper &&
-                                                                settings.platform == Platform::kHardware &&
-                                                                settings.provision_limit < needed)
-    return Error(ErrorKind::kInvalidArgument,
-                 "--provision-limit " + std::to_string(settings.provision_limit) +
-                     " leaves no provisioning device for the quote helper, which takes " + std::to_string(needed) +
-                     " while it is updated: give that and one for each container that attests itself");
   if (settings.platform == Platform::kHardware && settings.quote_helper && helper_image(settings).empty())
     return Error(ErrorKind::kInvalidArgument,
                  "--image " + settings.image +
@@ -598,8 +591,6 @@ std::string unknown_settings(const Settings& settings) {
 unsigned helper_epc_mib(const Settings& settings) { return settings.workers * kWorkerEpcMib; }
 
 unsigned helper_pod_epc_mib(const Settings& settings) { return helper_epc_mib(settings) * (settings.standby ? 2 : 1); }
-
-unsigned helper_provision_limit(const Settings& settings) { return settings.standby ? 4 : 3; }
 
 std::string helper_image(const Settings& settings) {
   if (settings.platform == Platform::kSim) return settings.image;

@@ -87,9 +87,6 @@ inline constexpr unsigned kWorkerEpcMib = 5;
 // EPC of one quote helper, and of its pod: that of its standby is as much again.
 unsigned helper_epc_mib(const Settings& settings);
 unsigned helper_pod_epc_mib(const Settings& settings);
-// Provisioning devices of a node that helper and standby take, and both successors while they are updated. Without
-// standby three: the two before may have been there, and their one successor.
-unsigned helper_provision_limit(const Settings& settings);
 // A ConfigMap holds 1 MiB, and the settings are in it twice.
 inline constexpr std::size_t kMostQcnlConf = std::size_t{32} * 1024;
 

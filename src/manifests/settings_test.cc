@@ -169,8 +169,6 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
       {[](Settings& s) { s.log_level = "loud"; }, {"--log-level loud", "error warn info debug"}},
       {[](Settings& s) { s.priority_class = "x: y"; }, {"--priority-class x: y", "system-node-critical"}},
       {[](Settings& s) { s.provision_limit = 0; }, {"--provision-limit 0", "1 to 1000"}},
-      {[](Settings& s) { s.in_proc_attestation = s.quote_helper = true, s.provision_limit = 3; },
-       {"--provision-limit 3", "takes 4"}},
       {[](Settings& s) { s.sim_epc = "8GB"; }, {"--sim-epc 8GB", "8Gi"}},
       {[](Settings& s) { s.sim_epc = "512Ki"; }, {"--sim-epc 512Ki", "1Mi to 256Gi"}},
       {[](Settings& s) { s.sim_epc = "257Gi"; }, {"--sim-epc 257Gi", "1Mi to 256Gi"}},

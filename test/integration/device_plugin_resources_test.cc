@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/resource_names.h"
 #include "fake/http_get.h"
 #include "fake/kubelet.h"
 #include "fake/pod_resources.h"
@@ -176,17 +177,21 @@ TEST_F(DevicePluginResources, provisioning_and_bare_enclave_devices_are_offered_
 }
 
 TEST_F(DevicePluginResources, provisioning_and_bare_enclave_devices_have_their_limits_and_their_own_paths) {
-  start({"--enclave-limit", "3", "--provision-limit", "2"});
+  start({"--enclave-limit", "3", "--provision-limit", "2", "--helper-provision-limit", "4"});
   expect_devices(kEnclave, 3);
   expect_devices(kProvision, 2);
-  auto given = kubelet_.allocate(kProvision, 1);
-  ASSERT_TRUE(given) << given.error().message();
-  ASSERT_EQ(given->devices.size(), 2u);
-  EXPECT_EQ(given->devices[0].container_path, "/dev/sgx_provision");
-  EXPECT_EQ(given->devices[1].container_path, "/dev/sgx/provision");
-  EXPECT_EQ(given->devices[0].host_path, "/dev/sgx_provision");
+  expect_devices(base::kHelperProvisionResource, 4);
+  for (const std::string& resource : {kProvision, std::string(base::kHelperProvisionResource)}) {
+    auto given = kubelet_.allocate(resource, 1);
+    ASSERT_TRUE(given) << given.error().message();
+    ASSERT_EQ(given->devices.size(), 2u);
+    EXPECT_EQ(given->devices[0].container_path, "/dev/sgx_provision");
+    EXPECT_EQ(given->devices[1].container_path, "/dev/sgx/provision");
+    EXPECT_EQ(given->devices[0].host_path, "/dev/sgx_provision");
+  }
   fs::remove(dev_ / "sgx_provision");
   expect_devices(kProvision, 0);
+  expect_devices(base::kHelperProvisionResource, 0);
   EXPECT_EQ(kubelet_.resource(kEpc).allocatable, 64u) << "the other resources go on";
   EXPECT_EQ(kubelet_.resource(kEnclave).allocatable, 3u);
 }

@@ -9,7 +9,7 @@ ALIBABA = "alibabacloud.com/sgx_epc_MiB"
 OPEN_ENCLAVE = "openenclave.io/sgx_epc_MiB"
 NAMES = (AZURE, INTEL, ALIBABA, OPEN_ENCLAVE)
 ENCLAVE = "sgx.intel.com/enclave"
-PROVISION = "sgx.intel.com/provision"
+PROVISION, HELPERS_PROVISION = "sgx.intel.com/provision", "enclayer.io/quote-helper-provision"
 QUOTE = "enclayer.io/quote"
 
 PROVIDER = "sgx.intel.com/quote-provider"
@@ -383,6 +383,11 @@ REFUSALS = [
     Case("provision in kube-system", pod(container(limits={PROVISION: 1})), namespace=SYSTEM, refused=NOT_ALLOWED.format("web", SYSTEM, SYSTEM), status=403),
     Case("provision in a namespace with enclayer.io/admission=ignore", pod(container(limits={PROVISION: 1})), namespace=IGNORED,
          refused=NOT_ALLOWED.format("web", IGNORED, IGNORED), status=403),
+    *(Case(f"the quote helper's provisioning device in {where}", pod(container(limits={HELPERS_PROVISION: 1})), namespace=where,
+           refused="container web asks for enclayer.io/quote-helper-provision, which is counted for the quote helper alone", status=403)
+      for where in (IGNORED, SYSTEM)),
+    Case("the quote helper's provisioning device where provisioning is allowed", pod(container(limits={HELPERS_PROVISION: 1})), namespace=ALLOWED,
+         refused="container web asks for enclayer.io/quote-helper-provision, which"),
     Case("provision in an init container", pod(container(), init=[container("pre", {PROVISION: 1})]), refused=NOT_ALLOWED.format("pre", PLAIN, PLAIN), status=403),
     Case("provision in a namespace that allows it", pod(container(limits={PROVISION: 1})), namespace=ALLOWED),
     Case("provision in our namespace", pod(container(limits={PROVISION: 1})), namespace=OWN),

@@ -211,7 +211,7 @@ class Addon:
         self.cluster.wait_for_allocatable(PROVISION, PROVISION_LIMIT)
 
     def provision(self):
-        """The simulated platform's helper asks for no provisioning device: its own units are not seen here."""
+        """While pods hold all that they may have, the quote helper is still updated: its own units are counted apart."""
         limits, namespace = {EPC: 1, PROVISION: 1}, "provisioning"
         self.make_namespace(namespace, "baseline")
         said = self.cluster.start_pod("early", ["pause"], namespace, expect=1, limits=limits)
@@ -225,6 +225,8 @@ class Addon:
         pod = self.cluster.wait_for_pod("waiting", lambda pod: condition(pod, "PodScheduled").get("status") == "False", namespace=namespace)
         message = condition(pod, "PodScheduled")["message"]
         check(f"Insufficient {PROVISION}" in message, f"it waits for another reason: {message}")
+        self.plane.kubectl("rollout", "restart", "daemonset/enclayer-quote-helper", "-n", "enclayer-system")
+        self.plane.kubectl("rollout", "status", "daemonset/enclayer-quote-helper", "-n", "enclayer-system", "--timeout=90s", timeout=120)
         self.cluster.remove_pods("holder-1", namespace=namespace)
         self.cluster.wait_for_pod("waiting", running, 90, namespace)
         self.plane.kubectl("delete", "namespace", namespace, "--wait", timeout=120)

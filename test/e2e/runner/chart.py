@@ -70,7 +70,6 @@ REFUSED = [
     ({"workers": 17}, "workers"),
     ({"workers": "2"}, "workers"),
     ({"platform": "tdx"}, "platform"),
-    ({"inProcAttestation": True, "quoteHelper": True, "provisionLimit": 3}, "takes 4"),
     ({"image": "no-tag"}, "image"),
     ({"image": "UPPER/x:1"}, "image"),
     ({"platform": "sim", "simEpc": "300Gi"}, "1Mi to 256Gi"),
