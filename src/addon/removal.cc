@@ -89,6 +89,7 @@ Result<std::vector<std::string>> strangers(const ApiServer& api, const std::stri
 
 Result<> remove_keys(const ApiServer& api, const std::vector<DetectedKeys>& keys) {
   std::vector<ApiRequest> requests;
+  requests.reserve(keys.size());
   for (const DetectedKeys& one : keys)
     requests.push_back({.method = "PATCH",
                         .path = "/api/v1/nodes/" + one.node + "?fieldManager=" + std::string(kFieldManager),

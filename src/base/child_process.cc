@@ -164,7 +164,7 @@ Result<UniqueFd> memory_file(std::string_view content) {
 }
 
 bool keep_output(UniqueFd& fd, std::string& text, std::size_t most, Keep keep) {
-  std::array<char, 16 << 10> chunk;
+  std::array<char, 16 << 10> chunk{};
   bool all = true;
   while (fd && (all || keep == Keep::kLast)) {
     ssize_t n = ::read(fd.get(), chunk.data(), chunk.size());
