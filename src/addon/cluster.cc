@@ -49,7 +49,8 @@ std::string kept_by(JsonValue object) {
 
 bool is_sgx_resource(std::string_view name) {
   return name == kEpcResource || name == kQuoteResource || name == kProvisionResource ||
-         name == base::kEnclaveResource || std::find(kForeignEpc.begin(), kForeignEpc.end(), name) != kForeignEpc.end();
+         name == base::kHelperProvisionResource || name == base::kEnclaveResource ||
+         std::find(kForeignEpc.begin(), kForeignEpc.end(), name) != kForeignEpc.end();
 }
 
 Resources sgx_resources(JsonValue list) {

@@ -18,6 +18,7 @@
 namespace enclayer::addon {
 namespace {
 
+using testing::AnyOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -458,7 +459,9 @@ constexpr char kSet[] =
   "spec":{"nodeSelector":{"x":"y"},"containers":[{"name":"quote-helper","image":"i","args":["--platform=sim"],"readinessProbe":{},"ports":[{}],"resources":{"limits":{"memory":"1Mi"}}}]}}}})";
 
 TEST(SelfTest, is_the_helper_pod_on_one_node_that_no_daemon_set_takes_for_its_own) {
-  auto text = self_test_pod(kSet, "node-a");
+  Node node;
+  node.name = "node-a";
+  auto text = self_test_pod(kSet, node);
   ASSERT_TRUE(text) << text.error().message();
   EXPECT_THAT(*text, HasSubstr(R"("args":["--platform=sim","--self-test"])"));
   EXPECT_THAT(*text, HasSubstr(R"("kubernetes.azure.com/sgx_epc_mem_in_MiB":"5")"));
@@ -466,11 +469,27 @@ TEST(SelfTest, is_the_helper_pod_on_one_node_that_no_daemon_set_takes_for_its_ow
   EXPECT_THAT(*text, HasSubstr(R"("app.kubernetes.io/name":"enclayer-self-test")"));
   EXPECT_THAT(*text, HasSubstr(R"("restartPolicy":"Never")"));
   EXPECT_THAT(*text, Not(HasSubstr("readinessProbe")));
-  EXPECT_FALSE(self_test_pod(R"({"spec":{}})", "node-a"));
+  EXPECT_FALSE(self_test_pod(R"({"spec":{}})", node));
   EXPECT_FALSE(other_pods(kSet, kSet).value());
   std::string other = kSet;
   other.replace(other.find(R"("image":"i")"), 11, R"("image":"j")");
   EXPECT_TRUE(other_pods(kSet, other).value());
+}
+
+TEST(SelfTest, asks_for_the_provisioning_device_by_the_name_that_the_plugin_of_its_node_offers) {
+  std::string set = kSet;
+  set.insert(set.find(R"("memory")"), R"("enclayer.io/quote-helper-provision":"1",)");
+  const std::string own = R"("enclayer.io/quote-helper-provision":"1")", common = R"("sgx.intel.com/provision":"1")";
+  auto pod = [&](Resources allocatable) {
+    Node node;
+    node.allocatable = std::move(allocatable);
+    return self_test_pod(set, node).value();
+  };
+  EXPECT_THAT(pod({{base::kHelperProvisionResource, 4}}), HasSubstr(own));
+  const std::string before = pod({{std::string(kProvisionResource), 4}, {base::kHelperProvisionResource, 0}});
+  EXPECT_THAT(before, HasSubstr(common)) << "the plugin is still that of 0.1.0";
+  EXPECT_THAT(before, Not(HasSubstr(own)));
+  EXPECT_THAT(pod({}), Not(AnyOf(HasSubstr(own), HasSubstr(common)))) << "a simulated node of 0.1.0";
 }
 
 }  // namespace

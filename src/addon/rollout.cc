@@ -134,7 +134,7 @@ std::vector<Shortage> no_room(const Cluster& cluster) {
     if (node == nullptr || !node->ready || new_is_there) continue;
     for (const auto& [resource, needed] : helper->requests) {
       // None at all: the plugin there is being replaced as well, or is what has to be mended.
-      if (amount(node->allocatable, resource) == 0) break;
+      if (amount(node->allocatable, resource) == 0) continue;
       if (std::int64_t free = free_on(cluster, *node, resource); free < needed) {
         out.push_back({name, resource, free, needed, helper->has_standby});
         if (one_is_left) out.back().freed = amount(on.old->requests, resource);

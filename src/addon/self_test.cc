@@ -46,7 +46,7 @@ Result<bool> other_pods(std::string_view daemon_set, std::string_view other) {
   return one["spec"]["template"] != two["spec"]["template"];
 }
 
-Result<std::string> self_test_pod(std::string_view daemon_set, const std::string& node) {
+Result<std::string> self_test_pod(std::string_view daemon_set, const Node& node) {
   ENCLAYER_TRY(json set, parsed_daemon_set(daemon_set));
   json spec = set["spec"]["template"]["spec"];
   json container = spec["containers"][0];
@@ -54,8 +54,13 @@ Result<std::string> self_test_pod(std::string_view daemon_set, const std::string
     container.erase(key);
   if (!container["args"].is_array()) container["args"] = json::array();
   container["args"].push_back("--self-test");
-  for (const char* list : {"limits", "requests"})
-    container["resources"][list][std::string(kEpcResource)] = std::to_string(manifests::kWorkerEpcMib);
+  for (const char* list : {"limits", "requests"}) {
+    json& amounts = container["resources"][list];
+    amounts[std::string(kEpcResource)] = std::to_string(manifests::kWorkerEpcMib);
+    if (amount(node.allocatable, base::kHelperProvisionResource) > 0) continue;
+    if (amounts.erase(base::kHelperProvisionResource) > 0 && amount(node.allocatable, kProvisionResource) > 0)
+      amounts[kProvisionResource] = "1";
+  }
   spec["containers"] = json::array({std::move(container)});
   spec["restartPolicy"] = "Never";
   spec["activeDeadlineSeconds"] = 300;  // should we be killed, nothing holds EPC for ever
@@ -63,7 +68,7 @@ Result<std::string> self_test_pod(std::string_view daemon_set, const std::string
       {"nodeAffinity",
        {{"requiredDuringSchedulingIgnoredDuringExecution",
          {{"nodeSelectorTerms",
-           {{{"matchFields", {{{"key", "metadata.name"}, {"operator", "In"}, {"values", {node}}}}}}}}}}}}};
+           {{{"matchFields", {{{"key", "metadata.name"}, {"operator", "In"}, {"values", {node.name}}}}}}}}}}}}};
   json labels = {{"app.kubernetes.io/part-of", kOurs},
                  {kManagedBy, kOurs},
                  {kComponent, "quote-helper"},
@@ -90,7 +95,7 @@ Result<> self_test(const ApiServer& api, const Cluster& cluster, std::string_vie
                  "the new quote helper cannot be tried: it needs " + std::to_string(manifests::kWorkerEpcMib) +
                      " MiB of EPC, and the node with most of it (" + node->name + ") has " + std::to_string(free) +
                      " free. Nothing was changed. Free some, or skip the test with --no-self-test");
-  ENCLAYER_TRY(std::string pod, self_test_pod(daemon_set, node->name));
+  ENCLAYER_TRY(std::string pod, self_test_pod(daemon_set, *node));
   const Reference reference{"v1", "Pod", json::parse(pod)["metadata"]["namespace"], kPodName};
   auto delete_pod = [&] { return remove(api, {&reference, 1}, std::chrono::seconds(60), "?gracePeriodSeconds=1"); };
   ENCLAYER_CHECK(delete_pod());  // of a run that was cut off
