@@ -209,7 +209,8 @@ std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& s
   if (!settings.dra_epc.empty() && cluster.why_no_claims().empty()) {
     std::map<std::string, std::vector<std::string>> by_reason;
     for (const Node& node : cluster.nodes)
-      if (!node.runtime.empty())
+      if (const auto sgx = node.labels.find(kSgxLabel);
+          !node.runtime.empty() && sgx != node.labels.end() && sgx->second == "true")
         if (std::string why = base::why_no_cdi(node.runtime); !why.empty()) by_reason[why].push_back(node.name);
     for (const auto& [why, nodes] : by_reason)
       out.push_back("the DRA driver stays out of " + in_words(nodes) +
