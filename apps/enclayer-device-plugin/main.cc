@@ -3,15 +3,16 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/metric_names.h"
-#include "base/quantity.h"
 #include "base/resource_names.h"
 #include "cli_support.h"
 #include "device_plugin/accounting.h"
@@ -20,6 +21,7 @@
 #include "device_plugin/offering.h"
 #include "device_plugin/quote_slots.h"
 #include "device_plugin/resources.h"
+#include "dra/plugin_part.h"
 #include "http/server.h"
 #include "kubelet/pod_resources.h"
 #include "node_flags.h"
@@ -35,7 +37,7 @@ constexpr auto kProgram = "enclayer-device-plugin";
 
 struct Flags {
   apps::DaemonOptions daemon;
-  std::string max_epc, reserve_epc;
+  apps::EpcFlags epc;
   bool numa = false;
   std::size_t enclave_limit = 0, provision_limit = 0, helper_provision_limit = 0, quote_limit = 110;
   Grants grants;
@@ -81,10 +83,7 @@ void add_flags(CLI::App& app, Flags& flags) {
         ->check(CLI::Range(std::size_t{0}, most))
         ->option_text("N [" + std::string(unless) + "]");
   };
-  app.add_option("--max-epc", flags.max_epc, "Offer no more than this, in Ki, Mi, Gi, Ti or bytes")
-      ->option_text("AMOUNT [all]");
-  app.add_option("--reserve-epc", flags.reserve_epc, "Keep this much back, for enclaves of the host")
-      ->option_text("AMOUNT [0]");
+  apps::add_epc_flags(app, flags.epc);
   app.add_flag("--numa", flags.numa, "Tell the kubelet the NUMA node of each MiB; fewer of them fit into its list");
   limit("--enclave-limit", flags.enclave_limit,
         "Offer sgx.intel.com/enclave, the enclave device without EPC being counted, to N containers at a time",
@@ -133,12 +132,22 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->option_text("DIR [/var/lib/kubelet]");
 }
 
-// The amount that a flag was given; nullopt when it was not.
-Result<std::optional<std::uint64_t>> amount_of(const char* flag, const std::string& text) {
-  if (text.empty()) return std::optional<std::uint64_t>();
-  auto bytes = base::parse_quantity(text);
-  if (!bytes) return bytes.error().with_context(flag);
-  return std::optional(*bytes);
+// What of its part the plugin offers now, beside the DRA driver's claims. Where that was never meant to be, nothing is
+// asked and nothing written.
+Result<dra::PluginPart> part_now(const EpcParts& parts, const std::filesystem::path& kubelet_dir) {
+  const auto folder = kubelet_dir / "plugins" / dra::kDriver;
+  std::error_code none;
+  if (parts.driver_mib == 0 && !std::filesystem::is_directory(folder, none)) return dra::PluginPart{parts.plugin_mib};
+  ENCLAYER_CHECK(base::make_folder(folder, 0750));
+  return dra::settle_plugin_part(
+      dra::Checkpoint(folder), parts.plugin_mib, parts.all_mib(), [&](std::uint64_t list) -> Result<std::uint64_t> {
+        ENCLAYER_TRY(const auto held, kubelet::list_pod_devices(kubelet_dir, {}, base::kEpcResource));
+        std::uint64_t beyond = 0;
+        for (const auto& container : held)
+          beyond += static_cast<std::uint64_t>(std::count_if(container.listed.begin(), container.listed.end(),
+                                                             [&](std::uint32_t device) { return device >= list; }));
+        return beyond;
+      });
 }
 
 // None where no quotes are offered, or somebody else's aesmd makes them. `who` as of kubelet::list_pod_devices().
@@ -157,11 +166,7 @@ Result<std::unique_ptr<QuoteSlots>> slots_of(const Flags& flags, std::function<Q
 }
 
 // EPC first.
-Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, QuoteSlots* slots) {
-  ENCLAYER_TRY(auto max_epc, amount_of("--max-epc", flags.max_epc));
-  ENCLAYER_TRY(auto reserve, amount_of("--reserve-epc", flags.reserve_epc));
-  const EpcShare share{max_epc, reserve.value_or(0), flags.numa};
-  ENCLAYER_TRY(kubelet::DeviceList epc, epc_devices(node, share, flags.node.sysfs_root));
+Result<std::vector<Offer>> offers_of(const Node& node, kubelet::DeviceList epc, const Flags& flags, QuoteSlots* slots) {
   std::vector<Offer> offers;
   auto add = [&](Result<Offer> offer) -> Result<> {
     if (!offer) return offer.error();
@@ -182,13 +187,17 @@ Result<std::vector<Offer>> offers_of(const Node& node, const Flags& flags, Quote
   return offers;
 }
 
-// Serves until SIGTERM or SIGINT, which every thread has blocked until then.
-Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
+// Serves until SIGTERM or SIGINT, which every thread has blocked until then. False: until the list has to be another one,
+// because claims or pods gave EPC of the other door's back.
+Result<bool> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
   ENCLAYER_TRY(const Node node, apps::find_node(app, flags.daemon.platform, flags.node));
   const auto kubelet_dir = std::filesystem::absolute(flags.kubelet_dir);
   auto who = [kubelet_dir] { return kubelet::list_pod_devices(kubelet_dir, base::kEpcResource, kQuoteResource); };
   ENCLAYER_TRY(auto slots, slots_of(flags, who));
-  ENCLAYER_TRY(auto offers, offers_of(node, flags, slots.get()));
+  ENCLAYER_TRY(const EpcParts parts, apps::epc_parts(node, flags.epc));
+  ENCLAYER_TRY(auto part, part_now(parts, kubelet_dir));
+  ENCLAYER_TRY(auto epc, epc_devices(part.offered_mib, parts, flags.numa, flags.node.sysfs_root));
+  ENCLAYER_TRY(auto offers, offers_of(node, std::move(epc), flags, slots.get()));
   std::vector<Device> devices = {node.enclave};
   if (node.provision) devices.push_back(*node.provision);
   if (flags.grants.cdi) ENCLAYER_CHECK(write_cdi_spec(flags.cdi_dir, devices));
@@ -228,13 +237,26 @@ Result<> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) {
     log::info("metrics served", {{"address", endpoint->address()}});
   }
 
-  int signal_number = 0;
-  ::sigwait(&ends, &signal_number);
+  int signal_number = -1;
+  for (constexpr timespec kPause{5, 0}; signal_number < 0 && !part.settled;) {
+    signal_number = ::sigtimedwait(&ends, nullptr, &kPause);
+    if (signal_number > 0) break;
+    auto now = part_now(parts, kubelet_dir);
+    if (!now) {
+      log::warn("whether the other door's EPC is free is not known", {{"reason", now.error().message()}});
+    } else if (now->offered_mib != part.offered_mib) {
+      log::info("the list of EPC is made anew", {{"before_mib", part.offered_mib}, {"now_mib", now->offered_mib}});
+      return false;
+    } else {
+      part = *now;
+    }
+  }
+  if (signal_number < 0) ::sigwait(&ends, &signal_number);
   ::pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);  // a second one ends us at once
   log::info("stopping", {{"signal", signal_number == SIGINT ? "SIGINT" : "SIGTERM"}});
   endpoint.reset();
   offering.reset();
-  return {};
+  return true;
 }
 
 int main(int argc, char** argv) {
@@ -255,6 +277,7 @@ int main(int argc, char** argv) {
   }
   log::setup(flags.daemon.log_level, flags.daemon.log_format);
   auto done = run(app, flags, ends);
+  while (done && !*done) done = run(app, flags, ends);
   return done ? 0 : apps::fail(kProgram, done.error());
 }
 

@@ -4,6 +4,7 @@
 #include <sys/signalfd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -36,9 +37,10 @@ constexpr auto kProgram = "enclayer-dra-driver";
 
 struct Flags {
   apps::DaemonOptions daemon;
-  std::string node, dra_epc;
+  std::string node;
   bool provision = false, force_cdi = false;
   apps::NodeFlags sgx;
+  apps::EpcFlags epc;
   fs::path kubelet_dir = "/var/lib/kubelet";
   fs::path slots_dir = slots::kDefaultParent, cdi_dir = "/var/run/cdi";
   fs::path account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -52,8 +54,8 @@ Kubernetes 1.36 or later, and a container runtime with CDI.
 )";
 
 constexpr auto kFooter = R"(
-Beside enclayer-device-plugin, --dra-epc is what that one keeps back with --reserve-epc: the same EPC is never offered
-twice.
+enclayer-device-plugin on the same node has --max-epc, --reserve-epc, --dra-epc and --helper-epc as the driver has them:
+then their parts add up. The driver gives nothing before that one has said which EPC is its own.
 
 Examples:
   enclayer-dra-driver --node $(NODE_NAME) --dra-epc 100%
@@ -71,11 +73,7 @@ void add_flags(CLI::App& app, Flags& flags) {
   apps::add_common(app);
   apps::add_daemon_options(app, flags.daemon);
   app.footer(kFooter);
-  app.add_option("--node", flags.node, "The name of the node that we run on")->required()->option_text("NAME");
-  app.add_option("--dra-epc", flags.dra_epc,
-                 "The part of the node's EPC that is offered to claims, in Ki, Mi, Gi, Ti or bytes, or in percent")
-      ->required()
-      ->option_text("AMOUNT|PERCENT%");
+  app.add_option("--node", flags.node, "The name of the node that we run on")->option_text("NAME");
   app.add_flag("--provision", flags.provision,
                "Offer the provisioning device to claims of class sgx-provision.enclayer.io. It shows a stable "
                "identifier of the platform");
@@ -89,6 +87,7 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->option_text("DIR [/var/lib/kubelet]");
   app.add_option("--account-dir", flags.account_dir, "Where the pod's token and ca.crt are")
       ->option_text("DIR [/var/run/secrets/kubernetes.io/serviceaccount]");
+  apps::add_epc_flags(app, flags.epc);
   apps::add_node_flags(app, flags.sgx);
 }
 
@@ -98,11 +97,13 @@ Result<NodeDevices> devices_of(const device_plugin::Node& node, const Flags& fla
   NodeDevices devices;
   devices.node = flags.node;
   devices.simulated = node.simulated;
-  auto mib = driver_part(flags.dra_epc, node.epc_bytes / sgx::kMiB);
-  if (!mib) return mib.error().with_context("--dra-epc");
+  ENCLAYER_TRY(const device_plugin::EpcParts parts, apps::epc_parts(node, flags.epc));
   auto numa_bytes = sgx::epc_of_numa_nodes(flags.sgx.sysfs_root);
   if (!numa_bytes && numa_bytes.error().kind() != ErrorKind::kUnavailable) return numa_bytes.error();
-  ENCLAYER_TRY(devices.sections, sections_of(*mib, numa_bytes.value_or(std::vector<std::uint64_t>())));
+  if (numa_bytes && std::any_of(numa_bytes->begin(), numa_bytes->end(), [](std::uint64_t here) { return here > 0; }))
+    devices.numa_mib = device_plugin::spread(parts.all_mib(), *numa_bytes);
+  devices.all_mib = parts.all_mib();
+  ENCLAYER_TRY(devices.sections, sections_of(parts.driver_mib, devices.numa_mib));
   if (flags.provision && !node.provision)
     return Error(ErrorKind::kUnavailable, "--provision: this node's SGX driver has no provisioning device");
   devices.provision = flags.provision;
@@ -111,8 +112,8 @@ Result<NodeDevices> devices_of(const device_plugin::Node& node, const Flags& fla
     devices.sgx2 = features.sgx2;
     devices.launch_control = features.launch_control;
   }
-  log::info("EPC offered to claims", {{"mib", *mib},
-                                      {"of_mib", node.epc_bytes / sgx::kMiB},
+  log::info("EPC offered to claims", {{"mib", parts.driver_mib},
+                                      {"of_mib", parts.all_mib()},
                                       {"sections", devices.sections.size()},
                                       {"provision", devices.provision}});
   return devices;
@@ -129,6 +130,8 @@ Result<detect::ApiServer> find_api_server(const Flags& flags) {
 }
 
 Result<> run(const CLI::App& app, const Flags& flags, int stop) {
+  if (flags.epc.dra_epc == "0")
+    return Error(ErrorKind::kInvalidArgument, "--dra-epc says which part of the EPC is offered, and is not given");
   ENCLAYER_TRY(auto node, apps::find_node(app, flags.daemon.platform, flags.sgx));
   ENCLAYER_TRY(auto devices, devices_of(node, flags));
   ENCLAYER_TRY(auto api, find_api_server(flags));
@@ -148,6 +151,7 @@ Result<> run(const CLI::App& app, const Flags& flags, int stop) {
   std::unique_ptr<http::Server> endpoint;
   if (!flags.daemon.metrics_listen.empty()) {
     http::Probes probes;
+    probes.before_metrics = [&driver, &metrics] { driver.measure(metrics); };
     probes.not_ready = [&driver] { return driver.not_ready(); };
     ENCLAYER_TRY(endpoint, http::serve_metrics(flags.daemon.metrics_listen, metrics, probes));
     log::info("metrics served", {{"address", endpoint->address()}});

@@ -6,6 +6,7 @@
 
 #include "addon/names.h"
 #include "addon/protection.h"
+#include "addon/removal.h"
 #include "addon/self_test.h"
 #include "addon/state.h"
 #include "addon_commands.h"
@@ -39,6 +40,10 @@ class Change {
       for (const std::string& obstacle : obstacles) message += "\n  " + obstacle;
       return Error(ErrorKind::kConflict, message);
     }
+    if (const std::string claims = claims_held(cluster); settings.dra_epc.empty() && !claims.empty())
+      return Error(ErrorKind::kConflict, claims +
+                                             "; nothing was changed. Without the driver their pods run on, and "
+                                             "cannot end. End them first, then switch it off");
     ENCLAYER_TRY(Plan planned, plan(cluster, settings, before));
     if (!flags_.dry_run) ENCLAYER_CHECK(check_rights(api, planned.documents));
     for (std::string& text : planned.left_out) warn(std::move(text));

@@ -54,17 +54,26 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
     else if (i == kMostNamed)
       list += "\n  and " + std::to_string(pods.size() - kMostNamed) + " more";
   }
+  const std::string claims = claims_held(cluster);
+  ordered_json claimed = ordered_json::array();
+  for (const Claim& claim : cluster.claims)
+    claimed.push_back(
+        {{"claim", claim.full_name()}, {"node", claim.node}, {"pods", claim.pods}, {"epc_mib", claim.mib}});
   if (flags.dry_run) {
     ENCLAYER_TRY(auto objects, leftovers(*api, cluster, {}));
     if (flags.output == "json") {
       std::vector<std::string> titles;
       for (const Reference& object : objects) titles.push_back(object.title());
-      print(stdout, ordered_json{{"dry_run", true}, {"would_remove", titles}, {"pods_with_sgx", held}}.dump(2));
+      print(
+          stdout,
+          ordered_json{{"dry_run", true}, {"would_remove", titles}, {"pods_with_sgx", held}, {"claims", claimed}}.dump(
+              2));
       return {};
     }
     if (objects.empty()) say("there is nothing of enclayer here");
     for (const Reference& object : objects) say("- " + object.title());
     if (!pods.empty()) say("pods that hold SGX resources, so --force would be needed:" + list);
+    if (!claims.empty()) say(claims + "; --force would be needed");
     return {};
   }
   bool something = !cluster.name_space().empty();
@@ -73,6 +82,10 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
                  std::to_string(pods.size()) + (pods.size() == 1 ? " pod holds" : " pods hold") +
                      " SGX resources; nothing was changed:" + list +
                      "\nThey would run on, but could not start again. Remove them first, or say --force");
+  if (!claims.empty() && !flags.force && something)
+    return Error(ErrorKind::kConflict, claims +
+                                           "; nothing was changed. Without the driver their pods run on, and cannot "
+                                           "end. Remove them first, or say --force");
   const bool none_held = pods.empty();
   ClusterWatch watch(*api, std::move(cluster));
   ENCLAYER_TRY(Removed removed, remove_all(*api, watch, flags.force, flags.limits, say));
@@ -81,7 +94,8 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
     ordered_json out = {{"removed", removed.objects},
                         {"nodes_unlabelled", removed.nodes_unlabelled},
                         {"namespace_kept", removed.namespace_kept},
-                        {"pods_with_sgx", held}};
+                        {"pods_with_sgx", held},
+                        {"claims", claimed}};
     print(stdout, out.dump(2, ' ', false, ordered_json::error_handler_t::replace));
     return {};
   }
@@ -109,7 +123,7 @@ void add_disable(CLI::App& app, const Surroundings& around, int& exit_code) {
   add_output_flag(*command, flags->output);
   add_cluster_flags(*command, flags->cluster);
   command->footer(
-      R"(Refuses while pods hold EPC, SGX devices or quotes, and names them. Removes the admission policies first, then the DaemonSets, the labels
+      R"(Refuses while pods hold EPC, SGX devices or quotes, or claims hold EPC, and names them. Removes the admission policies first, then the DaemonSets, the labels
 that enclayer gave nodes (not your enclayer.io/sim), everything else and the namespace, unless others use it.
 What remains is a line of zero capacity on each node, which its kubelet drops when it restarts.
 Exit codes: 0 off (or was off); 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server

@@ -30,6 +30,8 @@ Examples:
     enclayer enable
   With quotes from one helper a node, as `az aks addon enable --addon confcom --enable-sgxquotehelper`:
     enclayer enable --enable-sgxquotehelper --image registry.example/enclayer:0.2.0
+  Half of each node's EPC for ResourceClaims, which ask for an amount (Kubernetes 1.36):
+    enclayer enable --dra-epc 50%
   No SGX hardware? A simulation, on nodes that you name; it protects nothing:
     kubectl label node worker-1 enclayer.io/sim=true
     enclayer enable --platform sim --enable-sgxquotehelper

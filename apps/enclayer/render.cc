@@ -99,7 +99,8 @@ void add_render(CLI::App& app, int& exit_code) {
       ->excludes(folder);
   command
       ->add_option("--kubernetes", options->kubernetes,
-                   "The cluster's version: what it does not know is left out. Before 1.36 no MutatingAdmissionPolicy,\n"
+                   "The cluster's version: what it does not know is left out. Before 1.36 no MutatingAdmissionPolicy\n"
+                   "and no claims of amounts, so that --dra-epc does nothing,\n"
                    "before 1.30 no policy at all and no detector, whose right to label nodes only a policy bounds")
       ->option_text("VERSION [newest]");
   command->footer(R"(The same settings always give the same text, objects in the order in which they have to be applied.

@@ -103,7 +103,13 @@ ordered_json protection_json(const Protection& protection) {
 
 void print_json(const State& state, const Remembered* before, const Protection& protection,
                 const std::vector<HelperFacts>& helpers) {
-  ordered_json policies = ordered_json::array(), nodes = ordered_json::array();
+  ordered_json policies = ordered_json::array(), nodes = ordered_json::array(), claims = ordered_json::array();
+  for (const Claim& claim : state.claims)
+    claims.push_back({{"namespace", claim.name_space},
+                      {"name", claim.name},
+                      {"node", claim.node},
+                      {"epc_mib", claim.mib},
+                      {"pods", claim.pods}});
   for (const addon::Policy& policy : state.policies)
     policies.push_back({{"kind", policy.kind}, {"name", policy.name}, {"version", policy.version}});
   for (const NodeState& node : state.nodes)
@@ -115,7 +121,9 @@ void print_json(const State& state, const Remembered* before, const Protection& 
                        {"allocatable", node.epc_allocatable},
                        {"requested", node.epc_requested},
                        {"free", node.epc_free()}}},
+                     {"dra_epc_mib", {{"total", node.dra_total}, {"claimed", node.dra_claimed}}},
                      {"plugin", node.plugin},
+                     {"dra_driver", node.driver_pod},
                      {"quote_helper", node.helper},
                      {"quotes", node.quotes},
                      {"reason", node.reason}});
@@ -130,6 +138,7 @@ void print_json(const State& state, const Remembered* before, const Protection& 
        {"protection", state.on ? protection_json(protection) : ordered_json()},
        {"quote_helpers", helpers_json(helpers)},
        {"nodes", nodes},
+       {"claims", claims},
        {"nodes_without_sgx", state.other_nodes},
        {"warnings", state.warnings}});
 }
@@ -151,6 +160,24 @@ void print_helpers(const std::vector<HelperFacts>& helpers) {
                     one.tcb_status.empty() ? "unknown" : one.tcb_status});
   print_table(rows, {false, false, false, true, true, false, false});
   print("");
+}
+
+// The other door: what the DRA driver offers, and who has it. Nothing where it is not on.
+void print_claims(const State& state) {
+  std::vector<std::vector<std::string>> rows = {{"NODE", "EPC MiB BY CLAIMS", "CLAIMED", "FREE", "DRA DRIVER"}};
+  for (const NodeState& node : state.nodes)
+    if (node.driver_pod != "off" || node.dra_total > 0 || node.dra_claimed > 0)
+      rows.push_back({node.name, grouped(node.dra_total), grouped(node.dra_claimed),
+                      grouped(std::max<std::int64_t>(node.dra_total - node.dra_claimed, 0)), node.driver_pod});
+  if (rows.size() == 1) return;
+  print("");
+  print_table(rows, {false, true, true, true, false});
+  if (state.claims.empty()) return;
+  rows = {{"CLAIM", "NODE", "EPC MiB", "PODS"}};
+  for (const Claim& claim : state.claims)
+    rows.push_back({claim.full_name(), claim.node, grouped(claim.mib), dash(in_words(claim.pods))});
+  print("");
+  print_table(rows, {false, false, true, false});
 }
 
 // What is wrong only: nodes with a reason, and the warnings.
@@ -191,6 +218,7 @@ void print_text(const State& state, const Remembered* before, const Protection& 
                       grouped(node.epc_requested), grouped(node.epc_free()), node.plugin, node.helper,
                       node.quotes ? "yes" : "no", node.reason});
     print_table(rows, {false, false, false, true, true, true, false, false, false, false});
+    print_claims(state);
   }
   if (state.other_nodes > 0)
     print((state.nodes.empty() ? "" : "and ") + std::to_string(state.other_nodes) +
@@ -310,7 +338,9 @@ void add_show(CLI::App& app, const Surroundings& around, int& exit_code) {
   add_cluster_flags(*command, flags->cluster);
   command->footer(
       "Nodes with something wrong come first, with the reason. EPC is in MiB: what pods can have on a node, what they\n"
-      "have asked for, and what is left. QUOTES: whether pods can have enclayer.io/quote there.\n"
+      "have asked for, and what is left. QUOTES: whether pods can have enclayer.io/quote there. EPC that claims can "
+      "have\n"
+      "(--dra-epc) stands in a table of its own, with the claims that hold it.\n"
       "Exit codes: 0 shown, on or off; 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server\n"
       "  does not answer.\n"
       "Examples:\n"

@@ -20,6 +20,7 @@ struct Options {
   std::vector<std::string> files;
   translate::Cluster cluster;
   bool check = false;
+  std::string to;
 };
 
 constexpr std::size_t kMaxSentence = 2000;  // bytes
@@ -43,7 +44,8 @@ Result<bool> translate_command(const Options& options) {
   for (const std::string& file : options.files.empty() ? std::vector<std::string>{"-"} : options.files) {
     const std::string shown = file == "-" ? "standard input" : file;
     ENCLAYER_TRY(const std::string text, text_of(file));
-    auto done = translate::translate(text, options.cluster);
+    auto done = options.to == "dra" ? translate::translate_to_claims(text, options.cluster)
+                                    : translate::translate(text, options.cluster);
     if (!done) return done.error().with_context(shown);
     for (const translate::Finding& finding : done->findings) {
       using Kind = translate::Finding::Kind;
@@ -75,6 +77,9 @@ void add_translate(CLI::App& app, int& exit_code) {
       ->option_text("FILE [standard input]");
   command->add_flag("--check", options->check,
                     "Write no manifests: say with file and line what would change or be refused, and exit with 1 then");
+  command->add_option("--to", options->to, "EPC becomes ResourceClaims (enable --dra-epc), their templates included")
+      ->check(CLI::IsMember({"dra"}))
+      ->option_text("dra");
   command->add_flag("--quote-helper", options->cluster.quote_helper,
                     "The cluster has quote helpers (enable --enable-sgxquotehelper): mounts of /var/run/aesmd become "
                     "enclayer.io/quote");
@@ -89,6 +94,8 @@ Exit codes: 0 written; 1 something is refused, or would change with --check, or 
 read.
 Examples:
   enclayer translate -f app.yaml | kubectl apply -f -
+  With EPC by claims, whatever its amount:
+    enclayer translate --to dra -f app.yaml | kubectl apply -f -
   In CI, with the file and line of each pod that would be changed or refused:
     enclayer translate --check -f app.yaml
   As Helm's post-renderer, and as kustomize's transformer (docs/admission.md has their files):

@@ -2,6 +2,7 @@
 #include "addon/cluster.h"
 
 #include <algorithm>
+#include <charconv>
 #include <climits>
 #include <functional>
 #include <mutex>
@@ -10,6 +11,7 @@
 #include "addon/names.h"
 #include "base/printable.h"
 #include "base/quantity.h"
+#include "manifests/manifests.h"
 
 namespace enclayer::addon {
 namespace {
@@ -212,6 +214,20 @@ bool Pod::holds_sgx() const {
          std::any_of(requests.begin(), requests.end(), [](const auto& one) { return one.second > 0; });
 }
 
+unsigned Cluster::minor_version() const {
+  unsigned minor = 0;
+  if (version.starts_with("v1.")) std::from_chars(version.data() + 3, version.data() + version.size(), minor);
+  return minor;
+}
+
+std::string Cluster::why_no_claims() const {
+  if (!has_claims) return "this cluster (" + version + ") has no ResourceClaim (resource.k8s.io/v1)";
+  if (minor_version() < manifests::kClaimAmountsSince)
+    return "ResourceClaims have amounts since Kubernetes 1." + std::to_string(manifests::kClaimAmountsSince) +
+           ", and this cluster is " + version;
+  return "";
+}
+
 const Node* Cluster::node(std::string_view name) const {
   auto found = std::find_if(nodes.begin(), nodes.end(), [&](const Node& one) { return one.name == name; });
   return found == nodes.end() ? nullptr : &*found;
@@ -241,6 +257,7 @@ Node read_node(JsonValue object) {
   node.name = object["metadata"]["name"].text();
   node.cordoned = object["spec"]["unschedulable"].truth();
   node.kubelet_version = object["status"]["nodeInfo"]["kubeletVersion"].text();
+  node.runtime = object["status"]["nodeInfo"]["containerRuntimeVersion"].text();
   node.capacity = sgx_resources(object["status"]["capacity"]);
   node.allocatable = sgx_resources(object["status"]["allocatable"]);
   node.labels = chosen(object["metadata"]["labels"], is_node_label);
@@ -295,6 +312,30 @@ DaemonSet read_daemon_set(JsonValue object) {
   set.updated = count("updatedNumberScheduled");
   set.ready = count("numberReady");
   return set;
+}
+
+void read_slice(JsonValue object, Cluster& into) {
+  const JsonValue spec = object["spec"];
+  if (spec["driver"].text() != kClaimDriver) return;
+  std::int64_t& mib = into.offered_to_claims[spec["nodeName"].text()];
+  for (const auto& [at, device] : spec["devices"].entries())
+    mib += base::whole_quantity(device["capacity"][kClaimCapacity]["value"].text()).value_or(0) >> 20;
+}
+
+void read_claim(JsonValue object, Cluster& into) {
+  Claim claim;
+  const JsonValue status = object["status"];
+  for (const auto& [at, result] : status["allocation"]["devices"]["results"].entries()) {
+    if (result["driver"].text() != kClaimDriver) continue;
+    claim.node = result["pool"].text();
+    claim.mib += base::whole_quantity(result["consumedCapacity"][kClaimCapacity].text()).value_or(0) >> 20;
+  }
+  if (claim.node.empty()) return;
+  claim.name = object["metadata"]["name"].text();
+  claim.name_space = object["metadata"]["namespace"].text();
+  for (const auto& [at, user] : status["reservedFor"].entries())
+    if (user["resource"].text() == "pods") claim.pods.push_back(user["name"].text());
+  into.claims.push_back(std::move(claim));
 }
 
 void read_revision(JsonValue object, Cluster& into) {
@@ -397,6 +438,10 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
                                                     object["metadata"]["annotations"][kVersionAnnotation].text()});
                          },
                          false, there});
+  const std::string resource = "/apis/resource.k8s.io/v1/";
+  questions.push_back({resource + "resourceclaims", "list ResourceClaims", read_claim, false, &cluster.has_claims});
+  questions.push_back({resource + "resourceslices?fieldSelector=spec.driver%3D" + std::string(kClaimDriver),
+                       "list ResourceSlices", read_slice, false, &unused});
   if (scope == Scope::kAll) {
     questions.push_back(
         {"/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", "list NodeFeatureRules", read_rule, false, &unused});

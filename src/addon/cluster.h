@@ -27,7 +27,7 @@ struct Node {
   bool ready = false;
   std::string why_not_ready;  // "KubeletNotReady: runtime is down"
   bool cordoned = false;
-  std::string kubelet_version;
+  std::string kubelet_version, runtime;  // "v1.36.3", "containerd://2.0.4"
   Resources capacity, allocatable;
   // Labels and annotations that begin with enclayer.io/, and labels by which others mark SGX nodes.
   std::map<std::string, std::string, std::less<>> labels, annotations;
@@ -49,6 +49,15 @@ struct Pod {
   Resources requests;
 
   bool holds_sgx() const;  // any of `requests`: on a node, and not ended
+  std::string full_name() const { return name_space + "/" + name; }
+};
+
+// EPC that a ResourceClaim has of a node.
+struct Claim {
+  std::string name, name_space, node;
+  std::vector<std::string> pods;  // for which it is reserved
+  std::int64_t mib = 0;           // 0 of the provisioning device alone
+
   std::string full_name() const { return name_space + "/" + name; }
 };
 
@@ -92,8 +101,11 @@ struct Cluster {
   std::string version;  // of the API server: "v1.36.3"
   std::vector<Node> nodes;
   std::vector<Pod> pods;
-  std::vector<DaemonSet> daemon_sets;                 // all of them
-  bool has_mutating = false, has_validating = false;  // MutatingAdmissionPolicy, ValidatingAdmissionPolicy, both v1
+  std::vector<DaemonSet> daemon_sets;                     // all of them
+  bool has_mutating = false, has_validating = false;      // MutatingAdmissionPolicy, ValidatingAdmissionPolicy, both v1
+  bool has_claims = false;                                // ResourceClaim, v1
+  std::map<std::string, std::int64_t> offered_to_claims;  // MiB by node, of ResourceSlices
+  std::vector<Claim> claims;                              // that were given something of ours
   std::vector<Policy> policies;
   std::vector<Stored> stored;                       // one, unless there are two enclayers
   std::vector<Foreign> rules;                       // NFD rules that advertise EPC
@@ -102,6 +114,9 @@ struct Cluster {
   std::vector<std::string> not_seen;                // "cannot list ResourceQuotas: ..."
   std::map<std::string, std::string> versions;      // resourceVersion of the lists that can be watched, by path
 
+  unsigned minor_version() const;  // 36 of "v1.36.3"; 0: not known
+  // Whether claims can have amounts here: why not, as a sentence's end. Empty: they can.
+  std::string why_no_claims() const;
   const Node* node(std::string_view name) const;
   const DaemonSet* ours(std::string_view name) const;
   std::string name_space() const;  // where the add-on is, by `stored` or its DaemonSets; empty: nowhere
@@ -144,6 +159,8 @@ Result<std::vector<Reference>> list_names(const ApiServer& api, const std::vecto
 Node read_node(base::JsonValue object);
 std::optional<Pod> read_pod(base::JsonValue object);  // nullopt: neither ours, nor does it name SGX
 DaemonSet read_daemon_set(base::JsonValue object);
+void read_slice(base::JsonValue object, Cluster& into);
+void read_claim(base::JsonValue object, Cluster& into);
 void read_revision(base::JsonValue object, Cluster& into);
 void read_rule(base::JsonValue object, Cluster& into);
 void read_quota(base::JsonValue object, std::string_view kind, Cluster& into);

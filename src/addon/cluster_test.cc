@@ -18,6 +18,7 @@
 namespace enclayer::addon {
 namespace {
 
+using testing::AllOf;
 using testing::AnyOf;
 using testing::Contains;
 using testing::ElementsAre;
@@ -355,6 +356,129 @@ TEST(State, shows_each_node_with_its_reason_and_warns) {
   cluster.daemon_sets.erase(cluster.daemon_sets.begin());
   EXPECT_THAT(state(cluster, &before, "0.1.0").warnings, Contains(HasSubstr("half applied")));
   EXPECT_FALSE(state(Cluster(), nullptr, "0.1.0").on);
+}
+
+// Two nodes with half of their EPC for claims, one of which is held.
+Cluster with_claims() {
+  Cluster cluster = rolling();
+  cluster.newest_revision.clear();
+  cluster.version = "v1.36.3";
+  cluster.has_mutating = cluster.has_validating = cluster.has_claims = true;
+  cluster.stored = {{"e", "0.2.0", "{}", ""}};
+  for (Pod& pod : cluster.pods) pod.revision = "new";
+  for (const char* name : {"a", "b"}) {
+    Pod pod;
+    pod.name = "enclayer-dra-driver-" + std::string(name);
+    pod.name_space = "e";
+    pod.node = pod.meant_for = name;
+    pod.app = kDriver;
+    pod.ours = pod.ready = true;
+    pod.phase = "Running";
+    cluster.pods.push_back(pod);
+    cluster.offered_to_claims[name] = 64;
+  }
+  for (Node& node : cluster.nodes) node.runtime = "containerd://2.0.4";
+  DaemonSet set;
+  set.name = kDriver;
+  set.name_space = "e";
+  set.ours = true;
+  set.wanted = set.ready = set.updated = 2;
+  cluster.daemon_sets.push_back(set);
+  cluster.claims = {{"ledger-0-epc", "bank", "a", {"ledger-0"}, 48}};
+  return cluster;
+}
+
+manifests::Settings half_for_claims() {
+  manifests::Settings settings;
+  settings.quote_helper = true;
+  settings.dra_epc = "50%";
+  return settings;
+}
+
+TEST(Claims, are_read_of_slices_and_of_what_was_allocated) {
+  const Cluster slices = of_list(
+      R"({"spec":{"driver":"sgx.enclayer.io","nodeName":"a","devices":[
+            {"name":"epc-numa0","capacity":{"epc":{"value":"64Gi"}}},{"name":"epc-numa1","capacity":{"epc":{"value":"1Mi"}}},
+            {"name":"provision"}]}},
+         {"spec":{"driver":"gpu.example","nodeName":"b","devices":[{"capacity":{"epc":{"value":"1Gi"}}}]}})",
+      read_slice);
+  EXPECT_EQ(slices.offered_to_claims, (std::map<std::string, std::int64_t>{{"a", 65537}}));
+  const Cluster claims = of_list(
+      R"({"metadata":{"name":"c","namespace":"bank"},"status":{"reservedFor":[{"resource":"pods","name":"p"}],
+            "allocation":{"devices":{"results":[
+              {"driver":"sgx.enclayer.io","pool":"a","consumedCapacity":{"epc":"64Gi"}},{"driver":"gpu.example","pool":"g"}]}}}},
+         {"metadata":{"name":"waits","namespace":"bank"}},
+         {"metadata":{"name":"gpu","namespace":"bank"},"status":{"allocation":{"devices":{"results":[{"driver":"gpu.example"}]}}}})",
+      read_claim);
+  ASSERT_EQ(claims.claims.size(), 1U);
+  EXPECT_EQ(claims.claims[0].full_name(), "bank/c");
+  EXPECT_EQ(claims.claims[0].node, "a");
+  EXPECT_EQ(claims.claims[0].mib, 65536);
+  EXPECT_THAT(claims.claims[0].pods, ElementsAre("p"));
+}
+
+TEST(Claims, are_shown_beside_what_the_plugin_offers) {
+  Cluster cluster = with_claims();
+  Remembered before{"e", "0.2.0", half_for_claims(), ""};
+  State now = state(cluster, &before, "0.2.0");
+  ASSERT_EQ(now.nodes.size(), 2U);
+  EXPECT_EQ(now.nodes[0].dra_total, 64);
+  EXPECT_EQ(now.nodes[0].dra_claimed, 48);
+  EXPECT_EQ(now.nodes[0].driver_pod, "ready");
+  EXPECT_EQ(now.nodes[0].epc_total, 10);
+  EXPECT_EQ(now.claims.size(), 1U);
+  EXPECT_THAT(now.warnings, Not(Contains(HasSubstr("DRA"))));
+  EXPECT_EQ(claims_held(cluster),
+            "1 claim holds EPC by the DRA driver: bank/ledger-0-epc on a (48 MiB, of pod ledger-0)");
+
+  std::erase_if(cluster.daemon_sets, [](const DaemonSet& set) { return set.name == kDriver; });
+  now = state(cluster, &before, "0.2.0");
+  EXPECT_THAT(now.warnings, Contains(HasSubstr("half applied")));
+  EXPECT_THAT(now.warnings, Contains(HasSubstr("1 claims hold EPC, and there is no DRA driver")));
+}
+
+TEST(Claims, stay_out_of_nodes_whose_runtime_passes_cdi_over_and_nobody_waits_for_them) {
+  Cluster cluster = with_claims();
+  cluster.nodes[1].runtime = "containerd://1.7.27";
+  for (Pod& pod : cluster.pods)
+    if (pod.app == kDriver && pod.node == "b") pod.ready = false, pod.why_not = "CrashLoopBackOff";
+  EXPECT_THAT(worth_knowing(cluster, half_for_claims()),
+              Contains(AllOf(HasSubstr("stays out of b"), HasSubstr("containerd://1.7.27"))));
+  const auto waits = pending(cluster);
+  ASSERT_EQ(waits.size(), 1U);
+  EXPECT_TRUE(waits[0].not_waited_for);
+  EXPECT_THAT(waits[0].why, HasSubstr("it stays out"));
+  Remembered before{"e", "0.2.0", half_for_claims(), ""};
+  EXPECT_THAT(state(cluster, &before, "0.2.0").nodes[0].reason,
+              AllOf(HasSubstr("DRA driver: it stays out"), HasSubstr("containerd 2.0")));
+}
+
+TEST(Claims, are_left_out_of_clusters_where_they_have_no_amounts_and_the_plugin_offers_all_epc) {
+  for (const char* version : {"v1.35.9", "v1.36.3"}) {
+    Cluster cluster = with_claims();
+    cluster.version = version;
+    cluster.has_claims = cluster.version == "v1.35.9";
+    auto planned = plan(cluster, half_for_claims(), std::nullopt);
+    ASSERT_TRUE(planned) << planned.error().message();
+    EXPECT_THAT(planned->left_out, Contains(AllOf(HasSubstr("--dra-epc 50%"), HasSubstr("stays out"))));
+    for (const manifests::Document& document : planned->documents) {
+      EXPECT_NE(document.component, "dra-driver") << document.name;
+      EXPECT_THAT(document.text, Not(HasSubstr("--dra-epc="))) << document.name;
+    }
+  }
+  const auto planned = plan(with_claims(), half_for_claims(), std::nullopt);
+  EXPECT_THAT(planned->left_out, IsEmpty());
+}
+
+TEST(Claims, a_part_that_a_node_does_not_have_is_named_before_anything_is_applied) {
+  Cluster cluster = with_claims();
+  cluster.nodes[0].labels["enclayer.io/epc-mib"] = "1024";
+  manifests::Settings settings = half_for_claims();
+  settings.dra_epc = "1Gi";
+  EXPECT_THAT(worth_knowing(cluster, settings),
+              Contains(AllOf(HasSubstr("--dra-epc 1Gi is too much for node a"), HasSubstr("1024 MiB"))));
+  settings.dra_epc = "1004Mi";
+  EXPECT_THAT(worth_knowing(cluster, settings), Not(Contains(HasSubstr("too much"))));
 }
 
 TEST(Admission, lacks_what_is_missing_and_what_has_no_binding) {

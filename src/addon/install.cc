@@ -9,9 +9,11 @@
 
 #include "addon/names.h"
 #include "addon/rollout.h"
+#include "base/container_runtime.h"
 #include "base/json.h"
 #include "base/malformed.h"
 #include "base/printable.h"
+#include "base/quantity.h"
 #include "base/version.h"
 
 namespace enclayer::addon {
@@ -81,6 +83,19 @@ std::string no_room_for_helper(const Cluster& cluster, const Settings& settings)
          (settings.standby ? ". --disable-standby needs " + std::to_string(helper_epc_mib(settings)) + " MiB" : "");
 }
 
+// Both daemons refuse to start there. By what detect wrote of the node; empty where it wrote nothing.
+std::string too_large_a_part(const Settings& settings, const Node& node) {
+  if (settings.dra_epc.ends_with('%')) return "";
+  const auto part = base::parse_quantity(settings.dra_epc);
+  const auto label = node.labels.find("enclayer.io/epc-mib");
+  const std::int64_t all = label == node.labels.end() ? 0 : base::whole_quantity(label->second).value_or(0);
+  const std::int64_t kept = settings.quote_helper ? helper_node_epc_mib(settings) : 1;
+  if (!part || all == 0 || static_cast<std::int64_t>(*part >> 20) + kept <= all) return "";
+  return "--dra-epc " + settings.dra_epc + " is too much for node " + node.name + ", which has " + std::to_string(all) +
+         " MiB of EPC, " + std::to_string(kept) +
+         " of them the device plugin's: neither door starts there. Give a smaller amount, or a percentage";
+}
+
 }  // namespace
 
 Result<std::optional<Remembered>> remembered(const Cluster& cluster) {
@@ -122,7 +137,14 @@ Result<Plan> plan(const Cluster& cluster, const Settings& settings, const std::o
                               : cluster.has_validating ? manifests::kMutatingSince - 1
                                                        : manifests::kValidatingSince - 1;
   Plan out;
-  ENCLAYER_TRY(out.documents, render(settings, kubernetes));
+  // Where claims have no amounts, all EPC is the device plugin's.
+  Settings possible = settings;
+  if (const std::string why = cluster.why_no_claims(); !settings.dra_epc.empty() && !why.empty()) {
+    possible.dra_epc.clear();
+    out.left_out.push_back("The DRA driver (--dra-epc " + settings.dra_epc + ") stays out: " + why +
+                           ". All EPC is offered by the device plugin.");
+  }
+  ENCLAYER_TRY(out.documents, render(possible, kubernetes));
   if (!cluster.has_mutating)
     out.left_out.push_back("This cluster (" + cluster.version +
                            ") has no MutatingAdmissionPolicy (admissionregistration.k8s.io/v1, Kubernetes 1.36): EPC "
@@ -184,6 +206,18 @@ std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& s
       out.push_back(foreign.what +
                     " answers quote requests on its nodes; enclayer's quote helper takes the socket from nobody and "
                     "is not ready there until that is gone");
+  if (!settings.dra_epc.empty() && cluster.why_no_claims().empty()) {
+    std::map<std::string, std::vector<std::string>> by_reason;
+    for (const Node& node : cluster.nodes)
+      if (const auto sgx = node.labels.find(kSgxLabel);
+          !node.runtime.empty() && sgx != node.labels.end() && sgx->second == "true")
+        if (std::string why = base::why_no_cdi(node.runtime); !why.empty()) by_reason[why].push_back(node.name);
+    for (const auto& [why, nodes] : by_reason)
+      out.push_back("the DRA driver stays out of " + in_words(nodes) +
+                    ", and its part of their EPC is not offered: " + why);
+    for (const Node& node : cluster.nodes)
+      if (std::string why = too_large_a_part(settings, node); !why.empty()) out.push_back(std::move(why));
+  }
   if (std::string text = no_room_for_helper(cluster, settings); !text.empty()) out.push_back(std::move(text));
   if (cluster.has_mutating)
     for (const std::string& quota : cluster.foreign_quotas)
@@ -297,6 +331,7 @@ Result<std::vector<Reference>> leftovers(const ApiServer& api, const Cluster& cl
                                                                   {"scheduling.k8s.io/v1", "PriorityClass"},
                                                                   {"v1", "Namespace"}})
     kinds.push_back({version, kind});
+  if (cluster.has_claims) kinds.push_back({"resource.k8s.io/v1", "DeviceClass"});
   ENCLAYER_TRY(auto found, list_names(api, kinds, true, "list what enclayer has put here"));
   std::erase_if(found, [&](const Reference& object) {
     return std::any_of(documents.begin(), documents.end(),

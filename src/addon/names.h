@@ -22,9 +22,12 @@ inline constexpr std::string_view kSettingsMap = "enclayer-addon";
 inline constexpr std::string_view kSettingsKey = "settings.json", kPreviousKey = "previous.json";
 
 inline constexpr std::string_view kDetect = "enclayer-detect", kPlugin = "enclayer-device-plugin",
-                                  kHelper = "enclayer-quote-helper";
+                                  kDriver = "enclayer-dra-driver", kHelper = "enclayer-quote-helper";
 // The helper's second container.
 inline constexpr std::string_view kStandby = "standby";
+
+// What ResourceClaims are given of nodes: the driver's name in slices and claims, and the capacity of its devices.
+inline constexpr std::string_view kClaimDriver = "sgx.enclayer.io", kClaimCapacity = "epc";
 
 // Node labels: those that `enclayer detect` writes begin with kOurPrefix, and so does the user's kSimLabel.
 inline constexpr std::string_view kOurPrefix = "enclayer.io/";

@@ -63,6 +63,15 @@ void remove_pods(const ApiServer& api, const std::string& name_space) {
        .metadata_only = true});
 }
 
+// The kubelets remove them 30 s after their driver is gone; until then schedulers would place claims.
+void remove_slices(const ApiServer& api) {
+  (void)api.send(
+      {.method = "DELETE",
+       .path = "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.driver%3D" + std::string(kClaimDriver),
+       .doing = "delete our ResourceSlices",
+       .metadata_only = true});
+}
+
 // Objects in our namespace that are not ours, and that Kubernetes did not put there by itself.
 Result<std::vector<std::string>> strangers(const ApiServer& api, const std::string& name_space) {
   std::vector<Reference> kinds;
@@ -109,6 +118,16 @@ std::vector<const Pod*> holders(const Cluster& cluster) {
   for (const Pod& pod : cluster.pods)
     if (pod.holds_sgx() && !pod.ours) out.push_back(&pod);
   return out;
+}
+
+std::string claims_held(const Cluster& cluster) {
+  if (cluster.claims.empty()) return "";
+  std::vector<std::string> names;
+  for (const Claim& claim : cluster.claims)
+    names.push_back(claim.full_name() + " on " + claim.node + " (" + std::to_string(claim.mib) + " MiB" +
+                    (claim.pods.empty() ? "" : ", of pod " + in_words(claim.pods)) + ")");
+  return std::to_string(names.size()) + (names.size() == 1 ? " claim holds" : " claims hold") +
+         " EPC by the DRA driver: " + in_words(names);
 }
 
 std::string DetectedKeys::merge_patch() const {
@@ -169,6 +188,7 @@ Result<Removed> remove_all(const ApiServer& api, ClusterWatch& watch, bool force
     ENCLAYER_CHECK(wait_for_pods(api, watch, place, force, limits, progress));
   }
 
+  if (!watch.cluster().offered_to_claims.empty()) remove_slices(api);
   // The detector may have written until it ended: look once more.
   ENCLAYER_CHECK(watch.refresh());
   const auto keys = detected_keys(watch.cluster());

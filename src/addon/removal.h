@@ -15,6 +15,9 @@ namespace enclayer::addon {
 // Pods of users that hold EPC under any name, devices or quotes: they would lose nothing now, but could not start again.
 std::vector<const Pod*> holders(const Cluster& cluster);
 
+// "2 claims hold EPC by the DRA driver: ..."; empty: none does. Without it their pods could not even end.
+std::string claims_held(const Cluster& cluster);
+
 // The labels and annotations that `enclayer detect` wrote, by node; not the user's enclayer.io/sim.
 struct DetectedKeys {
   std::string node;

@@ -8,13 +8,14 @@
 #include <utility>
 
 #include "addon/names.h"
+#include "base/container_runtime.h"
 
 namespace enclayer::addon {
 namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::string_view kParts[] = {kDetect, kPlugin, kHelper};
+constexpr std::string_view kParts[] = {kDetect, kPlugin, kDriver, kHelper};
 
 int count_done(const std::map<std::string, PodsOnNode>& nodes) {
   return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [](const auto& one) { return one.second.done; }));
@@ -87,8 +88,12 @@ std::vector<Pending> pending(const Cluster& cluster) {
     auto nodes = pods_by_node(cluster, part);
     for (const auto& [name, on] : nodes)
       // A pod outlives its node for a moment.
-      if (const Node* node = cluster.node(name); node != nullptr && !on.done)
-        out.push_back({std::string(part), name, problem(node, on), !node->ready});
+      if (const Node* node = cluster.node(name); node != nullptr && !on.done) {
+        // It ends there at once, on purpose.
+        const std::string stays_out = part == kDriver ? base::why_no_cdi(node->runtime) : "";
+        out.push_back({std::string(part), name, stays_out.empty() ? problem(node, on) : "it stays out: " + stays_out,
+                       !node->ready || !stays_out.empty()});
+      }
     std::string why;
     if (int missing = set->wanted - static_cast<int>(nodes.size()); missing > 0)
       why = std::to_string(missing) + " of its pods are not made yet";
@@ -175,7 +180,7 @@ std::optional<Reference> Rollout::to_replace(const Cluster& cluster, const std::
     if (shortage.freed && shortage.fits_alone()) narrow.insert(shortage.node);
   bool others_are_done = true;
   for (const Pending& one : all) {
-    if (one.node_is_down) continue;
+    if (one.not_waited_for) continue;
     const PodsOnNode* on = one.part == kHelper && !one.node.empty() ? &nodes[one.node] : nullptr;
     // One at a time: where the old one is gone, the new one comes.
     if (on != nullptr && (on->old == nullptr || on->old->leaving)) return std::nullopt;
@@ -205,7 +210,7 @@ Rollout::Step Rollout::look(const Cluster& cluster, Elapsed elapsed) {
   tell_counts(cluster, step);
   const auto all = pending(cluster);
   const auto lines = summary(all);
-  if (std::all_of(all.begin(), all.end(), [](const Pending& one) { return one.node_is_down; })) {
+  if (std::all_of(all.begin(), all.end(), [](const Pending& one) { return one.not_waited_for; })) {
     if (is_found(cluster, elapsed, step)) {
       for (const std::string& line : lines) step.progress.push_back("not waited for: " + line);
       step.next = kDone;

@@ -33,7 +33,7 @@ struct Pending {
   std::string part;  // "enclayer-quote-helper"
   std::string node;  // empty: nobody has made pods for some nodes yet
   std::string why;
-  bool node_is_down = false;  // the node does not report; it gets its pod when it does
+  bool not_waited_for = false;  // the node does not report, or the part stays out of it: `why` says so
 };
 
 // Sorted by part, then by node.

@@ -10,6 +10,7 @@
 #include "addon/names.h"
 #include "addon/protection.h"
 #include "addon/rollout.h"
+#include "base/container_runtime.h"
 
 namespace enclayer::addon {
 namespace {
@@ -33,6 +34,12 @@ std::string label(const Node& node, std::string_view key) {
 std::string word(const PodsOnNode* pods, bool wanted) {
   if (pods != nullptr) return pods->done ? "ready" : "not ready";
   return wanted ? "missing" : "off";
+}
+
+// A driver ends at once where containers would start without the devices of their claims.
+std::string why_not_there(const Node& node, const PodsOnNode& driver) {
+  const std::string stays_out = base::why_no_cdi(node.runtime);
+  return stays_out.empty() ? problem(&node, driver) : "it stays out: " + stays_out;
 }
 
 // What pods on a node hold.
@@ -69,6 +76,7 @@ std::vector<PartState> parts(const Cluster& cluster, const Remembered* before) {
   std::vector<PartState> out = {
       {"device-plugin", "EPC and enclave devices as resources that pods ask for"},
       {"detect", "labels the nodes that have SGX"},
+      {"dra-driver", "EPC as an amount that ResourceClaims ask for (--dra-epc)"},
       {"quote-helper", "answers pods' quote requests, one a node (--enable-sgxquotehelper)"},
       {"admission", "policies: other vendors' names are translated, mistakes refused"},
       {"in-proc-attestation", "pods may ask for the provisioning device (--in-proc-attestation)"}};
@@ -82,10 +90,10 @@ std::vector<PartState> parts(const Cluster& cluster, const Remembered* before) {
     }
   for (const Policy& policy : cluster.policies) {
     if (policy.is_binding()) continue;
-    out[3].on = true;
-    out[3].version = policy.version;
+    out[4].on = true;
+    out[4].version = policy.version;
   }
-  out[4].on = before != nullptr && before->settings.in_proc_attestation;
+  out[5].on = before != nullptr && before->settings.in_proc_attestation;
   return out;
 }
 
@@ -105,7 +113,15 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   const DaemonSet* plugin_set = cluster.ours(kPlugin);
   const DaemonSet* helper_set = cluster.ours(kHelper);
   bool sim = before != nullptr && before->settings.platform == manifests::Platform::kSim;
+  const DaemonSet* driver_set = cluster.ours(kDriver);
   const auto plugins = pods_by_node(cluster, kPlugin), helpers = pods_by_node(cluster, kHelper);
+  const auto drivers = pods_by_node(cluster, kDriver);
+  std::map<std::string, std::int64_t> claimed;
+  for (const Claim& claim : cluster.claims) claimed[claim.node] += claim.mib;
+  out.claims = cluster.claims;
+  std::sort(out.claims.begin(), out.claims.end(), [](const Claim& a, const Claim& b) {
+    return std::tie(a.node, a.name_space, a.name) < std::tie(b.node, b.name_space, b.name);
+  });
   auto on = [](const std::map<std::string, PodsOnNode>& all, const std::string& node) {
     auto found = all.find(node);
     return found == all.end() ? nullptr : &found->second;
@@ -115,6 +131,7 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   for (const Node& node : cluster.nodes) {
     const PodsOnNode* plugin = on(plugins, node.name);
     const PodsOnNode* helper = on(helpers, node.name);
+    const PodsOnNode* driver = on(drivers, node.name);
     bool user_sim = label(node, kSimLabel) == "true";
     std::int64_t total = amount(node.capacity, kEpcResource);
     bool marked = is_marked(node);
@@ -132,9 +149,13 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     one.epc_total = total;
     one.epc_allocatable = amount(node.allocatable, kEpcResource);
     one.epc_requested = amount(there.amounts, kEpcResource);
+    one.dra_claimed = claimed[node.name];
+    if (auto found = cluster.offered_to_claims.find(node.name); found != cluster.offered_to_claims.end())
+      one.dra_total = found->second;
     // With a simulation only nodes that the user named take part.
     bool takes_part = sim ? user_sim && marked : marked;
     one.plugin = word(plugin, plugin_set != nullptr && takes_part);
+    one.driver_pod = word(driver, driver_set != nullptr && takes_part);
     one.helper = word(helper, helper_set != nullptr && takes_part);
     one.quotes = amount(node.allocatable, kQuoteResource) > 0;
     if (!node.ready)
@@ -147,6 +168,10 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     else if (plugin != nullptr && one.epc_allocatable == 0)
       one.reason = "the device plugin is ready, but the node offers no EPC; its log tells: kubectl logs -n " +
                    plugin->newest->name_space + " " + plugin->newest->name;
+    else if (driver != nullptr && !driver->done)
+      one.reason = "DRA driver: " + why_not_there(node, *driver);
+    else if (one.driver_pod == "missing")
+      one.reason = "there is no DRA driver on it";
     else if (helper != nullptr && !helper->done)
       one.reason = "quote helper: " + problem(&node, *helper);
     else if (one.helper == "missing")
@@ -207,11 +232,18 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
          "; `enclayer update` repairs that");
   if (before != nullptr) {
     if (plugin_set == nullptr || cluster.ours(kDetect) == nullptr ||
-        before->settings.quote_helper != (helper_set != nullptr))
+        before->settings.quote_helper != (helper_set != nullptr) ||
+        (!before->settings.dra_epc.empty() && cluster.why_no_claims().empty()) != (driver_set != nullptr))
       warn(
           "the add-on is half applied: not every DaemonSet is as the settings say; `enclayer update` repairs that, or "
           "`enclayer disable` goes on where it was cut off");
   }
+  if (before != nullptr && !before->settings.dra_epc.empty())
+    if (const std::string why = cluster.why_no_claims(); !why.empty()) warn("the DRA driver stays out: " + why);
+  if (driver_set == nullptr && !cluster.claims.empty())
+    warn(std::to_string(cluster.claims.size()) +
+         " claims hold EPC, and there is no DRA driver: their pods cannot end. `enclayer update --dra-epc` brings it "
+         "back");
   if (!cluster.has_mutating)
     warn("this cluster has no MutatingAdmissionPolicy (Kubernetes 1.36): other vendors' names are not translated");
   if (!cluster.has_validating)

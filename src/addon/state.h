@@ -24,9 +24,10 @@ struct NodeState {
   std::string name, platform, driver;  // platform and driver: as detect says, empty: it said nothing
   std::int64_t epc_total = 0, epc_allocatable = 0, epc_requested = 0;  // MiB
   std::int64_t epc_free() const { return std::max<std::int64_t>(epc_allocatable - epc_requested, 0); }
-  std::string plugin, helper;  // "ready", "not ready", "off" (there should be none), "missing"
-  bool quotes = false;         // pods can have quotes there now
-  std::string reason;          // what is wrong; empty: nothing
+  std::int64_t dra_total = 0, dra_claimed = 0;  // MiB, by the DRA driver
+  std::string plugin, driver_pod, helper;       // "ready", "not ready", "off" (there should be none), "missing"
+  bool quotes = false;                          // pods can have quotes there now
+  std::string reason;                           // what is wrong; empty: nothing
 };
 
 struct State {
@@ -36,6 +37,7 @@ struct State {
   std::string kept_by;        // as Cluster::kept_by() says
   std::vector<PartState> parts;
   std::vector<Policy> policies;  // without bindings
+  std::vector<Claim> claims;     // by name, then by name of their namespace
   std::vector<NodeState> nodes;  // that take part or might; the worst first, then by name
   std::size_t other_nodes = 0;
   std::vector<std::string> warnings;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every metric of both daemons; docs/metrics.md is the same list for people, and a test holds the two together.
+// Every metric of the daemons; docs/metrics.md is the same list for people, and a test holds the two together.
 #pragma once
 
 #include "base/metrics.h"
@@ -7,6 +7,7 @@
 namespace enclayer::base::metric {
 
 inline constexpr const char* kPlugin = "device plugin";
+inline constexpr const char* kDraDriver = "DRA driver";
 inline constexpr const char* kHelper = "quote helper";
 inline constexpr const char* kBoth = "both";
 
@@ -62,6 +63,15 @@ inline constexpr MetricName kDevices{"enclayer_devices", MetricType::kGauge, "re
 inline constexpr MetricName kDeviceUsable{
     "enclayer_device_usable", MetricType::kGauge, "device", kPlugin,
     "1 when the device node is there and can be opened by its owner, otherwise 0."};
+
+// --- The DRA driver ---
+
+inline constexpr MetricName kClaimEpcMib{"enclayer_claim_epc_mib", MetricType::kGauge, "", kDraDriver,
+                                         "EPC that claims can have of this node now, in MiB."};
+inline constexpr MetricName kClaimEpcHeldMib{"enclayer_claim_epc_held_mib", MetricType::kGauge, "", kDraDriver,
+                                             "EPC that prepared claims hold, in MiB."};
+inline constexpr MetricName kClaimsPrepared{"enclayer_claims_prepared", MetricType::kGauge, "", kDraDriver,
+                                            "Claims that are prepared on this node."};
 
 // --- The quote helper ---
 
@@ -146,6 +156,9 @@ inline constexpr MetricName kAll[] = {
     kAllocationSeconds,
     kDevices,
     kDeviceUsable,
+    kClaimEpcMib,
+    kClaimEpcHeldMib,
+    kClaimsPrepared,
     kAesmRequests,
     kAesmErrors,
     kQuotes,

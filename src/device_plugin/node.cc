@@ -2,9 +2,11 @@
 #include "device_plugin/node.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/printable.h"
 #include "base/quantity.h"
 #include "sgx/platform.h"
 
@@ -97,48 +99,89 @@ Result<Node> node_of_simulation(const std::string& epc, const std::string& encla
   return node;
 }
 
-Result<kubelet::DeviceList> epc_devices(const Node& node, const EpcShare& share, const fs::path& sysfs_root) {
-  if (share.reserve_bytes > node.epc_bytes || node.epc_bytes - share.reserve_bytes < sgx::kMiB)
+namespace {
+
+Result<std::uint64_t> driver_part(const std::string& text, std::uint64_t all_mib, std::uint64_t kept_mib) {
+  const std::string written = "--dra-epc '" + base::printable(text, 64) + "' ";
+  const std::uint64_t most = all_mib > kept_mib ? all_mib - kept_mib : 0;
+  if (text.ends_with('%')) {
+    unsigned percent = 0;
+    const char* sign = text.data() + text.size() - 1;
+    auto [end, error] = std::from_chars(text.data(), sign, percent);
+    if (error != std::errc() || end != sign || percent > 100)
+      return Error(ErrorKind::kInvalidArgument,
+                   written + "is no part of the EPC: write 0% to 100%, or an amount as 64Gi");
+    return most / 100 * percent + most % 100 * percent / 100;
+  }
+  auto bytes = base::parse_quantity(text);
+  if (!bytes) return bytes.error().with_context("--dra-epc");
+  const std::uint64_t mib = *bytes / sgx::kMiB;
+  if (mib > 0 && mib > most)
+    return Error(ErrorKind::kInvalidArgument, written + "is too much: pods may have " + std::to_string(all_mib) +
+                                                  " MiB of EPC on this node, and the device plugin keeps " +
+                                                  std::to_string(kept_mib) + " MiB of them" +
+                                                  (kept_mib > 1 ? " for the quote helper" : "") + ": give " +
+                                                  std::to_string(most) + "Mi at most, or 100%");
+  return mib;
+}
+
+}  // namespace
+
+Result<EpcParts> epc_parts(std::uint64_t epc_bytes, const EpcShare& share) {
+  if (share.reserve_bytes > epc_bytes || epc_bytes - share.reserve_bytes < sgx::kMiB)
     return Error(ErrorKind::kInvalidArgument, "--reserve-epc keeps back " + std::to_string(share.reserve_bytes) +
-                                                  " bytes, and this node has " + std::to_string(node.epc_bytes) +
+                                                  " bytes, and this node has " + std::to_string(epc_bytes) +
                                                   " bytes of EPC: less than 1 MiB would be left to offer");
   if (share.max_bytes && *share.max_bytes < sgx::kMiB)
     return Error(ErrorKind::kInvalidArgument, "--max-epc " + std::to_string(*share.max_bytes) +
                                                   " bytes is less than 1Mi, the least that can be offered");
-  std::uint64_t bytes = std::min(node.epc_bytes - share.reserve_bytes, share.max_bytes.value_or(node.epc_bytes));
-  std::size_t mib = bytes / sgx::kMiB;
+  const std::uint64_t all = std::min(epc_bytes - share.reserve_bytes, share.max_bytes.value_or(epc_bytes)) / sgx::kMiB;
+  ENCLAYER_TRY(const std::uint64_t driver, driver_part(share.dra, all, std::max<std::uint64_t>(share.helper_mib, 1)));
+  if (const std::uint64_t left = epc_bytes / sgx::kMiB - all; left > 0)
+    log::warn("part of this node's EPC is kept back", {{"offered_mib", all}, {"kept_mib", left}});
+  return EpcParts{all - driver, driver};
+}
 
+Result<kubelet::DeviceList> epc_devices(std::uint64_t mib, const EpcParts& parts, bool numa,
+                                        const fs::path& sysfs_root) {
   auto list = kubelet::DeviceList::of(mib);
-  if (list && share.numa) {
+  if (list && numa) {
     auto per_node = sgx::epc_of_numa_nodes(sysfs_root);
     if (!per_node) return per_node.error().with_context("--numa");
     if (std::all_of(per_node->begin(), per_node->end(), [](std::uint64_t here) { return here == 0; }))
       return Error(ErrorKind::kUnavailable, "--numa: no NUMA node has EPC, says " + sysfs_root.string());
-    list = kubelet::DeviceList::of_numa(spread(mib, *per_node));
+    auto [left, driver] = numa_parts(parts, *per_node);
+    for (std::size_t i = 0; i < left.size(); ++i) left[i] -= driver[i];
+    list = kubelet::DeviceList::of_numa(spread(mib, left));
   }
   if (!list)
-    return Error(
-        list.error().kind(),
-        "cannot offer " + std::to_string(mib) + " MiB of EPC: " + list.error().message() +
-            (share.numa ? ". Offer less with --max-epc 180Gi, or do without --numa"
-                        : ". Offer less on purpose with --max-epc 256Gi, or split the node into virtual machines"));
-  if (std::uint64_t left = node.epc_bytes / sgx::kMiB - mib; left > 0)
-    log::warn("part of this node's EPC is kept back", {{"offered_mib", mib}, {"kept_mib", left}});
+    return Error(list.error().kind(),
+                 "cannot offer " + std::to_string(mib) + " MiB of EPC: " + list.error().message() +
+                     (numa ? ". Offer less with --max-epc 180Gi, or do without --numa"
+                           : ". Offer less on purpose with --max-epc 256Gi, or split the node into virtual machines"));
   return list;
 }
 
-std::vector<std::size_t> spread(std::size_t mib, const std::vector<std::uint64_t>& bytes) {
-  double total = 0, up_to_here = 0;
-  for (std::uint64_t here : bytes) total += static_cast<double>(here);
-  std::vector<std::size_t> shares;
-  std::size_t given = 0;
-  for (std::uint64_t here : bytes) {
-    up_to_here += static_cast<double>(here);
-    auto due = static_cast<std::size_t>(static_cast<double>(mib) * (up_to_here / total));
+std::vector<std::uint64_t> spread(std::uint64_t mib, const std::vector<std::uint64_t>& weights) {
+  __extension__ using Wide = unsigned __int128;
+  Wide total = 0, up_to_here = 0;
+  for (std::uint64_t here : weights) total += here;
+  std::vector<std::uint64_t> shares;
+  std::uint64_t given = 0;
+  for (std::uint64_t here : weights) {
+    up_to_here += here;
+    // mib < 2^44 and the weights < 2^64 each: nothing overflows.
+    const auto due = static_cast<std::uint64_t>(mib * up_to_here / total);
     shares.push_back(due - given);
     given = due;
   }
   return shares;
+}
+
+NumaParts numa_parts(const EpcParts& parts, const std::vector<std::uint64_t>& numa_bytes) {
+  NumaParts out{spread(parts.all_mib(), numa_bytes), {}};
+  out.driver_mib = spread(parts.driver_mib, out.all_mib);
+  return out;
 }
 
 }  // namespace enclayer::device_plugin

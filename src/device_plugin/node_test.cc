@@ -48,10 +48,21 @@ class NodeTest : public testing::Test {
     ASSERT_TRUE(base::write_file_atomic(file, base::as_bytes(bytes), 0444));
   }
 
-  Result<std::size_t> offered(std::uint64_t epc_bytes, const EpcShare& share) {
-    auto devices = epc_devices(node_with(epc_bytes), share, sys_);
+  Result<kubelet::DeviceList> devices_of(std::uint64_t epc_bytes, const EpcShare& share, bool numa = false) {
+    ENCLAYER_TRY(const EpcParts parts, epc_parts(epc_bytes, share));
+    return epc_devices(parts.plugin_mib, parts, numa, sys_);
+  }
+  Result<std::size_t> offered(std::uint64_t epc_bytes, const EpcShare& share, bool numa = false) {
+    auto devices = devices_of(epc_bytes, share, numa);
     if (!devices) return devices.error();
     return devices->count();
+  }
+  static std::map<std::int64_t, std::size_t> by_numa(const kubelet::DeviceList& devices) {
+    v1beta1::ListAndWatchResponse list;
+    EXPECT_TRUE(list.ParseFromArray(devices.bytes()->data(), static_cast<int>(devices.bytes()->size())));
+    std::map<std::int64_t, std::size_t> count;
+    for (const auto& device : list.devices()) ++count[device.topology().nodes(0).id()];
+    return count;
   }
 
   static kubelet::Grant granted(const Result<Offer>& offer) {
@@ -84,20 +95,20 @@ TEST_F(NodeTest, epc_is_offered_in_whole_mib_rounded_down) {
 }
 
 TEST_F(NodeTest, maximum_caps_and_reserve_keeps_back) {
-  EXPECT_EQ(offered(8 * kGib, {4 * kGib, 0, false}).value(), 4096u);
-  EXPECT_EQ(offered(8 * kGib, {16 * kGib, 0, false}).value(), 8192u);
-  EXPECT_EQ(offered(8 * kGib, {std::nullopt, kGib + 1, false}).value(), 7167u) << "half a MiB is not offered";
-  EXPECT_EQ(offered(8 * kGib, {kGib * 7 + kGib / 2, kGib, false}).value(), 7168u);
+  EXPECT_EQ(offered(8 * kGib, {4 * kGib, 0}).value(), 4096u);
+  EXPECT_EQ(offered(8 * kGib, {16 * kGib, 0}).value(), 8192u);
+  EXPECT_EQ(offered(8 * kGib, {std::nullopt, kGib + 1}).value(), 7167u) << "half a MiB is not offered";
+  EXPECT_EQ(offered(8 * kGib, {kGib * 7 + kGib / 2, kGib}).value(), 7168u);
 }
 
 TEST_F(NodeTest, nothing_left_to_offer_is_refused_with_both_amounts) {
   for (std::uint64_t reserve : {8 * kGib, 8 * kGib - 1, ~std::uint64_t{0}}) {
-    auto refused = offered(8 * kGib, {std::nullopt, reserve, false});
+    auto refused = offered(8 * kGib, {std::nullopt, reserve});
     ASSERT_FALSE(refused);
     EXPECT_NAMES(refused.error().message(), "--reserve-epc");
     EXPECT_NAMES(refused.error().message(), std::to_string(8 * kGib));
   }
-  EXPECT_NAMES(offered(8 * kGib, {sgx::kMiB - 1, 0, false}).error().message(), "--max-epc");
+  EXPECT_NAMES(offered(8 * kGib, {sgx::kMiB - 1, 0}).error().message(), "--max-epc");
 }
 
 TEST_F(NodeTest, more_epc_than_fits_is_refused_unless_it_is_capped_on_purpose) {
@@ -106,32 +117,75 @@ TEST_F(NodeTest, more_epc_than_fits_is_refused_unless_it_is_capped_on_purpose) {
   EXPECT_EQ(refused.error().kind(), ErrorKind::kExhausted);
   EXPECT_NAMES(refused.error().message(), "524288 MiB");
   EXPECT_NAMES(refused.error().message(), "--max-epc 256Gi");
-  EXPECT_EQ(offered(512 * kGib, {256 * kGib, 0, false}).value(), 262'144u);
+  EXPECT_EQ(offered(512 * kGib, {256 * kGib, 0}).value(), 262'144u);
 }
 
 TEST_F(NodeTest, numa_hints_follow_what_the_kernel_says_of_each_node) {
   numa_epc(0, "4294967296\n");
   numa_epc(1, "0\n");
   numa_epc(2, "12884901888\n");
-  auto devices = epc_devices(node_with(16 * kGib), {8 * kGib, 0, true}, sys_);
+  auto devices = devices_of(16 * kGib, {8 * kGib}, true);
   ASSERT_TRUE(devices) << devices.error().message();
-  v1beta1::ListAndWatchResponse list;
-  ASSERT_TRUE(list.ParseFromArray(devices->bytes()->data(), static_cast<int>(devices->bytes()->size())));
-  std::map<std::int64_t, int> count;
-  for (const auto& device : list.devices()) ++count[device.topology().nodes(0).id()];
-  EXPECT_EQ(count, (std::map<std::int64_t, int>{{0, 2048}, {2, 6144}}));
+  EXPECT_EQ(by_numa(*devices), (std::map<std::int64_t, std::size_t>{{0, 2048}, {2, 6144}}));
+}
+
+TEST_F(NodeTest, the_drivers_part_is_an_amount_or_a_percentage_in_whole_mib_rounded_down) {
+  auto driver = [](const char* text, std::uint64_t mib, std::uint64_t helper = 0) {
+    auto parts = epc_parts(mib * sgx::kMiB + 5, {std::nullopt, 0, text, helper});
+    EXPECT_TRUE(parts) << parts.error().message();
+    EXPECT_EQ(parts->all_mib(), mib) << text;
+    return parts->driver_mib;
+  };
+  EXPECT_EQ(driver("0", 16), 0u);
+  EXPECT_EQ(driver("0%", 16), 0u);
+  EXPECT_EQ(driver("64Gi", 256 * 1024), 64 * 1024u);
+  EXPECT_EQ(driver("2097151", 16), 1u);
+  EXPECT_EQ(driver("50%", 8192), 4095u) << "of all but the 1 MiB that the plugin keeps";
+  EXPECT_EQ(driver("100%", 8192), 8191u);
+  EXPECT_EQ(driver("100%", 8192, 20), 8172u) << "the quote helper's EPC stays with the plugin";
+  EXPECT_EQ(driver("100%", 10, 20), 0u);
+  EXPECT_EQ(driver("99%", std::uint64_t{1} << 43), ((std::uint64_t{1} << 43) - 1) / 100 * 99 + 6);
+}
+
+TEST_F(NodeTest, a_drivers_part_that_is_none_or_leaves_too_little_is_refused_with_the_values) {
+  for (const char* text : {"", "%", "101%", "-1%", "50 %", "1.5%", "8G", "-1Gi", "16777217Ti"}) {
+    auto refused = epc_parts(16 * sgx::kMiB, {std::nullopt, 0, text});
+    ASSERT_FALSE(refused) << text;
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kInvalidArgument) << text;
+  }
+  const std::string all = epc_parts(16 * sgx::kMiB, {std::nullopt, 0, "16Mi"}).error().message();
+  EXPECT_NAMES(all, "pods may have 16 MiB");
+  EXPECT_NAMES(all, "15Mi at most");
+  const std::string helper = epc_parts(16 * sgx::kMiB, {std::nullopt, 0, "7Mi", 10}).error().message();
+  EXPECT_NAMES(helper, "keeps 10 MiB of them for the quote helper");
+  EXPECT_NAMES(helper, "6Mi at most");
+  EXPECT_EQ(epc_parts(16 * sgx::kMiB, {std::nullopt, 0, "6Mi", 10})->driver_mib, 6u);
+}
+
+TEST_F(NodeTest, the_parts_of_each_numa_node_add_up_too) {
+  numa_epc(0, "4294967296\n");
+  numa_epc(1, "1048576\n");
+  numa_epc(2, "12884901888\n");
+  const std::vector<std::uint64_t> bytes = {4294967296, 1048576, 12884901888};
+  for (const char* part : {"0", "1Mi", "33%", "50%", "8191Mi", "97%", "100%"}) {
+    const EpcParts parts = epc_parts(16 * kGib, {std::nullopt, 0, part, 20}).value();
+    const NumaParts numa = numa_parts(parts, bytes);
+    auto plugin = by_numa(epc_devices(parts.plugin_mib, parts, true, sys_).value());
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+      EXPECT_EQ(plugin[static_cast<std::int64_t>(i)] + numa.driver_mib[i], numa.all_mib[i]) << part << ", node " << i;
+  }
 }
 
 TEST_F(NodeTest, numa_hints_that_cannot_be_told_are_refused) {
-  EXPECT_NAMES(offered(8 * kGib, {std::nullopt, 0, true}).error().message(), "--numa");
+  EXPECT_NAMES(offered(8 * kGib, {}, true).error().message(), "--numa");
   numa_epc(0, "0\n");
-  EXPECT_NAMES(offered(8 * kGib, {std::nullopt, 0, true}).error().message(), "no NUMA node has EPC");
+  EXPECT_NAMES(offered(8 * kGib, {}, true).error().message(), "no NUMA node has EPC");
   numa_epc(0, "274877906944\n");
-  auto refused = offered(256 * kGib, {std::nullopt, 0, true});
+  auto refused = offered(256 * kGib, {}, true);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind(), ErrorKind::kExhausted);
   EXPECT_NAMES(refused.error().message(), "--max-epc 180Gi");
-  EXPECT_TRUE(offered(256 * kGib, {180 * kGib, 0, true}));
+  EXPECT_TRUE(offered(256 * kGib, {180 * kGib}, true));
 }
 
 TEST_F(NodeTest, shares_always_add_up) {
@@ -161,7 +215,7 @@ TEST_F(NodeTest, provisioning_device_is_given_for_its_own_resource_or_in_the_com
   const Paths provision = {"/dev/sgx_provision at /dev/sgx_provision", "/dev/sgx/provision at /dev/sgx_provision"};
   EXPECT_EQ(paths_of(granted(offer_enclave(3, node, {}))).size(), 2u);
   EXPECT_EQ(paths_of(granted(offer_provision(3, node, {}))), provision);
-  auto both = paths_of(granted(offer_epc("example.com/epc", some(), node, {true, false})));
+  auto both = paths_of(granted(offer_epc("example.com/epc", some(), node, {true})));
   ASSERT_EQ(both.size(), 4u);
   EXPECT_EQ(Paths(both.begin() + 2, both.end()), provision);
 }
@@ -169,10 +223,10 @@ TEST_F(NodeTest, provisioning_device_is_given_for_its_own_resource_or_in_the_com
 TEST_F(NodeTest, provisioning_device_that_is_not_there_is_an_error_that_names_the_flag) {
   Node legacy = node_with(kGib, sgx::drivers()[2]);
   EXPECT_NAMES(offer_provision(1, legacy, {}).error().message(), "--provision-limit");
-  EXPECT_NAMES(offer_epc("example.com/epc", some(), legacy, {true, false}).error().message(), "--provision-with-epc");
+  EXPECT_NAMES(offer_epc("example.com/epc", some(), legacy, {true}).error().message(), "--provision-with-epc");
   Node gone = node_with(kGib);
   fs::remove(dev_ / "sgx_provision");
-  EXPECT_NAMES(offer_epc("example.com/epc", some(), gone, {true, false}).error().message(), "sgx_provision");
+  EXPECT_NAMES(offer_epc("example.com/epc", some(), gone, {true}).error().message(), "sgx_provision");
   auto offer = offer_provision(1, gone, {});
   ASSERT_TRUE(offer) << "it may come later";
   EXPECT_NAMES(offer->why_not(), "sgx_provision");

@@ -2,7 +2,6 @@
 #include "dra/api_client.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
@@ -97,21 +96,6 @@ Result<NodeFacts> read_node(ApiClient& api, const std::string& node) {
                   document.root()["status"]["nodeInfo"]["containerRuntimeVersion"].text()};
   if (facts.uid.empty()) return base::malformed("what the API server answered for node " + node + " is no node");
   return facts;
-}
-
-std::string why_no_cdi(const std::string& runtime) {
-  const auto mark = runtime.find("://");
-  const std::string name = runtime.substr(0, mark);
-  const std::string version = mark == std::string::npos ? "" : runtime.substr(mark + 3);
-  int major = 0, minor = 0;
-  auto [after, bad] = std::from_chars(version.data(), version.data() + version.size(), major);
-  if (bad == std::errc() && after != version.data() + version.size() && *after == '.')
-    std::from_chars(after + 1, version.data() + version.size(), minor);
-  if (name == "containerd" && major >= 2) return {};
-  if (name == "cri-o" && (major > 1 || (major == 1 && minor >= 23))) return {};
-  return "the node's container runtime is '" + base::printable(runtime, 64) +
-         "', which may start containers without the devices of their claims: use containerd 2.0 or later, or CRI-O "
-         "1.23 or later, or give --force-cdi where CDI is known to be on";
 }
 
 }  // namespace enclayer::dra

@@ -40,8 +40,4 @@ struct NodeFacts {
 };
 Result<NodeFacts> read_node(ApiClient& api, const std::string& node);
 
-// Why containers on a node with this runtime cannot be trusted to get what CDI says, or to fail; empty where they can.
-// containerd before 2.0 has CDI switched off and starts them without their device; what is not known is not trusted.
-std::string why_no_cdi(const std::string& runtime);
-
 }  // namespace enclayer::dra

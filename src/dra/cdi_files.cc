@@ -14,7 +14,7 @@ using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 constexpr auto kKind = "k8s.sgx.enclayer.io/epc";
-constexpr std::string_view kPrefix = "k8s.sgx.enclayer.io-epc_", kSuffix = ".json";
+constexpr std::string_view kSuffix = ".json";
 // The lowest that has all we use (dots in a kind), since runtimes refuse what they do not know.
 constexpr auto kVersion = "0.6.0";
 

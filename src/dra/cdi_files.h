@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <string_view>
 
 #include "device_plugin/node.h"
 #include "dra/resource_claim.h"
@@ -34,6 +35,8 @@ std::string cdi_spec(const Allocation& allocation, const device_plugin::Node& no
 
 class CdiFiles {
  public:
+  static constexpr std::string_view kPrefix = "k8s.sgx.enclayer.io-epc_";  // of our files' names
+
   explicit CdiFiles(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   // As a whole or not at all. The folder is made where it is missing.

@@ -7,8 +7,10 @@
 #include <optional>
 #include <utility>
 
+#include "base/container_runtime.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/metric_names.h"
 
 namespace enclayer::dra {
 
@@ -32,7 +34,7 @@ Driver::Driver(device_plugin::Node node, NodeDevices devices, Surroundings aroun
       around_(std::move(around)),
       sockets_{around_.kubelet_dir / kubelet::kWatchedFolder, kDriver},
       preparation_(node_, devices_, {around_.kubelet_dir / "plugins" / kDriver, around_.cdi, around_.slots}),
-      publisher_(devices_, [this] { return ApiClient::open(around_.api, kApiPatience); }) {}
+      publisher_([this] { return ApiClient::open(around_.api, kApiPatience); }) {}
 
 Result<> Driver::run(int stop) {
   ENCLAYER_CHECK(sockets_.check_path());
@@ -56,16 +58,29 @@ std::string Driver::not_ready() const {
   return not_ready_.empty() ? refusal_ : not_ready_;
 }
 
+void Driver::measure(base::Metrics& metrics) const {
+  namespace metric = base::metric;
+  const auto offered = preparation_.offered();
+  metrics.gauge(metric::kClaimEpcMib).set(offered ? static_cast<double>(offered->epc_mib()) : 0);
+  const auto held = preparation_.held();
+  if (!held) return;
+  metrics.gauge(metric::kClaimEpcHeldMib).set(static_cast<double>(held->held_mib()));
+  metrics.gauge(metric::kClaimsPrepared).set(static_cast<double>(held->claims().size()));
+}
+
 Result<> Driver::begin() {
   ENCLAYER_TRY(ApiClient api, ApiClient::open(around_.api, kApiPatience));
   ENCLAYER_TRY(const NodeFacts facts, read_node(api, devices_.node));
-  if (std::string why = why_no_cdi(facts.runtime); !why.empty() && !around_.force_cdi)
-    return Error(ErrorKind::kUnsupported, why);
+  if (std::string why = base::why_no_cdi(facts.runtime); !why.empty() && !around_.force_cdi)
+    return Error(ErrorKind::kUnsupported, why + ", or give --force-cdi where CDI is known to be on");
   return preparation_.start(claims());
 }
 
 Result<> Driver::look() {
-  auto published = publisher_.sync();
+  // A slice that says more than what may be given would place pods here that then do not start.
+  auto offered = preparation_.offered();
+  ENCLAYER_TRY(const NodeDevices none, devices_.beside(devices_.all_mib));
+  auto published = publisher_.sync(offered ? *offered : none);
   if (published) published_ = true;
   const bool dropped = !published && published.error().kind() == ErrorKind::kUnsupported;
   if (!published_ || dropped) return published.error();
@@ -75,6 +90,7 @@ Result<> Driver::look() {
   if (now != told_) server_->tell_health();
   told_ = std::move(now);
   if (!published) return published.error();
+  if (!offered) return offered.error();
   for (const DeviceHealth& each : told_)
     if (!each.why_not.empty()) return Error(ErrorKind::kUnavailable, each.why_not);
   return {};

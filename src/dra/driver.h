@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/folder_watch.h"
+#include "base/metrics.h"
 #include "base/wakeup.h"
 #include "detect/own_node.h"
 #include "device_plugin/node.h"
@@ -49,6 +50,9 @@ class Driver {
 
   // Empty when the kubelet has us, the slice is right and the devices can be used. Any thread.
   std::string not_ready() const;
+
+  // Before a page of metrics: what claims can have, and what they hold. Any thread.
+  void measure(base::Metrics& metrics) const;
 
  private:
   Result<> begin();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dra/ledger.h"
 
+#include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -61,6 +62,11 @@ Result<PreparedClaim> claim_of(const std::string& uid, const base::JsonValue& js
 
 Result<> Ledger::hold(Allocation allocation, const NodeDevices& devices) {
   const std::string& uid = allocation.claim.uid;
+  auto found = claims_.find(uid);
+  if (found != claims_.end() && found->second.allocation.shares == allocation.shares) {
+    found->second.allocation.pod = std::move(allocation.pod);
+    return {};
+  }
   std::set<std::pair<std::string_view, std::string_view>> mine;
   std::map<std::string_view, std::uint64_t> wanted, held;  // MiB by device
   for (const Share& share : allocation.shares) {
@@ -88,7 +94,14 @@ Result<> Ledger::hold(Allocation allocation, const NodeDevices& devices) {
                                               std::to_string(all) + " MiB, " + std::to_string(held[device]) +
                                               " MiB of them held by other claims: end some of their pods first");
   }
-  auto found = claims_.find(uid);
+  std::uint64_t wanted_of_all = 0, held_of_all = 0;
+  for (const auto& [device, mib] : wanted) wanted_of_all += mib;
+  for (const auto& [device, mib] : held) held_of_all += mib;
+  if (wanted_of_all > 0 && held_of_all + wanted_of_all > devices.epc_mib())
+    return Error(ErrorKind::kExhausted, "claim " + title(allocation.claim) + " wants " + std::to_string(wanted_of_all) +
+                                            " MiB of EPC, and of the " + std::to_string(devices.epc_mib()) +
+                                            " MiB that claims may have here now, " + std::to_string(held_of_all) +
+                                            " MiB are held by others: end some of their pods first");
   if (found == claims_.end() && claims_.size() >= kMostClaims)
     return Error(ErrorKind::kExhausted, std::to_string(kMostClaims) + " claims are prepared on this node, the most " +
                                             "that are written down");
@@ -102,6 +115,13 @@ std::uint64_t Ledger::held_mib(std::string_view device) const {
   for (const auto& [uid, claim] : claims_)
     for (const Share& share : claim.allocation.shares)
       if (share.device == device) mib += share.mib;
+  return mib;
+}
+
+std::uint64_t Ledger::held_mib() const {
+  std::uint64_t mib = 0;
+  for (const auto& [uid, claim] : claims_)
+    for (const Share& share : claim.allocation.shares) mib += share.mib;
   return mib;
 }
 
@@ -173,6 +193,26 @@ Result<> Checkpoint::move_aside() const {
 
 Result<> Checkpoint::save(const Ledger& ledger) const {
   return base::write_file_atomic(file(), base::as_bytes(checkpoint_text(ledger)), 0600);
+}
+
+Result<std::uint64_t> Checkpoint::plugin_mib() const {
+  auto text = base::read_text(plugin_file(), 32);
+  if (!text && text.error().kind() == ErrorKind::kNotFound)
+    return Error(ErrorKind::kUnavailable, "enclayer-device-plugin has not written yet how much EPC is its own (" +
+                                              plugin_file().string() + "): the driver waits for it");
+  if (!text) return text.error();
+  std::uint64_t mib = 0;
+  const char* last = text->data() + text->size();
+  auto [end, error] = std::from_chars(text->data(), last, mib);
+  if (error != std::errc() || std::string_view(end, last) != "\n")
+    return Error(ErrorKind::kMalformed, plugin_file().string() +
+                                            " is no number of MiB: the device plugin writes it anew "
+                                            "when it starts");
+  return mib;
+}
+
+Result<> Checkpoint::set_plugin_mib(std::uint64_t mib) const {
+  return base::write_file_atomic(plugin_file(), base::as_bytes(std::to_string(mib) + "\n"), 0600);
 }
 
 }  // namespace enclayer::dra

@@ -33,15 +33,16 @@ class Ledger {
   static constexpr std::size_t kMostClaims = 4'096;  // nodes have some hundred pods
 
   // Writes the allocation down; one that the same claim had before is replaced. Prepared twice is prepared once, with
-  // the same generation. kExhausted: a section would be exceeded, or there are kMostClaims. kConflict: another claim
-  // holds one of its shares, or it has one twice. `devices` are those of now: what was given of a section before it
-  // became smaller stays given.
+  // the same generation. kExhausted: a section would be exceeded, all of them together would, or there are kMostClaims.
+  // kConflict: another claim holds one of its shares, or it has one twice. `devices` are those of now: what was given of
+  // a section before it became smaller stays given.
   Result<> hold(Allocation allocation, const NodeDevices& devices);
 
   // Not knowing the claim is all right.
   void release(const std::string& uid) { claims_.erase(uid); }
 
   std::uint64_t held_mib(std::string_view device) const;
+  std::uint64_t held_mib() const;                                                 // of all devices
   const std::map<std::string, PreparedClaim>& claims() const { return claims_; }  // by UID
   std::uint64_t generation() const { return generation_; }                        // the last that was given
 
@@ -65,7 +66,7 @@ Result<Ledger> parse_checkpoint(std::string_view text);
 
 class Checkpoint {
  public:
-  // In `folder`: `claims`, and the lock file `claims.lock`.
+  // In `folder`: `claims`, the lock file `claims.lock`, and `plugin`, by which the driver knows what is not its own.
   explicit Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   // kTimedOut when another holds it for longer than `timeout`.
@@ -80,8 +81,14 @@ class Checkpoint {
   // As a whole or not at all, and on the disk when it returns.
   Result<> save(const Ledger& ledger) const;
 
+  // How much EPC the device plugin gives or has given, in MiB, as it wrote last (dra/plugin_part.h). kUnavailable: it
+  // never has. kMalformed: it is no number.
+  Result<std::uint64_t> plugin_mib() const;
+  Result<> set_plugin_mib(std::uint64_t mib) const;
+
  private:
   std::filesystem::path file() const { return folder_ / "claims"; }
+  std::filesystem::path plugin_file() const { return folder_ / "plugin"; }
   std::filesystem::path folder_;
 };
 

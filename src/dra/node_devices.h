@@ -7,8 +7,7 @@
 //   provision                   the provisioning device, for as many claims as may have it
 //
 // A device says by its attribute `kind` what it is ("epc", "provision"), and a DeviceClass selects one kind.
-// EPC has two doors: enclayer-device-plugin offers one part of it, this driver the other. Both count in whole MiB and
-// round down, so that nothing is counted twice.
+// EPC has two doors: enclayer-device-plugin offers one part of it, this driver the other (device_plugin::epc_parts()).
 #pragma once
 
 #include <cstdint>
@@ -39,6 +38,8 @@ struct Section {
 struct NodeDevices {
   std::string node;  // its name, and the pool's
   std::vector<Section> sections;
+  std::uint64_t all_mib = 0;                 // what pods may have by both doors
+  std::vector<std::uint64_t> numa_mib = {};  // of each NUMA node; empty where the kernel does not tell
   bool provision = false;
   bool simulated = false, sgx2 = false, launch_control = false;
 
@@ -48,17 +49,22 @@ struct NodeDevices {
       if (each.device == device) return &each;
     return nullptr;
   }
+
+  std::uint64_t epc_mib() const {
+    std::uint64_t mib = 0;
+    for (const Section& each : sections) mib += each.mib;
+    return mib;
+  }
+
+  // The same with no more EPC than is left beside so much of the device plugin's.
+  Result<NodeDevices> beside(std::uint64_t plugin_mib) const;
 };
 
 // A slice has room for 128 devices, and for 64 where one of them has a taint.
 inline constexpr std::size_t kMostSections = 60;
 
-// How much of `node_mib` is the driver's: "64Gi" (whole MiB of it), "50%" (rounded down), "0". kInvalidArgument for
-// another form, and for more than the node has.
-Result<std::uint64_t> driver_part(std::string_view amount_or_percent, std::uint64_t node_mib);
-
-// `mib` spread over the NUMA nodes in proportion to the EPC that each has, in bytes; a NUMA node without any gets no
-// section. An empty `numa_bytes`, or one without any EPC: one section. kExhausted beyond kMostSections.
-Result<std::vector<Section>> sections_of(std::uint64_t mib, const std::vector<std::uint64_t>& numa_bytes);
+// `mib` spread over the NUMA nodes in proportion to the EPC that pods may have of each; a NUMA node without any gets no
+// section. An empty `numa_mib`, or one without any EPC: one section. kExhausted beyond kMostSections.
+Result<std::vector<Section>> sections_of(std::uint64_t mib, const std::vector<std::uint64_t>& numa_mib);
 
 }  // namespace enclayer::dra

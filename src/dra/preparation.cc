@@ -2,6 +2,7 @@
 #include "dra/preparation.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 
 #include "base/file.h"
@@ -19,6 +20,20 @@ namespace log = base::log;
 constexpr std::chrono::seconds kLockPatience{10};
 
 constexpr std::size_t kUuid = 36;
+
+// What base::write_file_atomic() leaves beside a file when its process is killed: "<name>.XXXXXX". Under the lock nobody
+// is writing one.
+Result<> remove_unfinished(const fs::path& folder, std::string_view begins) {
+  for (const std::string& name : base::Root(folder).list("")) {
+    const bool unfinished = name.size() > begins.size() + 6 && name[name.size() - 7] == '.' &&
+                            std::all_of(name.end() - 6, name.end(), [](unsigned char c) { return std::isalnum(c); });
+    if (!name.starts_with(begins) || !unfinished) continue;
+    std::error_code error;
+    if (fs::remove(folder / name, error); error)
+      return Error(ErrorKind::kIo, "cannot remove " + (folder / name).string() + ": " + error.message());
+  }
+  return {};
+}
 
 slots::Holders holders_of(const Ledger& ledger) {
   slots::Holders holders;
@@ -49,6 +64,9 @@ Preparation::Preparation(device_plugin::Node node, NodeDevices devices, Places p
 Result<> Preparation::start(const Claims& claims) const {
   ENCLAYER_CHECK(base::make_folder(places_.state, 0750));
   ENCLAYER_TRY(const auto lock, checkpoint_.lock(kLockPatience));
+  for (const char* file : {"claims", "plugin"}) ENCLAYER_CHECK(remove_unfinished(places_.state, file));
+  ENCLAYER_CHECK(remove_unfinished(places_.slots, slots::kDraHoldersFile));
+  ENCLAYER_CHECK(remove_unfinished(places_.cdi, CdiFiles::kPrefix));
   ENCLAYER_TRY(Ledger ledger, load(claims));
   std::vector<std::string> gone;
   for (const auto& [uid, claim] : ledger.claims())
@@ -76,7 +94,8 @@ Result<std::vector<PreparedDevice>> Preparation::prepare(const ClaimName& claim,
 
   ENCLAYER_TRY(const auto lock, checkpoint_.lock(kLockPatience));
   ENCLAYER_TRY(Ledger ledger, load(claims));
-  ENCLAYER_CHECK(ledger.hold(allocation, devices_));
+  ENCLAYER_TRY(const NodeDevices offered, offered_now());
+  ENCLAYER_CHECK(ledger.hold(allocation, offered));
   ENCLAYER_CHECK(checkpoint_.save(ledger));
   std::vector<PreparedDevice> prepared;
   bool quotes = false;
@@ -88,6 +107,21 @@ Result<std::vector<PreparedDevice>> Preparation::prepare(const ClaimName& claim,
   if (quotes) ENCLAYER_CHECK(slots::write_holders(places_.slots / slots::kDraHoldersFile, holders_of(ledger)));
   ENCLAYER_CHECK(cdi_.write(claim.uid, cdi_spec(allocation, node_, places_.slots)));
   return prepared;
+}
+
+Result<NodeDevices> Preparation::offered() const {
+  ENCLAYER_TRY(const auto lock, checkpoint_.lock(kLockPatience));
+  return offered_now();
+}
+
+Result<Ledger> Preparation::held() const {
+  ENCLAYER_TRY(const auto lock, checkpoint_.lock(kLockPatience));
+  return checkpoint_.load();
+}
+
+Result<NodeDevices> Preparation::offered_now() const {
+  ENCLAYER_TRY(const std::uint64_t plugin_mib, checkpoint_.plugin_mib());
+  return devices_.beside(plugin_mib);
 }
 
 Result<> Preparation::unprepare(const ClaimName& claim, const Claims& claims) const {

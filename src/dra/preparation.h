@@ -44,7 +44,8 @@ class Preparation {
   Preparation(device_plugin::Node node, NodeDevices devices, Places places);
 
   // Makes the folder of the ledger. Releases the claims that are gone, or others of the same name by now: a kubelet that
-  // lost its state never does. Removes what is left over of claims that are not in the ledger: CDI files and slots. All
+  // lost its state never does. Removes what is left over of claims that are not in the ledger, CDI files and slots, and
+  // what an instance that was killed had half written. All
   // claims are only asked for where the ledger is damaged.
   Result<> start(const Claims& claims) const;
 
@@ -53,10 +54,19 @@ class Preparation {
   // thread; other calls are waited for, 10 s at most.
   Result<std::vector<PreparedDevice>> prepare(const ClaimName& claim, const Claims& claims) const;
 
+  // What may be given now: less than `devices` while pods hold EPC of the driver's part through the device plugin
+  // (dra/plugin_part.h). kUnavailable while that has not said. Any thread.
+  Result<NodeDevices> offered() const;
+
+  // What is held by now. Any thread.
+  Result<Ledger> held() const;
+
   // A claim that is not known is all right. Any thread.
   Result<> unprepare(const ClaimName& claim, const Claims& claims) const;
 
  private:
+  Result<NodeDevices> offered_now() const;  // under the lock
+
   // Under the lock. A damaged ledger is moved aside, said in the log, and made anew of the claims that have a CDI file
   // here, as the API server has them.
   Result<Ledger> load(const Claims& claims) const;

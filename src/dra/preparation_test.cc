@@ -34,6 +34,8 @@ class PreparationTest : public testing::Test {
   PreparationTest() {
     devices_.node = "n1";
     devices_.sections = {{"epc", std::nullopt, 100}};
+    devices_.all_mib = 100;
+    folder_.write("state/plugin", "0\n");
   }
 
   // A claim as the scheduler leaves it.
@@ -162,6 +164,18 @@ TEST_F(PreparationTest, sweeps_up_at_the_start_what_is_of_no_claim) {
   EXPECT_THAT(files("slots"), ElementsAre(uuid(1) + ".epc", slots::kDraHoldersFile, "p0"));
 }
 
+TEST_F(PreparationTest, sweeps_up_at_the_start_what_a_killed_instance_had_half_written) {
+  const std::vector<std::string> unfinished = {"state/claims.aB3xYz", "state/plugin.aB3xYz",
+                                               "slots/holders-dra.json.aB3xYz", "cdi/" + cdi_file(1) + ".aB3xYz"};
+  const std::vector<std::string> others = {"state/claims.damaged", "slots/holders.json.aB3xYz",
+                                           "cdi/other.json.aB3xYz"};
+  for (const auto& files : {unfinished, others})
+    for (const std::string& file : files) folder_.write(file, "{");
+  ASSERT_TRUE(preparation().start(claims()));
+  for (const std::string& file : unfinished) EXPECT_FALSE(fs::exists(folder_.path() / file)) << file;
+  for (const std::string& file : others) EXPECT_TRUE(fs::exists(folder_.path() / file)) << file;
+}
+
 TEST_F(PreparationTest, releases_at_the_start_what_a_kubelet_without_its_state_forgot) {
   const Preparation preparation = this->preparation();
   ASSERT_TRUE(preparation.start(claims()));
@@ -192,7 +206,7 @@ TEST_F(PreparationTest, makes_a_damaged_ledger_anew_of_what_is_here_and_goes_on)
 
   ASSERT_TRUE(this->preparation().start(claims()));
   EXPECT_THAT(files("cdi"), ElementsAre(cdi_file(1), cdi_file(2)));
-  EXPECT_THAT(files("state"), ElementsAre("claims", "claims.damaged", "claims.lock"));
+  EXPECT_THAT(files("state"), ElementsAre("claims", "claims.damaged", "claims.lock", "plugin"));
   EXPECT_EQ(preparation.prepare(name(3), claims()).error().kind(), ErrorKind::kExhausted);
   ASSERT_TRUE(preparation.unprepare(name(2), claims()));
   EXPECT_TRUE(preparation.prepare(name(3), claims()));
@@ -209,7 +223,7 @@ TEST_F(PreparationTest, with_a_damaged_ledger_and_no_api_server_gives_nothing_an
   EXPECT_EQ(this->preparation().start(away).error().kind(), ErrorKind::kUnavailable);
   EXPECT_EQ(preparation.unprepare(name(1), away).error().kind(), ErrorKind::kUnavailable);
   EXPECT_THAT(files("cdi"), ElementsAre(cdi_file(1)));
-  EXPECT_THAT(files("state"), ElementsAre("claims", "claims.lock"));
+  EXPECT_THAT(files("state"), ElementsAre("claims", "claims.lock", "plugin"));
 }
 
 TEST_F(PreparationTest, of_which_a_step_failed_is_finished_by_the_next_try) {

@@ -57,6 +57,14 @@ TEST(ResourceSlice, without_devices_says_that_the_driver_is_up) {
   EXPECT_EQ(spec["pool"]["resourceSliceCount"], 1);
 }
 
+TEST(ResourceSlice, that_has_devices_and_should_have_none_differs) {
+  NodeDevices none = node();
+  none.sections.clear();
+  none.provision = false;
+  EXPECT_NE(first_difference(slice_spec(none, 7), slice_spec(node(), 7)), "");
+  EXPECT_EQ(first_difference(slice_spec(none, 7), slice_spec(none, 7)), "");
+}
+
 TEST(ResourceSlice, belongs_to_its_node_and_has_its_name) {
   const Json object = Json::parse(slice_object("n1", "u-1", slice_spec(node(), 1), "42"));
   EXPECT_EQ(object["metadata"], Json::parse(R"({"name": "00000-sgx.enclayer.io-n1", "resourceVersion": "42",

@@ -18,19 +18,19 @@ Result<> remove(ApiClient& api, const std::string& name) {
 
 }  // namespace
 
-Result<> SlicePublisher::sync() {
+Result<> SlicePublisher::sync(const NodeDevices& devices) {
   ENCLAYER_TRY(ApiClient api, api_());
   const std::string query =
-      std::string("?fieldSelector=spec.nodeName%3D") + devices_.node + "%2Cspec.driver%3D" + kDriver;
+      std::string("?fieldSelector=spec.nodeName%3D") + devices.node + "%2Cspec.driver%3D" + kDriver;
   ENCLAYER_TRY(const std::string list, api.send("GET", kSlices + query));
   ENCLAYER_TRY(const auto slices, parse_slices(list));
   const SeenSlice* ours = nullptr;
   for (const SeenSlice& slice : slices) {
     generation_ = std::max(generation_, slice.generation);
-    if (slice.name == slice_name(devices_.node)) ours = &slice;
+    if (slice.name == slice_name(devices.node)) ours = &slice;
   }
-  if (!ours || !first_difference(slice_spec(devices_, ours->generation), ours->spec).empty())
-    ENCLAYER_CHECK(write(api, ours));
+  if (!ours || !first_difference(slice_spec(devices, ours->generation), ours->spec).empty())
+    ENCLAYER_CHECK(write(api, devices, ours));
   for (const SeenSlice& slice : slices) {
     if (&slice == ours) continue;
     base::log::info("slice of another version removed", {{"slice", slice.name}});
@@ -39,11 +39,11 @@ Result<> SlicePublisher::sync() {
   return {};
 }
 
-Result<> SlicePublisher::write(ApiClient& api, const SeenSlice* there) {
+Result<> SlicePublisher::write(ApiClient& api, const NodeDevices& devices, const SeenSlice* there) {
   // The node may be another one of the same name by now.
-  ENCLAYER_TRY(const NodeFacts node, read_node(api, devices_.node));
-  const std::string name = slice_name(devices_.node), spec = slice_spec(devices_, generation_ + 1);
-  const std::string object = slice_object(devices_.node, node.uid, spec, there ? there->resource_version : "");
+  ENCLAYER_TRY(const NodeFacts node, read_node(api, devices.node));
+  const std::string name = slice_name(devices.node), spec = slice_spec(devices, generation_ + 1);
+  const std::string object = slice_object(devices.node, node.uid, spec, there ? there->resource_version : "");
   ENCLAYER_TRY(const std::string answer,
                there ? api.send("PUT", std::string(kSlices) + "/" + name, object) : api.send("POST", kSlices, object));
   ENCLAYER_TRY(const SeenSlice kept, parse_slice(answer));
@@ -56,9 +56,10 @@ Result<> SlicePublisher::write(ApiClient& api, const SeenSlice* there) {
             ". EPC by amounts needs Kubernetes 1.36 or later with the feature DRAConsumableCapacity on, in API "
             "server and scheduler; the device plugin needs neither");
   }
-  base::log::info(
-      "ResourceSlice written",
-      {{"slice", name}, {"generation", generation_}, {"devices", devices_.sections.size() + devices_.provision}});
+  base::log::info("ResourceSlice written", {{"slice", name},
+                                            {"generation", generation_},
+                                            {"epc_mib", devices.epc_mib()},
+                                            {"devices", devices.sections.size() + devices.provision}});
   return {};
 }
 

@@ -19,17 +19,16 @@ class SlicePublisher {
   // A new client for each errand.
   using Api = std::function<Result<ApiClient>()>;
 
-  SlicePublisher(NodeDevices devices, Api api) : devices_(std::move(devices)), api_(std::move(api)) {}
+  explicit SlicePublisher(Api api) : api_(std::move(api)) {}
 
   // Looks, and writes what is not as it should be. Two instances that do it at a time write the same. kUnsupported:
   // this cluster drops fields without which EPC would be given wrongly; the slice is gone again, and the message names
   // the first field. Other errors are the API server's, and may be over at the next try.
-  Result<> sync();
+  Result<> sync(const NodeDevices& devices);
 
  private:
-  Result<> write(ApiClient& api, const SeenSlice* there);
+  Result<> write(ApiClient& api, const NodeDevices& devices, const SeenSlice* there);
 
-  const NodeDevices devices_;
   const Api api_;
   std::uint64_t generation_ = 0;  // the highest that was seen or written: schedulers may remember it
 };

@@ -15,8 +15,8 @@
 
 namespace enclayer::kubelet {
 
-// Nodes have 110 pods by default and some have 1,000.
-inline constexpr std::size_t kMaxPodsInReply = 8'192, kMaxContainersInReply = 65'536, kMaxListedInReply = 65'536;
+// Nodes have 110 pods by default and some have 1,000. A plugin's list has room for so many devices.
+inline constexpr std::size_t kMaxPodsInReply = 8'192, kMaxContainersInReply = 65'536, kMaxListedInReply = 262'408;
 
 struct ContainerDevices {
   std::string pod_namespace, pod, container;  // printable ASCII, 1 to 253 characters each

@@ -11,7 +11,7 @@ namespace enclayer::manifests {
 namespace {
 
 // In the order of application. Policies come before what they watch, and what needs rights comes after them.
-constexpr std::array<std::string_view, 16> kKinds = {"Namespace",
+constexpr std::array<std::string_view, 17> kKinds = {"Namespace",
                                                      "PriorityClass",
                                                      "ServiceAccount",
                                                      "ClusterRole",
@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 16> kKinds = {"Namespace",
                                                      "ValidatingAdmissionPolicyBinding",
                                                      "MutatingAdmissionPolicy",
                                                      "MutatingAdmissionPolicyBinding",
+                                                     "DeviceClass",
                                                      "ConfigMap",
                                                      "NetworkPolicy",
                                                      "Service",

@@ -47,6 +47,8 @@ struct Document {
 
 // The N of Kubernetes 1.N that the manifests are for, and of the first ones with admission policies of a kind as v1.
 inline constexpr unsigned kNewestKubernetes = ~0U, kValidatingSince = 30, kMutatingSince = 36;
+// And of the first one in which claims have amounts as it comes (DRAConsumableCapacity).
+inline constexpr unsigned kClaimAmountsSince = 36;
 
 // All objects for these settings that such a cluster knows, in the order in which they have to be applied: namespaces,
 // priority classes, rights, policies and their bindings, configuration, DaemonSets. kInvalidArgument: the settings do

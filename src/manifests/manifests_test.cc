@@ -186,6 +186,7 @@ std::vector<Settings> combinations() {
           settings.log_level = "warn";
           settings.epc_cap = "3Gi";
           settings.epc_reserve = "5Mi";
+          if (in_proc || is_sim) settings.dra_epc = helper ? "1Gi" : "75%";
           settings.provision_limit = 20;
           settings.numa = settings.cdi = in_proc;
           settings.account_mapped = settings.provision_with_epc = in_proc && !is_sim;
@@ -195,7 +196,7 @@ std::vector<Settings> combinations() {
             settings.node_selector = {{"pool", "yes"}}, settings.pod_labels = {{"team", "no"}};
             settings.image_pull_secrets = {{{"name", "0"}}}, settings.metrics_from = {{"name", "true"}};
             settings.pod_annotations = {{"note", "a: b"}};
-            for (const char* container : {"device-plugin", "detect", "quote-helper"})
+            for (const char* container : {"device-plugin", "detect", "dra-driver", "quote-helper"})
               settings.resources[container]["limits"]["cpu"] = "2";
             settings.selinux_type = "spc_t";
           }
@@ -290,6 +291,52 @@ TEST(Manifests, a_cluster_is_given_what_its_version_knows_and_no_right_that_noth
   EXPECT_TRUE(kinds(29).contains("DaemonSet"));
 }
 
+TEST(Manifests, both_doors_are_told_the_same_parts_where_claims_have_amounts) {
+  auto epc_flags = [](const YAML::Node& pod) {
+    std::set<std::string> out;
+    for (const std::string& arg : args(pod))
+      if (arg.find("-epc=") != std::string::npos) out.insert(arg);
+    return out;
+  };
+  for (const Settings& settings : combinations()) {
+    SCOPED_TRACE(to_json(settings));
+    const auto all = documents(settings);
+    const YAML::Node plugin = parsed(all, "DaemonSet", "enclayer-device-plugin")["spec"]["template"]["spec"];
+    if (settings.dra_epc.empty()) {
+      EXPECT_THAT(text_of(plugin), Not(HasSubstr("--dra-epc")));
+      for (const Document& one : all) EXPECT_NE(one.component, "dra-driver");
+      continue;
+    }
+    const YAML::Node driver = parsed(all, "DaemonSet", "enclayer-dra-driver")["spec"]["template"]["spec"];
+    EXPECT_EQ(epc_flags(driver), epc_flags(plugin));
+    EXPECT_THAT(args(driver), Contains("--dra-epc=" + settings.dra_epc));
+    EXPECT_EQ(text_of(driver).find("--provision") != std::string::npos, settings.in_proc_attestation);
+  }
+  Settings settings;
+  settings.dra_epc = "100%", settings.quote_helper = true, settings.workers = 2;
+  EXPECT_THAT(args(pod_of(settings, "enclayer-dra-driver")), Contains("--helper-epc=40"))
+      << "two workers of 5 MiB, their standby, and both successors";
+  settings.standby = false;
+  EXPECT_THAT(args(pod_of(settings, "enclayer-device-plugin")), Contains("--helper-epc=20"));
+}
+
+TEST(Manifests, before_claims_have_amounts_all_epc_is_the_device_plugins) {
+  Settings settings;
+  settings.dra_epc = "50%";
+  const auto before = render(settings, kClaimAmountsSince - 1).value();
+  for (const Document& one : before) {
+    EXPECT_NE(one.component, "dra-driver") << one.kind << " " << one.name;
+    EXPECT_THAT(one.text, Not(HasSubstr("--dra-epc"))) << one.name;
+  }
+  std::set<std::string> kinds;
+  const auto since = render(settings, kClaimAmountsSince).value();
+  for (const Document& one : since)
+    if (one.component == "dra-driver") kinds.insert(one.kind);
+  EXPECT_EQ(kinds,
+            (std::set<std::string>{"ClusterRole", "ClusterRoleBinding", "DaemonSet", "DeviceClass", "ServiceAccount",
+                                   "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}));
+}
+
 TEST(Manifests, the_role_for_show_reads_and_is_nobodys) {
   const auto all = documents({});
   std::set<std::string> verbs;
@@ -323,13 +370,16 @@ TEST(Manifests, what_platform_teams_say_of_pods_is_said_of_all_of_ours_beside_wh
   settings.node_selector = {{"pool", "true"}}, settings.pod_labels = {{"team", "1"}};
   settings.pod_annotations = {{"a.example/b", "x: y"}}, settings.image_pull_secrets = {{{"name", "registry"}}};
   settings.selinux_type = "spc_t";
+  settings.dra_epc = "50%";
   const std::vector<Document> plain = documents([] {
     Settings out;
     out.quote_helper = true;
+    out.dra_epc = "50%";
     return out;
   }());
   const std::vector<Document> all = documents(settings);
-  for (const char* name : {"enclayer-device-plugin", "enclayer-detect", "enclayer-quote-helper"}) {
+  for (const char* name :
+       {"enclayer-device-plugin", "enclayer-detect", "enclayer-dra-driver", "enclayer-quote-helper"}) {
     SCOPED_TRACE(name);
     const YAML::Node spec = parsed(all, "DaemonSet", name)["spec"], before = parsed(plain, "DaemonSet", name)["spec"];
     const YAML::Node pod = spec["template"]["spec"], was = before["template"]["spec"];
@@ -351,6 +401,7 @@ TEST(Manifests, what_platform_teams_say_of_pods_is_said_of_all_of_ours_beside_wh
 TEST(Manifests, a_container_s_resources_are_what_was_measured_unless_somebody_says_otherwise) {
   Settings settings;
   settings.quote_helper = true;
+  settings.dra_epc = "50%";
   auto of = [&](const char* name) { return pod_of(settings, name)["containers"][0]["resources"]; };
   EXPECT_EQ(of("enclayer-device-plugin")["limits"]["memory"].as<std::string>(), "64Mi");
   EXPECT_FALSE(of("enclayer-device-plugin")["limits"]["cpu"]);
@@ -358,7 +409,7 @@ TEST(Manifests, a_container_s_resources_are_what_was_measured_unless_somebody_sa
   settings.platform = Platform::kSim;
   EXPECT_EQ(of("enclayer-quote-helper")["requests"]["memory"].as<std::string>(), "32Mi");
   EXPECT_EQ(of("enclayer-quote-helper")["limits"]["memory"].as<std::string>(), "128Mi");
-  for (const char* name : {"device-plugin", "detect", "quote-helper"}) {
+  for (const char* name : {"device-plugin", "detect", "dra-driver", "quote-helper"}) {
     settings.resources[name]["requests"] = {{"cpu", "3"}, {"memory", "1Gi"}};
     settings.resources[name]["limits"] = {{"cpu", "4"}, {"memory", "2Gi"}};
     const YAML::Node resources = of((std::string("enclayer-") + name).c_str());
@@ -726,11 +777,19 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
     const Rights plugin = rights_of(pod_of(settings, "enclayer-device-plugin"));
     std::set<std::string> expected = {"/var/lib/kubelet/device-plugins", "/dev read-only",
                                       settings.external_aesmd ? "/var/run/aesmd read-only" : "/var/run/enclayer",
-                                      "/var/lib/kubelet/pod-resources read-only"};
+                                      "/var/lib/kubelet/pod-resources read-only",
+                                      "/var/lib/kubelet/plugins/sgx.enclayer.io"};
     if (settings.cdi) expected.insert("/var/run/cdi");
     EXPECT_EQ(plugin.host_paths, expected);
     EXPECT_EQ(plugin.capabilities,
               settings.account_mapped ? std::set<std::string>{"SYS_PTRACE"} : std::set<std::string>());
+    if (!settings.dra_epc.empty()) {
+      const Rights driver = rights_of(pod_of(settings, "enclayer-dra-driver"));
+      EXPECT_THAT(driver.host_paths,
+                  UnorderedElementsAre("/var/lib/kubelet/plugins_registry", "/var/lib/kubelet/plugins/sgx.enclayer.io",
+                                       "/var/run/cdi", "/var/run/enclayer", "/dev read-only"));
+      EXPECT_EQ(driver.capabilities, std::set<std::string>());
+    }
     if (!settings.quote_helper) continue;
     const Rights helper = rights_of(pod_of(settings, "enclayer-quote-helper"));
     EXPECT_THAT(helper.host_paths, UnorderedElementsAre("/var/run/aesmd", "/var/run/enclayer", "/var/lib/enclayer"));
@@ -740,9 +799,10 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
   }
   const std::string plugin_page =
       base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/device-plugin.md", 1 << 20).value();
-  for (const char* path : {"/var/lib/kubelet/device-plugins", "`/dev`", "`/var/run/enclayer`", "`/var/run/aesmd`",
-                           "/var/lib/kubelet/pod-resources", "`/var/run/cdi`", "`hostPID: true` and `CAP_SYS_PTRACE`",
-                           "supplementalGroups: [64213]"})
+  for (const char* path :
+       {"/var/lib/kubelet/device-plugins", "`/dev`", "`/var/run/enclayer`", "`/var/run/aesmd`",
+        "/var/lib/kubelet/pod-resources", "`/var/run/cdi`", "/var/lib/kubelet/plugins/sgx.enclayer.io",
+        "`hostPID: true` and `CAP_SYS_PTRACE`", "supplementalGroups: [64213]"})
     EXPECT_THAT(plugin_page, HasSubstr(path));
   const std::string helper_page =
       base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/quote-helper.md", 1 << 20).value();
@@ -760,7 +820,7 @@ TEST(ManifestRights, no_pod_of_ours_is_privileged_or_shares_what_belongs_to_the_
       EXPECT_EQ(pod["hostPID"].as<bool>(false), settings.account_mapped && one.component == "device-plugin");
       EXPECT_EQ(pod["securityContext"]["seccompProfile"]["type"].as<std::string>(), "RuntimeDefault");
       EXPECT_EQ(pod["priorityClassName"].as<std::string>(), settings.priority_class);
-      if (one.component != "detect") {
+      if (one.component != "detect" && one.component != "dra-driver") {
         EXPECT_FALSE(pod["automountServiceAccountToken"].as<bool>(true));
       }
       for (const char* kind : {"containers", "initContainers"})

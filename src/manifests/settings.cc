@@ -38,6 +38,8 @@ std::string wrong_epc(const std::string& text) {
   return text.empty() || (bytes && *bytes >= kMib) ? "" : ": EPC is counted in MiB, 1Mi at least";
 }
 
+std::string wrong_dra_epc(const std::string& text) { return text.ends_with('%') ? "" : wrong_epc(text); }
+
 std::string wrong_qcnl_conf(const std::string& text) {
   if (text.empty()) return "";
   if (text.find('\0') != std::string::npos || text.find_first_not_of(" \t\r\n") == std::string::npos)
@@ -213,6 +215,18 @@ constexpr std::array kTable = {
             .remedy = kAmountRemedy,
             .example = "64Mi",
             .wrong = wrong_epc},
+    Setting{.name = "draEpc",
+            .flag = "--dra-epc",
+            .member = &Settings::dra_epc,
+            .shown = "AMOUNT|PERCENT%",
+            .help = "The part of a node's EPC that ResourceClaims get (DRA, Kubernetes 1.36), at 100% all but the "
+                    "quote helper's; empty: none",
+            .pattern = "^([1-9][0-9]*(Ki|Mi|Gi|Ti)?|([1-9][0-9]?|100)%)$",
+            .most = 20,
+            .remedy = " is no part of a node's EPC: write 1% to 100%, an amount as 64Gi, or 0 for none",
+            .none = "0",
+            .example = "50%",
+            .wrong = wrong_dra_epc},
     Setting{.name = "numa",
             .flag = "--numa",
             .member = &Settings::numa,
@@ -302,13 +316,15 @@ constexpr std::array kTable = {
             .shown = "KEY=VALUE",
             .help = "An annotation of the pods, beside the add-on's own",
             .example = R"({"sidecar.istio.io/inject": "false"})"},
-    Setting{.name = "resources",
-            .flag = "--resources",
-            .member = &Settings::resources,
-            .shown = "CONTAINER.limits.memory=AMOUNT",
-            .help = "Requests or limits of cpu or memory for a container (device-plugin, detect, quote-helper) in "
-                    "place of what was measured; a standby has those of the quote helper",
-            .example = R"({"device-plugin": {"limits": {"memory": "128Mi"}}})"},
+    Setting{
+        .name = "resources",
+        .flag = "--resources",
+        .member = &Settings::resources,
+        .shown = "CONTAINER.limits.memory=AMOUNT",
+        .help =
+            "Requests or limits of cpu or memory for a container (device-plugin, detect, dra-driver, quote-helper) in "
+            "place of what was measured; a standby has those of the quote helper",
+        .example = R"({"device-plugin": {"limits": {"memory": "128Mi"}}})"},
 };
 
 std::string range_of(const Setting& one) { return std::to_string(one.least) + " to " + std::to_string(one.most); }
@@ -475,6 +491,20 @@ Result<> check_together(const Settings& settings) {
         ErrorKind::kInvalidArgument,
         "--external-aesmd and --enable-sgxquotehelper are two answers to one question: a node's quotes come from "
         "somebody else's aesmd or from the quote helper; switch one of them off");
+  if (const std::string& part = settings.dra_epc; !part.empty() && !part.ends_with('%'))
+    for (const auto& [flag, whole] :
+         {std::pair{"--sim-epc", settings.platform == Platform::kSim ? settings.sim_epc : ""},
+          std::pair{"--epc-cap", settings.epc_cap}}) {
+      if (whole.empty()) continue;
+      const std::uint64_t kept = settings.quote_helper ? helper_node_epc_mib(settings) : 1;
+      const std::uint64_t wanted = *base::parse_quantity(part) / kMib, all = *base::parse_quantity(whole) / kMib;
+      if (wanted + kept > all)
+        return Error(ErrorKind::kInvalidArgument,
+                     "--dra-epc " + part + " of " + flag + " " + whole + " leaves less than " + std::to_string(kept) +
+                         " MiB to the device plugin, which keeps that" +
+                         (settings.quote_helper ? " for the quote helper, its standby and their successors" : "") +
+                         ": give at most " + std::to_string(all > kept ? all - kept : 0) + "Mi, or 100%");
+    }
   if (settings.platform == Platform::kHardware && settings.quote_helper && helper_image(settings).empty())
     return Error(ErrorKind::kInvalidArgument,
                  "--image " + settings.image +
@@ -520,7 +550,7 @@ Result<> set(Settings& settings, const Setting& setting, std::span<const std::st
     return std::visit(set_all, setting.member);
   }
   const std::string& text = given.back();
-  Json value = text;
+  Json value = !text.empty() && text == setting.none ? "" : text;
   if (setting.is<bool>()) value = text == "true";
   if (unsigned number = 0; setting.is<unsigned>()) {
     auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -591,6 +621,8 @@ std::string unknown_settings(const Settings& settings) {
 unsigned helper_epc_mib(const Settings& settings) { return settings.workers * kWorkerEpcMib; }
 
 unsigned helper_pod_epc_mib(const Settings& settings) { return helper_epc_mib(settings) * (settings.standby ? 2 : 1); }
+
+unsigned helper_node_epc_mib(const Settings& settings) { return 2 * helper_pod_epc_mib(settings); }
 
 std::string helper_image(const Settings& settings) {
   if (settings.platform == Platform::kSim) return settings.image;

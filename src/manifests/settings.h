@@ -57,6 +57,8 @@ struct Settings {
 
   // Of a node's EPC: no more than this is offered; this much is kept back. Empty: all of it; nothing.
   std::string epc_cap, epc_reserve;
+  // Of the rest the part that ResourceClaims get, an amount or a percentage; pods' limits get the other. Empty: nothing.
+  std::string dra_epc;
   bool numa = false;            // the kubelet's topology manager is told the NUMA node of each MiB
   bool cdi = false;             // containers that do not run as root can open the devices
   bool account_mapped = false;  // metrics of what is really mapped; takes hostPID and CAP_SYS_PTRACE
@@ -87,6 +89,9 @@ inline constexpr unsigned kWorkerEpcMib = 5;
 // EPC of one quote helper, and of its pod: that of its standby is as much again.
 unsigned helper_epc_mib(const Settings& settings);
 unsigned helper_pod_epc_mib(const Settings& settings);
+// What of a node's EPC stays with the device plugin for it whatever `dra_epc` is: its pod's and, while it is updated, its
+// successor's.
+unsigned helper_node_epc_mib(const Settings& settings);
 // A ConfigMap holds 1 MiB, and the settings are in it twice.
 inline constexpr std::size_t kMostQcnlConf = std::size_t{32} * 1024;
 
@@ -104,6 +109,7 @@ struct Setting {
   std::string_view pattern = {};    // of a text: ECMAScript, anchored. Empty: any text
   std::size_t least = 0, most = 0;  // characters of a text, or a number. From 0: it may be empty or 0, for "none"
   std::string_view remedy = {};     // what is said of a text that does not match
+  std::string_view none = {};       // what people write for an empty text: "0"
   std::string_view example = {};    // stands for it in deploy/manifests where its default cannot
   // What the pattern cannot tell: what is wrong, as a sentence that the value begins. Empty: nothing.
   std::string (*wrong)(const std::string& value) = nullptr;

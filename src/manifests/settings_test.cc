@@ -125,7 +125,7 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
        },
        {"--metrics-from b c is no value of a label"}},
       {[](Settings& s) { s.resources["gpu"]["limits"]["cpu"] = "1"; },
-       {"--resources gpu is none of: detect device-plugin quote-helper"}},
+       {"--resources gpu is none of: detect device-plugin dra-driver quote-helper"}},
       {[](Settings& s) { s.resources["detect"]["limit"]["cpu"] = "1"; },
        {"--resources limit is none of: limits requests"}},
       {[](Settings& s) { s.resources["detect"]["limits"]["epc"] = "1"; }, {"--resources epc is none of: cpu memory"}},
@@ -165,6 +165,15 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
       {[](Settings& s) { s.quote_slots = 1001; }, {"--quote-slots 1001", "1 to 1000"}},
       {[](Settings& s) { s.epc_cap = "8GB"; }, {"--epc-cap 8GB", "8Gi"}},
       {[](Settings& s) { s.epc_reserve = "1Ki"; }, {"--epc-reserve 1Ki", "1Mi at least"}},
+      {[](Settings& s) { s.dra_epc = "101%"; }, {"--dra-epc 101%", "1% to 100%"}},
+      {[](Settings& s) { s.dra_epc = "0%"; }, {"--dra-epc 0%", "0 for none"}},
+      {[](Settings& s) { s.dra_epc = "64GB"; }, {"--dra-epc 64GB", "64Gi"}},
+      {[](Settings& s) { s.dra_epc = "1Ki"; }, {"--dra-epc 1Ki", "1Mi at least"}},
+      {[](Settings& s) { s.dra_epc = "64Gi", s.epc_cap = "64Gi"; },
+       {"--dra-epc 64Gi of --epc-cap 64Gi", "less than 1 MiB", "65535Mi"}},
+      {[](Settings& s) { s.dra_epc = "100Mi", s.epc_cap = "119Mi", s.quote_helper = true; },
+       {"--dra-epc 100Mi of --epc-cap 119Mi", "less than 20 MiB", "quote helper", "99Mi"}},
+      {[](Settings& s) { s.dra_epc = "8Gi", s.platform = Platform::kSim; }, {"--dra-epc 8Gi of --sim-epc 8Gi"}},
       {[](Settings& s) { s.metrics_port = 80; }, {"--metrics-port 80", "1024 to 65534"}},
       {[](Settings& s) { s.log_level = "loud"; }, {"--log-level loud", "error warn info debug"}},
       {[](Settings& s) { s.priority_class = "x: y"; }, {"--priority-class x: y", "system-node-critical"}},
@@ -184,6 +193,15 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
 
 Result<> given(Settings& settings, const char* name, std::vector<std::string> texts) {
   return set(settings, *setting_named(name), texts);
+}
+
+TEST(Settings, no_part_for_claims_is_written_as_zero_or_as_nothing) {
+  Settings settings;
+  EXPECT_TRUE(given(settings, "draEpc", {"100%"}));
+  EXPECT_EQ(settings.dra_epc, "100%");
+  EXPECT_TRUE(given(settings, "draEpc", {"0"}));
+  EXPECT_EQ(settings, Settings());
+  EXPECT_TRUE(check(with([](Settings& s) { s.dra_epc = "100Mi", s.epc_cap = "120Mi", s.quote_helper = true; })));
 }
 
 TEST(Settings, a_flag_that_is_repeated_gives_all_entries_anew_as_kubernetes_writes_them) {
@@ -258,7 +276,8 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
     s.quotes_per_minute = 100'000;
     s.quote_slots = 1000;
     s.sim_epc = "1Gi";
-    s.epc_cap = "2Gi", s.epc_reserve = "1Mi", s.log_level = "warn", s.priority_class = "x", s.metrics_port = 1024;
+    s.epc_cap = "2Gi", s.epc_reserve = "1Mi", s.dra_epc = "50%", s.log_level = "warn";
+    s.priority_class = "x", s.metrics_port = 1024;
     s.numa = s.cdi = s.account_mapped = s.provision_with_epc = true, s.provision_limit = 5;
     s.metrics = false, s.metrics_from = {{"a", "b"}}, s.selinux_type = "spc_t";
     s.tolerations = {{{"key", "a"}, {"operator", "Exists"}}, {{"operator", "Exists"}}};

@@ -402,13 +402,15 @@ class Rules {
       if (!asked && known == mib_.end()) continue;
       const std::int64_t mib = known != mib_.end() ? known->second : asked->value;
       all += std::min(mib, INT64_MAX / 2 - all);
-      if (mib <= kMostDevices && !(c.epc[0] == base::kEpcResource && c.limit(c.epc[0]).ends_with('i'))) continue;
+      if ((mib <= kMostDevices || cluster_.claims) &&
+          !(c.epc[0] == base::kEpcResource && c.limit(c.epc[0]).ends_with('i')))
+        continue;
       huge = true;
       warned(*c.limits, "container " + c.name + " asks for " + std::to_string(mib) +
                             " MiB, and no node can offer more than " + std::to_string(kMostDevices) + ": " +
                             base::kEpcResource + " counts MiB, so 10 MiB is 10, not 10Mi");
     }
-    if (!huge && all > kMostInStatus)
+    if (!huge && all > kMostInStatus && !cluster_.claims)
       warned(spec_, "the pod asks for " + std::to_string(all) +
                         " MiB; with ResourceHealthStatus on, as Kubernetes 1.36 comes, the status of a pod with more "
                         "than 49152 MiB (48 GiB) cannot be relied on to reach the API server (docs/limits.md)");

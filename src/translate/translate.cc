@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "translate/claims.h"
 #include "translate/pod_rules.h"
 #include "translate/yaml_text.h"
 
@@ -41,8 +42,9 @@ const Node* pod_of(const Node& object) {
 
 class Reader {
  public:
-  Reader(const Cluster& cluster, Changes& changes, std::vector<Finding>& findings)
-      : cluster_(cluster), changes_(changes), findings_(findings) {}
+  // `templates`: where EPC becomes claims; nullptr: pods are judged.
+  Reader(const Cluster& cluster, Changes& changes, std::vector<Finding>& findings, Templates* templates)
+      : cluster_(cluster), changes_(changes), findings_(findings), templates_(templates) {}
 
   Result<> read(const Node& object) {
     // List, PodList, ... and kustomize's ResourceList
@@ -58,7 +60,11 @@ class Reader {
           ErrorKind::kUnsupported,
           "line " + std::to_string(alias->line) + ": " + called +
               "an anchor or alias in a pod that names SGX: a change there would be one in two places. Write it out");
-    judge_pod(*pod, called, cluster_, changes_, findings_);
+    if (templates_ == nullptr)
+      judge_pod(*pod, called, cluster_, changes_, findings_);
+    else
+      claim_epc(*pod, called, metadata == nullptr ? "" : metadata->text_of("namespace"), changes_, *templates_,
+                findings_);
     return {};
   }
 
@@ -66,9 +72,12 @@ class Reader {
   const Cluster& cluster_;
   Changes& changes_;
   std::vector<Finding>& findings_;
+  Templates* templates_;
 };
 
-Result<Translated> translate_once(std::string_view text, const Cluster& cluster) {
+enum class To { kResources, kClaims };
+
+Result<Translated> translate_once(std::string_view text, const Cluster& cluster, To to) {
   if (text.size() > kMaxText)
     return Error(ErrorKind::kMalformed, "there are " + std::to_string(text.size()) +
                                             " bytes of manifests, and at most " + std::to_string(kMaxText) +
@@ -79,26 +88,43 @@ Result<Translated> translate_once(std::string_view text, const Cluster& cluster)
   ENCLAYER_TRY(const auto documents, parse_yaml(yaml));
   Translated out;
   Changes changes(yaml);
-  Reader reader(cluster, changes, out.findings);
+  Templates templates;
+  Reader reader(cluster, changes, out.findings, to == To::kClaims ? &templates : nullptr);
   for (const Node& document : documents) ENCLAYER_CHECK(reader.read(document));
   std::stable_sort(out.findings.begin(), out.findings.end(),
                    [](const Finding& a, const Finding& b) { return a.line < b.line; });
   out.text = changes.empty() ? std::string(text) : std::string(text.substr(0, skipped)) + changes.applied();
+  for (const auto& [name_space, mib] : templates)
+    out.text += (out.text.ends_with('\n') ? "---\n" : "\n---\n") + template_document(name_space, mib);
+  return out;
+}
+
+Result<Translated> translate_checked(std::string_view text, const Cluster& cluster, To to) {
+  ENCLAYER_TRY(auto out, translate_once(text, cluster, to));
+  if (out.text == text) return out;
+  // YAML can be laid out in ways that nobody thought of: what is handed out was read again, and had all its changes.
+  const auto again = translate_once(out.text, cluster, to);
+  if (!again || again->text != out.text)
+    return Error(ErrorKind::kUnsupported,
+                 "the manifests are laid out so that the changes cannot be written into them; lay them out as kubectl "
+                 "does" +
+                     (again ? std::string() : " (once changed: " + again.error().message() + ")"));
   return out;
 }
 
 }  // namespace
 
 Result<Translated> translate(std::string_view text, const Cluster& cluster) {
-  ENCLAYER_TRY(auto out, translate_once(text, cluster));
-  if (out.text == text) return out;
-  // YAML can be laid out in ways that nobody thought of: what is handed out was read again, and had all its changes.
-  const auto again = translate_once(out.text, cluster);
-  if (!again || again->text != out.text)
-    return Error(ErrorKind::kUnsupported,
-                 "the manifests are laid out so that the changes cannot be written into them; lay them out as kubectl "
-                 "does" +
-                     (again ? std::string() : " (once changed: " + again.error().message() + ")"));
+  return translate_checked(text, cluster, To::kResources);
+}
+
+Result<Translated> translate_to_claims(std::string_view text, const Cluster& with) {
+  Cluster cluster = with;
+  cluster.claims = true;
+  ENCLAYER_TRY(auto out, translate(text, cluster));
+  ENCLAYER_TRY(auto claims, translate_checked(out.text, cluster, To::kClaims));
+  out.findings.insert(out.findings.end(), claims.findings.begin(), claims.findings.end());
+  out.text = std::move(claims.text);
   return out;
 }
 

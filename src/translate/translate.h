@@ -29,6 +29,7 @@ namespace enclayer::translate {
 struct Cluster {
   bool quote_helper = false;        // mounts of /var/run/aesmd become enclayer.io/quote
   bool provision_with_epc = false;  // in-process attestation needs no resource of its own
+  bool claims = false;              // EPC will be claims, so that its size costs nothing: translate_to_claims()
 };
 
 // A sentence about one place in the text.
@@ -54,5 +55,9 @@ inline constexpr std::size_t kMaxText = 16 << 20;  // bytes
 // kUnsupported: an anchor or alias in a pod that names SGX, where a change in one place would be one in another; a layout
 // into which a change cannot be written.
 Result<Translated> translate(std::string_view text, const Cluster& cluster);
+
+// The same, and then EPC as ResourceClaims (claims.h), with the templates that they need as documents at the end. For
+// clusters with `enclayer enable --dra-epc`.
+Result<Translated> translate_to_claims(std::string_view text, const Cluster& cluster);
 
 }  // namespace enclayer::translate

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "translate/amount.h"
+#include "translate/yaml_text.h"
 
 namespace enclayer::translate {
 namespace {
@@ -215,6 +216,111 @@ TEST(Translate, every_published_manifest_is_read_and_changes_once) {
     ++seen;
   }
   EXPECT_GE(seen, 28);
+}
+
+std::string claims_of(const std::string& text) {
+  const auto done = translate_to_claims(text, {});
+  if (!done) return done.error().message();
+  for (const Finding& finding : done->findings)
+    if (finding.kind == Finding::Kind::kRefused) return std::to_string(finding.line) + ": " + finding.text;
+  return done->text;
+}
+
+TEST(TranslateToClaims, takes_epc_out_of_limits_and_keeps_the_rest_with_its_comments) {
+  const std::string made = claims_of(R"(# mine
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  namespace: bank
+spec:
+  template:
+    spec:
+      containers:
+      - name: web
+        resources:
+          limits:
+            cpu: '1'  # one
+            sgx.intel.com/epc: 64Gi
+          requests:
+            sgx.intel.com/epc: 64Gi
+        image: x  # the image
+      # the end
+)");
+  for (const char* part :
+       {"# mine\n", "cpu: '1'  # one\n", "image: x  # the image\n", "# the end\n",
+        "          claims:\n          - name: epc-web\n",
+        "      resourceClaims:\n      - {name: epc-web, resourceClaimTemplateName: enclayer-epc-65536}\n",
+        "\n---\napiVersion: resource.k8s.io/v1\nkind: ResourceClaimTemplate\nmetadata:\n"
+        "  name: enclayer-epc-65536\n  namespace: \"bank\"\n",
+        "capacity: {requests: {epc: 65536Mi}}\n"})
+    EXPECT_NE(made.find(part), made.npos) << part << "\nis not in\n" << made;
+  EXPECT_EQ(made.find("        requests:\n"), made.npos) << "nothing was left of it:\n" << made;
+  EXPECT_EQ(made.find("sgx_epc_mem_in_MiB: "), made.npos) << made;
+}
+
+TEST(TranslateToClaims, replaces_resources_that_were_epc_alone_in_every_layout) {
+  for (const std::string resources :
+       {"resources: {limits: {alibabacloud.com/sgx_epc_MiB: 3}}",
+        "resources: {limits: {alibabacloud.com/sgx_epc_MiB: 3}, requests: {alibabacloud.com/sgx_epc_MiB: 3}}",
+        "resources:\n      limits: {alibabacloud.com/sgx_epc_MiB: 3}",
+        "resources:\n      limits:\n        alibabacloud.com/sgx_epc_MiB: 3",
+        "resources:\n      limits:\n        alibabacloud.com/sgx_epc_MiB: 3\n      requests:\n"
+        "        alibabacloud.com/sgx_epc_MiB: 3",
+        "resources: {claims: [{name: gpu}], limits: {alibabacloud.com/sgx_epc_MiB: 3}}"}) {
+    const std::string made =
+        claims_of("kind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: web\n    " + resources + "\n");
+    const auto documents = parse_yaml(made);
+    ASSERT_TRUE(documents) << documents.error().message() << "\n" << made;
+    ASSERT_EQ(documents->size(), 2u) << made;
+    const Node& spec = *documents->at(0).find("spec");
+    const Node* left = spec.items_of("containers").at(0).find("resources");
+    ASSERT_NE(left, nullptr) << made;
+    EXPECT_EQ(left->find("limits"), nullptr) << made;
+    EXPECT_EQ(left->find("requests"), nullptr) << made;
+    EXPECT_EQ(left->items_of("claims").back().text_of("name"), "epc-web") << made;
+    EXPECT_EQ(spec.items_of("resourceClaims").at(0).text_of("resourceClaimTemplateName"), "enclayer-epc-3") << made;
+    EXPECT_EQ(documents->at(1).text_of("kind"), "ResourceClaimTemplate");
+  }
+}
+
+TEST(TranslateToClaims, makes_a_template_of_each_amount_once_and_says_nothing_of_sizes_that_only_devices_have) {
+  const std::string container = "resources: {limits: {sgx.intel.com/epc: 64Gi}}}";
+  const std::string pod = "{kind: Pod, spec: {containers: [{name: a, " + container + ", {name: b, " + container + "]}}";
+  const std::string made = claims_of(pod + "\n---\n" + pod);
+  std::size_t templates = 0;
+  for (std::size_t at = 0; (at = made.find("kind: ResourceClaimTemplate", at)) != made.npos; ++at) ++templates;
+  EXPECT_EQ(templates, 1u) << made;
+  const auto done = translate_to_claims(pod, {});
+  ASSERT_TRUE(done);
+  for (const Finding& finding : done->findings) EXPECT_EQ(finding.kind, Finding::Kind::kChanged) << finding.text;
+}
+
+TEST(TranslateToClaims, leaves_what_asks_for_no_epc_and_refuses_what_is_no_amount) {
+  const std::string other = "kind: Pod\nspec: {containers: [{name: a, resources: {limits: {cpu: 1}}}]}  # mine\n";
+  EXPECT_EQ(claims_of(other), other);
+  EXPECT_NE(claims_of(pod_with("{kubernetes.azure.com/sgx_epc_mem_in_MiB: 0}")).find("no number of MiB above 0"),
+            std::string::npos);
+  const std::string once = claims_of(pod_with("{sgx.intel.com/epc: 1Mi}"));
+  EXPECT_EQ(claims_of(once), once);
+}
+
+TEST(TranslateToClaims, takes_every_manifest_that_is_translated) {
+  int made = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(std::string(ENCLAYER_TEST_DATA) + "/manifests")) {
+    if (entry.path().extension() != ".yaml") continue;
+    const std::string text = base::read_text(entry.path(), kMaxText).value();
+    const auto before = translate(text, {}), after = translate_to_claims(text, {});
+    ASSERT_EQ(before.has_value(), after.has_value()) << entry.path();
+    if (!after) continue;
+    const bool had = before->text.find("kubernetes.azure.com/sgx_epc_mem_in_MiB: ") != std::string::npos ||
+                     before->text.find("kubernetes.azure.com/sgx_epc_mem_in_MiB\": ") != std::string::npos;
+    const bool has = after->text.find("resourceClaimTemplateName: enclayer-epc-") != std::string::npos;
+    made += has ? 1 : 0;
+    EXPECT_TRUE(has || !had) << entry.path();
+  }
+  EXPECT_GE(made, 10);
 }
 
 TEST(Amount, is_written_as_the_api_server_writes_it) {

@@ -553,6 +553,63 @@ TEST_F(AddonCommands, disable_refuses_while_pods_hold_sgx_resources) {
   EXPECT_FALSE(has("DaemonSet", "enclayer-device-plugin"));
 }
 
+json held_claim() {
+  json result = {{"driver", "sgx.enclayer.io"}, {"pool", "node-a"}, {"consumedCapacity", {{"epc", "64Gi"}}}};
+  return {{"apiVersion", "resource.k8s.io/v1"},
+          {"kind", "ResourceClaim"},
+          {"metadata", {{"name", "ledger-epc"}, {"namespace", "bank"}}},
+          {"status",
+           {{"allocation", {{"devices", {{"results", {result}}}}}},
+            {"reservedFor", {{{"resource", "pods"}, {"name", "ledger"}}}}}}};
+}
+
+TEST_F(AddonCommands, claims_are_switched_on_shown_and_not_taken_from_pods_that_hold_them) {
+  ASSERT_EQ(enable({"--dra-epc", "50%"}).exit_code, 0);
+  for (auto [kind, name] : {std::pair{"DaemonSet", "enclayer-dra-driver"},
+                            {"DeviceClass", "sgx-epc.enclayer.io"},
+                            {"ValidatingAdmissionPolicy", "enclayer-own-slices"}})
+    EXPECT_TRUE(has(kind, name)) << name;
+  change([](json& cluster) { cluster["objects"].push_back(held_claim()); });
+
+  const json shown = json::parse(run({"show", "--output", "json"}).out);
+  EXPECT_EQ(shown["claims"], (json{{{"namespace", "bank"},
+                                    {"name", "ledger-epc"},
+                                    {"node", "node-a"},
+                                    {"epc_mib", 65536},
+                                    {"pods", {"ledger"}}}}));
+  EXPECT_THAT(run({"show"}).out, AllOf(HasSubstr("EPC MiB BY CLAIMS"), HasSubstr("bank/ledger-epc")));
+
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"disable"}, std::vector<std::string>{"update", "--dra-epc", "0"}}) {
+    const Finished refused = run(command);
+    EXPECT_EQ(refused.exit_code, 5) << command[0];
+    EXPECT_THAT(refused.err, AllOf(HasSubstr("1 claim holds EPC by the DRA driver: bank/ledger-epc on node-a"),
+                                   HasSubstr("of pod ledger"), HasSubstr("nothing was changed")));
+  }
+  EXPECT_TRUE(has("DaemonSet", "enclayer-dra-driver"));
+  change([](json& cluster) { cluster["objects"].erase(cluster["objects"].size() - 1); });
+  ASSERT_EQ(run({"update", "--dra-epc", "0"}).exit_code, 0);
+  for (auto [kind, name] : {std::pair{"DaemonSet", "enclayer-dra-driver"}, {"DeviceClass", "sgx-epc.enclayer.io"}})
+    EXPECT_FALSE(has(kind, name)) << name;
+}
+
+TEST_F(AddonCommands, claims_stay_out_of_a_cluster_that_gives_them_no_amounts_and_of_runtimes_without_cdi) {
+  change([](json& cluster) { cluster["version"] = "v1.35.2"; });
+  const Finished old = enable({"--dra-epc", "50%"});
+  ASSERT_EQ(old.exit_code, 0) << old.err;
+  EXPECT_THAT(old.err, AllOf(HasSubstr("--dra-epc 50%) stays out"), HasSubstr("v1.35.2")));
+  EXPECT_FALSE(has("DaemonSet", "enclayer-dra-driver"));
+  change([](json& cluster) {
+    cluster["version"] = "v1.36.3";
+    for (json& one : cluster["objects"])
+      if (one["kind"] == "Node") one["status"]["nodeInfo"] = {{"containerRuntimeVersion", "containerd://1.7.27"}};
+  });
+  const Finished runtime = run({"update"});
+  ASSERT_EQ(runtime.exit_code, 0) << runtime.err;
+  EXPECT_THAT(runtime.err, AllOf(HasSubstr("stays out of node-a, node-b"), HasSubstr("containerd://1.7.27")));
+  EXPECT_TRUE(has("DaemonSet", "enclayer-dra-driver")) << "the choice was remembered";
+}
+
 TEST_F(AddonCommands, a_namespace_that_others_use_stays) {
   ASSERT_EQ(enable().exit_code, 0);
   change([](json& cluster) {

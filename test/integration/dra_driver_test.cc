@@ -44,6 +44,12 @@ class DraDriver : public testing::Test {
   DraDriver() {
     fs::create_directory(folder_.path() / "dev");
     fs::create_symlink("/dev/null", folder_.path() / "dev" / "sgx");
+    plugin_has(1);
+  }
+
+  // What enclayer-device-plugin writes, in MiB.
+  void plugin_has(unsigned mib) const {
+    folder_.write("kubelet/plugins/sgx.enclayer.io/plugin", std::to_string(mib) + "\n");
   }
 
   std::vector<std::string> command(const std::vector<std::string>& flags) const {
@@ -66,7 +72,7 @@ class DraDriver : public testing::Test {
     return argv;
   }
   static std::vector<std::string> simulated(const std::string& part = "100%") {
-    return {"--platform", "sim", "--sim-epc", "100Mi", "--sim-device", "/dev/sgx", "--dra-epc", part};
+    return {"--platform", "sim", "--sim-epc", "101Mi", "--sim-device", "/dev/sgx", "--dra-epc", part};
   }
   std::unique_ptr<fake::Process> start(const std::vector<std::string>& flags = simulated()) const {
     return std::make_unique<fake::Process>(command(flags), api_.environment());
@@ -162,8 +168,8 @@ TEST_F(DraDriver, offers_the_epc_of_each_numa_node_and_the_provisioning_device_w
   const Json devices = api_.slices().at(kSlice)["spec"]["devices"];
   ASSERT_EQ(devices.size(), 3u);
   EXPECT_EQ(devices[0]["name"], "epc-numa0");
-  EXPECT_EQ(devices[0]["capacity"]["epc"]["value"], "75Mi");
-  EXPECT_EQ(devices[1]["capacity"]["epc"]["value"], "25Mi");
+  EXPECT_EQ(devices[0]["capacity"]["epc"]["value"], "74Mi");  // of 75, and the device plugin has 1 MiB of the 101
+  EXPECT_EQ(devices[1]["capacity"]["epc"]["value"], "26Mi");
   EXPECT_EQ(devices[2]["attributes"]["kind"]["string"], "provision");
 }
 
@@ -214,6 +220,32 @@ TEST_F(DraDriver, answers_for_every_claim_of_a_pod_and_says_what_is_wrong_with_e
   EXPECT_EQ(files("cdi").size(), 1u);
   EXPECT_EQ(unprepare(1), "");
   EXPECT_EQ(prepare(2).error, "");
+}
+
+TEST_F(DraDriver, offers_what_the_device_plugin_leaves_and_nothing_before_that_has_said_what_that_is) {
+  fs::remove(kubelet_dir() / "plugins/sgx.enclayer.io/plugin");
+  auto driver = start_and_register();
+  EXPECT_THAT(api_.slices().at(kSlice)["spec"]["devices"], IsEmpty());
+  EXPECT_TRUE(driver->wait_for_output("enclayer-device-plugin has not written yet", kSoon)) << driver->output();
+  allocate(1, 30);
+  EXPECT_THAT(prepare(1).error, HasSubstr("enclayer-device-plugin has not written yet"));
+  EXPECT_EQ(unprepare(1), "");
+  plugin_has(71);
+  auto mib = [](const auto& slices) {
+    const Json devices = slices.begin()->second["spec"].value("devices", Json::array());
+    return devices.empty() ? Json() : devices[0]["capacity"]["epc"]["value"];
+  };
+  ASSERT_TRUE(api_.wait_for([&](const auto& slices) { return mib(slices) == "30Mi"; }, kSoon)) << driver->output();
+  EXPECT_EQ(prepare(1).error, "");
+  plugin_has(1);  // pods ended
+  ASSERT_TRUE(api_.wait_for([&](const auto& slices) { return mib(slices) == "100Mi"; }, kSoon)) << driver->output();
+}
+
+TEST_F(DraDriver, refuses_a_part_that_the_node_does_not_have_and_one_that_leaves_no_room_for_the_quote_helper) {
+  EXPECT_THAT(refused(1, simulated("101Mi")), AllOf(HasSubstr("'101Mi'"), HasSubstr("101 MiB"), HasSubstr("100Mi")));
+  auto flags = simulated("90Mi");
+  flags.insert(flags.end(), {"--helper-epc", "20"});
+  EXPECT_THAT(refused(1, flags), AllOf(HasSubstr("'90Mi'"), HasSubstr("keeps 20 MiB"), HasSubstr("81Mi at most")));
 }
 
 TEST_F(DraDriver, puts_its_slice_back_after_a_kubelet_that_started_removed_it) {
@@ -333,7 +365,7 @@ TEST_F(DraDriver, says_its_devices_health_in_both_versions_and_gives_no_device_t
 
 TEST_F(DraDriver, prepares_two_hundred_claims_at_once_and_refuses_none) {
   auto flags = simulated();
-  flags[3] = "200Mi";
+  flags[3] = "201Mi";
   auto driver = start_and_register(flags);
   for (unsigned i = 0; i < 200; ++i) allocate(i, 1);
   std::vector<std::string> errors(200);
@@ -360,6 +392,11 @@ TEST_F(DraDriver, tells_a_prober_whether_the_kubelet_has_it) {
   fs::remove(kubelet_dir() / "plugins_registry" / sockets().at(0));
   ASSERT_TRUE(kubelet_.register_driver(kSoon));
   EXPECT_THAT(ready(), HasSubstr(" 200 "));
+  allocate(1, 60);
+  ASSERT_EQ(prepare(1).error, "");
+  EXPECT_THAT(fake::http_get(address, "/metrics"),
+              AllOf(HasSubstr("\nenclayer_claim_epc_mib 100\n"), HasSubstr("\nenclayer_claim_epc_held_mib 60\n"),
+                    HasSubstr("\nenclayer_claims_prepared 1\n")));
 }
 
 TEST_F(DraDriver, ends_at_sigterm_and_leaves_its_slice_to_the_next_instance) {
@@ -372,7 +409,6 @@ TEST_F(DraDriver, ends_at_sigterm_and_leaves_its_slice_to_the_next_instance) {
 
 TEST_F(DraDriver, refuses_flags_that_make_no_sense) {
   EXPECT_THAT(refused(1, {"--platform", "sim"}), HasSubstr("--dra-epc"));
-  EXPECT_THAT(refused(1, simulated("101Mi")), HasSubstr("100 MiB of EPC that this node has"));
   EXPECT_THAT(refused(1, {"--dra-epc", "100%", "--sim-epc", "1Gi"}), HasSubstr("never started silently"));
   auto finished = fake::run(command(simulated()), kSoon);  // no pod's environment
   EXPECT_EQ(finished.exit_code, 4);

@@ -38,10 +38,10 @@ SETTINGS = [
         ["--enable-sgxquotehelper", "--dcap-image", f"mine/x@sha256:{'a' * 64}", "--qcnl-conf", "FILE"],
     ),
     (
-        {"quoteHelper": True, "inProcAttestation": True, "provisionLimit": 20, "provisionWithEpc": True, "epcCap": "64Gi", "epcReserve": "1Gi",
+        {"quoteHelper": True, "inProcAttestation": True, "provisionLimit": 20, "provisionWithEpc": True, "epcCap": "64Gi", "epcReserve": "1Gi", "draEpc": "60Gi",
          "numa": True, "cdi": True, "accountMapped": True, "metricsPort": 9500, "logLevel": "warn", "priorityClass": "system-node-critical"},
         ["--enable-sgxquotehelper", "--in-proc-attestation", "--provision-limit", "20", "--provision-with-epc", "--epc-cap", "64Gi",
-         "--epc-reserve", "1Gi", "--numa", "--cdi", "--account-mapped", "--metrics-port", "9500", "--log-level", "warn", "--priority-class",
+         "--epc-reserve", "1Gi", "--dra-epc", "60Gi", "--numa", "--cdi", "--account-mapped", "--metrics-port", "9500", "--log-level", "warn", "--priority-class",
          "system-node-critical"],
     ),
     (
@@ -61,7 +61,9 @@ SETTINGS = [
         {"platform": "sim", "quoteHelper": True, "metrics": False, "metricsPort": 9500, "externalAesmd": False},
         ["--platform", "sim", "--enable-sgxquotehelper", "--disable-metrics", "--metrics-port", "9500"],
     ),
-    ({"externalAesmd": True}, ["--external-aesmd"]),
+    ({"externalAesmd": True, "draEpc": "100%"}, ["--external-aesmd", "--dra-epc", "100%"]),
+    ({"quoteHelper": True, "standby": False, "workers": 2, "draEpc": "50%"},
+     ["--enable-sgxquotehelper", "--disable-standby", "--workers", "2", "--dra-epc", "50%"]),
 ]
 
 # What the chart refuses, and a word of why.
@@ -75,6 +77,10 @@ REFUSED = [
     ({"platform": "sim", "simEpc": "300Gi"}, "1Mi to 256Gi"),
     ({"simEpc": "512Ki"}, "1Mi to 256Gi"),
     ({"epcReserve": "1Ki"}, "1Mi at least"),
+    ({"draEpc": "101%"}, "draEpc"),
+    ({"draEpc": "1Ki"}, "less than 1Mi"),
+    ({"draEpc": "64Gi", "epcCap": "64Gi"}, "leaves less than the 1 MiB"),
+    ({"draEpc": "65520Mi", "epcCap": "64Gi", "quoteHelper": True}, "leaves less than the 20 MiB"),
     ({"externalAesmd": True, "quoteHelper": True}, "switch one of them off"),
     ({"tolerations": [{"key": "a", "effect": "Never"}]}, "effect"),
     ({"podLabels": {"app.kubernetes.io/name": "x"}}, "app.kubernetes.io/name"),

@@ -1,86 +1,69 @@
-"""EPC by ResourceClaims: enclayer-dra-driver beside the node's kubelet, with the samples' classes. The add-on does not run it yet, so
-it runs here as a process of the node's."""
+"""EPC by two doors on one node: the device plugin for old manifests, the DRA driver for ResourceClaims, both as `enclayer enable` installs
+them."""
 
 import json
-import os
+import threading
 import time
 from pathlib import Path
 
-from .addon import SAMPLES
+from .addon import KINDS, OURS
 from .cluster import condition, running
-from .controlplane import SERVICE_ADDRESS
-from .node import KUBELET_DIR, NODE, pod_manifest
-from .process import Daemon, wait_for
+from .node import NODE, pod_manifest
+from .process import wait_for
 from .steps import check, say
-from .testbed import ENCLAVE_DEVICES, WORKLOAD_IMAGE, ended
+from .testbed import ENCLAVE_DEVICES, EPC, WORKLOAD_IMAGE, ended
 
-NODE_GIB = 96
+FIRST_MIB, FIRST_DRIVER_MIB = 8192, 4095  # half of all but the 1 MiB that the plugin keeps
+SECOND_GIB, SECOND_DRIVER_GIB = 66, 65
+PLUGIN_MIB = (SECOND_GIB - SECOND_DRIVER_GIB) * 1024
+STARTS, KILLS = 40, 3  # a container that is killed comes back after 10, 20, 40 s
 CDI = Path("/var/run/cdi")  # where containerd looks
-ACCOUNT = "enclayer-dra-driver"
-RULES = [
-    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
-    {"apiGroups": ["resource.k8s.io"], "resources": ["resourceslices"], "verbs": ["list", "create", "update", "delete"]},
-    {"apiGroups": ["resource.k8s.io"], "resources": ["resourceclaims"], "verbs": ["get", "list"]},
-]
+SLOTS = Path("/var/run/enclayer/quotes")
+DRIVER = "app.kubernetes.io/name=enclayer-dra-driver"
 
 
 class Dra:
     def __init__(self, cluster):
         self.cluster = cluster
         self.plane = cluster.plane
-        self.slots = cluster.work / "dra-slots"
-        self.drivers = []
 
     def listed(self):
         return [
-            (f"enclayer-dra-driver: {NODE_GIB} GiB in a ResourceSlice, and the kubelet has the driver", self.start),
-            ("a claim of 10 MiB, the container not root: both devices open", self.hello_world),
+            ("enclayer enable --dra-epc 50%: half of the EPC by the plugin, half in a ResourceSlice", self.enable),
+            ("an old manifest and a claim, 10 MiB each, on one node, the claim's container not root: both have their devices open", self.hello_world),
+            (f"enclayer update to {SECOND_GIB} GiB, {SECOND_DRIVER_GIB} of them the driver's, while pods with claims start: none fails", self.update),
             ("a pod with 64 GiB: Ready, and the size of its status", self.run_large),
-            ("the node is full to the MiB", self.fill),
+            ("the node is full to the MiB through both doors", self.fill),
             ("a kubelet restart: the slice is back, the pods run on, a new one starts", self.restart_kubelet),
-            ("an update: a second instance takes over without a gap", self.update),
-            ("everything is removed, and nothing is left of the claims", self.remove),
+            (f"the driver is killed {KILLS} times while {STARTS} pods start: nothing is leaked, nothing given twice", self.kill_driver),
+            ("a claim of the provisioning class is refused where the namespace is not labelled; the driver's account may write no slice of another node",
+             self.try_policies),
+            ("enclayer show: EPC by door, claims by pod", self.show),
+            ("enclayer update --dra-epc 0 and enclayer disable refuse while a claim is held", self.refuse),
+            ("enclayer disable: nothing is left", self.disable),
         ]
 
-    def start(self):
+    def enable(self):
         self.cdi_was_there = CDI.exists()
-        name = {"name": ACCOUNT, "namespace": "default"}
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ACCOUNT}
-        self.plane.apply(
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": name},
-            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": ACCOUNT}, "rules": RULES},
-            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ACCOUNT}, "roleRef": role,
-             "subjects": [{"kind": "ServiceAccount", **name}]},
-        )
-        self.plane.kubectl("apply", "-f", SAMPLES / "dra/classes.yaml")
-        account = self.cluster.work / "dra-account"
-        account.mkdir()
-        (account / "token").write_text(self.plane.kubectl("create", "token", ACCOUNT, "--duration=2h"))
-        (account / "ca.crt").write_bytes(self.plane.authority.certificate("ca").read_bytes())
-        self.arguments = ["--node", NODE, "--dra-epc", "100%", "--platform", "sim", "--sim-epc", f"{NODE_GIB}Gi", "--kubelet-dir", KUBELET_DIR,
-                          "--account-dir", account, "--slots-dir", self.slots]
-        self.start_driver()
-        self.wait_for_slice()
-
-    def start_driver(self):
-        """Until the kubelet has registered it."""
-        driver = Daemon("enclayer-dra-driver", self.cluster.logs / f"dra-driver-{len(self.drivers)}.log")
-        self.drivers.append(driver)
-        driver.start([self.cluster.product("enclayer-dra-driver"), *self.arguments],
-                     env={**os.environ, "KUBERNETES_SERVICE_HOST": SERVICE_ADDRESS, "KUBERNETES_SERVICE_PORT": str(self.plane.port)})
-        wait_for("the kubelet has the driver", lambda: "registered with the kubelet" in driver.log.read_text(), 60, pause=0.1)
+        self.cluster.label_node("enclayer.io/sim=true")
+        say(self.cluster.enclayer("enable", "--platform", "sim", "--image", self.cluster.image, "--dra-epc", "50%"))
+        self.cluster.wait_for_allocatable(EPC, FIRST_MIB - FIRST_DRIVER_MIB)
+        self.wait_for_slice(f"{FIRST_DRIVER_MIB}Mi")
 
     def slices(self):
         return self.plane.read("/apis/resource.k8s.io/v1/resourceslices")["items"]
 
-    def wait_for_slice(self, seconds=30):
-        found = wait_for("the ResourceSlice", self.slices, seconds)
-        (device,) = found[0]["spec"]["devices"]
-        check(device["capacity"]["epc"]["value"] == f"{NODE_GIB}Gi" and device["allowMultipleAllocations"], f"the slice has {device}")
+    def wait_for_slice(self, amount, seconds=60):
+        def probe():
+            found = [device["capacity"]["epc"]["value"] for one in self.slices() for device in one["spec"].get("devices", [])]
+            check(found == [amount], f"the slices offer {found}")
+            return True
+
+        wait_for(f"a ResourceSlice with {amount}", probe, seconds, pause=0.2)
 
     # --- pods
 
-    def create(self, name, amount, arguments, **options):
+    def create(self, name, amount, arguments=("pause",), **options):
         """A pod with a claim of its own."""
         request = {"name": "epc", "exactly": {"deviceClassName": "sgx-epc.enclayer.io", "capacity": {"requests": {"epc": amount}}}}
         template = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaimTemplate", "metadata": {"name": f"epc-{amount.lower()}"},
@@ -90,35 +73,76 @@ class Dra:
         pod["spec"]["containers"][0]["resources"] = {"claims": [{"name": "sgx"}]}
         self.plane.apply(template, pod)
 
-    def run(self, name, amount, arguments=("pause",), **options):
+    def run(self, name, amount, arguments=("pause",), seconds=60, **options):
         begin = time.monotonic()
         self.create(name, amount, arguments, **options)
-        pod = self.cluster.wait_for_pod(name, lambda pod: running(pod) or ended(pod))
+        pod = self.cluster.wait_for_pod(name, lambda pod: running(pod) or ended(pod), seconds)
+        check(running(pod), self.cluster.why_not(name, "default"))
         return pod, time.monotonic() - begin
 
     def hello_world(self):
+        # The device of a simulation is /dev/null, which everybody may open; the plugin's node has the host's mode.
+        self.cluster.start_pod("old", ["open", *ENCLAVE_DEVICES], limits={EPC: 10})
         _, seconds = self.run("hello", "10Mi", ["open", *ENCLAVE_DEVICES], pod_security={"runAsNonRoot": True, "runAsUser": 65532})
-        seen = wait_for("what the pod saw", lambda: json.loads(self.cluster.log("hello")), 30, pause=0.2)
-        check([device["error"] for device in seen["devices"]] == [""] * len(ENCLAVE_DEVICES), f"the pod saw {seen['devices']}")
-        say(f"{seconds:.1f} s from the pod's creation to its program with {', '.join(ENCLAVE_DEVICES)} open")
+        self.cluster.wait_for_pod("old", running)
+        for name in ("old", "hello"):
+            seen = wait_for(f"what {name} saw", lambda name=name: json.loads(self.cluster.log(name)), 30, pause=0.2)
+            check([device["error"] for device in seen["devices"]] == [""] * len(ENCLAVE_DEVICES), f"{name} saw {seen['devices']}")
+        say(f"{seconds:.1f} s from the claim's pod to its program with {', '.join(ENCLAVE_DEVICES)} open")
         self.cluster.remove_pods("hello")
+
+    def update(self):
+        stop, started, failed = threading.Event(), [], []
+
+        def load():
+            while not stop.is_set():
+                name = f"load-{len(started)}"
+                try:
+                    _, seconds = self.run(name, "10Mi", seconds=90)
+                    started.append(seconds)
+                    self.cluster.remove_pods(name)
+                except Exception as why:  # told in the main thread
+                    failed.append(f"{name}: {why}")
+                    return
+
+        thread = threading.Thread(target=load)
+        thread.start()
+        try:
+            self.run("kept", "1Gi")
+            say(self.cluster.enclayer("update", "--sim-epc", f"{SECOND_GIB}Gi", "--dra-epc", f"{SECOND_DRIVER_GIB}Gi"))
+        finally:
+            stop.set()
+            thread.join()
+        check(not failed and started, "\n".join(failed) or "no pod was started meanwhile")
+        say(f"{len(started)} pods started meanwhile, the slowest in {max(started):.1f} s")
+        check(running(self.cluster.pod("kept")) and running(self.cluster.pod("old")), "the pods from before do not run on")
+        self.cluster.wait_for_allocatable(EPC, PLUGIN_MIB)
+        offered = [device["capacity"]["epc"]["value"] for one in self.slices() for device in one["spec"].get("devices", [])]
+        self.cluster.remove_pods("old")
+        self.wait_for_slice(f"{SECOND_DRIVER_GIB}Gi")
+        say(f"the slice offered {offered[0]} while the old pod held devices of the longer list, and now {SECOND_DRIVER_GIB}Gi")
+        self.cluster.remove_pods("kept")
 
     def run_large(self):
         pod, seconds = self.run("large", "64Gi")
-        check(running(pod), self.cluster.why_not("large", "default"))
         size = len(json.dumps(pod["status"], separators=(",", ":")))
         check(size < 2048, f"its status has {size} bytes")
         say(f"{seconds:.1f} s; {size} bytes of status, with {len(pod['status']['containerStatuses'][0].get('allocatedResourcesStatus', []))} resource in it")
 
     def fill(self):
-        self.run("rest", f"{(NODE_GIB - 64) * 1024 - 1}Mi")
+        self.run("rest", f"{(SECOND_DRIVER_GIB - 64) * 1024 - 1}Mi")
         self.run("last", "512Ki")  # is charged 1 MiB
-        self.create("more", "1Mi", ["pause"])
-        pod = self.cluster.wait_for_pod("more", lambda pod: condition(pod, "PodScheduled").get("status") == "False")
-        say(condition(pod, "PodScheduled")["message"])
-        self.cluster.remove_pods("last")
-        self.cluster.wait_for_pod("more", running)
-        self.cluster.remove_pods("rest", "more")
+        self.create("more", "1Mi")
+        self.cluster.start_pod("by-plugin", ["pause"], limits={EPC: PLUGIN_MIB})
+        self.cluster.wait_for_pod("by-plugin", running)
+        self.cluster.start_pod("more-by-plugin", ["pause"], limits={EPC: 1})
+        for name in ("more", "more-by-plugin"):
+            pod = self.cluster.wait_for_pod(name, lambda pod: condition(pod, "PodScheduled").get("status") == "False")
+            say(condition(pod, "PodScheduled")["message"])
+        self.cluster.remove_pods("last", "by-plugin")
+        for name in ("more", "more-by-plugin"):
+            self.cluster.wait_for_pod(name, running)
+        self.cluster.remove_pods("rest", "more", "more-by-plugin")
 
     def restart_kubelet(self):
         before = self.slices()[0]["metadata"]["uid"]
@@ -131,27 +155,91 @@ class Dra:
         self.cluster.wait_for_node()
         check(running(self.cluster.pod("large")), "the pod with 64 GiB does not run any more")
         self.run("after", "1Gi")
-        self.cluster.remove_pods("after")
+        self.cluster.remove_pods("after", "large")
 
-    def update(self):
-        self.start_driver()
-        check(self.drivers[0].stop() == 0, "the first instance did not end with 0")
-        pod, _ = self.run("updated", "1Gi")
-        check(running(pod), self.cluster.why_not("updated", "default"))
-        self.cluster.remove_pods("updated", "large")
+    def driver_pod(self):
+        pods = self.plane.read("/api/v1/namespaces/enclayer-system/pods", labelSelector=DRIVER)["items"]
+        return pods[0] if len(pods) == 1 and running(pods[0]) else None
 
-    def remove(self):
+    def kill_driver(self):
+        names = [f"start-{index}" for index in range(STARTS)]
+        for index, name in enumerate(names):
+            self.create(name, "1Gi")
+            if index % (STARTS // KILLS) == STARTS // KILLS - 2:
+                pod = wait_for("the driver runs", self.driver_pod, 120, pause=0.1)
+                container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+                self.cluster.containerd.ctr("--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container)
+        for name in names:
+            self.cluster.wait_for_pod(name, running, 300)
+        restarts = wait_for("the driver runs", self.driver_pod, 120)["status"]["containerStatuses"][0]["restartCount"]
+        check(restarts >= KILLS, f"the driver was started again {restarts} times")
+        check(len(self.cdi_files()) == STARTS, f"{len(self.cdi_files())} claims are prepared")
+        claims = self.plane.read("/apis/resource.k8s.io/v1/resourceclaims")["items"]
+        shares = [result["shareID"] for claim in claims for result in claim["status"]["allocation"]["devices"]["results"]]
+        check(len(set(shares)) == len(shares) == STARTS, f"{len(shares)} shares, {len(set(shares))} different ones")
+        self.cluster.remove_pods(*names)
+        self.wait_for_nothing_prepared()
+        say(f"{STARTS} pods, {restarts} restarts of the driver")
+
+    def cdi_files(self):
+        return [path.name for path in CDI.glob("k8s.sgx.enclayer.io-*")]
+
+    def wait_for_nothing_prepared(self):
         def nothing():
-            left = [path.name for path in CDI.glob("k8s.sgx.enclayer.io-*")] + [path.name for path in self.slots.glob("*.epc")]
+            left = self.cdi_files() + [path.name for path in SLOTS.glob("*.epc")]
             check(not left, f"left over: {left}")
             return True
 
-        wait_for("no claim is prepared any more", nothing, 30)
-        say(f"{self.drivers[-1].memory_mib()[0]:.1f} MiB resident")
-        check(self.drivers[-1].stop() == 0, "the driver did not end with 0")
+        wait_for("no claim is prepared any more", nothing, 60)
+
+    def try_policies(self):
+        request = {"name": "device", "exactly": {"deviceClassName": "sgx-provision.enclayer.io"}}
+        claim = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", "metadata": {"name": "provision", "namespace": "default"},
+                 "spec": {"devices": {"requests": [request]}}}
+        refused = self.plane.kubectl("create", "-f", "-", stdin=json.dumps(claim), expect=1)
+        check("enclayer.io/allow-provisioning=true" in refused, refused)
+        self.plane.kubectl("label", "namespace", "default", "enclayer.io/allow-provisioning=true")
+        self.plane.kubectl("create", "-f", "-", stdin=json.dumps(claim))
+        self.plane.kubectl("delete", "resourceclaim", "provision")
+        self.plane.kubectl("label", "namespace", "default", "enclayer.io/allow-provisioning-")
+        pod = wait_for("the driver runs", self.driver_pod, 60)["metadata"]
+        token = self.plane.kubectl("create", "token", "enclayer-dra-driver", "-n", "enclayer-system", "--bound-object-kind=Pod",
+                                   f"--bound-object-name={pod['name']}", f"--bound-object-uid={pod['uid']}")
+        other = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", **self.slices()[0]}
+        other["metadata"] = {"name": "other-node"}
+        other["spec"]["nodeName"] = "other-node"
+        other["spec"]["pool"]["name"] = "other-node"
+        refused = self.plane.kubectl("--kubeconfig=/dev/null", f"--server={self.plane.server}", f"--token={token.strip()}", f"--certificate-authority={self.plane.authority.certificate('ca')}", "create",
+                                     "-f", "-", stdin=json.dumps(other), expect=1)
+        say(refused.strip())
+        check("its own node only" in refused, refused)
+
+    def show(self):
+        self.run("shown", "1Gi")
+        say(self.cluster.enclayer("show"))
+        told = json.loads(self.cluster.enclayer("show", "--output", "json"))
+        (node,) = told["nodes"]
+        check(node["dra_epc_mib"] == {"total": SECOND_DRIVER_GIB * 1024, "claimed": 1024}, f"the node has {node['dra_epc_mib']}")
+        check(node["epc_mib"]["allocatable"] == PLUGIN_MIB and node["dra_driver"] == "ready", f"the node is {node}")
+        (claim,) = told["claims"]
+        check((claim["pods"], claim["node"], claim["epc_mib"]) == (["shown"], NODE, 1024), f"the claim is {claim}")
+        check(not told["warnings"], f"warnings: {told['warnings']}")
+
+    def refuse(self):
+        for arguments in (["update", "--dra-epc", "0"], ["disable"]):
+            refused = self.cluster.enclayer(*arguments, expect=5)
+            say(refused.strip())
+            check("1 claim holds EPC by the DRA driver" in refused and "shown" in refused, refused)
+        self.cluster.remove_pods("shown")
+        self.wait_for_nothing_prepared()
+
+    def disable(self):
         self.plane.kubectl("delete", "resourceclaimtemplates", "--all")
-        self.plane.kubectl("delete", "-f", SAMPLES / "dra/classes.yaml")
-        self.plane.kubectl("delete", "serviceaccount,clusterrole,clusterrolebinding", ACCOUNT, "--ignore-not-found")
+        say(self.cluster.enclayer("disable"))
+        left = self.plane.kubectl("get", f"{KINDS},deviceclasses", "-l", OURS, "-o", "name")
+        check(not left, f"these are left: {left}")
+        self.cluster.wait_for_allocatable(EPC, 0)
         wait_for("the kubelet removes the slices of a driver that is gone", lambda: not self.slices(), 90, pause=1)
+        self.cluster.label_node("enclayer.io/sim-")
         if not self.cdi_was_there:
             CDI.rmdir()
