@@ -115,4 +115,12 @@ std::vector<Claim> claims_of(const Verification& verification) {
   return std::move(out.claims);
 }
 
+Evaluation appraise(const Verification& verification, const PolicyText& policy) {
+  if (!verification.verified())
+    return {.refusal = std::string(to_string(verification.reason)) + ": " + verification.detail};
+  if (verification.tcb_status == TcbStatus::kRevoked)
+    return {.refusal = "the platform's TCB level is Revoked, which no policy can permit"};
+  return policy.evaluate(claims_of(verification));
+}
+
 }  // namespace enclayer::attest

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "attest/claims.h"
+#include "attest/policy_text.h"
 #include "enclayer/verify.h"
 
 namespace enclayer::attest {
@@ -16,5 +17,9 @@ namespace enclayer::attest {
 // Empty unless verified(): of other evidence there is nothing to say. Values are hex in lower case, integers are unsigned
 // numbers or times in seconds since 1970 (NumericDate, RFC 7519 section 2).
 std::vector<Claim> claims_of(const Verification& verification);
+
+// What a policy says of evidence. No policy permits evidence that does not verify, nor a platform whose TCB level is
+// Revoked: every door asks here, and not the policy itself.
+Evaluation appraise(const Verification& verification, const PolicyText& policy);
 
 }  // namespace enclayer::attest

@@ -70,27 +70,30 @@ TEST(EvidenceClaims, name_each_advisory_and_the_seconds_since_a_level_is_missing
 TEST(EvidenceClaims, say_nothing_of_what_did_not_verify) { EXPECT_TRUE(claims_of(verified("pck-revoked")).empty()); }
 
 // Tokens travel: a claim by which one machine could be followed from service to service must never come in by accident.
-TEST(EvidenceClaims, never_name_the_machine) {
+// And only what has several values is there several times.
+TEST(EvidenceClaims, never_name_the_machine_and_have_each_type_once_but_advisories) {
   for (const sim::Case& which : sim::cases()) {
     const Verification v = verified(which.name.c_str());
-    if (!v.platform) continue;
+    std::set<std::string> seen;
     for (const Claim& claim : claims_of(v)) {
+      const bool first = seen.insert(claim.type).second;
+      EXPECT_TRUE(first || claim.type == "x-enclayer-advisory") << which.name << ": " << claim.type;
       EXPECT_NE(claim.value, ClaimValue(base::to_hex(v.platform->ppid))) << claim.type;
       if (auto id = v.platform->platform_instance_id) {
         EXPECT_NE(claim.value, ClaimValue(base::to_hex(*id))) << claim.type;
       }
     }
+    EXPECT_EQ(seen.empty(), !v.verified()) << which.name;
   }
 }
 
-// Only what has several values is there several times.
-TEST(EvidenceClaims, have_each_type_once_but_advisories) {
-  for (const sim::Case& which : sim::cases()) {
-    std::set<std::string> seen;
-    for (const Claim& claim : claims_of(verified(which.name.c_str()))) {
-      const bool first = seen.insert(claim.type).second;
-      EXPECT_TRUE(first || claim.type == "x-enclayer-advisory") << which.name << ": " << claim.type;
-    }
+TEST(Appraisal, permits_by_no_policy_what_does_not_verify_or_is_revoked) {
+  const PolicyText everything = PolicyText::parse("version=1.0; authorizationrules { => permit(); };").value();
+  EXPECT_TRUE(appraise(verified("out-of-date"), everything).permitted);
+  for (const char* name : {"pck-revoked", "tcb-revoked", "qe-revoked"}) {
+    const Evaluation found = appraise(verified(name), everything);
+    EXPECT_FALSE(found.permitted) << name;
+    EXPECT_NE(found.refusal, "") << name;
   }
 }
 

@@ -35,10 +35,10 @@ namespace enclayer::attest {
 
 struct Evaluation {
   bool permitted = false;
-  std::vector<Claim> issued;      // for the token, in order, each once; empty unless permitted
-  std::vector<Claim> properties;  // of issueproperty(); how the token is made
-  std::string refusal;            // why it is not permitted, for people: "line 7 of the policy denies"
-  std::size_t line = 0;           // of the rule that refused; 0: no rule permits
+  std::vector<Claim> issued{};      // for the token, in order, each once; empty unless permitted
+  std::vector<Claim> properties{};  // of issueproperty(); how the token is made
+  std::string refusal{};            // why it is not permitted, for people: "line 7 of the policy denies"
+  std::size_t line = 0;             // of the rule that refused; 0: no rule permits
 };
 
 // Something that is allowed in a policy and is probably not meant.
@@ -54,7 +54,7 @@ class PolicyText {
   static constexpr std::size_t kMaxConditions = 32;       // of one rule, and property conditions of one condition
   static constexpr std::size_t kMaxClaims = 1024;         // of the working set
   static constexpr std::size_t kMaxClaimBytes = 1 << 20;  // of it
-  static constexpr std::size_t kMaxSteps = 1'000'000;     // claims looked at in one evaluation: some 10 ms
+  static constexpr std::size_t kMaxSteps = 200'000;       // claims looked at in one evaluation: some 10 ms
 
   // kMalformed: it breaks the grammar, or a limit. kUnsupported: Azure has it and this version does not (policy version
   // 1.2, its functions, properties of other kinds of evidence). Messages begin with the place: "policy: line 4, column 9: ".
