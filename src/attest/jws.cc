@@ -10,6 +10,8 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "attest/base64url.h"
@@ -54,22 +56,43 @@ std::string number_of(EVP_PKEY* key, const char* name, int size = 0) {
   return to_base64url(bytes);
 }
 
-// The members that a thumbprint is made of, in the order of their names (RFC 7638, section 3.2).
-ordered_json public_members(EVP_PKEY* key, Algorithm algorithm) {
-  if (algorithm == Algorithm::kRs256)
+struct Curve {
+  int nid;
+  const char* name;  // in JWKs (RFC 7518, section 6.2.1.1)
+  int size;          // of a coordinate, in bytes
+};
+constexpr Curve kCurves[] = {
+    {NID_X9_62_prime256v1, "P-256", 32}, {NID_secp384r1, "P-384", 48}, {NID_secp521r1, "P-521", 66}};
+
+const Curve* curve_of(EVP_PKEY* key) {
+  char group[32] = {};
+  if (::EVP_PKEY_is_a(key, "EC") != 1 || ::EVP_PKEY_get_group_name(key, group, sizeof group, nullptr) != 1)
+    return nullptr;
+  const auto* found = std::find_if(std::begin(kCurves), std::end(kCurves),
+                                   [nid = ::OBJ_txt2nid(group)](const Curve& one) { return one.nid == nid; });
+  return found == std::end(kCurves) ? nullptr : found;
+}
+
+// The members that a thumbprint is made of, in the order of their names (RFC 7638, section 3.2); null for other keys.
+ordered_json public_members(EVP_PKEY* key) {
+  if (::EVP_PKEY_is_a(key, "RSA") == 1)
     return {{"e", number_of(key, OSSL_PKEY_PARAM_RSA_E)}, {"kty", "RSA"}, {"n", number_of(key, OSSL_PKEY_PARAM_RSA_N)}};
-  return {{"crv", "P-256"},
-          {"kty", "EC"},
-          {"x", number_of(key, OSSL_PKEY_PARAM_EC_PUB_X, 32)},
-          {"y", number_of(key, OSSL_PKEY_PARAM_EC_PUB_Y, 32)}};
+  if (const Curve* curve = curve_of(key))
+    return {{"crv", curve->name},
+            {"kty", "EC"},
+            {"x", number_of(key, OSSL_PKEY_PARAM_EC_PUB_X, curve->size)},
+            {"y", number_of(key, OSSL_PKEY_PARAM_EC_PUB_Y, curve->size)}};
+  ByteArray<32> raw{};
+  std::size_t size = raw.size();
+  if (::EVP_PKEY_is_a(key, "ED25519") == 1 && ::EVP_PKEY_get_raw_public_key(key, raw.data(), &size) == 1)
+    return {{"crv", "Ed25519"}, {"kty", "OKP"}, {"x", to_base64url(raw)}};
+  return nullptr;
 }
 
 Result<Algorithm> algorithm_of(EVP_PKEY* key) {
   if (::EVP_PKEY_is_a(key, "RSA") == 1 && ::EVP_PKEY_get_bits(key) >= kRsaBits && ::EVP_PKEY_get_bits(key) <= 4096)
     return Algorithm::kRs256;
-  char group[32] = {};
-  if (::EVP_PKEY_is_a(key, "EC") == 1 && ::EVP_PKEY_get_group_name(key, group, sizeof group, nullptr) == 1 &&
-      ::OBJ_txt2nid(group) == NID_X9_62_prime256v1)
+  if (const Curve* curve = curve_of(key); curve != nullptr && curve->nid == NID_X9_62_prime256v1)
     return Algorithm::kEs256;
   return base::malformed("its key is neither RSA of 2,048 to 4,096 bits nor on P-256");
 }
@@ -108,6 +131,16 @@ Result<Bytes> raw_signature(ByteView der) {
 
 }  // namespace
 
+Result<std::string> public_jwk(ByteView subject_public_key_info) {
+  const unsigned char* at = subject_public_key_info.data();
+  OpensslPtr<EVP_PKEY, EVP_PKEY_free> key(
+      ::d2i_PUBKEY(nullptr, &at, static_cast<long>(subject_public_key_info.size())));
+  ::ERR_clear_error();
+  const ordered_json jwk = key ? public_members(key.get()) : nullptr;
+  if (jwk.is_null()) return Error(ErrorKind::kUnsupported, "there is no JWK for a key of this kind");
+  return jwk.dump();
+}
+
 std::string_view to_string(Algorithm algorithm) { return algorithm == Algorithm::kRs256 ? "RS256" : "ES256"; }
 
 Result<TokenKey> TokenKey::generate(Algorithm algorithm, bool simulated, Time made) {
@@ -143,7 +176,7 @@ Result<TokenKey> TokenKey::from_pem(std::string_view pem) {
   out.made_ = *made;
   out.simulated_ = attestation::printable(::X509_get_subject_name(certificate)).find(kSimulated) != std::string::npos;
 
-  ordered_json jwk = public_members(pkey(out.key_), out.algorithm_);
+  ordered_json jwk = public_members(pkey(out.key_));
   out.id_ = to_base64url(base::sha256(base::as_bytes(jwk.dump())));
   Bytes der(static_cast<std::size_t>(::i2d_X509(certificate, nullptr)));
   unsigned char* to = der.data();

@@ -13,6 +13,10 @@
 
 namespace enclayer::attest {
 
+// The JWK of a public key, as SubjectPublicKeyInfo in DER: RSA, P-256, P-384, P-521 or Ed25519 (RFC 7518, RFC 8037), its
+// members in the order of their names, as its thumbprint has them (RFC 7638); else kUnsupported.
+Result<std::string> public_jwk(ByteView subject_public_key_info);
+
 enum class Algorithm { kRs256, kEs256 };          // RFC 7518, section 3.1
 std::string_view to_string(Algorithm algorithm);  // "RS256"
 

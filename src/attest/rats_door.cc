@@ -56,6 +56,11 @@ Result<Said> said_by(const Submission& submission, const Verification& verificat
   Said out;
   if (verification.attested_key && verification.attested_key->nonce)
     out.nonce = std::string(base::as_text(*verification.attested_key->nonce));
+  if (verification.attested_key && verification.verified()) {
+    ENCLAYER_TRY(const RaTlsCertificate certificate, parse_ra_tls(submission.certificate));
+    ENCLAYER_TRY(const std::string jwk, public_jwk(certificate.public_key));
+    out.key = ordered_json::parse(jwk);
+  }
   if (!submission.runtime_data || !submission.runtime_data->starts_with("{")) return out;
   ENCLAYER_TRY(const auto document, parse_runtime_json(*submission.runtime_data));
   out.nonce = document.root()["nonce"].text();

@@ -12,7 +12,10 @@
 #include "attest/base64url.h"
 #include "attestation/base64.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/file.h"
+#include "base/hex.h"
+#include "fake/ra_tls.h"
 #include "fake/temp_folder.h"
 
 namespace enclayer::attest {
@@ -56,6 +59,25 @@ bool verifies(const std::string& token, const json& jwk) {
   ::EVP_MD_CTX_free(context);
   ::X509_free(certificate);
   return good;
+}
+
+TEST(Jwk, is_made_of_a_public_key_of_each_kind) {
+  // The key of RFC 8037, appendix A.2; its thumbprint is A.3's.
+  const Bytes ed25519 =
+      base::from_hex("302a300506032b6570032100d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+          .value();
+  const std::string jwk = public_jwk(ed25519).value();
+  EXPECT_EQ(jwk, R"({"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})");
+  EXPECT_EQ(to_base64url(base::sha256(base::as_bytes(jwk))), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+  for (const char* curve : {"P-256", "P-384", "P-521"}) {
+    const json ec = json::parse(public_jwk(fake::RaTlsMaker(curve).public_key()).value());
+    EXPECT_EQ(ec.at("crv"), curve);
+    EXPECT_EQ(from_base64url(ec.at("x").get<std::string>())->size(),
+              from_base64url(ec.at("y").get<std::string>())->size());
+  }
+  EXPECT_EQ(json::parse(public_jwk(fake::RaTlsMaker("RSA").public_key()).value()).at("e"), "AQAB");
+  EXPECT_FALSE(public_jwk(fake::RaTlsMaker("secp256k1").public_key()));
+  EXPECT_FALSE(public_jwk(Bytes{1, 2, 3}));
 }
 
 class SigningKeysTest : public testing::Test {
