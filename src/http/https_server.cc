@@ -311,8 +311,8 @@ class Listener final : public HttpsServer {
       if (!one.answering && !one.closing && (oldest == nullptr || one.silent_since < oldest->silent_since))
         oldest = &one;
     if (oldest == nullptr) return false;
-    oldest->close();
     ++evicted_;
+    oldest->close();
     return true;
   }
 
@@ -440,8 +440,8 @@ class Listener final : public HttpsServer {
       if (ending_ && now >= end_by_) io_.stop();
       for (Connection& one : connections_)
         if (!one.closing && now >= one.deadline) {
-          one.close();
           ++slow_;
+          one.close();
         }
     }
   }
