@@ -13,7 +13,7 @@ build: ## Build the release binaries into build/release/bin
 	@tools/packages build
 	@tools/build release
 
-install: ## Put enclayer, kubectl-enclayer and shell completion into PREFIX (default /usr/local); DESTDIR is honoured
+install: ## Put enclayer, kubectl-enclayer, enclayer-attest and shell completion into PREFIX (default /usr/local); DESTDIR is honoured
 	@tools/packages build
 	@tools/build release enclayer
 	@tools/install install $(PREFIX)
