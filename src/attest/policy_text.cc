@@ -14,14 +14,14 @@
 namespace enclayer::attest {
 namespace {
 
-ClaimValue property_of(const Claim& claim, Property property) {
+ValueView property_of(const Claim& claim, Property property) {
   switch (property) {
-    case Property::kType: return claim.type;
-    case Property::kValue: return claim.value;
-    case Property::kValueType: return std::string(value_type(claim.value));
+    case Property::kType: return std::string_view(claim.type);
+    case Property::kValue: return view_of(claim.value);
+    case Property::kValueType: return value_type(claim.value);
     case Property::kIssuer: break;
   }
-  return std::string(to_string(claim.issuer));
+  return to_string(claim.issuer);
 }
 
 std::size_t size_of(const Claim& claim) {
@@ -130,22 +130,30 @@ class Evaluator {
 
   bool meets(const Claim& claim, const Condition& condition) {
     return std::all_of(condition.tests.begin(), condition.tests.end(), [&](const Test& test) {
-      const ClaimValue left = property_of(claim, test.property), right = value_of(test.operand);
-      if (const auto* text = std::get_if<std::string>(&left)) steps_ += text->size() / 256;  // long ones take longer
+      const ValueView left = property_of(claim, test.property), right = value_of(test.operand);
+      if (const auto* text = std::get_if<std::string_view>(&left))
+        steps_ += text->size() / 256;  // long ones take longer
       ++steps_;
       return holds(left, test.comparison, right);
     });
   }
 
-  ClaimValue value_of(const Operand& operand) const {
-    if (const auto* literal = std::get_if<ClaimValue>(&operand)) return *literal;
+  ValueView value_of(const Operand& operand) const {
+    if (const auto* literal = std::get_if<ClaimValue>(&operand)) return view_of(*literal);
     const auto& reference = std::get<Reference>(operand);
     return property_of(*chosen_[reference.condition], reference.property);
   }
 
   Claim result(const Rule& rule) const {
     if (rule.claim) return *chosen_[*rule.claim];
-    return {rule.type, value_of(rule.value), ClaimIssuer::kAttestationPolicy};
+    const ValueView value = value_of(rule.value);
+    const auto* text = std::get_if<std::string_view>(&value);
+    const auto* integer = std::get_if<std::int64_t>(&value);
+    return {rule.type,
+            text != nullptr      ? ClaimValue(std::string(*text))
+            : integer != nullptr ? ClaimValue(*integer)
+                                 : ClaimValue(std::get<bool>(value)),
+            ClaimIssuer::kAttestationPolicy};
   }
 
   ClaimSet working_, issued_, properties_;
@@ -155,7 +163,7 @@ class Evaluator {
 
 }  // namespace
 
-bool holds(const ClaimValue& left, Comparison comparison, const ClaimValue& right) {
+bool holds(const ValueView& left, Comparison comparison, const ValueView& right) {
   if (comparison == Comparison::kEqual) return left == right;
   if (comparison == Comparison::kNotEqual) return left != right;
   const auto *a = std::get_if<std::int64_t>(&left), *b = std::get_if<std::int64_t>(&right);

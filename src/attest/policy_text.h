@@ -51,7 +51,8 @@ class PolicyText {
  public:
   static constexpr std::size_t kMaxSize = 64 << 10;       // bytes of the text
   static constexpr std::size_t kMaxRules = 256;           // in all sections together
-  static constexpr std::size_t kMaxConditions = 32;       // of one rule, and property conditions of one condition
+  static constexpr std::size_t kMaxConditions = 32;       // of one rule
+  static constexpr std::size_t kMaxTests = 512;           // of one condition
   static constexpr std::size_t kMaxClaims = 1024;         // of the working set
   static constexpr std::size_t kMaxClaimBytes = 1 << 20;  // of it
   static constexpr std::size_t kMaxSteps = 200'000;       // claims looked at in one evaluation: some 10 ms

@@ -270,8 +270,8 @@ class Parser {
     ENCLAYER_CHECK(take("["));
     do {
       if (!out.empty()) ENCLAYER_CHECK(advance());  // the comma
-      if (out.size() == PolicyText::kMaxConditions)
-        return malformed(token_, "a condition has at most " + std::to_string(PolicyText::kMaxConditions) + " tests");
+      if (out.size() == PolicyText::kMaxTests)
+        return malformed(token_, "a condition has at most " + std::to_string(PolicyText::kMaxTests) + " tests");
       ENCLAYER_TRY(Test test, this->test(earlier));
       out.push_back(std::move(test));
     } while (token_.is(","));

@@ -68,7 +68,13 @@ struct Rules {
 Result<Rules> parse_rules(std::string_view text);            // policy_text_parser.cc
 std::vector<PolicyWarning> warnings_of(const Rules& rules);  // policy_text_lint.cc
 
+// A value, wherever it stands: comparing is what takes an evaluation's time, so nothing is copied for it.
+using ValueView = std::variant<bool, std::int64_t, std::string_view>;
+inline ValueView view_of(const ClaimValue& value) {
+  return std::visit([](const auto& it) { return ValueView(it); }, value);
+}
+
 // Values of different types are different, and none is less than the other.
-bool holds(const ClaimValue& left, Comparison comparison, const ClaimValue& right);
+bool holds(const ValueView& left, Comparison comparison, const ValueView& right);
 
 }  // namespace enclayer::attest

@@ -414,7 +414,8 @@ class PlainEvaluator {
         std::vector<Claim> matching;
         for (const Claim& claim : working_)
           if (std::all_of(condition.tests.begin(), condition.tests.end(), [&](const Test& test) {
-                return holds(value(claim, test.property), test.comparison, value(test.operand, chosen));
+                const ClaimValue left = value(claim, test.property), right = value(test.operand, chosen);
+                return holds(view_of(left), test.comparison, view_of(right));
               }))
             matching.push_back(claim);
         const bool none = condition.kind == Condition::Kind::kNotExists;
