@@ -44,6 +44,7 @@ const Arrows& arrows() {
       {"manifests", {"enclayer", "base"}},
       {"addon", {"enclayer", "base", "http", "manifests"}},
       {"translate", {"enclayer", "base"}},
+      {"attest", {"enclayer", "base", "attestation", "http", "collateral"}},
   };
   return kArrows;
 }

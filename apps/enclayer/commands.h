@@ -33,12 +33,26 @@ Result<Evidence> read_evidence(const std::string& path);  // inspect.cc
 inline constexpr char kEvidenceHelp[] =
     "The quote of an enclave or a TD, as bytes, hex, base64, PEM, JSON or an RA-TLS certificate; - is standard input";
 
+// The flags by which commands are told what to verify, and with what.
+struct EvidenceOptions {
+  std::string quote, ra_tls, collateral, root_ca, at;
+
+  void add_to(CLI::App& command);  // keeps references to these
+  void require() const;            // throws CLI::RequiredError where one is missing
+  Time time(Time now) const;       // --at, or now
+};
+// What could be read but not parsed is a Verification that failed; what could not be read is an error.
+Result<Verification> verify_evidence(const EvidenceOptions& options, Time now);  // verify.cc
+// Prints that error and gives the exit code: 1 where the wrong file was named, 3 where it cannot be read.
+int fail_without_evidence(const std::string& program, const Error& error);  // verify.cc
+
 // What the kubelet tells a container of the API server, in KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT; empty
 // where this is no pod.
 struct PodEnvironment {
   std::string service_host, service_port;
 };
 
+void add_attest(CLI::App& app, Time now, int& exit_code);  // attest_policy.cc
 void add_autoscaler_hints(CLI::App& app, int& exit_code);  // autoscaler_hints.cc
 // `cache_home`: where programs of this user keep what can be fetched again; empty: nowhere. `proxies`: of the
 // environment.

@@ -21,8 +21,8 @@ constexpr char kProgram[] = "enclayer verify";
 constexpr std::size_t kMaxRootSize = 1 << 16;
 constexpr int kTrusted = 0, kMisuse = 1, kNotTrusted = 2, kNotReadable = 3;
 
-struct Options {
-  std::string quote, ra_tls, collateral, root_ca, policy, at, output = "text";
+struct Options : EvidenceOptions {
+  std::string policy, output = "text";
   std::vector<std::string> accept_tcb;
   bool allow_debug = false;
 };
@@ -55,8 +55,7 @@ Verification refused(Reason reason, const Error& error) {
   return out;
 }
 
-// What could be read but not parsed is a verdict; what could not be read is an error.
-Result<Verification> run(const Evidence& evidence, const Options& options, Time at) {
+Result<Verification> run(const Evidence& evidence, const EvidenceOptions& options, Time at) {
   auto parse_failed = [](const Error& error) { return error.kind() == ErrorKind::kMalformed; };
 
   TrustedRoot root = TrustedRoot::intel();
@@ -175,13 +174,8 @@ Result<Policy> policy_of(const Options& options) {
   return policy;
 }
 
-// Nothing could be read because of what was asked for, not because of the file.
-bool is_misuse(const Error& error) {
-  return error.kind() == ErrorKind::kMalformed || error.kind() == ErrorKind::kInvalidArgument;
-}
-
 // The evidence of whichever flag was given.
-Result<Evidence> evidence_of(const Options& options) {
+Result<Evidence> evidence_of(const EvidenceOptions& options) {
   if (options.ra_tls.empty()) return read_evidence(options.quote);
   ENCLAYER_TRY(Evidence evidence, read_evidence(options.ra_tls));
   if (evidence.certificate.empty())
@@ -197,18 +191,14 @@ Result<Evidence> evidence_of(const Options& options) {
 }
 
 int verify_command(const Options& options, Time now) {
-  Time at = options.at.empty() ? now : *time_from(options.at);
+  Time at = options.time(now);
   auto policy = policy_of(options);
   if (!policy) {  // also when the file is malformed: there is nothing to judge by, so there is no verdict
     int exit_code = fail(kProgram, policy.error());
     return exit_code == kNotReadable ? kNotReadable : kMisuse;
   }
-  auto evidence = evidence_of(options);  // without any there is nothing to judge
-  auto verification = evidence ? run(*evidence, options, at) : Result<Verification>(evidence.error());
-  if (!verification) {
-    fail(kProgram, verification.error());
-    return is_misuse(verification.error()) ? kMisuse : kNotReadable;
-  }
+  auto verification = verify_evidence(options, now);
+  if (!verification) return fail_without_evidence(kProgram, verification.error());
   Verdict verdict = judge(*verification, *policy);
   if (options.output == "json")
     std::printf("%s\n", verdict_json(*verification, verdict, at).c_str());
@@ -219,32 +209,56 @@ int verify_command(const Options& options, Time now) {
 
 }  // namespace
 
+Time EvidenceOptions::time(Time now) const { return at.empty() ? now : *time_from(at); }
+
+Result<Verification> verify_evidence(const EvidenceOptions& options, Time now) {
+  ENCLAYER_TRY(const Evidence evidence, evidence_of(options));  // without any there is nothing to judge
+  return run(evidence, options, options.time(now));
+}
+
+int fail_without_evidence(const std::string& program, const Error& error) {
+  fail(program, error);
+  const bool misuse = error.kind() == ErrorKind::kMalformed || error.kind() == ErrorKind::kInvalidArgument;
+  return misuse ? kMisuse : kNotReadable;
+}
+
+void EvidenceOptions::add_to(CLI::App& command) {
+  auto* bare = command.add_option("--quote", quote, kEvidenceHelp)->option_text("FILE");
+  command
+      .add_option(
+          "--ra-tls", ra_tls,
+          "In its place: the RA-TLS certificate of a TLS peer, PEM or DER, whose key its quote has to be bound to")
+      ->excludes(bare)
+      ->option_text("FILE");
+  command
+      .add_option("--collateral", collateral,
+                  "What Intel (or a simulation) says of the platform: issuer chains, CRLs, TCB Info, QE Identity; also "
+                  "PcsClientTool's platform_collaterals.json; - is standard input")
+      ->option_text("FILE (required, unless that certificate carries it)");
+  command
+      .add_option("--at", at, "The time of the judgement, in UTC or with an offset; a date alone is its first second")
+      ->check(CLI::Validator(check_time, "", "time"))
+      ->option_text("YYYY-MM-DD[Thh:mm:ssZ] [now]");
+  command.add_option("--root-ca", root_ca, "Trust this root instead of Intel's")->option_text("PEM");
+}
+
+void EvidenceOptions::require() const {
+  if (quote.empty() && ra_tls.empty())
+    throw CLI::RequiredError("--quote or --ra-tls is required", CLI::ExitCodes::RequiredError);
+  if (collateral.empty() && ra_tls.empty())
+    throw CLI::RequiredError("--collateral is required; `enclayer collateral fetch --quote " + quote +
+                                 " --out FILE` gets it, of a simulated quote `enclayer sim export`",
+                             CLI::ExitCodes::RequiredError);
+}
+
 void add_verify(CLI::App& app, Time now, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("verify", "Is this quote to be trusted?");
-  auto* quote = command->add_option("--quote", options->quote, kEvidenceHelp)->option_text("FILE");
-  command
-      ->add_option(
-          "--ra-tls", options->ra_tls,
-          "In its place: the RA-TLS certificate of a TLS peer, PEM or DER, whose key its quote has to be bound to")
-      ->excludes(quote)
-      ->option_text("FILE");
-  command
-      ->add_option(
-          "--collateral", options->collateral,
-          "What Intel (or a simulation) says of the platform: issuer chains, CRLs, TCB Info, QE Identity; also "
-          "PcsClientTool's platform_collaterals.json; - is standard input")
-      ->option_text("FILE (required, unless that certificate carries it)");
-  command
-      ->add_option("--at", options->at,
-                   "The time of the judgement, in UTC or with an offset; a date alone is its first second")
-      ->check(CLI::Validator(check_time, "", "time"))
-      ->option_text("YYYY-MM-DD[Thh:mm:ssZ] [now]");
+  options->add_to(*command);
   command
       ->add_option("--policy", options->policy,
                    "What is accepted: enclave, signer, TCB statuses, report data and more (enclayer policy --help)")
       ->option_text("FILE");
-  command->add_option("--root-ca", options->root_ca, "Trust this root instead of Intel's")->option_text("PEM");
   command
       ->add_option("--accept-tcb", options->accept_tcb,
                    "Trust these TCB statuses beside UpToDate, of " + acceptable_names())
@@ -263,12 +277,7 @@ Example: enclayer verify --quote quote.bin --collateral collateral.json --accept
          enclayer verify --quote quote.bin --collateral collateral.json --policy policy.json
          enclayer verify --ra-tls peer.pem --collateral collateral.json --policy policy.json)");
   command->callback([options, now, &exit_code] {
-    if (options->quote.empty() && options->ra_tls.empty())
-      throw CLI::RequiredError("--quote or --ra-tls is required", CLI::ExitCodes::RequiredError);
-    if (options->collateral.empty() && options->ra_tls.empty())
-      throw CLI::RequiredError("--collateral is required; `enclayer collateral fetch --quote " + options->quote +
-                                   " --out FILE` gets it, of a simulated quote `enclayer sim export`",
-                               CLI::ExitCodes::RequiredError);
+    options->require();
     exit_code = verify_command(*options, now);
   });
 }

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// A secret leaves only by its release policy, and only wrapped to a key that stands in the evidence: not to one that a
+// request names beside it. Without a network; the service's door calls it.
+//
+//   secrets/    db-password          what is released
+//   policies/   db-password.json     to whom (release_policy.h); what has none is released to nobody
+//
+//   KeyRelease release(secrets, policies, log_release);
+//   auto jwe = release.release({"db-password", token_claims, runtime_data, quote_sha256});
+//
+// Whoever is refused learns nothing: that there is no such secret, no policy for it, or that the policy says no, is one
+// answer. The audit knows.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "attest/release_secrets.h"
+#include "enclayer/error.h"
+
+namespace enclayer::attest {
+
+// Of evidence that the service has just appraised, and permitted.
+struct ReleaseRequest {
+  std::string_view name;          // of the secret
+  std::string_view token_claims;  // JSON: what the token says that this evidence gets
+  std::string_view runtime_data;  // as it came, and as the quote's report data holds it: {"keys": [JWK]} (jwk.h)
+  std::string_view quote_sha256;  // hexadecimal
+};
+
+// One decision. There is nothing secret in it, and nothing of the runtime data.
+struct ReleaseAudit {
+  bool released = false;
+  std::string secret, reason;  // the reason of a refusal, in words
+  std::string policy_sha256, quote_sha256,
+      wrapped_to;  // the last: thumbprint of the key; "" where it did not come so far
+};
+void log_release(const ReleaseAudit& audit);  // a line of the log
+
+class KeyRelease {
+ public:
+  KeyRelease(SecretFolder secrets, SecretFolder policies, std::function<void(const ReleaseAudit&)> audit)
+      : secrets_(std::move(secrets)), policies_(std::move(policies)), audit_(std::move(audit)) {}
+
+  // The secret as JWE (jwe.h). kPermissionDenied: it is not released to this evidence. kInvalidArgument: that is no name, or there is no key in the
+  // runtime data to which it could be wrapped. Any number of threads.
+  Result<std::string> release(const ReleaseRequest& request) const;
+
+ private:
+  Result<std::string> decide(const ReleaseRequest& request, ReleaseAudit& audit) const;
+
+  SecretFolder secrets_, policies_;
+  std::function<void(const ReleaseAudit&)> audit_;
+};
+
+}  // namespace enclayer::attest
