@@ -106,6 +106,10 @@ void add_log_options(CLI::App& app, base::log::Level& level, base::log::Format& 
 void add_daemon_options(CLI::App& app, DaemonOptions& options) {
   add_platform_option(app, options.platform);
   add_log_options(app, options.log_level, options.log_format);
+  add_metrics_options(app, options);
+}
+
+void add_metrics_options(CLI::App& app, DaemonOptions& options) {
   app.add_option("--metrics-listen", options.metrics_listen,
                  "Serve /metrics, /healthz and /readyz over HTTP there; off unless given")
       ->option_text("ADDR:PORT");

@@ -60,6 +60,9 @@ void add_platform_option(CLI::App& app, Platform& platform);
 // --log-level, --log-format.
 void add_log_options(CLI::App& app, base::log::Level& level, base::log::Format& format);
 
+// --metrics-listen, --probe.
+void add_metrics_options(CLI::App& app, DaemonOptions& options);
+
 // --platform, --log-level, --log-format, --metrics-listen, --probe.
 void add_daemon_options(CLI::App& app, DaemonOptions& options);
 

@@ -9,6 +9,7 @@ namespace enclayer::base::metric {
 inline constexpr const char* kPlugin = "device plugin";
 inline constexpr const char* kHelper = "quote helper";
 inline constexpr const char* kBoth = "both";
+inline constexpr const char* kService = "attestation service";
 
 // --- The node's EPC ---
 
@@ -119,6 +120,29 @@ inline constexpr MetricName kPckNotBefore{
 inline constexpr MetricName kPckNotAfter{"enclayer_pck_not_after_seconds", MetricType::kGauge, "", kHelper,
                                          "When the PCK certificate in the quotes expires, in seconds since 1970."};
 
+// --- The attestation service ---
+
+inline constexpr MetricName kAttestRequests{
+    "enclayer_attest_requests_total", MetricType::kCounter, "door, result", kService,
+    "Requests answered, by door; refused is a verdict or a mistake of the caller, unavailable is ours."};
+inline constexpr MetricName kAttestConnections{"enclayer_attest_connections", MetricType::kGauge, "", kService,
+                                               "Connections open now."};
+inline constexpr MetricName kAttestConnectionsLost{"enclayer_attest_connections_lost_total", MetricType::kCounter,
+                                                   "reason", kService,
+                                                   "Connections closed because they gave way to newer ones or took too "
+                                                   "long, and requests that were told to come back."};
+inline constexpr MetricName kAttestPolicyBroken{
+    "enclayer_attest_policy_broken", MetricType::kGauge, "", kService,
+    "1 while the policy's file is broken and an older text judges, otherwise 0."};
+inline constexpr MetricName kAttestKeysBroken{
+    "enclayer_attest_keys_broken", MetricType::kGauge, "", kService,
+    "1 while the folder of signing keys is broken and the keys read before are used, otherwise 0."};
+inline constexpr MetricName kAttestCollateralFailures{"enclayer_attest_collateral_failures_total", MetricType::kCounter,
+                                                      "", kService, "Failed tries to fetch collateral."};
+inline constexpr MetricName kAttestCollateralExpires{
+    "enclayer_attest_collateral_expires_seconds", MetricType::kGauge, "", kService,
+    "When the first of the collateral expires, in seconds since 1970."};
+
 // --- Each daemon itself ---
 
 inline constexpr MetricName kLogLinesDropped{"enclayer_log_lines_dropped_total", MetricType::kCounter, "", kBoth,
@@ -169,6 +193,13 @@ inline constexpr MetricName kAll[] = {
     kQuoteSourceInfo,
     kPckNotBefore,
     kPckNotAfter,
+    kAttestRequests,
+    kAttestConnections,
+    kAttestConnectionsLost,
+    kAttestPolicyBroken,
+    kAttestKeysBroken,
+    kAttestCollateralFailures,
+    kAttestCollateralExpires,
     kLogLinesDropped,
 };
 

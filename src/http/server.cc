@@ -18,13 +18,13 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-#include <charconv>
 #include <chrono>
 #include <thread>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "http/listen_address.h"
 
 namespace enclayer::http {
 namespace {
@@ -40,21 +40,8 @@ constexpr std::size_t kMaxRequest = 8192;
 constexpr std::chrono::seconds kDeadline{5};  // to ask, and again to take the answer
 
 Result<tcp::endpoint> parse_address(const std::string& address) {
-  auto malformed = [&] {
-    return Error(
-        ErrorKind::kInvalidArgument,
-        "\"" + address + "\" is not ADDR:PORT with a numeric address, for example 127.0.0.1:9090 or [::1]:9090");
-  };
-  std::size_t colon = address.rfind(':');
-  if (colon == std::string::npos) return malformed();
-  std::string host = address.substr(0, colon), port_text = address.substr(colon + 1);
-  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  unsigned short port = 0;
-  auto [end, failed] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
-  boost::system::error_code error;
-  auto ip = asio::ip::make_address(host, error);
-  if (error || failed != std::errc() || end != port_text.data() + port_text.size()) return malformed();
-  return tcp::endpoint(ip, port);
+  ENCLAYER_TRY(const ListenAddress where, parse_listen_address(address));
+  return tcp::endpoint(asio::ip::make_address(where.ip), where.port);
 }
 
 struct Connection {

@@ -17,17 +17,19 @@ from .clusterscenario import NEXT_SUITE, ClusterScenario, suites_of
 from .process import wait_for
 from .scenario import Scenario
 from .steps import Failure, Steps, say
+from .tokens import Tokens
 from .update import Update
 
 PRODUCT = builds.E2E.parent.parent / "build/release/bin"
 ENTRANCE, KEPT = cache.folder() / "entrance", cache.folder() / "kept.json"  # of the one run that there can be
-BINARIES = ["enclayer", "enclayer-device-plugin", "enclayer-quote-helper"]
+BINARIES = ["enclayer", "enclayer-attest", "enclayer-device-plugin", "enclayer-quote-helper"]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="test/e2e/run", description="The end-to-end test on a real kubelet; see test/e2e/README.md.")
     parser.add_argument("--check-tools", action="store_true", help="only look for the tools that the run needs")
     parser.add_argument("--cases", action="store_true", help="only the simulated cases, judged by dcap-qvl and by Intel's QVL: no node, no root needed")
+    parser.add_argument("--tokens", action="store_true", help="only the attestation service, asked and judged by foreign programs: no node, no root needed")
     parser.add_argument("--bin", type=Path, default=PRODUCT, help="folder of the binaries under test (default: build/release/bin)")
     parser.add_argument(
         "--updates", action="store_true", help="only the updates of the quote helper under load: no kubelet, no containers"
@@ -51,6 +53,8 @@ def main():
         parser.error("--keep goes with --demo")
     if options.cases:
         return only_cases(options.bin.resolve())
+    if options.tokens:
+        return only_tokens(options.bin.resolve())
     what = next((name for name in ("updates", "cluster", "demo") if getattr(options, name)), "node")
     return outside(options.bin.resolve(), {"what": what, "suites": options.suite, "kubernetes": "v" + options.kubernetes.removeprefix("v"), "judge_times": options.judge_times, "keep": options.keep})
 
@@ -79,6 +83,7 @@ def outside(product, task):
                 paths = {"product": product, "logs": logs, **build(task, steps, logs)}
                 if what == "node":
                     compare_cases(steps, paths["product"], paths["verifiers"])
+                    ask_for_tokens(steps, paths["product"], logs / "build.log")
                 task["paths"] = {name: str(path) for name, path in paths.items()}
                 (work / "task.json").write_text(json.dumps(task))
                 with ExitStack() as made:
@@ -114,6 +119,24 @@ def only_cases(product):
             print(f"\n{why}", file=sys.stderr)
             return 1
     return 0
+
+
+def only_tokens(product):
+    with tempfile.TemporaryDirectory(prefix="enclayer-e2e-tokens-") as folder:
+        steps = Steps(Path(folder) / "steps.json")
+        try:
+            ask_for_tokens(steps, product, Path(folder) / "build.log")
+        except Failure as why:
+            print(f"\n{why}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def ask_for_tokens(steps, product, log):
+    with steps.step("the Python package azure-security-attestation, and hashicorp/cap from source"):
+        azure, oidc = builds.azure_client(log).get("installing"), builds.oidc(log).get("compiling; half a minute")
+    with tempfile.TemporaryDirectory(prefix="enclayer-e2e-tokens-") as folder:
+        Tokens(folder, product, azure, oidc).run(steps)
 
 
 def compare_cases(steps, product, verifiers):

@@ -175,14 +175,28 @@ def aesm_client(log):
     return Artefact("aesm-client", sources, output(["cargo", "--version"]), build)
 
 
-def verifiers(log):
-    requirements = E2E / "python/requirements.txt"
+def python_packages(name, requirements, log):
+    """A folder of its own rather than a venv: pip alone is enough, and the system's Python stays as it is."""
 
     def build(into):
-        # A folder of its own rather than a venv: pip alone is enough, and the system's Python stays as it is.
         build_command(
             [sys.executable, "-m", "pip", "install", "--quiet", "--root-user-action=ignore", "--only-binary", ":all:",
              "--target", into, "-r", requirements], cwd="/", log=log,
         )
 
-    return Artefact("verifiers", [requirements], sys.version, build)
+    return Artefact(name, [requirements], sys.version, build)
+
+
+def verifiers(log):
+    return python_packages("verifiers", E2E / "python/requirements.txt", log)
+
+
+def azure_client(log):
+    return python_packages("azure-client", E2E / "python/requirements-azure.txt", log)
+
+
+def oidc(log):
+    def build(into):
+        build_command(["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{into}/oidc", "."], cwd=E2E / "oidc", log=log, env=GO)
+
+    return Artefact("oidc", [E2E / "oidc" / name for name in ("go.mod", "go.sum", "main.go")], go_version(), build)

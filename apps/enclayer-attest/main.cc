@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+// enclayer-attest: evidence in, tokens out. docs/attestation-service.md is the page for users.
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "attest/service.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/metric_names.h"
+#include "base/metrics.h"
+#include "base/version.h"
+#include "cli_support.h"
+#include "collateral/service.h"
+#include "http/client.h"
+#include "http/https_server.h"
+#include "http/listen_address.h"
+#include "http/server.h"
+
+namespace enclayer::attest {
+namespace {
+
+namespace fs = std::filesystem;
+namespace log = base::log;
+namespace metric = base::metric;
+
+constexpr auto kProgram = "enclayer-attest";
+constexpr auto kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
+constexpr std::size_t kMaxPem = 1 << 20;  // bytes
+constexpr int kRefreshEvery = 5'000;      // ms: policy, keys and certificate are looked at
+
+struct Flags {
+  apps::DaemonOptions daemon;
+  std::string listen = "127.0.0.1:8443", issuer, pccs_url, subject = "mrsigner";
+  fs::path tls_cert, tls_key, client_ca, state_dir, keys_dir, policy, verify_policy, collateral, cache_dir, cacert,
+      simulated_root;
+  std::vector<std::string> fmspc, audiences;
+  bool plain_http = false, legacy_claims = false, demand_nonce = false, collateral_door = false;
+  int token_life = 600;
+};
+
+constexpr auto kDescription =
+    R"(Judges quotes of SGX enclaves and TDX guests, and gives out tokens that others check by OpenID Connect discovery.
+Clients of Azure Attestation need no change; Vault, Kubernetes and others take the same tokens.
+Whoever controls the machine that this runs on can make any token: run it where the relying parties are, not the enclaves.
+)";
+
+constexpr auto kFooter = R"(
+What is accepted: what `enclayer verify --policy` would trust (--verify-policy), and of that what --policy permits, a text
+in Azure Attestation's policy language. Policy, keys and certificate are read again every 5 s, and at SIGHUP; what is
+broken then leaves what was there before.
+
+Examples:
+  enclayer-attest --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key --issuer https://attest.bank.example \
+      --state-dir /var/lib/enclayer-attest --policy policy.txt --pccs-url https://pccs.bank.example:8081 \
+      --cache-dir /var/cache/enclayer --fmspc 00606a000000 --audience vault
+  enclayer-attest --plain-http --issuer http://127.0.0.1:8443/simulated --state-dir state --policy policy.txt \
+      --simulated-root root.pem --collateral collateral.json
+      for a try, with what `enclayer sim case up-to-date` writes; its tokens say that they prove nothing
+
+Exit codes: 0 stopped by SIGTERM or SIGINT; 1 misuse; 2 a policy, key, certificate or collateral is malformed; 3 a file
+cannot be read; 5 the port is taken, or the keys are those of another kind of instance.)";
+
+void add_flags(CLI::App& app, Flags& flags) {
+  apps::add_common(app);
+  app.footer(kFooter);
+  app.add_option("--listen", flags.listen, "Where the doors are")->option_text("ADDR:PORT [127.0.0.1:8443]");
+  auto* cert = app.add_option("--tls-cert", flags.tls_cert, "The server's certificate and what leads up to its root")
+                   ->option_text("PEM");
+  auto* key = app.add_option("--tls-key", flags.tls_key, "Its private key")->option_text("PEM");
+  cert->needs(key);
+  key->needs(cert);
+  app.add_flag("--plain-http", flags.plain_http, "Without TLS, on loopback alone: behind a proxy that has it")
+      ->excludes(cert);
+  app.add_option("--client-ca", flags.client_ca, "Clients with a certificate of these authorities are named in the log")
+      ->needs(cert)
+      ->option_text("PEM");
+  app.add_option("--issuer", flags.issuer, "The URL under which clients reach this service; tokens name it")
+      ->required()
+      ->option_text("URL (required)");
+  auto* state = app.add_option("--state-dir", flags.state_dir, "Where signing keys are made, kept and turned over")
+                    ->option_text("DIR");
+  app.add_option("--keys-dir", flags.keys_dir,
+                 "In its place: signing keys that somebody else makes, as a mounted Secret")
+      ->excludes(state)
+      ->option_text("DIR");
+  app.add_option("--policy", flags.policy, "Which evidence gets a token: a text in Azure Attestation's policy language")
+      ->required()
+      ->option_text("FILE (required)");
+  app.add_option("--verify-policy", flags.verify_policy,
+                 "What is accepted at all, as in `enclayer verify --policy`; --policy can only ask for more")
+      ->option_text("JSON [UpToDate, no debugger]");
+  auto* file = app.add_option("--collateral", flags.collateral,
+                              "Collateral for every quote, as in `enclayer verify --collateral`")
+                   ->option_text("FILE");
+  auto* cache = app.add_option("--cache-dir", flags.cache_dir,
+                               "Collateral from this folder, which `enclayer collateral import` fills, too")
+                    ->option_text("DIR");
+  auto* pccs = app.add_option("--pccs-url", flags.pccs_url, "The service (PCS or PCCS) that collateral is fetched from")
+                   ->option_text("URL");
+  file->excludes(cache)->excludes(pccs);
+  app.add_option("--fmspc", flags.fmspc, "Platforms that collateral is fetched for, beside those that the cache knows")
+      ->needs(pccs)
+      ->delimiter(',')
+      ->option_text("12-HEX-DIGITS,...");
+  app.add_option("--cacert", flags.cacert, "Trust these authorities for --pccs-url instead of the system's")
+      ->needs(pccs)
+      ->option_text("PEM");
+  app.add_option("--simulated-root", flags.simulated_root,
+                 "Trust this root instead of Intel's: for a simulation, which proves nothing; the issuer has to say so")
+      ->option_text("PEM");
+  app.add_option("--audience", flags.audiences,
+                 "Make EAR tokens (GET /nonce, POST /ear) for this relying party; repeatable")
+      ->option_text("NAME");
+  app.add_flag("--demand-nonce", flags.demand_nonce, "... only for evidence with a nonce of this service");
+  app.add_option("--subject", flags.subject, "... whose subject is the enclave's signer and product, or its MRENCLAVE")
+      ->check(CLI::IsMember({"mrsigner", "mrenclave"}))
+      ->option_text("mrsigner|mrenclave [mrsigner]");
+  app.add_option("--token-life", flags.token_life, "How long tokens are good for at most, in seconds")
+      ->check(CLI::Range(60, 86'400))
+      ->option_text("SECONDS [600]");
+  app.add_flag("--legacy-claims", flags.legacy_claims,
+               "Azure's deprecated claims beside the new ones, for old clients");
+  app.add_flag("--collateral-door", flags.collateral_door,
+               "Serve the collateral to other verifiers, at /sgx/certification/v4/ and /tdx/certification/v4/");
+  apps::add_log_options(app, flags.daemon.log_level, flags.daemon.log_format);
+  apps::add_metrics_options(app, flags.daemon);
+}
+
+Time now() { return std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+Result<http::ServerTls> read_tls(const Flags& flags) {
+  http::ServerTls tls;
+  ENCLAYER_TRY(tls.certificates, base::read_text(flags.tls_cert, kMaxPem));
+  ENCLAYER_TRY(tls.key, base::read_text(flags.tls_key, kMaxPem));
+  if (!flags.client_ca.empty()) {
+    ENCLAYER_TRY(tls.client_authorities, base::read_text(flags.client_ca, kMaxPem));
+  }
+  return tls;
+}
+
+Result<std::unique_ptr<PlatformCollateral>> collateral_of(const Flags& flags, const TrustedRoot& root) {
+  if (!flags.collateral.empty()) {
+    ENCLAYER_TRY(std::string text, base::read_text(flags.collateral, Collateral::kMaxJsonSize));
+    auto of_file = PlatformCollateral::of_file(std::move(text));
+    if (!of_file) return of_file.error().with_context(flags.collateral.string());
+    return of_file;
+  }
+  if (flags.cache_dir.empty() && flags.pccs_url.empty())
+    return Error(
+        ErrorKind::kInvalidArgument,
+        "no quote can be judged without collateral: give --pccs-url URL, --cache-dir DIR or --collateral FILE");
+  PlatformCollateral::Options options{.now = now};
+  if (!flags.cache_dir.empty()) options.cache = flags.cache_dir;
+  for (const std::string& text : flags.fmspc) {
+    ENCLAYER_TRY(const auto fmspc, collateral::fmspc_from(text));
+    options.fmspc.push_back(fmspc);
+  }
+  if (flags.pccs_url.empty()) return PlatformCollateral::of_cache(std::move(options));
+  ENCLAYER_TRY(options.service, collateral::service_url(flags.pccs_url));
+  http::Options client;
+  client.advice = collateral::service_advice();
+  client.user_agent = std::string(kProgram) + "/" + base::kVersion;
+  client.ca_pem = base::read_text(kSystemAuthorities, kMaxPem).value_or("");
+  if (!flags.cacert.empty()) {
+    ENCLAYER_TRY(client.ca_pem, base::read_text(flags.cacert, kMaxPem));
+  }
+  client.proxies = http::proxies_of_environment(
+      [](const char* name) { return std::string(std::getenv(name) != nullptr ? std::getenv(name) : ""); });
+  options.ask = [client, root,
+                 service = options.service](const collateral::PlatformKind& platform) -> Result<Collateral> {
+    http::Client http(client);
+    ENCLAYER_TRY(auto answer, collateral::fetch(http, service, platform, root));
+    return std::move(answer.collateral);
+  };
+  return PlatformCollateral::of_cache(std::move(options));
+}
+
+Result<Service::Parts> parts_of(const Flags& flags) {
+  Service::Parts parts;
+  parts.now = now;
+  parts.instance = {.issuer = flags.issuer,
+                    .simulated = !flags.simulated_root.empty(),
+                    .token_life = std::chrono::seconds(flags.token_life),
+                    .audiences = flags.audiences,
+                    .legacy_claims = flags.legacy_claims,
+                    .demand_nonce = flags.demand_nonce,
+                    .subject_is_mrenclave = flags.subject == "mrenclave"};
+  ENCLAYER_CHECK(check(parts.instance));
+  if (parts.instance.simulated) {
+    ENCLAYER_TRY(const std::string pem, base::read_text(flags.simulated_root, kMaxPem));
+    auto root = TrustedRoot::from_pem(pem);
+    if (!root) return root.error().with_context(flags.simulated_root.string());
+    if (!root->simulated())
+      return Error(ErrorKind::kInvalidArgument,
+                   flags.simulated_root.string() + " is no root of a simulation: its name does not say SIMULATED");
+    parts.root = *root;
+  }
+  parts.floor.allow_simulated = parts.instance.simulated;
+  if (!flags.verify_policy.empty()) {
+    ENCLAYER_TRY(const std::string text, base::read_text(flags.verify_policy, Policy::kMaxJsonSize));
+    auto floor = parse_policy_json(text);
+    if (!floor) return floor.error().with_context(flags.verify_policy.string());
+    parts.floor = *floor;
+  }
+  if (flags.state_dir.empty() && flags.keys_dir.empty())
+    return Error(ErrorKind::kInvalidArgument,
+                 "there is no place for signing keys: give --state-dir DIR or --keys-dir DIR");
+  const bool ours = flags.keys_dir.empty();
+  ENCLAYER_TRY(parts.keys, SigningKeys::open({.folder = ours ? flags.state_dir / "keys" : flags.keys_dir,
+                                              .ours = ours,
+                                              .simulated = parts.instance.simulated,
+                                              .token_life = parts.instance.token_life},
+                                             now()));
+  ENCLAYER_TRY(parts.collateral, collateral_of(flags, parts.root));
+  parts.policy = flags.policy;
+  parts.collateral_door = flags.collateral_door;
+  return parts;
+}
+
+void allow_connections(std::size_t number) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= number + 64) return;
+  files.rlim_cur = std::min<rlim_t>(files.rlim_max, number + 64);
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+Result<std::unique_ptr<http::Server>> serve_probes(const Flags& flags, base::Metrics& metrics, const Service& service,
+                                                   const http::HttpsServer& server,
+                                                   const PlatformCollateral& collateral) {
+  if (flags.daemon.metrics_listen.empty()) return nullptr;
+  auto figure = [](auto number) { return static_cast<double>(number); };
+  http::Probes probes;
+  probes.before_metrics = [&, figure] {
+    const auto load = server.load();
+    metrics.gauge(metric::kAttestConnections).set(figure(load.connections));
+    metrics.replace(metric::kAttestConnectionsLost, {{{{"reason", "gave way"}}, figure(load.evicted)},
+                                                     {{{"reason", "told to come back"}}, figure(load.refused)},
+                                                     {{{"reason", "too slow"}}, figure(load.slow)}});
+    metrics.replace(metric::kAttestCollateralFailures, {{{}, figure(collateral.failures())}});
+    if (const auto expiry = collateral.first_expiry())
+      metrics.gauge(metric::kAttestCollateralExpires).set(figure(expiry->time_since_epoch().count()));
+  };
+  probes.remark = [&service] { return service.remark(); };
+  ENCLAYER_TRY(auto served, http::serve_metrics(flags.daemon.metrics_listen, metrics, probes));
+  log::info("metrics served", {{"address", served->address()}});
+  return served;
+}
+
+// Another certificate, if there is one that is good.
+void renew_tls(const Flags& flags, http::HttpsServer& server, http::ServerTls& tls) {
+  auto found = read_tls(flags);
+  if (found && found->certificates == tls.certificates && found->key == tls.key) return;
+  auto renewed = found ? server.renew(*found) : Result<>(found.error());
+  if (!renewed) return log::error("certificate broken, the old one stays", {{"reason", renewed.error().message()}});
+  tls = *std::move(found);
+  log::info("certificate renewed");
+}
+
+Result<> run(const Flags& flags, int signals) {
+  ENCLAYER_TRY(const auto where, http::parse_listen_address(flags.listen));
+  if (flags.plain_http && !where.loopback)
+    return Error(ErrorKind::kInvalidArgument,
+                 "--plain-http is for loopback alone, and " + flags.listen + " is not: give --tls-cert and --tls-key");
+  if (!flags.plain_http && flags.tls_cert.empty())
+    return Error(ErrorKind::kInvalidArgument, "--tls-cert and --tls-key are needed, or on loopback --plain-http");
+  http::ServerTls tls;
+  if (!flags.plain_http) {
+    ENCLAYER_TRY(tls, read_tls(flags));
+  }
+  base::Metrics metrics;
+  ENCLAYER_TRY(auto parts, parts_of(flags));
+  const PlatformCollateral& collateral = *parts.collateral;
+  ENCLAYER_TRY(const auto service, Service::open(std::move(parts), metrics));
+  const http::ServerLimits limits;
+  allow_connections(limits.connections);
+  auto server = http::HttpsServer::listen(
+      flags.listen, flags.plain_http ? nullptr : &tls,
+      [&](const http::Incoming& request) { return service->answer(request); }, limits);
+  if (!server)
+    return server.error().kind() == ErrorKind::kMalformed ? server.error().with_context(flags.tls_cert.string())
+                                                          : server.error();
+  ENCLAYER_TRY(const auto probes, serve_probes(flags, metrics, *service, **server, collateral));
+  log::info("serving", {{"address", (*server)->address()}, {"issuer", flags.issuer}, {"tls", !flags.plain_http}});
+
+  while (true) {
+    pollfd signal{signals, POLLIN, 0};
+    if (::poll(&signal, 1, kRefreshEvery) > 0) {
+      signalfd_siginfo info{};
+      if (::read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGHUP) break;
+    }
+    service->refresh();
+    if (!flags.plain_http) renew_tls(flags, **server, tls);
+  }
+  log::info("stopping");
+  return {};
+}
+
+int main(int argc, char** argv) {
+  sigset_t handled;
+  ::sigemptyset(&handled);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&handled, signal);
+  ::pthread_sigmask(SIG_BLOCK, &handled, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  const base::UniqueFd signals(::signalfd(-1, &handled, SFD_CLOEXEC));
+
+  Flags flags;
+  CLI::App app(kDescription, kProgram);
+  add_flags(app, flags);
+  if (auto parsed = apps::parse(app, argc, argv); !parsed.go_on) return parsed.exit_code;
+  if (!flags.daemon.probe.empty()) {
+    auto answered = http::probe(flags.daemon.metrics_listen, flags.daemon.probe);
+    return answered ? 0 : apps::fail(kProgram, answered.error());
+  }
+  log::setup(flags.daemon.log_level, flags.daemon.log_format);
+  auto done = run(flags, signals.get());
+  return done ? 0 : apps::fail(kProgram, done.error());
+}
+
+}  // namespace
+}  // namespace enclayer::attest
+
+int main(int argc, char** argv) { return enclayer::attest::main(argc, argv); }
