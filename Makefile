@@ -13,7 +13,7 @@ build: ## Build the release binaries into build/release/bin
 	@tools/packages build
 	@tools/build release
 
-install: ## Put enclayer, kubectl-enclayer and shell completion into PREFIX (default /usr/local); DESTDIR is honoured
+install: ## Put enclayer, kubectl-enclayer, enclayer-attest and shell completion into PREFIX (default /usr/local); DESTDIR is honoured
 	@tools/packages build
 	@tools/build release enclayer
 	@tools/install install $(PREFIX)
@@ -85,12 +85,13 @@ fuzz: ## Run every fuzz target for FUZZ_SECONDS (default 60) each
 	@tools/packages fuzz
 	@tools/build fuzz && tools/fuzz
 
-bench: ## AESM front end against the floor, verification and the device plugin beside their peers (root, Go, pip; a quarter of an hour)
+bench: ## AESM front end against the floor, verification and the device plugin beside their peers, tokens (root, Go, pip; a quarter of an hour)
 	@tools/packages build
 	@tools/packages bench
-	@tools/build release enclayer-device-plugin enclayer-quote-helper
+	@tools/build release enclayer-attest enclayer-device-plugin enclayer-quote-helper
 	@bench/aesm/run build/release/bin/enclayer-quote-helper
 	@bench/verify/run
+	@bench/attest/run build/release/bin/enclayer-attest
 	@bench/plugin/run build/release/bin/enclayer-device-plugin
 
 clean: ## Remove build/

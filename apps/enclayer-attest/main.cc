@@ -44,7 +44,9 @@ struct Flags {
   std::string listen = "127.0.0.1:8443", issuer, pccs_url, subject = "mrsigner";
   fs::path tls_cert, tls_key, client_ca, state_dir, keys_dir, policy, verify_policy, collateral, cache_dir, cacert,
       simulated_root;
-  std::vector<std::string> fmspc, audiences;
+  std::vector<std::string> fmspc, audiences, release_clients, release_accounts;
+  std::string release_audience = "enclayer-attest";
+  fs::path secrets_dir, release_policies, account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
   bool plain_http = false, legacy_claims = false, demand_nonce = false, collateral_door = false;
   int token_life = 600;
 };
@@ -82,7 +84,8 @@ void add_flags(CLI::App& app, Flags& flags) {
   key->needs(cert);
   app.add_flag("--plain-http", flags.plain_http, "Without TLS, on loopback alone: behind a proxy that has it")
       ->excludes(cert);
-  app.add_option("--client-ca", flags.client_ca, "Clients with a certificate of these authorities are named in the log")
+  app.add_option("--client-ca", flags.client_ca,
+                 "Clients with a certificate of these authorities are known by its subject")
       ->needs(cert)
       ->option_text("PEM");
   app.add_option("--issuer", flags.issuer, "The URL under which clients reach this service; tokens name it")
@@ -133,6 +136,26 @@ void add_flags(CLI::App& app, Flags& flags) {
                "Azure's deprecated claims beside the new ones, for old clients");
   app.add_flag("--collateral-door", flags.collateral_door,
                "Serve the collateral to other verifiers, at /sgx/certification/v4/ and /tdx/certification/v4/");
+  auto* secrets = app.add_option("--secrets-dir", flags.secrets_dir,
+                                 "Release these secrets, a file each, wrapped to a key that stands in evidence")
+                      ->option_text("DIR");
+  auto* policies = app.add_option("--release-policies", flags.release_policies,
+                                  "... by these policies in Key Vault's grammar, SECRET.json each")
+                       ->option_text("DIR");
+  secrets->needs(policies);
+  policies->needs(secrets);
+  app.add_option("--release-client", flags.release_clients,
+                 "... to who proves a certificate of --client-ca with this subject (RFC 2253); repeatable")
+      ->needs(secrets)
+      ->option_text("SUBJECT");
+  app.add_option("--release-account", flags.release_accounts,
+                 "... to who has a token of this ServiceAccount, as the API server says; repeatable")
+      ->needs(secrets)
+      ->option_text("NAMESPACE/NAME");
+  app.add_option("--release-audience", flags.release_audience, "... for this audience")
+      ->option_text("NAME [enclayer-attest]");
+  app.add_option("--account-dir", flags.account_dir, "Where the pod's own token and ca.crt are")
+      ->option_text("DIR [/var/run/secrets/kubernetes.io/serviceaccount]");
   apps::add_log_options(app, flags.daemon.log_level, flags.daemon.log_format);
   apps::add_metrics_options(app, flags.daemon);
 }
@@ -186,6 +209,40 @@ Result<std::unique_ptr<PlatformCollateral>> collateral_of(const Flags& flags, co
   return PlatformCollateral::of_cache(std::move(options));
 }
 
+// Who may ask for secrets, and which there are. Nobody may unless named.
+Result<> add_release(const Flags& flags, Service::Parts& parts) {
+  if (flags.secrets_dir.empty()) return {};
+  Callers::Options callers{
+      .subjects = flags.release_clients, .audience = flags.release_audience, .account = flags.account_dir};
+  if (!callers.subjects.empty() && flags.client_ca.empty())
+    return Error(ErrorKind::kInvalidArgument,
+                 "--release-client needs --client-ca: whose certificates are to be believed?");
+  for (const std::string& account : flags.release_accounts) {
+    const std::size_t slash = account.find('/');
+    if (slash == account.npos || slash == 0 || slash + 1 == account.size())
+      return Error(ErrorKind::kInvalidArgument, "--release-account " + account + " is not NAMESPACE/NAME");
+    callers.accounts.push_back("system:serviceaccount:" + account.substr(0, slash) + ":" + account.substr(slash + 1));
+  }
+  if (!callers.accounts.empty()) {
+    auto variable = [](const char* name) { return std::string(std::getenv(name) ? std::getenv(name) : ""); };
+    const std::string host = variable("KUBERNETES_SERVICE_HOST"), port = variable("KUBERNETES_SERVICE_PORT");
+    if (host.empty() || port.empty())
+      return Error(ErrorKind::kUnavailable,
+                   "--release-account: this is no pod, so there is no API server to ask: "
+                   "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set");
+    callers.api_server = "https://" + (host.find(':') == host.npos ? host : "[" + host + "]") + ":" + port;
+  }
+  parts.callers = Callers(std::move(callers));
+  if (!parts.callers.anybody())
+    return Error(ErrorKind::kInvalidArgument,
+                 "--secrets-dir: nobody may ask for them; name who may with --release-client "
+                 "or --release-account");
+  ENCLAYER_TRY(auto secrets, SecretFolder::open(flags.secrets_dir));
+  ENCLAYER_TRY(auto policies, SecretFolder::open(flags.release_policies));
+  parts.key_release.emplace(std::move(secrets), std::move(policies), log_release);
+  return {};
+}
+
 Result<Service::Parts> parts_of(const Flags& flags) {
   Service::Parts parts;
   parts.now = now;
@@ -223,6 +280,7 @@ Result<Service::Parts> parts_of(const Flags& flags) {
                                               .token_life = parts.instance.token_life},
                                              now()));
   ENCLAYER_TRY(parts.collateral, collateral_of(flags, parts.root));
+  ENCLAYER_CHECK(add_release(flags, parts));
   parts.policy = flags.policy;
   parts.collateral_door = flags.collateral_door;
   return parts;

@@ -25,11 +25,6 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {{"quote", "2020-10-01"}, {"report", "2020-10-01"}, {"quote", "2025-06-01"}};
 
-struct RuntimeData {
-  std::string bytes;
-  bool json = false;
-};
-
 Result<RuntimeData> runtime_data_of(base::JsonValue request) {
   ENCLAYER_TRY(const auto object, request.object("runtimeData"));
   for (const auto& [key, value] : object.entries())
@@ -90,6 +85,24 @@ int status_of(const Error& error) { return error.kind() == ErrorKind::kUnavailab
 
 }  // namespace
 
+ordered_json azure_claims(const Instance& instance, const Appraisal& appraisal, const RuntimeData* runtime, Time now) {
+  ordered_json token = common_claims(instance, appraisal, now);
+  token["x-ms-ver"] = "1.0";
+  token["x-ms-policy-hash"] = appraisal.policy_hash;
+  const bool sgx = appraisal.verification.quote->sgx();
+  if (runtime != nullptr && runtime->json) {
+    token["x-ms-runtime"] = ordered_json::parse(runtime->bytes, nullptr, false);
+  } else if (runtime != nullptr && sgx) {
+    token["x-ms-sgx-ehd"] = to_base64url(base::as_bytes(runtime->bytes));
+  }
+  if (sgx && appraisal.collateral) token["x-ms-sgx-collateral"] = collateral_hashes(appraisal);
+  std::vector<Claim> found;
+  std::copy_if(appraisal.claims.begin(), appraisal.claims.end(), std::back_inserter(found), in_every_token);
+  add_claims(token, found);
+  add_claims(token, appraisal.evaluation.issued);
+  return token;
+}
+
 http::Answer azure_error(int status, std::string_view code, std::string_view message) {
   const ordered_json body = {{"error", {{"code", code}, {"message", message}}}};
   http::Answer out{status, "application/json; charset=utf-8",
@@ -149,21 +162,9 @@ http::Answer AzureDoor::attest(AzureEvidence kind, const http::Incoming& request
     return azure_error(400, appraisal->verdict.trusted ? "PolicyEvaluationError" : "AttestationFailed",
                        appraisal->refusal());
 
-  ordered_json token = common_claims(instance_, *appraisal, now);
+  ordered_json token = azure_claims(instance_, *appraisal, runtime ? &*runtime : nullptr, now);
   if (!nonce.empty()) token["nonce"] = nonce;
-  token["x-ms-ver"] = "1.0";
-  token["x-ms-policy-hash"] = appraisal->policy_hash;
-  if (runtime && runtime->json) {
-    token["x-ms-runtime"] = ordered_json::parse(runtime->bytes, nullptr, false);
-  } else if (runtime && kind != AzureEvidence::kTdxVm) {
-    token["x-ms-sgx-ehd"] = to_base64url(base::as_bytes(runtime->bytes));
-  }
-  if (kind != AzureEvidence::kTdxVm) token["x-ms-sgx-collateral"] = collateral_hashes(*appraisal);
-  std::vector<Claim> found;
-  std::copy_if(appraisal->claims.begin(), appraisal->claims.end(), std::back_inserter(found), in_every_token);
-  add_claims(token, found);
   if (instance_.legacy_claims) add_legacy(token);
-  add_claims(token, appraisal->evaluation.issued);
   auto jwt =
       keys_.signing(Algorithm::kRs256, now)
           ->sign(token.dump(-1, ' ', false, ordered_json::error_handler_t::replace), instance_.issuer + "/certs");

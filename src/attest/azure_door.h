@@ -24,6 +24,16 @@ namespace enclayer::attest {
 
 enum class AzureEvidence { kSgxEnclave, kOpenEnclave, kTdxVm };
 
+struct RuntimeData {
+  std::string bytes;
+  bool json = false;  // it is one JSON object (parse_runtime_json)
+};
+
+// What a token of this door says of evidence that was accepted, nonce and deprecated names left out. `runtime` null: there
+// were none.
+nlohmann::ordered_json azure_claims(const Instance& instance, const Appraisal& appraisal, const RuntimeData* runtime,
+                                    Time now);
+
 // {"error": {"code", "message"}}.
 http::Answer azure_error(int status, std::string_view code, std::string_view message);
 

@@ -24,7 +24,9 @@ std::string to_base64url(ByteView bytes) {
 }
 
 std::optional<Bytes> from_base64url(std::string_view text) {
-  auto is_digit = [](char c) { return kDigits.find(c) != std::string_view::npos; };
+  auto is_digit = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
   if (!std::all_of(text.begin(), text.end(), is_digit)) return std::nullopt;
   return attestation::from_base64(text, attestation::Base64::kAny);
 }

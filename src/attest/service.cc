@@ -38,6 +38,8 @@ Service::Service(Parts parts, PolicyText policy, base::Metrics& metrics)
       azure_(parts_.instance, appraiser_, *parts_.keys),
       rats_(parts_.instance, appraiser_, *parts_.keys) {
   if (const auto url = http::parse_url(parts_.instance.issuer); url && url->target != "/") prefix_ = url->target;
+  if (parts_.callers.anybody() && parts_.key_release)
+    release_.emplace(parts_.instance, appraiser_, parts_.callers, *parts_.key_release);
   metrics_.gauge(metric::kAttestPolicyBroken).set(0);
   metrics_.gauge(metric::kAttestKeysBroken).set(0);
 }
@@ -148,6 +150,11 @@ http::Answer Service::route(const http::Incoming& request, const char*& door) {
     if (path == "/nonce") return only("GET") ? rats_.nonce(now) : wrong_method("GET");
     if (path == "/ear") return only("POST") ? rats_.attest(request, now) : wrong_method("POST");
   }
+  door = "release";
+  constexpr std::string_view kRelease = "/release/";
+  if (release_ && path.starts_with(kRelease))
+    return only("POST") ? release_->release(std::string_view(path).substr(kRelease.size()), request, now)
+                        : wrong_method("POST");
   door = "collateral";
   if (parts_.collateral_door)
     if (auto answer = collateral_answer(*parts_.collateral, path, request)) return *std::move(answer);

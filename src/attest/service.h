@@ -4,6 +4,7 @@
 //
 //   POST /attest/SgxEnclave, /attest/OpenEnclave, /attest/TdxVm    azure_door.h
 //   GET  /nonce, POST /ear                                         rats_door.h, where audiences are configured
+//   POST /release/<secret>                                         release_door.h, where somebody is named who may ask
 //   GET  /certs, /jwks, /.well-known/openid-configuration          the keys that tokens are signed with
 //   GET  /sgx/certification/v4/..., /tdx/certification/v4/...      collateral_door.h, where it is on
 //
@@ -17,11 +18,13 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "attest/azure_door.h"
 #include "attest/instance.h"
 #include "attest/rats_door.h"
+#include "attest/release_door.h"
 
 namespace enclayer::base {
 class Metrics;
@@ -39,6 +42,8 @@ class Service {
     Policy floor;                  // appraisal.h
     std::filesystem::path policy;  // the text's file
     bool collateral_door = false;
+    Callers callers{{}};                      // of secrets
+    std::optional<KeyRelease> key_release{};  // needed where there are callers
     std::function<Time()> now;
   };
 
@@ -67,6 +72,7 @@ class Service {
   Appraiser appraiser_;
   AzureDoor azure_;
   RatsDoor rats_;
+  std::optional<ReleaseDoor> release_;
   mutable std::mutex mutex_;
   std::string broken_policy_, broken_keys_;
 };

@@ -10,6 +10,7 @@
 #include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -22,6 +23,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <cstring>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -163,21 +165,26 @@ struct Connection {
     co_return done == 1;
   }
 
-  // More bytes in the buffer; false: there will be none.
+  // More bytes in the buffer; false: there will be none. They are received into one place for all connections, so that
+  // who waits has no memory set aside.
   asio::awaitable<bool> read_some() {
-    auto room = buffer.prepare(std::min(kReadSize, buffer.max_size() - buffer.size()));
-    if (room.size() == 0) co_return false;
+    static thread_local std::array<char, kReadSize> received;
     std::size_t n = 0;
     if (tls) {
       n = static_cast<std::size_t>(
-          co_await tls_step([](SSL* ssl, void* bytes, int size) { return ::SSL_read(ssl, bytes, size); }, room.data(),
-                            static_cast<int>(room.size())));
+          co_await tls_step([](SSL* ssl, void* bytes, int size) { return ::SSL_read(ssl, bytes, size); },
+                            received.data(), static_cast<int>(received.size())));
     } else {
-      error_code error;
-      n = co_await socket.async_read_some(room, asio::redirect_error(asio::use_awaitable, error));
+      error_code error = asio::error::would_block;
+      while (error == asio::error::would_block && !closing) {
+        co_await socket.async_wait(tcp::socket::wait_read, asio::redirect_error(asio::use_awaitable, error));
+        if (!error) n = socket.read_some(asio::buffer(received), error);
+      }
     }
+    if (n == 0 || n > buffer.max_size() - buffer.size()) co_return false;
+    std::memcpy(buffer.prepare(n).data(), received.data(), n);
     buffer.commit(n);
-    co_return n > 0;
+    co_return true;
   }
 
   asio::awaitable<bool> write(std::string_view bytes) {
@@ -298,7 +305,7 @@ class Listener final : public HttpsServer {
         const std::lock_guard lock(context_mutex_);
         context = context_;
       }
-      connections_.emplace_back(std::move(socket), std::move(context), limits_.header + kReadSize);
+      connections_.emplace_back(std::move(socket), std::move(context), limits_.header + 2 * kReadSize);
       open_ = connections_.size();
       asio::co_spawn(io_, live(std::prev(connections_.end())), asio::detached);
     }
@@ -311,8 +318,8 @@ class Listener final : public HttpsServer {
       if (!one.answering && !one.closing && (oldest == nullptr || one.silent_since < oldest->silent_since))
         oldest = &one;
     if (oldest == nullptr) return false;
-    oldest->close();
     ++evicted_;
+    oldest->close();
     return true;
   }
 
@@ -335,6 +342,7 @@ class Listener final : public HttpsServer {
     if (!co_await connection.handshake()) co_return;
     if (!connection.context) connection.deadline = Clock::now() + limits_.idle;
     for (bool keep = true; keep && !ending_;) {
+      if (connection.buffer.size() == 0) connection.buffer.shrink_to_fit();
       Parser parser;
       parser.eager(false);  // an eager one of Boost 1.74 forgets that the body is beyond its limit
       parser.header_limit(static_cast<std::uint32_t>(limits_.header));
@@ -440,8 +448,8 @@ class Listener final : public HttpsServer {
       if (ending_ && now >= end_by_) io_.stop();
       for (Connection& one : connections_)
         if (!one.closing && now >= one.deadline) {
-          one.close();
           ++slow_;
+          one.close();
         }
     }
   }

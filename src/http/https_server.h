@@ -26,13 +26,13 @@
 namespace enclayer::http {
 
 struct Incoming {
-  std::string method;         // "POST"
-  std::string path;           // "/attest/SgxEnclave", as it came, without the query
-  std::string query;          // "api-version=2020-10-01"
-  std::string body;           // not larger than the limit
-  std::string authorization;  // the header; empty where there is none
-  std::string peer;           // the address that it came from, without the port
-  std::string client;         // subject of the certificate that the client proved, RFC 2253; empty: none
+  std::string method{};         // "POST"
+  std::string path{};           // "/attest/SgxEnclave", as it came, without the query
+  std::string query{};          // "api-version=2020-10-01"
+  std::string body{};           // not larger than the limit
+  std::string authorization{};  // the header; empty where there is none
+  std::string peer{};           // the address that it came from, without the port
+  std::string client{};         // subject of the certificate that the client proved, RFC 2253; empty: none
 
   // The value of `name` in the query, %XX decoded; empty where it is missing.
   std::string parameter(const std::string& name) const;

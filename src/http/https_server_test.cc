@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -67,6 +69,32 @@ std::unique_ptr<HttpsServer> plain_server(const ServerLimits& limits = {}, Https
   return server ? std::move(*server) : nullptr;
 }
 
+// What is answered over TLS to a client that shows `own`, if it has one; empty: it is not served.
+std::string over_tls(const std::string& address, const fake::TlsIdentity* own, const std::string& request) {
+  const base::UniqueFd fd = connection(address);
+  std::unique_ptr<SSL_CTX, decltype(&::SSL_CTX_free)> context(::SSL_CTX_new(::TLS_client_method()), ::SSL_CTX_free);
+  if (own != nullptr) {
+    auto bio = [](const std::string& pem) { return ::BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())); };
+    BIO *certificate = bio(own->certificate), *key = bio(own->key);
+    X509* x509 = ::PEM_read_bio_X509(certificate, nullptr, nullptr, nullptr);
+    EVP_PKEY* pkey = ::PEM_read_bio_PrivateKey(key, nullptr, nullptr, nullptr);
+    EXPECT_EQ(::SSL_CTX_use_certificate(context.get(), x509), 1);
+    EXPECT_EQ(::SSL_CTX_use_PrivateKey(context.get(), pkey), 1);
+    ::X509_free(x509);
+    ::EVP_PKEY_free(pkey);
+    ::BIO_free(certificate);
+    ::BIO_free(key);
+  }
+  std::unique_ptr<SSL, decltype(&::SSL_free)> ssl(::SSL_new(context.get()), ::SSL_free);
+  ::SSL_set_fd(ssl.get(), fd.get());
+  std::string all;
+  if (::SSL_connect(ssl.get()) != 1 || ::SSL_write(ssl.get(), request.data(), static_cast<int>(request.size())) <= 0)
+    return all;
+  char chunk[4096];
+  for (int n = 0; (n = ::SSL_read(ssl.get(), chunk, sizeof chunk)) > 0;) all.append(chunk, static_cast<std::size_t>(n));
+  return all;
+}
+
 void wait_for(const std::function<bool()>& condition) {
   const auto deadline = std::chrono::steady_clock::now() + 20s;
   while (!condition() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
@@ -111,6 +139,21 @@ TEST_F(HttpsServerTest, certificate_is_renewed_and_a_broken_one_leaves_the_old) 
   ASSERT_TRUE((*server)->renew({other.certificate, other.key}));
   EXPECT_FALSE(client(identity_.authority).get("https://" + (*server)->address() + "/"));
   EXPECT_TRUE(client(other.authority).get("https://" + (*server)->address() + "/"));
+}
+
+TEST_F(HttpsServerTest, client_is_known_by_the_certificate_that_it_proves_and_by_no_other) {
+  const fake::TlsIdentity known = fake::make_tls_identity("DNS:client"),
+                          stranger = fake::make_tls_identity("DNS:client");
+  ServerTls tls = tls_;
+  tls.client_authorities = known.authority;
+  auto server = HttpsServer::listen("127.0.0.1:0", &tls, [](const Incoming& request) {
+    return Answer{200, "text/plain", "you are \"" + request.client + "\""};
+  });
+  ASSERT_TRUE(server);
+  const std::string ask = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  EXPECT_NE(over_tls((*server)->address(), &known, ask).find("you are \"CN=Test Service\""), std::string::npos);
+  EXPECT_NE(over_tls((*server)->address(), nullptr, ask).find("you are \"\""), std::string::npos);
+  EXPECT_EQ(over_tls((*server)->address(), &stranger, ask), "");
 }
 
 TEST_F(HttpsServerTest, clients_of_plain_http_and_silent_ones_get_nothing_over_tls) {

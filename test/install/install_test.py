@@ -17,6 +17,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["ENCLAYER_BUILD_DIR"])
 INSTALLED = {
     "bin/enclayer",
+    "bin/enclayer-attest",
     "bin/kubectl-enclayer",
     "bin/kubectl_complete-enclayer",
     "share/bash-completion/completions/enclayer",

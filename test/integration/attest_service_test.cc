@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "attest/base64url.h"
+#include "attest/jwe.h"
 #include "attest/jws.h"
 #include "attestation/base64.h"
 #include "base/bytes.h"
@@ -294,11 +295,11 @@ TEST_F(AttestService, evidence_is_base64url_without_padding_and_nothing_else) {
   do {  // until it has a character in which the two alphabets differ
     quote = platform_.quote_of("x");
     text = to_base64url(quote);
-  } while (text.find('-') == text.npos || text.size() % 4 == 0);
+  } while (text.find('-') == text.npos);
   EXPECT_EQ(azure({{"quote", text}}).status, 200u);
   std::string standard = text, padded = text, wrapped = text;
   std::replace(standard.begin(), standard.end(), '-', '+');
-  padded.append(4 - text.size() % 4, '=');
+  padded.append(text.size() % 4 == 0 ? 4 : 4 - text.size() % 4, '=');
   wrapped.insert(64, "\n");
   for (const std::string& other : {standard, padded, wrapped, " " + text, std::string()})
     EXPECT_EQ(azure({{"quote", other}}).status, 400u) << other.substr(0, 70);
@@ -339,15 +340,15 @@ TEST_F(AttestService, every_simulated_case_gets_the_verdict_of_verify_through_bo
     SCOPED_TRACE(one.name);
     const sim::Evidence evidence = sim::make_evidence(one, now()).value();
     const auto root = TrustedRoot::from_pem(evidence.root);
-    auto verdict_now = [&] {
-      return root ? judge(verify(evidence.quote, evidence.collateral, *root, now()), policy) : Verdict{};
+    auto verified_now = [&] {
+      return root ? verify(evidence.quote, evidence.collateral, *root, now()) : Verification{};
     };
     folder_.write("root.pem", evidence.root);
     folder_.write("collateral.json", to_json(evidence.collateral));
     service_.reset();
     service_ = std::make_unique<fake::Process>(command({"--audience", "vault"}));
     if (!service_->wait_for_output(" serving ", kSoon)) {  // it refuses the collateral or the root as a whole
-      EXPECT_FALSE(verdict_now().trusted);
+      EXPECT_FALSE(judge(verified_now(), policy).trusted);
       EXPECT_NE(service_->wait(kSoon), 0);
       ++not_started;
       continue;
@@ -356,17 +357,17 @@ TEST_F(AttestService, every_simulated_case_gets_the_verdict_of_verify_through_bo
     const auto quote = parse_quote(evidence.quote);
     const json asked = {{"quote", to_base64url(evidence.quote)}};
     const bool td = quote && !quote->sgx(), report = quote && quote->open_enclave_header;
-    const Verdict before = verdict_now();
+    const Verification found = verified_now();
+    const Verdict before = judge(found, policy);
     const Answer a = report ? azure({{"report", asked.at("quote")}}, "/attest/OpenEnclave?api-version=2020-10-01")
                             : azure(asked, td ? "/attest/TdxVm?api-version=2025-06-01" : kAzure);
     const Answer r = ear(asked);
-    const Verdict after = verdict_now();
-    if (before.reason != after.reason) continue;  // a case of the last second, which is over
+    if (before.reason != judge(verified_now(), policy).reason) continue;  // a case of the last second, which is over
     ++judged;
     ASSERT_EQ(a.status, before.trusted ? 200u : 400u) << a.text;
     ASSERT_EQ(r.status, before.trusted ? 200u : 403u) << r.text;
     if (before.trusted) {
-      EXPECT_EQ(payload(a.body.at("token")).at("attester_tcb_status"), to_string(*one.tcb_status));
+      EXPECT_EQ(payload(a.body.at("token")).at("attester_tcb_status"), to_string(*found.tcb_status));
       EXPECT_TRUE(verifies(r.body.at("token"), get("/jwks").body));
       ++trusted;
     } else {
@@ -615,6 +616,91 @@ TEST_F(AttestService, ra_tls_certificate_is_evidence_whose_nonce_counts) {
   EXPECT_THAT(ear({{"certificate", to_base64url(thief.make())}}).text, HasSubstr("KEY_NOT_BOUND"));
   EXPECT_EQ(ear({{"certificate", encoded("none")}}).status, 403u);
   EXPECT_EQ(ear({{"certificate", "x"}, {"quote", "x"}}).status, 400u);
+}
+
+// ---- Secrets ----
+
+// An API server that knows one token, of a ServiceAccount, for every audience that it is asked about.
+fake::HttpService::Handler token_reviewer() {
+  return [](const fake::HttpRequest& request) {
+    const json spec = json::parse(request.body).at("spec");
+    json status = {{"authenticated", spec.at("token") == "backups"}, {"audiences", spec.at("audiences")}};
+    status["user"]["username"] = "system:serviceaccount:bank:backup";
+    return fake::http_answer(201, json{{"status", status}}.dump());
+  };
+}
+
+TEST_F(AttestService, secret_leaves_only_for_a_named_caller_and_wrapped_to_the_key_in_the_evidence) {
+  const auto tls = fake::make_tls_identity();
+  fake::HttpService api(token_reviewer(), tls);
+  folder_.write("account/token", "ours");
+  folder_.write("account/ca.crt", tls.authority);
+  folder_.write("secrets/db-password", "open sesame");
+  folder_.write("secrets/unused", "no policy");
+  const Bytes plain = platform_.quote_of("x");
+  auto policy = [&](const std::string& signer) {
+    return json{
+        {"version", "1.0.0"},
+        {"anyOf", {{{"authority", issuer_}, {"allOf", {{{"claim", "x-ms-sgx-mrsigner"}, {"equals", signer}}}}}}}}
+        .dump();
+  };
+  folder_.write("policies/db-password.json", policy(base::to_hex(parse_quote(plain)->report().mr_signer)));
+  auto argv = command({"--secrets-dir", path("secrets"), "--release-policies", path("policies"), "--account-dir",
+                       path("account"), "--release-account", "bank/backup"});
+  service_ = std::make_unique<fake::Process>(
+      argv, std::map<std::string, std::string>{{"KUBERNETES_SERVICE_HOST", "127.0.0.1"},
+                                               {"KUBERNETES_SERVICE_PORT", api.address().substr(10)}});
+  ASSERT_TRUE(service_->wait_for_output(" serving ", kSoon)) << service_->output();
+  find_address();
+
+  const auto key = attest::DecryptionKey::generate(attest::DecryptionKey::Kind::kP256).value();
+  const std::string data = "{\"keys\":[" + key.jwk() + "]}";
+  const json evidence = {{"quote", to_base64url(platform_.quote_of(data))}, {"runtime_data", encoded(data)}};
+  auto release = [&](const std::string& secret, const json& body, const std::string& token = "backups") {
+    http::Options options;
+    options.any_status = true;
+    options.limits.tries = 1;
+    http::Client client(std::move(options));
+    auto answer = client.send(
+        {"http://" + address_ + "/release/" + secret, "POST", {"Authorization: Bearer " + token}, body.dump()});
+    EXPECT_TRUE(answer);
+    Answer out{answer->status, answer->headers, nullptr, std::string(base::as_text(answer->body))};
+    out.body = json::parse(out.text, nullptr, false);
+    return out;
+  };
+  const Answer given = release("db-password", evidence);
+  ASSERT_EQ(given.status, 200u) << given.text;
+  EXPECT_EQ(base::as_text(key.decrypt(given.body.at("value").get<std::string>()).value()), "open sesame");
+
+  // Another caller, a key that the evidence does not hold, a secret without a policy and one that is not there.
+  EXPECT_EQ(release("db-password", evidence, "stolen").status, 401u);
+  EXPECT_EQ(ask("POST", "/release/db-password", evidence.dump()).status, 401u);
+  const auto other = attest::DecryptionKey::generate(attest::DecryptionKey::Kind::kP256).value();
+  json swapped = evidence;
+  swapped["runtime_data"] = encoded("{\"keys\":[" + other.jwk() + "]}");
+  EXPECT_EQ(release("db-password", swapped).status, 403u);
+  const Answer unused = release("unused", evidence), missing = release("missing", evidence);
+  EXPECT_EQ(unused.status, 403u);
+  EXPECT_EQ(unused.text, missing.text);
+  EXPECT_NE(release("../state/keys/nonce.key", evidence).status, 200u);
+
+  // Another signer.
+  folder_.write("policies/db-password.json", policy(std::string(64, '0')));
+  EXPECT_EQ(release("db-password", evidence).status, 403u);
+  EXPECT_THAT(service_->output(), AllOf(Not(HasSubstr("open sesame")), HasSubstr("db-password")));
+}
+
+TEST_F(AttestService, nobody_may_ask_for_secrets_unless_named) {
+  folder_.write("secrets/x", "x");
+  folder_.write("policies/x.json", "{}");
+  EXPECT_THAT(refused(command({"--secrets-dir", path("secrets"), "--release-policies", path("policies")}), 1),
+              HasSubstr("--release-account"));
+  EXPECT_THAT(refused(command({"--secrets-dir", path("secrets"), "--release-policies", path("policies"),
+                               "--release-client", "CN=x"}),
+                      1),
+              HasSubstr("--client-ca"));
+  start();
+  EXPECT_EQ(ask("POST", "/release/x", "{}").status, 404u);
 }
 
 // ---- Collateral ----
