@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// enclayer attest request: a token of the attestation service, as an enclave of this pod would get one.
+// enclayer attest request: a token or a secret of the attestation service, as an enclave of this pod would get it.
 #include "attest_request.h"
 
 #include <CLI/CLI.hpp>
@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "attest/token_request.h"
+#include "attest/service_client.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "cli_support.h"
@@ -19,10 +19,10 @@ namespace enclayer::apps {
 namespace {
 
 constexpr auto kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
-constexpr std::size_t kMaxPemFile = 4 << 20;
+constexpr std::size_t kMaxPemFile = 4 << 20, kMaxToken = 16 << 10;  // bytes
 
 struct Options {
-  std::string url, audience, socket = kAesmSocket, cacert, out;
+  std::string url, audience, secret, token_file, socket = kAesmSocket, cacert, out;
   int timeout = 15;  // seconds
 };
 
@@ -41,43 +41,62 @@ Result<> request(const Options& options) {
                  simulated_quote(options.socket, report_data, std::chrono::seconds(options.timeout)));
     return std::move(got.quote);
   };
-  ENCLAYER_TRY(const attest::Token token, attest::request_token(http, {options.url, options.audience, quote}));
-  if (options.out.empty()) {
-    std::printf("%s\n", token.token.c_str());
-    return {};
+  Bytes got;
+  if (!options.secret.empty()) {
+    std::string bearer;
+    if (!options.token_file.empty()) {
+      ENCLAYER_TRY(bearer, read_input_text(options.token_file, kMaxToken));
+      while (bearer.ends_with('\n')) bearer.pop_back();
+    }
+    ENCLAYER_TRY(got, attest::request_secret(http, options.url, options.secret, bearer, quote));
+  } else {
+    ENCLAYER_TRY(const attest::Token token, attest::request_token(http, options.url, options.audience, quote));
+    base::append(got, base::as_bytes(token.token + "\n"));
   }
-  return base::write_file_atomic(options.out, base::as_bytes(token.token + "\n"), 0600);
+  if (!options.out.empty()) return base::write_file_atomic(options.out, got, 0600);
+  std::fwrite(got.data(), 1, got.size(), stdout);
+  return {};
 }
 
 }  // namespace
 
 void add_attest_request(CLI::App& attest, int& exit_code) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = attest.add_subcommand("request", "A token for a simulated enclave, as a pod gets one");
+  CLI::App* command = attest.add_subcommand("request", "A token or a secret for a simulated enclave, as a pod gets it");
   command->add_option("--url", options->url, "The attestation service")->required()->option_text("URL (required)");
+  auto* audience = command
+                       ->add_option("--audience", options->audience,
+                                    "A token for this audience, one of those that the service makes tokens for")
+                       ->option_text("NAME");
+  auto* secret = command->add_option("--secret", options->secret, "In its place: this secret, as it is")
+                     ->excludes(audience)
+                     ->option_text("NAME");
   command
-      ->add_option("--audience", options->audience,
-                   "Who the token is for; one of those that the service makes tokens for")
-      ->required()
-      ->option_text("NAME (required)");
+      ->add_option("--token-file", options->token_file,
+                   "The ServiceAccount token by which the service knows who asks for a secret")
+      ->needs(secret)
+      ->option_text("FILE");
   command->add_option("--socket", options->socket, "The AESM service that makes the quote")
       ->option_text("PATH [/var/run/aesmd/aesm.socket]");
   command
       ->add_option("--cacert", options->cacert,
                    "The authorities that the service's certificate may be of, in place of the system's")
       ->option_text("PEM");
-  command->add_option("--out", options->out, "Where the token goes, readable for its owner alone")
+  command->add_option("--out", options->out, "Where it goes, readable for its owner alone")
       ->option_text("FILE [standard output]");
   command->add_option("--timeout", options->timeout, "For the service, and for each request for the quote, in seconds")
       ->check(CLI::Range(1, 600))
       ->option_text("S [15]");
   command->footer(
-      R"(The enclave is simulated, so only a service with --simulated-root gives it a token. The token names a key that was made
-for it and is gone with this command: it is for trying a service and what reads its tokens.
-Exit codes: 0 here is the token; 1 misuse, also an audience that the service does not know; 2 what answers is no
-  attestation service; 3 the service accepts no such evidence, or a file cannot be read or written; 4 nobody answers.
-Example: enclayer attest request --url https://attest.example --audience vault)");
+      R"(The enclave is simulated, so only a service with --simulated-root gives it anything. The key that its evidence holds is
+made for this one request: a secret is decrypted with it, and a token names it, for trying what reads tokens.
+Exit codes: 0 here it is; 1 misuse, also an audience that the service does not know; 2 what answers is no attestation
+  service; 3 the service accepts no such evidence or caller, or a file cannot be read or written; 4 nobody answers.
+Example: enclayer attest request --url https://attest.example --audience vault
+         enclayer attest request --url https://attest.example --secret db-password --token-file /var/run/secrets/tokens/attest)");
   command->callback([options, &exit_code] {
+    if (options->audience.empty() && options->secret.empty())
+      throw CLI::RequiredError("--audience or --secret is required", CLI::ExitCodes::RequiredError);
     auto done = request(*options);
     exit_code = done ? 0 : fail("enclayer attest request", done.error());
   });

@@ -9,6 +9,7 @@
 #include "attest/base64url.h"
 #include "base/bytes.h"
 #include "base/file.h"
+#include "fake/http_service.h"
 #include "fake/process.h"
 #include "fake/temp_folder.h"
 
@@ -40,7 +41,8 @@ class AttestRequest : public testing::Test {
   }
   std::string path(const char* name) const { return folder_.path() / name; }
 
-  void start(const std::string& policy) {
+  void start(const std::string& policy, const std::vector<std::string>& more = {},
+             const std::map<std::string, std::string>& environment = {}) {
     helper_ = std::make_unique<fake::Process>(
         std::vector<std::string>{ENCLAYER_BIN_DIR "/enclayer-quote-helper", "--platform", "sim", "--socket",
                                  path("aesm.socket"), "--state-dir", path("sim")});
@@ -49,10 +51,27 @@ class AttestRequest : public testing::Test {
                                         "--root-ca-out", path("root.pem")});
     ASSERT_EQ(exported.exit_code, 0) << exported.err;
     folder_.write("policy.txt", policy);
-    service_ = std::make_unique<fake::Process>(std::vector<std::string>{
-        ENCLAYER_BIN_DIR "/enclayer-attest", "--plain-http", "--listen", "127.0.0.1:0", "--issuer", kIssuer, "--policy",
-        path("policy.txt"), "--state-dir", path("state"), "--simulated-root", path("root.pem"), "--collateral",
-        path("collateral.json"), "--audience", "vault", "--demand-nonce", "--metrics-listen", "127.0.0.1:0"});
+    std::vector<std::string> argv = {ENCLAYER_BIN_DIR "/enclayer-attest",
+                                     "--plain-http",
+                                     "--listen",
+                                     "127.0.0.1:0",
+                                     "--issuer",
+                                     kIssuer,
+                                     "--policy",
+                                     path("policy.txt"),
+                                     "--state-dir",
+                                     path("state"),
+                                     "--simulated-root",
+                                     path("root.pem"),
+                                     "--collateral",
+                                     path("collateral.json"),
+                                     "--audience",
+                                     "vault",
+                                     "--demand-nonce",
+                                     "--metrics-listen",
+                                     "127.0.0.1:0"};
+    argv.insert(argv.end(), more.begin(), more.end());
+    service_ = std::make_unique<fake::Process>(argv, environment);
     ASSERT_TRUE(service_->wait_for_output(" serving ", kSoon)) << service_->output();
     const std::string log = service_->output();
     const std::size_t at = log.find("address=", log.find(" serving ")) + 8;
@@ -60,8 +79,8 @@ class AttestRequest : public testing::Test {
   }
   Finished request(std::vector<std::string> more = {}) const {
     std::vector<std::string> arguments = {"attest", "request", "--url", url_, "--socket", path("aesm.socket")};
-    if (std::find(more.begin(), more.end(), "--audience") == more.end())
-      arguments.insert(arguments.end(), {"--audience", "vault"});
+    auto has = [&](const char* flag) { return std::find(more.begin(), more.end(), flag) != more.end(); };
+    if (!has("--audience") && !has("--secret")) arguments.insert(arguments.end(), {"--audience", "vault"});
     arguments.insert(arguments.end(), more.begin(), more.end());
     return enclayer(arguments);
   }
@@ -114,6 +133,44 @@ TEST_F(AttestRequest, says_why_the_service_refuses) {
   const Finished unknown = request({"--audience", "nobody"});
   EXPECT_NE(unknown.exit_code, 0);
   EXPECT_THAT(unknown.err, HasSubstr("audience"));
+}
+
+TEST_F(AttestRequest, gets_a_secret_that_only_its_key_opens) {
+  // An API server that knows one token, of a ServiceAccount.
+  const auto tls = fake::make_tls_identity();
+  fake::HttpService api(
+      [](const fake::HttpRequest& asked) {
+        const json spec = json::parse(asked.body).at("spec");
+        json status = {{"authenticated", spec.at("token") == "backups"}, {"audiences", spec.at("audiences")}};
+        status["user"]["username"] = "system:serviceaccount:bank:backup";
+        return fake::http_answer(201, json{{"status", status}}.dump());
+      },
+      tls);
+  folder_.write("account/token", "ours");
+  folder_.write("account/ca.crt", tls.authority);
+  folder_.write("secrets/db-password", "open sesame");
+  folder_.write("secrets/unused", "no policy");
+  folder_.write(
+      "policies/db-password.json",
+      json{{"version", "1.0.0"},
+           {"anyOf", {{{"authority", kIssuer}, {"allOf", {{{"claim", "x-ms-sgx-is-debuggable"}, {"equals", false}}}}}}}}
+          .dump());
+  start("version=1.0; authorizationrules { => permit(); };",
+        {"--secrets-dir", path("secrets"), "--release-policies", path("policies"), "--account-dir", path("account"),
+         "--release-account", "bank/backup"},
+        {{"KUBERNETES_SERVICE_HOST", "127.0.0.1"}, {"KUBERNETES_SERVICE_PORT", api.address().substr(10)}});
+  folder_.write("token", "backups\n");
+  folder_.write("stolen", "stolen\n");
+
+  const Finished got = request({"--secret", "db-password", "--token-file", path("token")});
+  ASSERT_EQ(got.exit_code, 0) << got.err << service_->output();
+  EXPECT_EQ(got.out, "open sesame");
+  EXPECT_THAT(service_->output(), testing::Not(HasSubstr("open sesame")));
+
+  EXPECT_EQ(request({"--secret", "db-password", "--token-file", path("stolen")}).exit_code, 3);
+  EXPECT_EQ(request({"--secret", "db-password"}).exit_code, 3);
+  EXPECT_EQ(request({"--secret", "unused", "--token-file", path("token")}).exit_code, 3);
+  EXPECT_EQ(request({"--secret", "../policy.txt", "--token-file", path("token")}).exit_code, 1);
 }
 
 TEST_F(AttestRequest, needs_a_service_and_somebody_who_makes_quotes) {
