@@ -59,8 +59,8 @@ Whoever controls the machine that this runs on can make any token: run it where 
 
 constexpr auto kFooter = R"(
 What is accepted: what `enclayer verify --policy` would trust (--verify-policy), and of that what --policy permits, a text
-in Azure Attestation's policy language. Policy, keys and certificate are read again every 5 s, and at SIGHUP; what is
-broken then leaves what was there before.
+in Azure Attestation's policy language (`enclayer attest policy --help`). Policy, keys and certificate are read again every
+5 s, and at SIGHUP; what is broken then leaves what was there before.
 
 Examples:
   enclayer-attest --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key --issuer https://attest.bank.example \

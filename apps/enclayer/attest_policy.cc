@@ -11,6 +11,7 @@
 #include "attest/evidence_claims.h"
 #include "attest/policy_text.h"
 #include "attest/policy_text_conversion.h"
+#include "attest_request.h"
 #include "cli_support.h"
 #include "commands.h"
 
@@ -122,8 +123,9 @@ int test_command(const TestOptions& options, Time now) {
 }  // namespace
 
 void add_attest(CLI::App& app, Time now, int& exit_code) {
-  CLI::App* attest = app.add_subcommand("attest", "The attestation service: its policies, tried before they are used");
+  CLI::App* attest = app.add_subcommand("attest", "The attestation service: its policies, and a token of it");
   attest->require_subcommand(1);
+  add_attest_request(*attest, exit_code);
   CLI::App* command = attest->add_subcommand("policy", "Is this a good policy, and what does it say of this quote?");
   command->require_subcommand(1);
   command->footer(R"(Policies are in Azure Attestation's language, versions 1.0 and 1.1. One that is worth having:

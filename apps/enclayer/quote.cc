@@ -18,6 +18,7 @@
 #include "net/frame_client.h"
 #include "sim/ca.h"
 #include "sim/enclave.h"
+#include "simulated_quote.h"
 
 namespace enclayer::apps {
 namespace {
@@ -26,7 +27,7 @@ constexpr char kProgram[] = "enclayer quote";
 constexpr std::uint32_t kMaxQuoteSize = net::kMaxReply;
 
 struct Options {
-  std::string socket = "/var/run/aesmd/aesm.socket", report_data, out, output = "text";
+  std::string socket = kAesmSocket, report_data, out, output = "text";
   int timeout = 15;  // seconds; Intel's client waits as long
 };
 
@@ -38,66 +39,17 @@ std::string check_report_data(const std::string& digits) {
   return "";
 }
 
-struct Received {
-  quoting::QuoteTarget target;
-  ReportBody enclave;
-  Bytes quote;
-};
-
-Result<Bytes> ask(const Options& options, ByteView request) {
-  auto reply = net::call(options.socket, request, std::chrono::seconds(options.timeout));
+Result<Bytes> ask(const std::string& socket, std::chrono::seconds timeout, ByteView request) {
+  auto reply = net::call(socket, request, timeout);
   if (reply) return reply;
   const Error& error = reply.error();
   if (error.kind() == ErrorKind::kNotFound || error.kind() == ErrorKind::kUnavailable)
-    return Error(
-        ErrorKind::kUnavailable,
-        error.message() + ". No AESM service is there; start one: enclayer-quote-helper --socket " + options.socket);
+    return Error(ErrorKind::kUnavailable,
+                 error.message() + ". No AESM service is there; start one: enclayer-quote-helper --socket " + socket);
   return reply;
 }
 
-// The order of Intel's client: init (size), init, size of the quote, quote with QE report; a connection each.
-Result<Received> fetch(const Options& options) {
-  ENCLAYER_TRY(Bytes init_size_reply, ask(options, aesm::init_size_request()));
-  ENCLAYER_TRY(std::uint64_t key_id_size, aesm::read_init_size_reply(init_size_reply));
-  if (key_id_size != 32)
-    return Error(ErrorKind::kUnsupported,
-                 "the service's key ids have " + std::to_string(key_id_size) + " bytes, not 32");
-  Received got;
-  ENCLAYER_TRY(Bytes init_reply, ask(options, aesm::init_request()));
-  ENCLAYER_TRY(got.target, aesm::read_init_reply(init_reply));
-  ENCLAYER_TRY(Bytes size_reply, ask(options, aesm::quote_size_request()));
-  ENCLAYER_TRY(std::uint32_t size, aesm::read_quote_size_reply(size_reply));
-  if (size > kMaxQuoteSize)
-    return Error(ErrorKind::kUnsupported, "the service's quotes have " + std::to_string(size) + " bytes, at most " +
-                                              std::to_string(kMaxQuoteSize) + " are taken");
-
-  ByteArray<64> report_data{};
-  std::ranges::copy(*base::from_hex(options.report_data), report_data.begin());
-  got.enclave = sim::enclave_body(report_data);
-  quoting::QeReportRequest qe_report{{}, sim::enclave_target()};
-  if (::getrandom(qe_report.nonce.data(), qe_report.nonce.size(), 0) != static_cast<ssize_t>(qe_report.nonce.size()))
-    return Error(ErrorKind::kInternal, "the system gives no random numbers");
-
-  auto report = sim::ereport(got.enclave, got.target.qe);
-  ENCLAYER_TRY(Bytes quote_reply, ask(options, aesm::quote_request(report, size, qe_report)));
-  auto reply = aesm::read_quote_reply(quote_reply, true);
-  if (!reply) {
-    if (reply.error().kind() == ErrorKind::kPermissionDenied)
-      return Error(reply.error().kind(),
-                   reply.error().message() +
-                       ". This command's enclave is simulated, and only a simulated Quoting Enclave "
-                       "accepts its report: a service with real hardware has to refuse it");
-    return reply.error();
-  }
-  ENCLAYER_CHECK(sim::check_qe_report(*reply, qe_report.nonce, got.target.qe));
-  got.quote = std::move(reply->quote);
-  ByteView body = ByteView(got.quote).subspan(48);
-  if (!std::ranges::equal(body.first<ReportBody::kSize>(), report.body_bytes()))
-    return Error(ErrorKind::kPermissionDenied, "the quote is not about the enclave that asked for it");
-  return got;
-}
-
-void print(const Options& options, const Received& got) {
+void print(const Options& options, const SimulatedQuote& got) {
   if (options.output == "json") {
     nlohmann::ordered_json out = {{"quote", options.out},
                                   {"bytes", got.quote.size()},
@@ -121,7 +73,9 @@ void print(const Options& options, const Received& got) {
 }
 
 int quote_command(const Options& options) {
-  auto got = fetch(options);
+  ByteArray<64> report_data{};
+  std::ranges::copy(*base::from_hex(options.report_data), report_data.begin());
+  auto got = simulated_quote(options.socket, report_data, std::chrono::seconds(options.timeout));
   if (!got) return fail(kProgram, got.error());
   if (auto written = base::write_file_atomic(options.out, got->quote, 0644); !written)
     return fail(kProgram, written.error());
@@ -130,6 +84,48 @@ int quote_command(const Options& options) {
 }
 
 }  // namespace
+
+// The order of Intel's client: init (size), init, size of the quote, quote with QE report; a connection each.
+Result<SimulatedQuote> simulated_quote(const std::string& socket, const ByteArray<64>& report_data,
+                                       std::chrono::seconds timeout) {
+  auto ask = [&](ByteView request) { return apps::ask(socket, timeout, request); };
+  ENCLAYER_TRY(Bytes init_size_reply, ask(aesm::init_size_request()));
+  ENCLAYER_TRY(std::uint64_t key_id_size, aesm::read_init_size_reply(init_size_reply));
+  if (key_id_size != 32)
+    return Error(ErrorKind::kUnsupported,
+                 "the service's key ids have " + std::to_string(key_id_size) + " bytes, not 32");
+  SimulatedQuote got;
+  ENCLAYER_TRY(Bytes init_reply, ask(aesm::init_request()));
+  ENCLAYER_TRY(got.target, aesm::read_init_reply(init_reply));
+  ENCLAYER_TRY(Bytes size_reply, ask(aesm::quote_size_request()));
+  ENCLAYER_TRY(std::uint32_t size, aesm::read_quote_size_reply(size_reply));
+  if (size > kMaxQuoteSize)
+    return Error(ErrorKind::kUnsupported, "the service's quotes have " + std::to_string(size) + " bytes, at most " +
+                                              std::to_string(kMaxQuoteSize) + " are taken");
+
+  got.enclave = sim::enclave_body(report_data);
+  quoting::QeReportRequest qe_report{{}, sim::enclave_target()};
+  if (::getrandom(qe_report.nonce.data(), qe_report.nonce.size(), 0) != static_cast<ssize_t>(qe_report.nonce.size()))
+    return Error(ErrorKind::kInternal, "the system gives no random numbers");
+
+  auto report = sim::ereport(got.enclave, got.target.qe);
+  ENCLAYER_TRY(Bytes quote_reply, ask(aesm::quote_request(report, size, qe_report)));
+  auto reply = aesm::read_quote_reply(quote_reply, true);
+  if (!reply) {
+    if (reply.error().kind() == ErrorKind::kPermissionDenied)
+      return Error(reply.error().kind(),
+                   reply.error().message() +
+                       ". This command's enclave is simulated, and only a simulated Quoting Enclave "
+                       "accepts its report: a service with real hardware has to refuse it");
+    return reply.error();
+  }
+  ENCLAYER_CHECK(sim::check_qe_report(*reply, qe_report.nonce, got.target.qe));
+  got.quote = std::move(reply->quote);
+  ByteView body = ByteView(got.quote).subspan(48);
+  if (!std::ranges::equal(body.first<ReportBody::kSize>(), report.body_bytes()))
+    return Error(ErrorKind::kPermissionDenied, "the quote is not about the enclave that asked for it");
+  return got;
+}
 
 void add_quote(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();

@@ -29,6 +29,9 @@ bool among(const std::vector<std::string>& list, const std::string& name) {
 Result<std::string> Callers::account_of(std::string_view token) const {
   const bool plain = std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c <= '~'; });
   if (token.empty() || token.size() > kMaxToken || !plain) return denied(kUnauthorized, "that is no bearer token");
+  const std::unique_lock only_one(*asking_, std::try_to_lock);
+  if (!only_one)
+    return Error(ErrorKind::kUnavailable, "the API server is being asked about another caller; try again in a moment");
   http::Options options;
   options.limits.connect = std::chrono::seconds(2);
   options.limits.request = options.limits.total = std::chrono::seconds(5);

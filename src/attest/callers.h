@@ -5,12 +5,13 @@
 //   by ServiceAccount    "Authorization: Bearer TOKEN", which the API server is asked about (TokenReview): a token for our
 //                        audience, of an account that is listed. Tokens for another audience are nobody's
 //
-// An answer of the API server is good for this one request; none is kept.
+// An answer of the API server is good for this one request; none is kept. It is asked one thing at a time: anybody can show
+// a token, and nobody's may occupy all the threads in which answers are made.
 #pragma once
 
 #include <filesystem>
-#include <functional>
-#include <optional>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -33,12 +34,13 @@ class Callers {
   bool anybody() const { return !options_.subjects.empty() || !options_.accounts.empty(); }
 
   // The caller's name. kPermissionDenied: nobody that may ask; code 401 where a token or certificate would help, 403 where
-  // it is known and not listed. kUnavailable: the API server does not answer.
+  // it is known and not listed. kUnavailable: the API server does not answer, or is being asked about somebody else.
   Result<std::string> caller_of(const http::Incoming& request) const;
 
  private:
   Result<std::string> account_of(std::string_view token) const;
   Options options_;
+  std::shared_ptr<std::mutex> asking_ = std::make_shared<std::mutex>();
 };
 
 }  // namespace enclayer::attest

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "fake/http_service.h"
@@ -40,7 +41,9 @@ class CallersTest : public testing::Test {
   bool knows_audiences_ = true;
   int status_ = 201;
   const fake::TlsIdentity tls_ = fake::make_tls_identity();
+  std::function<void()> meanwhile_ = [] {};
   fake::HttpService api_{[this](const fake::HttpRequest& request) {
+                           meanwhile_();
                            const json asked = json::parse(request.body);
                            return fake::http_answer(status_, json{{"status", review(asked.at("spec"))}}.dump());
                          },
@@ -74,6 +77,16 @@ TEST_F(CallersTest, account_is_whom_the_api_server_names_for_our_audience) {
       403u);
   knows_audiences_ = false;  // it ignored what it was asked
   EXPECT_EQ(one.caller_of({.authorization = "Bearer backups"}).error().code(), 401u);
+}
+
+TEST_F(CallersTest, api_server_is_asked_about_one_caller_at_a_time) {
+  const Callers one = callers({}, {"system:serviceaccount:bank:backup"});
+  Result<std::string> second = Error(ErrorKind::kInternal, "not asked");
+  meanwhile_ = [&] { second = one.caller_of({.authorization = "Bearer backups"}); };
+  EXPECT_TRUE(one.caller_of({.authorization = "Bearer backups"}));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_EQ(api_.requests().size(), 1u);
 }
 
 TEST_F(CallersTest, api_server_that_does_not_say_lets_nobody_in) {

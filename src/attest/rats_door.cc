@@ -67,6 +67,8 @@ Result<Said> said_by(const Submission& submission, const Verification& verificat
   const ordered_json data = ordered_json::parse(*submission.runtime_data, nullptr, false);
   if (const auto keys = data.find("keys"); keys != data.end() && keys->is_array() && !keys->empty())
     out.key = keys->front();
+  if (!out.key.is_null() && (!out.key.is_object() || !out.key.contains("kty")))
+    return Error(ErrorKind::kMalformed, "the first of \"keys\" in runtime_data is no JWK");
   for (const char* secret : {"d", "p", "q", "k"})
     if (out.key.contains(secret))
       return Error(ErrorKind::kMalformed, "the key in runtime_data is a private one: it is not secret any more");

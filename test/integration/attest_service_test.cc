@@ -578,7 +578,8 @@ TEST_F(AttestService, ear_token_names_subject_audience_key_and_nonce) {
   EXPECT_THAT(other.headers, HasSubstr("application/problem+json"));
   EXPECT_EQ(ear({{"quote", to_base64url(quote)}, {"runtime_data", encoded(data + " ")}}).status, 403u);
   const std::string secret = R"({"keys":[{"kty":"EC","d":"AAAA"}]})";
-  EXPECT_EQ(ear({{"quote", to_base64url(platform_.quote_of(secret))}, {"runtime_data", encoded(secret)}}).status, 403u);
+  for (const std::string& bad : {secret, std::string(R"({"keys":[1]})"), std::string(R"({"keys":[{"n":"AAAA"}]})")})
+    EXPECT_EQ(ear({{"quote", to_base64url(platform_.quote_of(bad))}, {"runtime_data", encoded(bad)}}).status, 403u);
 }
 
 TEST_F(AttestService, where_a_nonce_is_demanded_evidence_without_ours_is_refused) {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// enclayer attest request: a token or a secret of the attestation service, as an enclave of this pod would get it.
+#include "attest_request.h"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "attest/service_client.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "cli_support.h"
+#include "http/client.h"
+#include "simulated_quote.h"
+
+namespace enclayer::apps {
+namespace {
+
+constexpr auto kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
+constexpr std::size_t kMaxPemFile = 4 << 20, kMaxToken = 16 << 10;  // bytes
+
+struct Options {
+  std::string url, audience, secret, token_file, socket = kAesmSocket, cacert, out;
+  int timeout = 15;  // seconds
+};
+
+Result<> request(const Options& options) {
+  http::Options http_options;
+  http_options.any_status = true;
+  http_options.limits.total = std::chrono::seconds(options.timeout);
+  if (options.cacert.empty()) {  // a service that is asked over http works without them
+    http_options.ca_pem = base::read_text(kSystemAuthorities, kMaxPemFile).value_or("");
+  } else {
+    ENCLAYER_TRY(http_options.ca_pem, read_input_text(options.cacert, kMaxPemFile));
+  }
+  http::Client http(std::move(http_options));
+  auto quote = [&](const ByteArray<64>& report_data) -> Result<Bytes> {
+    ENCLAYER_TRY(SimulatedQuote got,
+                 simulated_quote(options.socket, report_data, std::chrono::seconds(options.timeout)));
+    return std::move(got.quote);
+  };
+  Bytes got;
+  if (!options.secret.empty()) {
+    std::string bearer;
+    if (!options.token_file.empty()) {
+      ENCLAYER_TRY(bearer, read_input_text(options.token_file, kMaxToken));
+      while (bearer.ends_with('\n')) bearer.pop_back();
+    }
+    ENCLAYER_TRY(got, attest::request_secret(http, options.url, options.secret, bearer, quote));
+  } else {
+    ENCLAYER_TRY(const attest::Token token, attest::request_token(http, options.url, options.audience, quote));
+    base::append(got, base::as_bytes(token.token + "\n"));
+  }
+  if (!options.out.empty()) return base::write_file_atomic(options.out, got, 0600);
+  std::fwrite(got.data(), 1, got.size(), stdout);
+  return {};
+}
+
+}  // namespace
+
+void add_attest_request(CLI::App& attest, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = attest.add_subcommand("request", "A token or a secret for a simulated enclave, as a pod gets it");
+  command->add_option("--url", options->url, "The attestation service")->required()->option_text("URL (required)");
+  auto* audience = command
+                       ->add_option("--audience", options->audience,
+                                    "A token for this audience, one of those that the service makes tokens for")
+                       ->option_text("NAME");
+  auto* secret = command->add_option("--secret", options->secret, "In its place: this secret, as it is")
+                     ->excludes(audience)
+                     ->option_text("NAME");
+  command
+      ->add_option("--token-file", options->token_file,
+                   "The ServiceAccount token by which the service knows who asks for a secret")
+      ->needs(secret)
+      ->option_text("FILE");
+  command->add_option("--socket", options->socket, "The AESM service that makes the quote")
+      ->option_text("PATH [/var/run/aesmd/aesm.socket]");
+  command
+      ->add_option("--cacert", options->cacert,
+                   "The authorities that the service's certificate may be of, in place of the system's")
+      ->option_text("PEM");
+  command->add_option("--out", options->out, "Where it goes, readable for its owner alone")
+      ->option_text("FILE [standard output]");
+  command->add_option("--timeout", options->timeout, "For the service, and for each request for the quote, in seconds")
+      ->check(CLI::Range(1, 600))
+      ->option_text("S [15]");
+  command->footer(
+      R"(The enclave is simulated, so only a service with --simulated-root gives it anything. The key that its evidence holds is
+made for this one request: a secret is decrypted with it, and a token names it, for trying what reads tokens.
+Exit codes: 0 here it is; 1 misuse, also an audience that the service does not know; 2 what answers is no attestation
+  service; 3 the service accepts no such evidence or caller, or a file cannot be read or written; 4 nobody answers.
+Example: enclayer attest request --url https://attest.example --audience vault
+         enclayer attest request --url https://attest.example --secret db-password --token-file /var/run/secrets/tokens/attest)");
+  command->callback([options, &exit_code] {
+    if (options->audience.empty() && options->secret.empty())
+      throw CLI::RequiredError("--audience or --secret is required", CLI::ExitCodes::RequiredError);
+    auto done = request(*options);
+    exit_code = done ? 0 : fail("enclayer attest request", done.error());
+  });
+}
+
+}  // namespace enclayer::apps
