@@ -42,6 +42,11 @@ ParseOutcome parse(CLI::App& app, int argc, const char* const* argv) {
   }
 }
 
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
 int fail(const std::string& program, const Error& error) {
   std::fprintf(stderr, "%s: %s\n", program.c_str(), base::for_terminal(error.message()).c_str());
   return base::exit_code(error);

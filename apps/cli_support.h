@@ -36,6 +36,9 @@ Result<Time> time_from(std::string_view text);
 // Prints "<program>: <message>" to standard error and gives the exit code of the error's kind.
 int fail(const std::string& program, const Error& error);
 
+// A variable of the environment; empty where there is none.
+std::string environment(const char* name);
+
 // The whole of a file that a flag named, at most `max` bytes; "-" is standard input, which one flag may name: for a
 // second one it is kInvalidArgument. Otherwise as base::read_file().
 Result<Bytes> read_input(const std::string& path, std::size_t max);

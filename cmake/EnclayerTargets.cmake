@@ -48,18 +48,21 @@ function(enclayer_library name)
   target_link_libraries(enclayer_${name} PUBLIC enclayer_flags ${arg_DEPS})
 endfunction()
 
-# enclayer_test(<name> SOURCES ... [DEPS ...] [DATA]): a GoogleTest binary whose cases ctest lists one by one.
+# enclayer_test(<name> SOURCES ... [DEPS ...] [RUNS <program>...]): a GoogleTest binary whose cases ctest lists one by one,
+# built after the programs that it starts.
 # ENCLAYER_TEST_DATA names test/data; ENCLAYER_BIN_DIR names the folder of the built binaries.
 function(enclayer_test name)
   if(NOT ENCLAYER_TESTS)
     return()
   endif()
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;RUNS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests ENCLAYER_IS_TEST ON)
-  if(CMAKE_CXX_CLANG_TIDY)  # paths and copies of a test are of no interest: it is run, for milliseconds
+  if(CMAKE_CXX_CLANG_TIDY)  # nothing is run, and a test's paths and copies are of no interest: it takes milliseconds
     set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY
                           "${CMAKE_CXX_CLANG_TIDY};--checks=-performance-*,-clang-analyzer-*")
+  elseif(arg_RUNS)
+    add_dependencies(${name} ${arg_RUNS})
   endif()
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/test)
   target_link_libraries(${name} PRIVATE enclayer_flags ${arg_DEPS} GTest::gmock GTest::gtest_main)

@@ -22,7 +22,7 @@
 #include "base/version.h"
 #include "cli_support.h"
 #include "collateral/service.h"
-#include "http/client.h"
+#include "http/account_client.h"
 #include "http/https_server.h"
 #include "http/listen_address.h"
 #include "http/server.h"
@@ -198,8 +198,7 @@ Result<std::unique_ptr<PlatformCollateral>> collateral_of(const Flags& flags, co
   if (!flags.cacert.empty()) {
     ENCLAYER_TRY(client.ca_pem, base::read_text(flags.cacert, kMaxPem));
   }
-  client.proxies = http::proxies_of_environment(
-      [](const char* name) { return std::string(std::getenv(name) != nullptr ? std::getenv(name) : ""); });
+  client.proxies = http::proxies_of_environment(apps::environment);
   options.ask = [client, root,
                  service = options.service](const collateral::PlatformKind& platform) -> Result<Collateral> {
     http::Client http(client);
@@ -224,13 +223,10 @@ Result<> add_release(const Flags& flags, Service::Parts& parts) {
     callers.accounts.push_back("system:serviceaccount:" + account.substr(0, slash) + ":" + account.substr(slash + 1));
   }
   if (!callers.accounts.empty()) {
-    auto variable = [](const char* name) { return std::string(std::getenv(name) ? std::getenv(name) : ""); };
-    const std::string host = variable("KUBERNETES_SERVICE_HOST"), port = variable("KUBERNETES_SERVICE_PORT");
-    if (host.empty() || port.empty())
-      return Error(ErrorKind::kUnavailable,
-                   "--release-account: this is no pod, so there is no API server to ask: "
-                   "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set");
-    callers.api_server = "https://" + (host.find(':') == host.npos ? host : "[" + host + "]") + ":" + port;
+    auto api = http::api_server_of_pod(apps::environment("KUBERNETES_SERVICE_HOST"),
+                                       apps::environment("KUBERNETES_SERVICE_PORT"), flags.account_dir);
+    if (!api) return api.error().with_context("--release-account");
+    callers.api_server = api->url;
   }
   parts.callers = Callers(std::move(callers));
   if (!parts.callers.anybody())

@@ -119,14 +119,9 @@ Result<NodeDevices> devices_of(const device_plugin::Node& node, const Flags& fla
   return devices;
 }
 
-Result<detect::ApiServer> find_api_server(const Flags& flags) {
-  auto variable = [](const char* name) { return std::string(std::getenv(name) ? std::getenv(name) : ""); };
-  const std::string host = variable("KUBERNETES_SERVICE_HOST"), port = variable("KUBERNETES_SERVICE_PORT");
-  if (host.empty() || port.empty())
-    return Error(ErrorKind::kUnavailable,
-                 "this is no pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set. Run the driver in a "
-                 "DaemonSet (docs/dra.md)");
-  return detect::api_server_of_pod(host, port, flags.account_dir);
+Result<http::ApiServer> find_api_server(const Flags& flags) {
+  return http::api_server_of_pod(apps::environment("KUBERNETES_SERVICE_HOST"),
+                                 apps::environment("KUBERNETES_SERVICE_PORT"), flags.account_dir);
 }
 
 Result<> run(const CLI::App& app, const Flags& flags, int stop) {

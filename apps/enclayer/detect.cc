@@ -96,7 +96,7 @@ std::string joined(const std::vector<std::string>& words) {
 
 Result<int> label(const Flags& flags, const PodEnvironment& pod) {
   ENCLAYER_TRY(const Findings found, look(flags));
-  ENCLAYER_TRY(auto api, detect::api_server_of_pod(pod.service_host, pod.service_port, flags.account_dir));
+  ENCLAYER_TRY(auto api, http::api_server_of_pod(pod.service_host, pod.service_port, flags.account_dir));
   http::Options options;
   options.limits = detect::api_limits();
   options.user_agent = std::string("enclayer-detect/") + base::kVersion;

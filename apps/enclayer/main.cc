@@ -23,11 +23,6 @@ std::filesystem::path cache_home() {
   return home != nullptr && *home == '/' ? std::filesystem::path(home) / ".cache" : "";
 }
 
-std::string variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
-
 // kubectl runs programs called kubectl-<name> as `kubectl <name>`: help says what was typed.
 std::string program_name(const char* argument) {
   std::string name = std::filesystem::path(argument == nullptr ? "" : argument).filename();
@@ -38,7 +33,7 @@ std::string program_name(const char* argument) {
 
 int main(int argc, char** argv) {
   using namespace enclayer;
-  const apps::Surroundings around{program_name(argc > 0 ? argv[0] : nullptr), variable("PATH"), cache_home()};
+  const apps::Surroundings around{program_name(argc > 0 ? argv[0] : nullptr), apps::environment("PATH"), cache_home()};
   CLI::App app(
       "enclayer is the SGX layer of Kubernetes: it switches EPC and quotes on in a cluster, gets SGX attestation\n"
       "quotes, looks into them and verifies them, offline.",
@@ -82,11 +77,15 @@ Each command explains itself: enclayer verify --help)");
       {"attest", [&] { apps::add_attest(app, now, exit_code); }},
       {"autoscaler-hints", [&] { apps::add_autoscaler_hints(app, exit_code); }},
       {"collateral",
-       [&] { apps::add_collateral(app, now, cache_home(), http::proxies_of_environment(variable), exit_code); }},
+       [&] {
+         apps::add_collateral(app, now, cache_home(), http::proxies_of_environment(apps::environment), exit_code);
+       }},
       {"completion", [&] { apps::add_completion(app, exit_code); }},
       {"detect",
        [&] {
-         apps::add_detect(app, {variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT")}, exit_code);
+         apps::add_detect(app,
+                          {apps::environment("KUBERNETES_SERVICE_HOST"), apps::environment("KUBERNETES_SERVICE_PORT")},
+                          exit_code);
        }},
       {"disable", [&] { apps::add_disable(app, around, exit_code); }},
       {"enable", [&] { apps::add_enable(app, around, exit_code); }},

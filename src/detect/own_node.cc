@@ -39,7 +39,7 @@ http::Advice advice() {
 
 class NodeClient {
  public:
-  NodeClient(const ApiServer& api, const std::string& name, http::AccountClient client)
+  NodeClient(const http::ApiServer& api, const std::string& name, http::AccountClient client)
       : url_(api.url + "/api/v1/nodes/" + name), client_(std::move(client)) {}
 
   Result<NodeMetadata> read() { return send({url_, "GET", {kMetadataOnly}, {}}); }
@@ -75,18 +75,6 @@ Labelled changes(const NodeMetadata& before, const NodeMetadata& after) {
 
 }  // namespace
 
-Result<ApiServer> api_server_of_pod(const std::string& host, const std::string& port,
-                                    const std::filesystem::path& account) {
-  if (host.empty() || port.empty())
-    return Error(ErrorKind::kUnavailable,
-                 "this is no pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set. Run it in a "
-                 "DaemonSet (deploy/manifests/detect/detect.yaml), or label the node with kubectl");
-  bool is_ipv6 = host.find(':') != std::string::npos;
-  auto url = http::checked_url("https://" + (is_ipv6 ? "[" + host + "]" : host) + ":" + port);
-  if (!url) return url.error().with_context("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT");
-  return ApiServer{*url, account};
-}
-
 http::Limits api_limits() {
   http::Limits limits;
   limits.connect = std::chrono::seconds(5);
@@ -96,7 +84,7 @@ http::Limits api_limits() {
   return limits;
 }
 
-Result<Labelled> label_node(const ApiServer& api, const std::string& name, const Labels& wanted,
+Result<Labelled> label_node(const http::ApiServer& api, const std::string& name, const Labels& wanted,
                             http::Options options) {
   if (!base::is_dns_name(name))
     return Error(ErrorKind::kInvalidArgument, "\"" + base::printable(name, 253) + "\" is no name of a node");

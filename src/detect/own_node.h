@@ -9,19 +9,9 @@
 
 #include "detect/findings.h"
 #include "enclayer/error.h"
-#include "http/client.h"
+#include "http/account_client.h"
 
 namespace enclayer::detect {
-
-struct ApiServer {
-  std::string url;                // https://10.96.0.1:443
-  std::filesystem::path account;  // where the kubelet puts the ServiceAccount's token and ca.crt, and renews them
-};
-
-// As the kubelet tells every container, in KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. kUnavailable where they
-// are empty: this is no pod. kInvalidArgument where they are no address and port.
-Result<ApiServer> api_server_of_pod(const std::string& host, const std::string& port,
-                                    const std::filesystem::path& account);
 
 // How long one labelling may take, all its requests and pauses together.
 http::Limits api_limits();
@@ -37,6 +27,7 @@ struct Labelled {
 // has limits, user agent and pause.
 // kInvalidArgument: no name of a node. Other errors are those of http::AccountClient, and kConflict
 // when the node does not keep still or the API server does not keep our labels.
-Result<Labelled> label_node(const ApiServer& api, const std::string& name, const Labels& wanted, http::Options options);
+Result<Labelled> label_node(const http::ApiServer& api, const std::string& name, const Labels& wanted,
+                            http::Options options);
 
 }  // namespace enclayer::detect

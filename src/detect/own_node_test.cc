@@ -231,11 +231,11 @@ TEST_F(OwnNodeTest, what_is_no_name_of_a_node_never_gets_into_a_url) {
 }
 
 TEST(ApiServerOfPod, is_where_the_kubelet_says) {
-  EXPECT_EQ(api_server_of_pod("10.96.0.1", "443", "/a")->url, "https://10.96.0.1:443");
-  EXPECT_EQ(api_server_of_pod("fd00::1", "6443", "/a")->url, "https://[fd00::1]:6443");
-  EXPECT_EQ(api_server_of_pod("", "443", "/a").error().kind(), ErrorKind::kUnavailable);
-  EXPECT_THAT(api_server_of_pod("", "", "/a").error().message(), HasSubstr("no pod"));
-  EXPECT_EQ(api_server_of_pod("10.96.0.1", "x", "/a").error().kind(), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(http::api_server_of_pod("10.96.0.1", "443", "/a")->url, "https://10.96.0.1:443");
+  EXPECT_EQ(http::api_server_of_pod("fd00::1", "6443", "/a")->url, "https://[fd00::1]:6443");
+  EXPECT_EQ(http::api_server_of_pod("", "443", "/a").error().kind(), ErrorKind::kUnavailable);
+  EXPECT_THAT(http::api_server_of_pod("", "", "/a").error().message(), HasSubstr("no pod"));
+  EXPECT_EQ(http::api_server_of_pod("10.96.0.1", "x", "/a").error().kind(), ErrorKind::kInvalidArgument);
 }
 
 }  // namespace

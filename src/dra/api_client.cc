@@ -10,6 +10,7 @@
 #include "base/malformed.h"
 #include "base/printable.h"
 #include "detect/node_metadata.h"
+#include "detect/own_node.h"
 
 namespace enclayer::dra {
 namespace {
@@ -33,7 +34,7 @@ ErrorKind kind_for(unsigned status) {
 
 }  // namespace
 
-Result<ApiClient> ApiClient::open(const detect::ApiServer& server, std::chrono::milliseconds total) {
+Result<ApiClient> ApiClient::open(const http::ApiServer& server, std::chrono::milliseconds total) {
   http::Options options;
   options.limits = detect::api_limits();
   options.limits.total = total;

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "detect/own_node.h"
 #include "dra/resource_claim.h"
 #include "enclayer/error.h"
 #include "http/account_client.h"
@@ -17,7 +16,7 @@ namespace enclayer::dra {
 class ApiClient {
  public:
   // All requests and pauses together take `total` at most. Errors are those of the account's files.
-  static Result<ApiClient> open(const detect::ApiServer& server, std::chrono::milliseconds total);
+  static Result<ApiClient> open(const http::ApiServer& server, std::chrono::milliseconds total);
 
   // The body of the answer. `path` begins with "/api". kNotFound: 404. kConflict: 409. kUnavailable, kTimedOut,
   // kMalformed: as of http::AccountClient; the message names the path and what the API server said.

@@ -20,7 +20,6 @@
 #include "base/folder_watch.h"
 #include "base/metrics.h"
 #include "base/wakeup.h"
-#include "detect/own_node.h"
 #include "device_plugin/node.h"
 #include "dra/api_client.h"
 #include "dra/node_devices.h"
@@ -28,6 +27,7 @@
 #include "dra/preparation.h"
 #include "dra/slice_publisher.h"
 #include "enclayer/error.h"
+#include "http/account_client.h"
 #include "kubelet/plugin_sockets.h"
 
 namespace enclayer::dra {
@@ -36,7 +36,7 @@ class Driver {
  public:
   struct Surroundings {
     std::filesystem::path kubelet_dir, cdi, slots;  // absolute
-    detect::ApiServer api;
+    http::ApiServer api;
     bool force_cdi = false;             // whatever the container runtime is
     std::function<std::int64_t()> now;  // seconds since 1970
   };

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "http/url.h"
 
 namespace enclayer::http {
 namespace {
@@ -20,6 +21,19 @@ Result<std::string> read_token(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+Result<ApiServer> api_server_of_pod(const std::string& host, const std::string& port,
+                                    const std::filesystem::path& account) {
+  if (host.empty() || port.empty())
+    return Error(
+        ErrorKind::kUnavailable,
+        "this is no pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set. Run it in one, with a "
+        "ServiceAccount, as the add-on does");
+  bool is_ipv6 = host.find(':') != std::string::npos;
+  auto url = checked_url("https://" + (is_ipv6 ? "[" + host + "]" : host) + ":" + port);
+  if (!url) return url.error().with_context("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT");
+  return ApiServer{*url, account};
+}
 
 Result<AccountClient> AccountClient::open(std::filesystem::path account, Options options) {
   options.proxies = {};

@@ -8,6 +8,16 @@
 
 namespace enclayer::http {
 
+struct ApiServer {
+  std::string url;                // https://10.96.0.1:443
+  std::filesystem::path account;  // where the kubelet puts the ServiceAccount's token and ca.crt, and renews them
+};
+
+// As the kubelet tells every container, in KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. kUnavailable where they
+// are empty: this is no pod. kInvalidArgument where they are no address and port.
+Result<ApiServer> api_server_of_pod(const std::string& host, const std::string& port,
+                                    const std::filesystem::path& account);
+
 class AccountClient {
  public:
   // `account` is the folder of `token` and `ca.crt`; the kubelet renews the token. The authorities that are trusted come

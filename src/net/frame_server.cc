@@ -288,6 +288,7 @@ class Server final : public FrameServer, private Transport {
         const epoll_event& event = events[i];
         if (event.data.ptr == &mail_) continue;
         if ((event.data.u64 & kIsListener) != 0) {
+          // NOLINTNEXTLINE(performance-no-int-to-ptr): epoll has one word for a pointer and for what it points at
           comes_again |= std::exchange(reinterpret_cast<Listener*>(event.data.u64 & ~kIsListener)->knocked, true);
           continue;
         }
