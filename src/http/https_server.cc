@@ -101,6 +101,10 @@ Result<std::shared_ptr<SSL_CTX>> context_of(const ServerTls& tls) {
   ::ERR_clear_error();
   if (known == 0) return bad("there is no certificate in PEM among the authorities of clients");
   ::SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  // Each connection proves its certificate: none is known by a session of before.
+  ::SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
+  ::SSL_CTX_set_options(context.get(), SSL_OP_NO_TICKET);
+  ::SSL_CTX_set_num_tickets(context.get(), 0);
   return context;
 }
 

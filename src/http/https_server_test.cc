@@ -69,8 +69,12 @@ std::unique_ptr<HttpsServer> plain_server(const ServerLimits& limits = {}, Https
   return server ? std::move(*server) : nullptr;
 }
 
-// What is answered over TLS to a client that shows `own`, if it has one; empty: it is not served.
-std::string over_tls(const std::string& address, const fake::TlsIdentity* own, const std::string& request) {
+using Session = std::unique_ptr<SSL_SESSION, decltype(&::SSL_SESSION_free)>;
+
+// What is answered over TLS to a client that shows `own`, if it has one; empty: it is not served. The client resumes
+// `session`, where there is one, and keeps what it is given in its place.
+std::string over_tls(const std::string& address, const fake::TlsIdentity* own, const std::string& request,
+                     Session* session = nullptr) {
   const base::UniqueFd fd = connection(address);
   std::unique_ptr<SSL_CTX, decltype(&::SSL_CTX_free)> context(::SSL_CTX_new(::TLS_client_method()), ::SSL_CTX_free);
   if (own != nullptr) {
@@ -87,11 +91,14 @@ std::string over_tls(const std::string& address, const fake::TlsIdentity* own, c
   }
   std::unique_ptr<SSL, decltype(&::SSL_free)> ssl(::SSL_new(context.get()), ::SSL_free);
   ::SSL_set_fd(ssl.get(), fd.get());
+  if (session != nullptr && *session) ::SSL_set_session(ssl.get(), session->get());
   std::string all;
   if (::SSL_connect(ssl.get()) != 1 || ::SSL_write(ssl.get(), request.data(), static_cast<int>(request.size())) <= 0)
     return all;
   char chunk[4096];
   for (int n = 0; (n = ::SSL_read(ssl.get(), chunk, sizeof chunk)) > 0;) all.append(chunk, static_cast<std::size_t>(n));
+  ::SSL_shutdown(ssl.get());  // else no session could be resumed
+  if (session != nullptr) session->reset(::SSL_get1_session(ssl.get()));
   return all;
 }
 
@@ -154,6 +161,24 @@ TEST_F(HttpsServerTest, client_is_known_by_the_certificate_that_it_proves_and_by
   EXPECT_NE(over_tls((*server)->address(), &known, ask).find("you are \"CN=Test Service\""), std::string::npos);
   EXPECT_NE(over_tls((*server)->address(), nullptr, ask).find("you are \"\""), std::string::npos);
   EXPECT_EQ(over_tls((*server)->address(), &stranger, ask), "");
+}
+
+TEST_F(HttpsServerTest, client_that_would_resume_its_session_proves_its_certificate_anew) {
+  const fake::TlsIdentity known = fake::make_tls_identity("DNS:client");
+  ServerTls tls = tls_;
+  tls.client_authorities = known.authority;
+  auto server = HttpsServer::listen("127.0.0.1:0", &tls, [](const Incoming& request) {
+    return Answer{200, "text/plain", "<" + request.client + ">"};
+  });
+  ASSERT_TRUE(server);
+  const std::string request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  Session session(nullptr, ::SSL_SESSION_free);
+  const std::string first = over_tls((*server)->address(), &known, request, &session);
+  EXPECT_NE(first.find("<CN=Test Service>"), first.npos) << first;
+  ASSERT_TRUE(session);
+  EXPECT_EQ(over_tls((*server)->address(), &known, request, &session), first);
+  const std::string without = over_tls((*server)->address(), nullptr, request, &session);
+  EXPECT_NE(without.find("<>"), without.npos) << "known by a session alone: " << without;
 }
 
 TEST_F(HttpsServerTest, clients_of_plain_http_and_silent_ones_get_nothing_over_tls) {
