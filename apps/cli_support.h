@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -68,5 +69,9 @@ void add_metrics_options(CLI::App& app, DaemonOptions& options);
 
 // --platform, --log-level, --log-format, --metrics-listen, --probe.
 void add_daemon_options(CLI::App& app, DaemonOptions& options);
+
+// What a daemon does when its flags are read: with --probe it asks, and that is all: the exit code. Otherwise the log is
+// set up, and nullopt says go on.
+std::optional<int> begin_daemon(const std::string& program, const DaemonOptions& options);
 
 }  // namespace enclayer::apps

@@ -169,11 +169,7 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, kProgram);
   add_flags(app, flags);
   if (auto parsed = apps::parse(app, argc, argv); !parsed.go_on) return parsed.exit_code;
-  if (!flags.daemon.probe.empty()) {
-    auto answered = http::probe(flags.daemon.metrics_listen, flags.daemon.probe);
-    return answered ? 0 : apps::fail(kProgram, answered.error());
-  }
-  log::setup(flags.daemon.log_level, flags.daemon.log_format);
+  if (auto ended = apps::begin_daemon(kProgram, flags.daemon)) return *ended;
   auto done = run(app, flags, stop.get());
   return done ? 0 : apps::fail(kProgram, done.error());
 }

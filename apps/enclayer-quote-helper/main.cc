@@ -20,7 +20,6 @@
 #include "helper/facts_file.h"
 #include "helper/helper.h"
 #include "helper/signals.h"
-#include "http/server.h"
 #include "quoting/dcap_worker.h"
 #include "quoting/self_test.h"
 
@@ -169,11 +168,7 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, kProgram);
   add_flags(app, flags);
   if (auto parsed = apps::parse(app, argc, argv); !parsed.go_on) return parsed.exit_code;
-  if (!flags.daemon.probe.empty()) {
-    auto answered = http::probe(flags.daemon.metrics_listen, flags.daemon.probe);
-    return answered ? 0 : apps::fail(kProgram, answered.error());
-  }
-  base::log::setup(flags.daemon.log_level, flags.daemon.log_format);
+  if (auto ended = apps::begin_daemon(kProgram, flags.daemon)) return *ended;
   auto done = run(flags);
   return done ? *done : apps::fail(kProgram, done.error());
 }

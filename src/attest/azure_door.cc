@@ -17,7 +17,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::size_t kMaxNonce = 256;  // bytes
-constexpr auto kRetryAfter = "5";       // seconds: a fetch takes one or two
 
 struct Kind {
   const char* key;      // of the evidence in the request

@@ -27,6 +27,9 @@ struct Instance {
 // kInvalidArgument: the issuer is no https URL (http on loopback will do), or its name says otherwise than `simulated`.
 Result<> check(const Instance& instance);
 
+// Of answers with status 503: a fetch of collateral takes a second or two.
+inline constexpr auto kRetryAfter = "5";  // seconds
+
 // Of tokens: how much earlier than now they begin to be valid, for clients whose clocks are behind.
 inline constexpr std::chrono::seconds kBackdated{60};
 

@@ -100,7 +100,7 @@ Result<EncryptionKey> EncryptionKey::parse(std::string_view text_of_jwk) {
   if (auto bounded = base::JsonDocument::parse(text_of_jwk, {.size = kMaxJsonSize, .depth = 3, .values = 64}); !bounded)
     return malformed(bounded.error().message());
   const json jwk = json::parse(text_of_jwk, nullptr, false);
-  for (const char* secret : {"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+  for (const char* secret : kPrivateMembers)
     if (jwk.contains(secret)) return malformed("it has a private part, which is not secret any more");
 
   EncryptionKey out;

@@ -13,6 +13,9 @@
 
 namespace enclayer::attest {
 
+// Members that only a private or a symmetric key has (RFC 7518, section 6).
+inline constexpr const char* kPrivateMembers[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
+
 class EncryptionKey {
  public:
   static constexpr std::size_t kMaxJsonSize = 8 << 10;  // bytes; RSA of 4,096 bits has 750

@@ -16,6 +16,10 @@ inline constexpr char kProvisionResource[] = "sgx.intel.com/provision";
 inline constexpr char kHelperProvisionResource[] = "enclayer.io/quote-helper-provision";
 inline constexpr char kQuoteResource[] = "enclayer.io/quote";
 
+// Of ResourceClaims (DRA): the driver's name in slices and claims, and the capacity of its EPC devices. Unqualified:
+// qualified names are read wrongly before Kubernetes 1.38.
+inline constexpr char kDraDriver[] = "sgx.enclayer.io", kDraCapacity[] = "epc";
+
 // EPC under the names of others (specs: sgx.intel.com/epc counts bytes, the next two MiB, the last one containers).
 inline constexpr std::array<std::string_view, 4> kForeignEpc = {"sgx.intel.com/epc", "alibabacloud.com/sgx_epc_MiB",
                                                                 "openenclave.io/sgx_epc_MiB", "sgx.k8s.io/sgx"};

@@ -16,15 +16,16 @@
 #include <string_view>
 #include <vector>
 
+#include "base/resource_names.h"
 #include "enclayer/error.h"
 
 namespace enclayer::dra {
 
-inline constexpr auto kDriver = "sgx.enclayer.io";
+inline constexpr auto kDriver = base::kDraDriver;
 inline constexpr auto kEpcClass = "sgx-epc.enclayer.io", kProvisionClass = "sgx-provision.enclayer.io";
 inline constexpr auto kEpcKind = "epc", kProvisionKind = "provision";
 inline constexpr auto kProvisionDevice = "provision";
-inline constexpr auto kCapacity = "epc";  // unqualified: qualified names are read wrongly before Kubernetes 1.38
+inline constexpr auto kCapacity = base::kDraCapacity;
 
 // EPC of one NUMA node, as far as it is the driver's.
 struct Section {

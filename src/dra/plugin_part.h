@@ -30,8 +30,8 @@ struct PluginPart {
 using HeldBeyond = std::function<Result<std::uint64_t>(std::uint64_t list)>;
 
 // To be called while the plugin serves no list that is longer than the answer. `part_mib` of `all_mib` are the plugin's.
-// While `held_beyond` fails, the number that was written before stays, and without one all EPC is the plugin's. Errors are those of the folder and the ledger: without
-// it nothing may be offered.
+// While `held_beyond` fails, the number that was written before stays, and without one all EPC is the plugin's. Errors
+// are those of the folder and the ledger: without it nothing may be offered.
 Result<PluginPart> settle_plugin_part(const Checkpoint& checkpoint, std::uint64_t part_mib, std::uint64_t all_mib,
                                       const HeldBeyond& held_beyond);
 

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Apart from cli_support.cc, so that the command-line tool has no server in it.
+#include "cli_support.h"
+#include "http/server.h"
+
+namespace enclayer::apps {
+
+std::optional<int> begin_daemon(const std::string& program, const DaemonOptions& options) {
+  if (!options.probe.empty()) {
+    auto answered = http::probe(options.metrics_listen, options.probe);
+    return answered ? 0 : fail(program, answered.error());
+  }
+  base::log::setup(options.log_level, options.log_format);
+  return std::nullopt;
+}
+
+}  // namespace enclayer::apps
