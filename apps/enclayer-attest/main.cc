@@ -44,7 +44,8 @@ struct Flags {
   std::string listen = "127.0.0.1:8443", issuer, pccs_url, subject = "mrsigner";
   fs::path tls_cert, tls_key, client_ca, state_dir, keys_dir, policy, verify_policy, collateral, cache_dir, cacert,
       simulated_root;
-  std::vector<std::string> fmspc, audiences, release_clients, release_accounts;
+  std::vector<std::string> fmspc, audiences, release_clients, release_accounts, tls_names;
+  std::string keys_secret, authority_map;
   std::string release_audience = "enclayer-attest";
   fs::path secrets_dir, release_policies, account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
   bool plain_http = false, legacy_claims = false, demand_nonce = false, collateral_door = false;
@@ -82,11 +83,18 @@ void add_flags(CLI::App& app, Flags& flags) {
   auto* key = app.add_option("--tls-key", flags.tls_key, "Its private key")->option_text("PEM");
   cert->needs(key);
   key->needs(cert);
+  auto* names =
+      app.add_option("--tls-name", flags.tls_names,
+                     "In their place: make a certificate for these names, kept beside the signing keys; clients "
+                     "trust ca.crt there")
+          ->delimiter(',')
+          ->excludes(cert)
+          ->option_text("DNS-NAME,...");
   app.add_flag("--plain-http", flags.plain_http, "Without TLS, on loopback alone: behind a proxy that has it")
-      ->excludes(cert);
+      ->excludes(cert)
+      ->excludes(names);
   app.add_option("--client-ca", flags.client_ca,
                  "Clients with a certificate of these authorities are known by its subject")
-      ->needs(cert)
       ->option_text("PEM");
   app.add_option("--issuer", flags.issuer, "The URL under which clients reach this service; tokens name it")
       ->required()
@@ -96,7 +104,18 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--keys-dir", flags.keys_dir,
                  "In its place: signing keys that somebody else makes, as a mounted Secret")
       ->excludes(state)
+      ->excludes(names)
       ->option_text("DIR");
+  auto* secret = app.add_option("--keys-secret", flags.keys_secret,
+                                "Have those of --state-dir in common with all replicas, in this Secret, which is there "
+                                "before; takes the rights get and patch of it")
+                     ->needs(state)
+                     ->option_text("NAMESPACE/NAME");
+  app.add_option("--authority-map", flags.authority_map,
+                 "... and tell clients the authority of --tls-name in this ConfigMap beside it")
+      ->needs(secret)
+      ->needs(names)
+      ->option_text("NAME");
   app.add_option("--policy", flags.policy, "Which evidence gets a token: a text in Azure Attestation's policy language")
       ->required()
       ->option_text("FILE (required)");
@@ -124,6 +143,7 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->option_text("PEM");
   app.add_option("--audience", flags.audiences,
                  "Make EAR tokens (GET /nonce, POST /ear) for this relying party; repeatable")
+      ->delimiter(',')
       ->option_text("NAME");
   app.add_flag("--demand-nonce", flags.demand_nonce, "... only for evidence with a nonce of this service");
   app.add_option("--subject", flags.subject, "... whose subject is the enclave's signer and product, or its MRENCLAVE")
@@ -151,6 +171,7 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--release-account", flags.release_accounts,
                  "... to who has a token of this ServiceAccount, as the API server says; repeatable")
       ->needs(secrets)
+      ->delimiter(',')
       ->option_text("NAMESPACE/NAME");
   app.add_option("--release-audience", flags.release_audience, "... for this audience")
       ->option_text("NAME [enclayer-attest]");
@@ -208,6 +229,37 @@ Result<std::unique_ptr<PlatformCollateral>> collateral_of(const Flags& flags, co
   return PlatformCollateral::of_cache(std::move(options));
 }
 
+Result<http::ApiServer> api_server(const Flags& flags, const char* flag) {
+  auto api = http::api_server_of_pod(apps::environment("KUBERNETES_SERVICE_HOST"),
+                                     apps::environment("KUBERNETES_SERVICE_PORT"), flags.account_dir);
+  return api ? api : api.error().with_context(flag);
+}
+
+// "NAMESPACE/NAME" in its two parts.
+Result<std::pair<std::string, std::string>> object_name(const char* flag, const std::string& text) {
+  const std::size_t slash = text.find('/');
+  if (slash == text.npos || slash == 0 || slash + 1 == text.size() || text.find('/', slash + 1) != text.npos)
+    return Error(ErrorKind::kInvalidArgument, std::string(flag) + " " + text + " is not NAMESPACE/NAME");
+  return std::pair(text.substr(0, slash), text.substr(slash + 1));
+}
+
+Result<std::unique_ptr<Keyring>> keyring_of(const Flags& flags, const Instance& instance) {
+  const bool ours = flags.keys_dir.empty();
+  const fs::path folder = ours ? flags.state_dir / "keys" : flags.keys_dir;
+  Keyring::Options options{
+      .signing = {.folder = folder, .ours = ours, .simulated = instance.simulated, .token_life = instance.token_life}};
+  if (!flags.tls_names.empty()) {
+    ENCLAYER_TRY(options.certificate, ServerCertificate::open(folder, flags.tls_names));
+  }
+  if (!flags.keys_secret.empty()) {
+    ENCLAYER_TRY(const auto name, object_name("--keys-secret", flags.keys_secret));
+    ENCLAYER_TRY(auto api, api_server(flags, "--keys-secret"));
+    options.secret.emplace(KeySecret::Options{std::move(api), name.first, name.second, folder});
+    options.authority_map = flags.authority_map;
+  }
+  return Keyring::open(std::move(options), now());
+}
+
 // Who may ask for secrets, and which there are. Nobody may unless named.
 Result<> add_release(const Flags& flags, Service::Parts& parts) {
   if (flags.secrets_dir.empty()) return {};
@@ -217,16 +269,12 @@ Result<> add_release(const Flags& flags, Service::Parts& parts) {
     return Error(ErrorKind::kInvalidArgument,
                  "--release-client needs --client-ca: whose certificates are to be believed?");
   for (const std::string& account : flags.release_accounts) {
-    const std::size_t slash = account.find('/');
-    if (slash == account.npos || slash == 0 || slash + 1 == account.size())
-      return Error(ErrorKind::kInvalidArgument, "--release-account " + account + " is not NAMESPACE/NAME");
-    callers.accounts.push_back("system:serviceaccount:" + account.substr(0, slash) + ":" + account.substr(slash + 1));
+    ENCLAYER_TRY(const auto name, object_name("--release-account", account));
+    callers.accounts.push_back("system:serviceaccount:" + name.first + ":" + name.second);
   }
   if (!callers.accounts.empty()) {
-    auto api = http::api_server_of_pod(apps::environment("KUBERNETES_SERVICE_HOST"),
-                                       apps::environment("KUBERNETES_SERVICE_PORT"), flags.account_dir);
-    if (!api) return api.error().with_context("--release-account");
-    callers.api_server = api->url;
+    ENCLAYER_TRY(const auto api, api_server(flags, "--release-account"));
+    callers.api_server = api.url;
   }
   parts.callers = Callers(std::move(callers));
   if (!parts.callers.anybody())
@@ -259,22 +307,17 @@ Result<Service::Parts> parts_of(const Flags& flags) {
                    flags.simulated_root.string() + " is no root of a simulation: its name does not say SIMULATED");
     parts.root = *root;
   }
-  parts.floor.allow_simulated = parts.instance.simulated;
   if (!flags.verify_policy.empty()) {
     ENCLAYER_TRY(const std::string text, base::read_text(flags.verify_policy, Policy::kMaxJsonSize));
     auto floor = parse_policy_json(text);
     if (!floor) return floor.error().with_context(flags.verify_policy.string());
     parts.floor = *floor;
   }
+  parts.floor.allow_simulated = parts.instance.simulated;  // which root is trusted decides
   if (flags.state_dir.empty() && flags.keys_dir.empty())
     return Error(ErrorKind::kInvalidArgument,
                  "there is no place for signing keys: give --state-dir DIR or --keys-dir DIR");
-  const bool ours = flags.keys_dir.empty();
-  ENCLAYER_TRY(parts.keys, SigningKeys::open({.folder = ours ? flags.state_dir / "keys" : flags.keys_dir,
-                                              .ours = ours,
-                                              .simulated = parts.instance.simulated,
-                                              .token_life = parts.instance.token_life},
-                                             now()));
+  ENCLAYER_TRY(parts.keys, keyring_of(flags, parts.instance));
   ENCLAYER_TRY(parts.collateral, collateral_of(flags, parts.root));
   ENCLAYER_CHECK(add_release(flags, parts));
   parts.policy = flags.policy;
@@ -321,19 +364,26 @@ void renew_tls(const Flags& flags, http::HttpsServer& server, http::ServerTls& t
   log::info("certificate renewed");
 }
 
-Result<> run(const Flags& flags, int signals) {
+Result<> run(Flags flags, int signals) {
   ENCLAYER_TRY(const auto where, http::parse_listen_address(flags.listen));
   if (flags.plain_http && !where.loopback)
     return Error(ErrorKind::kInvalidArgument,
                  "--plain-http is for loopback alone, and " + flags.listen + " is not: give --tls-cert and --tls-key");
-  if (!flags.plain_http && flags.tls_cert.empty())
-    return Error(ErrorKind::kInvalidArgument, "--tls-cert and --tls-key are needed, or on loopback --plain-http");
+  if (!flags.plain_http && flags.tls_cert.empty() && flags.tls_names.empty())
+    return Error(ErrorKind::kInvalidArgument,
+                 "--tls-cert and --tls-key are needed, or --tls-name, or on loopback --plain-http");
+  if (flags.plain_http && !flags.client_ca.empty())
+    return Error(ErrorKind::kInvalidArgument, "--client-ca needs TLS: who proves a certificate over --plain-http?");
+  base::Metrics metrics;
+  ENCLAYER_TRY(auto parts, parts_of(flags));
+  if (const auto& made = parts.keys->certificate()) {
+    flags.tls_cert = made->certificate();
+    flags.tls_key = made->key();
+  }
   http::ServerTls tls;
   if (!flags.plain_http) {
     ENCLAYER_TRY(tls, read_tls(flags));
   }
-  base::Metrics metrics;
-  ENCLAYER_TRY(auto parts, parts_of(flags));
   const PlatformCollateral& collateral = *parts.collateral;
   ENCLAYER_TRY(const auto service, Service::open(std::move(parts), metrics));
   const http::ServerLimits limits;
@@ -372,12 +422,8 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, kProgram);
   add_flags(app, flags);
   if (auto parsed = apps::parse(app, argc, argv); !parsed.go_on) return parsed.exit_code;
-  if (!flags.daemon.probe.empty()) {
-    auto answered = http::probe(flags.daemon.metrics_listen, flags.daemon.probe);
-    return answered ? 0 : apps::fail(kProgram, answered.error());
-  }
-  log::setup(flags.daemon.log_level, flags.daemon.log_format);
-  auto done = run(flags, signals.get());
+  if (auto ended = apps::begin_daemon(kProgram, flags.daemon)) return *ended;
+  auto done = run(std::move(flags), signals.get());
   return done ? 0 : apps::fail(kProgram, done.error());
 }
 

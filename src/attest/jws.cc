@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "attest/base64url.h"
+#include "attestation/base64.h"
 #include "attestation/openssl.h"
 #include "base/bytes.h"
 #include "base/digest.h"
@@ -36,14 +37,6 @@ EVP_PKEY* pkey(const std::shared_ptr<void>& key) { return static_cast<EVP_PKEY*>
 Error openssl_failed(std::string_view doing) {
   ::ERR_clear_error();
   return {ErrorKind::kInternal, "OpenSSL cannot " + std::string(doing)};
-}
-
-std::string base64(ByteView bytes) {
-  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size =
-      ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes.data(), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
 }
 
 // A number of the key, in the bytes that it takes, or in `size` where that is given.
@@ -184,7 +177,7 @@ Result<TokenKey> TokenKey::from_pem(std::string_view pem) {
   jwk["use"] = "sig";
   jwk["alg"] = to_string(out.algorithm_);
   jwk["kid"] = out.id_;
-  jwk["x5c"] = {base64(der)};
+  jwk["x5c"] = {attestation::to_base64(der)};
   out.jwk_ = jwk.dump();
   return out;
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "attest/jwk.h"
 #include "attest/request_json.h"
 #include "attest/token_claims.h"
 #include "attestation/pem.h"
@@ -18,7 +19,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr auto kProfile = "tag:github.com,2023:veraison/ear";
-constexpr auto kRetryAfter = "5";                        // seconds
 constexpr std::size_t kLeastNonce = 8, kMostNonce = 88;  // bytes of eat_nonce (RFC 9711, section 4.1)
 constexpr int kAffirming = 2, kWarning = 32, kUnrecognized = 33, kContraindicated = 96, kUnknownHardware = 97;
 
@@ -69,7 +69,7 @@ Result<Said> said_by(const Submission& submission, const Verification& verificat
     out.key = keys->front();
   if (!out.key.is_null() && (!out.key.is_object() || !out.key.contains("kty")))
     return Error(ErrorKind::kMalformed, "the first of \"keys\" in runtime_data is no JWK");
-  for (const char* secret : {"d", "p", "q", "k"})
+  for (const char* secret : kPrivateMembers)
     if (out.key.contains(secret))
       return Error(ErrorKind::kMalformed, "the key in runtime_data is a private one: it is not secret any more");
   return out;
@@ -131,8 +131,9 @@ http::Answer problem(int status, std::string_view detail) {
 }
 
 http::Answer RatsDoor::nonce(Time now) const {
-  http::Answer out{200, "application/json",
-                   ordered_json({{"nonce", nonces_.make(now)}, {"expires_in", Nonces::kLife.count()}}).dump()};
+  http::Answer out{
+      200, "application/json",
+      ordered_json({{"nonce", Nonces(keys_.nonce_key()).make(now)}, {"expires_in", Nonces::kLife.count()}}).dump()};
   out.headers.emplace_back("Cache-Control", "no-store");
   return out;
 }
@@ -158,7 +159,7 @@ http::Answer RatsDoor::attest(const http::Incoming& request, Time now) const {
   std::string also;  // beside the verdict
   if (!said) {
     also = said.error().message();
-  } else if (auto ours = nonces_.check(said->nonce, now);
+  } else if (auto ours = Nonces(keys_.nonce_key()).check(said->nonce, now);
              !ours && (instance_.demand_nonce || ours.error().kind() == ErrorKind::kTimedOut)) {
     also = said->nonce.empty() ? "there is no nonce in the evidence; GET /nonce gives one" : ours.error().message();
   }

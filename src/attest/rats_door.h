@@ -35,7 +35,7 @@ http::Answer problem(int status, std::string_view detail);
 class RatsDoor {
  public:
   RatsDoor(const Instance& instance, Appraiser& appraiser, const SigningKeys& keys)
-      : instance_(instance), appraiser_(appraiser), keys_(keys), nonces_(keys.nonce_key()) {}
+      : instance_(instance), appraiser_(appraiser), keys_(keys) {}
 
   http::Answer nonce(Time now) const;
   http::Answer attest(const http::Incoming& request, Time now) const;
@@ -44,7 +44,6 @@ class RatsDoor {
   const Instance& instance_;
   Appraiser& appraiser_;
   const SigningKeys& keys_;
-  const Nonces nonces_;
 };
 
 }  // namespace enclayer::attest

@@ -35,8 +35,8 @@ Service::Service(Parts parts, PolicyText policy, base::Metrics& metrics)
     : parts_(std::move(parts)),
       metrics_(metrics),
       appraiser_(parts_.root, parts_.floor, *parts_.collateral, std::move(policy)),
-      azure_(parts_.instance, appraiser_, *parts_.keys),
-      rats_(parts_.instance, appraiser_, *parts_.keys) {
+      azure_(parts_.instance, appraiser_, parts_.keys->signing()),
+      rats_(parts_.instance, appraiser_, parts_.keys->signing()) {
   if (const auto url = http::parse_url(parts_.instance.issuer); url && url->target != "/") prefix_ = url->target;
   if (parts_.callers.anybody() && parts_.key_release)
     release_.emplace(parts_.instance, appraiser_, parts_.callers, *parts_.key_release);
@@ -131,8 +131,8 @@ http::Answer Service::route(const http::Incoming& request, const char*& door) {
   door = "keys";
   if (path == "/certs" || path == "/jwks" || path == "/.well-known/openid-configuration") {
     if (!only("GET")) return wrong_method("GET");
-    if (path == "/certs") return keys_answer(parts_.keys->jwks(Algorithm::kRs256, now));
-    return path == "/jwks" ? keys_answer(parts_.keys->jwks(now)) : configuration();
+    if (path == "/certs") return keys_answer(parts_.keys->signing().jwks(Algorithm::kRs256, now));
+    return path == "/jwks" ? keys_answer(parts_.keys->signing().jwks(now)) : configuration();
   }
   door = "azure";
   const std::pair<const char*, AzureEvidence> kAzure[] = {{"/attest/SgxEnclave", AzureEvidence::kSgxEnclave},

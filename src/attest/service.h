@@ -10,7 +10,7 @@
 //
 //       request          submission             verification, floor, policy        claims
 //   door  ----> request_json ----> Appraiser ------------------------------> door ----> TokenKey ----> token
-//                                     ^ PlatformCollateral                                ^ SigningKeys
+//                                     ^ PlatformCollateral                                ^ Keyring
 //
 // It keeps nothing between requests but keys, policy and collateral: any number of replicas serve side by side.
 #pragma once
@@ -23,6 +23,7 @@
 
 #include "attest/azure_door.h"
 #include "attest/instance.h"
+#include "attest/keyring.h"
 #include "attest/rats_door.h"
 #include "attest/release_door.h"
 
@@ -36,7 +37,7 @@ class Service {
  public:
   struct Parts {
     Instance instance;
-    std::unique_ptr<SigningKeys> keys;
+    std::unique_ptr<Keyring> keys;
     std::unique_ptr<PlatformCollateral> collateral;
     TrustedRoot root = TrustedRoot::intel();
     Policy floor;                  // appraisal.h

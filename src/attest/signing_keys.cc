@@ -35,7 +35,6 @@ Result<std::unique_ptr<SigningKeys>> SigningKeys::open(Options options, Time now
   if (keys->options_.ours) {
     ENCLAYER_CHECK(base::make_folder(keys->options_.folder, 0700));
   }
-  ENCLAYER_CHECK(keys->read_nonce_key());
   ENCLAYER_CHECK(keys->renew(now));
   return keys;
 }
@@ -103,35 +102,41 @@ void SigningKeys::remove_dead(const Folder& folder, Time now) const {
     }
 }
 
-Result<> SigningKeys::read_nonce_key() {
+Result<ByteArray<32>> SigningKeys::read_nonce_key() const {
   const fs::path path = options_.folder / kNonceKey;
-  if (options_.ours) {
-    ENCLAYER_TRY(const base::UniqueFd lock, base::lock_file(options_.folder / "lock"));
-    if (!fs::exists(path)) {
-      ENCLAYER_CHECK(base::write_file_atomic(path, random_bytes<32>(), 0600));
-    }
+  if (options_.ours && !fs::exists(path)) {
+    ENCLAYER_CHECK(base::write_file_atomic(path, random_bytes<32>(), 0600));
   }
   ENCLAYER_TRY(const Bytes bytes, base::read_file(path, 1024));
-  if (bytes.size() != nonce_key_.size())
-    return Error(ErrorKind::kMalformed, path.string() + " has " + std::to_string(bytes.size()) + " bytes, not " +
-                                            std::to_string(nonce_key_.size()));
-  std::copy(bytes.begin(), bytes.end(), nonce_key_.begin());
-  return {};
+  ByteArray<32> out{};
+  if (bytes.size() != out.size())
+    return Error(ErrorKind::kMalformed,
+                 path.string() + " has " + std::to_string(bytes.size()) + " bytes, not " + std::to_string(out.size()));
+  std::copy(bytes.begin(), bytes.end(), out.begin());
+  return out;
 }
 
-Result<> SigningKeys::renew(Time now) {
+ByteArray<32> SigningKeys::nonce_key() const {
+  const std::lock_guard guard(mutex_);
+  return nonce_key_;
+}
+
+Result<> SigningKeys::renew(Time now, std::optional<Time> rotate_at) {
   base::UniqueFd lock;
   if (options_.ours) {
     ENCLAYER_TRY(lock, base::lock_file(options_.folder / "lock"));
   }
   ENCLAYER_TRY(Folder found, read());
+  // The newest has to be made after this.
+  Time outdated = now - options_.turn_over;
+  if (rotate_at && *rotate_at <= now) outdated = std::max(outdated, *rotate_at - std::chrono::seconds(1));
   for (const Algorithm algorithm : {Algorithm::kRs256, Algorithm::kEs256}) {
     const Keys& keys = found.of(algorithm);
     if (!options_.ours && keys.empty())
       return Error(ErrorKind::kNotFound, options_.folder.string() + " has no key for " +
                                              std::string(to_string(algorithm)) +
                                              " (a file *.pem, key and certificate)");
-    if (options_.ours && (keys.empty() || keys.back()->made() + options_.turn_over <= now)) {
+    if (options_.ours && (keys.empty() || keys.back()->made() <= outdated)) {
       ENCLAYER_CHECK(make(algorithm, now));
     }
   }
@@ -139,8 +144,10 @@ Result<> SigningKeys::renew(Time now) {
     ENCLAYER_TRY(found, read());
     remove_dead(found, now);
   }
+  ENCLAYER_TRY(const ByteArray<32> nonce_key, read_nonce_key());
   const std::lock_guard guard(mutex_);
   folder_ = std::move(found);
+  nonce_key_ = nonce_key;
   return {};
 }
 

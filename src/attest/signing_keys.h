@@ -13,6 +13,8 @@
 //   DIR/nonce.key        32 bytes, for nonces (nonces.h)
 //   DIR/lock             held while a key is made
 //
+// Where the folder is the working copy of a Secret (key_secret.h), all replicas make and remove as one.
+//
 // Keys of a simulated instance say so in their certificates. They and others never sign for one another: a folder with
 // a key of the other kind is refused.
 #pragma once
@@ -21,6 +23,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,8 +52,9 @@ class SigningKeys {
   // own. The message names the file.
   static Result<std::unique_ptr<SigningKeys>> open(Options options, Time now);
 
-  // Reads the folder again and, where it is ours, makes and removes what is due. An error leaves all as it was.
-  Result<> renew(Time now);
+  // Reads the folder again and, where it is ours, makes and removes what is due: also a new key for those that were made
+  // before `rotate_at`, once that has come. An error leaves all as it was.
+  Result<> renew(Time now, std::optional<Time> rotate_at = {});
 
   // The one that signs now.
   std::shared_ptr<const TokenKey> signing(Algorithm algorithm, Time now) const;
@@ -59,7 +63,7 @@ class SigningKeys {
   std::string jwks(Time now) const;
   std::string jwks(Algorithm algorithm, Time now) const;
 
-  const ByteArray<32>& nonce_key() const { return nonce_key_; }
+  ByteArray<32> nonce_key() const;
 
  private:
   explicit SigningKeys(Options options) : options_(std::move(options)) {}
@@ -73,7 +77,7 @@ class SigningKeys {
   Result<Folder> read() const;
   Result<> make(Algorithm algorithm, Time now) const;
   void remove_dead(const Folder& folder, Time now) const;
-  Result<> read_nonce_key();
+  Result<ByteArray<32>> read_nonce_key() const;
   static Time signs_from(const Keys& keys, std::size_t which);
   Time published_until(const Keys& keys, std::size_t which) const;
   std::string listed(std::initializer_list<Algorithm> algorithms, Time now) const;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attestation/base64.h"
 
+#include <openssl/evp.h>
+
 #include <array>
 
 namespace enclayer::attestation {
@@ -60,6 +62,14 @@ std::optional<Bytes> from_base64(std::string_view text, Base64 form) {
   const bool padded = padding * 2 == static_cast<std::size_t>(count) || (form == Base64::kAny && padding == 0);
   if (left_over || !padded) return std::nullopt;
   out.resize(size);
+  return out;
+}
+
+std::string to_base64(ByteView bytes) {
+  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL ends it with a zero
+  const int size =
+      ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes.data(), static_cast<int>(bytes.size()));
+  out.resize(static_cast<std::size_t>(size));
   return out;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "enclayer/bytes.h"
@@ -16,5 +17,8 @@ enum class Base64 {
 
 // The bytes of such a text; nullopt for anything else.
 std::optional<Bytes> from_base64(std::string_view text, Base64 form);
+
+// Section 4, with padding, in one line.
+std::string to_base64(ByteView bytes);
 
 }  // namespace enclayer::attestation

@@ -122,9 +122,7 @@ bool says(const Quote& quote, const ByteArray<32>& digest) {
 
 // "-----BEGIN PUBLIC KEY-----", lines of 64 digits, "-----END PUBLIC KEY-----", and a NUL: what Open Enclave hashes.
 std::string pem_and_nul(ByteView public_key) {
-  std::string digits(public_key.size() / 3 * 4 + 5, '\0');
-  digits.resize(static_cast<std::size_t>(EVP_EncodeBlock(reinterpret_cast<unsigned char*>(digits.data()),
-                                                         public_key.data(), static_cast<int>(public_key.size()))));
+  const std::string digits = to_base64(public_key);
   std::string out = "-----BEGIN PUBLIC KEY-----\n";
   for (std::size_t at = 0; at < digits.size(); at += 64) out += digits.substr(at, 64) + "\n";
   return out + "-----END PUBLIC KEY-----\n" + '\0';
