@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -23,6 +24,7 @@ constexpr std::size_t kMaxPemFile = 4 << 20, kMaxToken = 16 << 10;  // bytes
 
 struct Options {
   std::string url, audience, secret, token_file, socket = kAesmSocket, cacert, out;
+  SimulatedEnclave enclave = SimulatedEnclave::kRelease;
   int timeout = 15;  // seconds
 };
 
@@ -38,7 +40,7 @@ Result<> request(const Options& options) {
   http::Client http(std::move(http_options));
   auto quote = [&](const ByteArray<64>& report_data) -> Result<Bytes> {
     ENCLAYER_TRY(SimulatedQuote got,
-                 simulated_quote(options.socket, report_data, std::chrono::seconds(options.timeout)));
+                 simulated_quote(options.socket, report_data, std::chrono::seconds(options.timeout), options.enclave));
     return std::move(got.quote);
   };
   Bytes got;
@@ -53,7 +55,12 @@ Result<> request(const Options& options) {
     ENCLAYER_TRY(const attest::Token token, attest::request_token(http, options.url, options.audience, quote));
     base::append(got, base::as_bytes(token.token + "\n"));
   }
-  if (!options.out.empty()) return base::write_file_atomic(options.out, got, 0600);
+  if (!options.out.empty()) {
+    ENCLAYER_CHECK(base::write_file_atomic(options.out, got, 0600));
+    std::fprintf(stderr, "%s: %zu bytes in %s\n", options.secret.empty() ? "token" : options.secret.c_str(), got.size(),
+                 options.out.c_str());
+    return {};
+  }
   std::fwrite(got.data(), 1, got.size(), stdout);
   return {};
 }
@@ -82,6 +89,14 @@ void add_attest_request(CLI::App& attest, int& exit_code) {
       ->add_option("--cacert", options->cacert,
                    "The authorities that the service's certificate may be of, in place of the system's")
       ->option_text("PEM");
+  static const std::map<std::string, SimulatedEnclave> kEnclaves = {{"release", SimulatedEnclave::kRelease},
+                                                                    {"debug", SimulatedEnclave::kDebug},
+                                                                    {"other", SimulatedEnclave::kOther}};
+  command
+      ->add_option("--enclave", options->enclave,
+                   "What the enclave is: for release, under a debugger, or another one of the same signer")
+      ->transform(CLI::CheckedTransformer(kEnclaves, CLI::ignore_case))
+      ->option_text("release|debug|other [release]");
   command->add_option("--out", options->out, "Where it goes, readable for its owner alone")
       ->option_text("FILE [standard output]");
   command->add_option("--timeout", options->timeout, "For the service, and for each request for the quote, in seconds")

@@ -11,6 +11,7 @@
 
 #include "aesm/client.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "cli_support.h"
@@ -87,7 +88,7 @@ int quote_command(const Options& options) {
 
 // The order of Intel's client: init (size), init, size of the quote, quote with QE report; a connection each.
 Result<SimulatedQuote> simulated_quote(const std::string& socket, const ByteArray<64>& report_data,
-                                       std::chrono::seconds timeout) {
+                                       std::chrono::seconds timeout, SimulatedEnclave which) {
   auto ask = [&](ByteView request) { return apps::ask(socket, timeout, request); };
   ENCLAYER_TRY(Bytes init_size_reply, ask(aesm::init_size_request()));
   ENCLAYER_TRY(std::uint64_t key_id_size, aesm::read_init_size_reply(init_size_reply));
@@ -104,6 +105,8 @@ Result<SimulatedQuote> simulated_quote(const std::string& socket, const ByteArra
                                               std::to_string(kMaxQuoteSize) + " are taken");
 
   got.enclave = sim::enclave_body(report_data);
+  if (which == SimulatedEnclave::kDebug) got.enclave.attributes.flags |= Attributes::kDebug;
+  if (which == SimulatedEnclave::kOther) got.enclave.mr_enclave = base::sha256(got.enclave.mr_enclave);
   quoting::QeReportRequest qe_report{{}, sim::enclave_target()};
   if (::getrandom(qe_report.nonce.data(), qe_report.nonce.size(), 0) != static_cast<ssize_t>(qe_report.nonce.size()))
     return Error(ErrorKind::kInternal, "the system gives no random numbers");

@@ -4,7 +4,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "attest/policy_text.h"
 #include "cli_support.h"
+#include "enclayer/collateral.h"
+#include "enclayer/policy.h"
+#include "enclayer/verify.h"
 
 namespace enclayer::apps {
 namespace {
@@ -31,8 +35,24 @@ std::string shown(const Setting& setting) {
   std::string out(setting.words.empty() ? setting.shown : setting.words);
   if (!setting.words.empty()) std::replace(out.begin(), out.end(), ' ', '|');
   const std::string by_default = value_of(manifests::Settings(), setting);
-  if (!by_default.empty()) out += " [" + by_default + "]";
+  if (!by_default.empty() && setting.shown != "FILE") out += " [" + by_default + "]";
   return setting.has_entries() ? out + " ..." : out;
+}
+
+// What the service would refuse at its start, said before anything is touched.
+Result<> check_attestation_files(const manifests::Settings& settings) {
+  auto checked = [](const auto& parsed, const char* flag) {
+    return parsed ? Result<>()
+                  : Error(ErrorKind::kInvalidArgument, std::string(flag) + ": " + parsed.error().message());
+  };
+  ENCLAYER_CHECK(checked(attest::PolicyText::parse(settings.attestation_policy), "--attestation-policy"));
+  if (const std::string& text = settings.attestation_verify_policy; !text.empty())
+    ENCLAYER_CHECK(checked(parse_policy_json(text), "--attestation-verify-policy"));
+  if (const std::string& text = settings.attestation_collateral; !text.empty())
+    ENCLAYER_CHECK(checked(parse_collateral_json(text), "--attestation-collateral"));
+  if (const std::string& text = settings.attestation_simulated_root; !text.empty())
+    ENCLAYER_CHECK(checked(TrustedRoot::from_pem(text), "--attestation-simulated-root"));
+  return {};
 }
 
 }  // namespace
@@ -54,6 +74,7 @@ void add_settings_flags(CLI::App& command, SettingsFlags& flags, bool may_disabl
     if (setting.has_entries()) option->expected(1, kMostGiven)->allow_extra_args(false)->take_all();
   }
   command.get_option("--qcnl-conf")->excludes(command.get_option("--pccs-url"));
+  command.get_option("--attestation-fmspc")->excludes(command.get_option("--attestation-collateral"));
 }
 
 Result<manifests::Settings> changed(manifests::Settings settings, const SettingsFlags& flags) {
@@ -68,9 +89,14 @@ Result<manifests::Settings> changed(manifests::Settings settings, const Settings
     ENCLAYER_CHECK(set(settings, *setting, given));
   }
   // The two answer one question: the one that is given now takes the other's place.
-  if (!settings.pccs_url.empty() && settings.qcnl_conf == before.qcnl_conf) settings.qcnl_conf.clear();
-  if (!settings.qcnl_conf.empty()) settings.pccs_url.clear();
+  auto give_way = [&](std::string manifests::Settings::*one, std::string manifests::Settings::*other) {
+    if (!(settings.*one).empty() && settings.*other == before.*other) (settings.*other).clear();
+    if (!(settings.*other).empty()) (settings.*one).clear();
+  };
+  give_way(&manifests::Settings::pccs_url, &manifests::Settings::qcnl_conf);
+  give_way(&manifests::Settings::attestation_fmspc, &manifests::Settings::attestation_collateral);
   ENCLAYER_CHECK(manifests::check(settings));
+  ENCLAYER_CHECK(check_attestation_files(settings));
   return settings;
 }
 

@@ -19,8 +19,11 @@ struct SimulatedQuote {
   ReportBody enclave;
   Bytes quote;
 };
+// What the enclave is: one for release, the same under a debugger, or another one (MRENCLAVE) of the same signer.
+enum class SimulatedEnclave { kRelease, kDebug, kOther };
 // `timeout` is of each of the four requests.
 Result<SimulatedQuote> simulated_quote(const std::string& socket, const ByteArray<64>& report_data,
-                                       std::chrono::seconds timeout);  // quote.cc
+                                       std::chrono::seconds timeout,
+                                       SimulatedEnclave which = SimulatedEnclave::kRelease);  // quote.cc
 
 }  // namespace enclayer::apps

@@ -121,6 +121,8 @@ JsonValue first_of(JsonValue list) {
   return entries.empty() ? list[""] : entries.front().second;
 }
 
+int count(JsonValue number) { return static_cast<int>(std::min<std::uint64_t>(number.number(), INT_MAX)); }
+
 // The DaemonSet controller says by an affinity to a field which node a pod is for.
 std::string meant_for(JsonValue spec) {
   const JsonValue needed = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
@@ -201,6 +203,11 @@ constexpr Source kDaemonSets = {
     [](JsonValue object, Cluster& into) { into.daemon_sets.push_back(read_daemon_set(object)); },
     [](JsonValue object, Cluster& from) { drop_from(from.daemon_sets, object); },
     [](Cluster& from, Cluster& to) { to.daemon_sets = std::move(from.daemon_sets); }};
+constexpr Source kDeployments = {
+    "/apis/apps/v1/deployments?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer", "list Deployments",
+    [](JsonValue object, Cluster& into) { into.deployments.push_back(read_deployment(object)); },
+    [](JsonValue object, Cluster& from) { drop_from(from.deployments, object); },
+    [](Cluster& from, Cluster& to) { to.deployments = std::move(from.deployments); }};
 constexpr Source kRevisions = {
     "/apis/apps/v1/controllerrevisions?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer",
     "list ControllerRevisions", read_revision,
@@ -237,6 +244,12 @@ const DaemonSet* Cluster::ours(std::string_view name) const {
   auto found = std::find_if(daemon_sets.begin(), daemon_sets.end(),
                             [&](const DaemonSet& set) { return set.ours && set.name == name; });
   return found == daemon_sets.end() ? nullptr : &*found;
+}
+
+const Deployment* Cluster::deployment(std::string_view component) const {
+  auto found = std::find_if(deployments.begin(), deployments.end(),
+                            [&](const Deployment& one) { return one.component == component; });
+  return found == deployments.end() ? nullptr : &*found;
 }
 
 std::string Cluster::name_space() const {
@@ -305,30 +318,44 @@ DaemonSet read_daemon_set(JsonValue object) {
     set.has_standby |= container["name"].text() == kStandby;
   set.generation = metadata["generation"].number();
   set.seen_generation = status["observedGeneration"].number();
-  auto count = [&](const char* key) {
-    return static_cast<int>(std::min<std::uint64_t>(status[key].number(), INT_MAX));
-  };
-  set.wanted = count("desiredNumberScheduled");
-  set.updated = count("updatedNumberScheduled");
-  set.ready = count("numberReady");
+  set.wanted = count(status["desiredNumberScheduled"]);
+  set.updated = count(status["updatedNumberScheduled"]);
+  set.ready = count(status["numberReady"]);
   return set;
+}
+
+Deployment read_deployment(JsonValue object) {
+  const JsonValue metadata = object["metadata"], spec = object["spec"], status = object["status"];
+  Deployment out;
+  out.name = metadata["name"].text();
+  out.name_space = metadata["namespace"].text();
+  out.component = metadata["labels"][kComponent].text();
+  out.version = metadata["annotations"][kVersionAnnotation].text();
+  out.images = images(spec["template"]["spec"]);
+  out.generation = metadata["generation"].number();
+  out.seen_generation = status["observedGeneration"].number();
+  out.wanted = count(spec["replicas"]);
+  out.there = count(status["replicas"]);
+  out.updated = count(status["updatedReplicas"]);
+  out.ready = count(status["readyReplicas"]);
+  return out;
 }
 
 void read_slice(JsonValue object, Cluster& into) {
   const JsonValue spec = object["spec"];
-  if (spec["driver"].text() != kClaimDriver) return;
+  if (spec["driver"].text() != kDraDriver) return;
   std::int64_t& mib = into.offered_to_claims[spec["nodeName"].text()];
   for (const auto& [at, device] : spec["devices"].entries())
-    mib += base::whole_quantity(device["capacity"][kClaimCapacity]["value"].text()).value_or(0) >> 20;
+    mib += base::whole_quantity(device["capacity"][kDraCapacity]["value"].text()).value_or(0) >> 20;
 }
 
 void read_claim(JsonValue object, Cluster& into) {
   Claim claim;
   const JsonValue status = object["status"];
   for (const auto& [at, result] : status["allocation"]["devices"]["results"].entries()) {
-    if (result["driver"].text() != kClaimDriver) continue;
+    if (result["driver"].text() != kDraDriver) continue;
     claim.node = result["pool"].text();
-    claim.mib += base::whole_quantity(result["consumedCapacity"][kClaimCapacity].text()).value_or(0) >> 20;
+    claim.mib += base::whole_quantity(result["consumedCapacity"][kDraCapacity].text()).value_or(0) >> 20;
   }
   if (claim.node.empty()) return;
   claim.name = object["metadata"]["name"].text();
@@ -415,9 +442,10 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
   };
   Cluster cluster;
   std::vector<Question> questions;
-  for (const Source& source : {kNodes, kPods, kDaemonSets, kRevisions})
+  for (const Source& source : {kNodes, kPods, kDaemonSets, kDeployments, kRevisions})
     if (scope == Scope::kAll || source.put != read_revision)
-      questions.push_back({source.path, source.doing, source.put, source.put != read_revision, nullptr, true});
+      questions.push_back({source.path, source.doing, source.put,
+                           source.put != read_revision && source.put != kDeployments.put, nullptr, true});
   const std::string selected = "?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer";
   questions.push_back({"/api/v1/configmaps" + selected, kListSettings, [](JsonValue object, Cluster& into) {
                          if (object["metadata"]["name"].text() != kSettingsMap) return;
@@ -440,7 +468,7 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
                          false, there});
   const std::string resource = "/apis/resource.k8s.io/v1/";
   questions.push_back({resource + "resourceclaims", "list ResourceClaims", read_claim, false, &cluster.has_claims});
-  questions.push_back({resource + "resourceslices?fieldSelector=spec.driver%3D" + std::string(kClaimDriver),
+  questions.push_back({resource + "resourceslices?fieldSelector=spec.driver%3D" + std::string(kDraDriver),
                        "list ResourceSlices", read_slice, false, &unused});
   if (scope == Scope::kAll) {
     questions.push_back(
@@ -519,7 +547,7 @@ Result<std::vector<Reference>> list_names(const ApiServer& api, const std::vecto
 Result<> ClusterWatch::refresh() {
   std::vector<const Source*> sources;
   std::vector<ApiRequest> requests;
-  for (const Source* source : {&kNodes, &kPods, &kDaemonSets, &kRevisions})
+  for (const Source* source : {&kNodes, &kPods, &kDaemonSets, &kDeployments, &kRevisions})
     if (auto version = cluster_.versions.find(source->path); version != cluster_.versions.end()) {
       sources.push_back(source);
       requests.push_back(watch_request(source->path, version->second, source->doing));

@@ -73,6 +73,15 @@ struct DaemonSet {
   bool has_standby = false;  // a container kStandby, which asks for half of that
 };
 
+// Of ours: what answers to the whole cluster, and not to one node.
+struct Deployment {
+  std::string name, name_space;
+  std::string component, version;  // label, annotation
+  std::vector<std::string> images;
+  std::int64_t generation = 0, seen_generation = 0;
+  int wanted = 0, there = 0, updated = 0, ready = 0;  // replicas: asked for, of any template, of the newest, ready
+};
+
 // An admission policy of ours, or a binding of one.
 struct Policy {
   std::string kind, name, version;
@@ -102,6 +111,7 @@ struct Cluster {
   std::vector<Node> nodes;
   std::vector<Pod> pods;
   std::vector<DaemonSet> daemon_sets;                     // all of them
+  std::vector<Deployment> deployments;                    // of ours
   bool has_mutating = false, has_validating = false;      // MutatingAdmissionPolicy, ValidatingAdmissionPolicy, both v1
   bool has_claims = false;                                // ResourceClaim, v1
   std::map<std::string, std::int64_t> offered_to_claims;  // MiB by node, of ResourceSlices
@@ -119,6 +129,7 @@ struct Cluster {
   std::string why_no_claims() const;
   const Node* node(std::string_view name) const;
   const DaemonSet* ours(std::string_view name) const;
+  const Deployment* deployment(std::string_view component) const;
   std::string name_space() const;  // where the add-on is, by `stored` or its DaemonSets; empty: nowhere
   // Who keeps the add-on's objects as they are beside us, or in our place: Helm, Flux or Argo CD, with the name of what
   // is to be changed there. Empty: nobody.
@@ -134,7 +145,7 @@ enum class Scope {
 // told in `not_seen`.
 Result<Cluster> read_cluster(const ApiServer& api, Scope scope);
 
-// A cluster that is kept up to date: nodes, pods, DaemonSets and revisions are watched from where read_cluster() read
+// A cluster that is kept up to date: nodes, pods, DaemonSets, Deployments and revisions are watched from where read_cluster() read
 // them, so that waiting costs the API server what changes, and not what there is.
 class ClusterWatch {
  public:
@@ -159,6 +170,7 @@ Result<std::vector<Reference>> list_names(const ApiServer& api, const std::vecto
 Node read_node(base::JsonValue object);
 std::optional<Pod> read_pod(base::JsonValue object);  // nullopt: neither ours, nor does it name SGX
 DaemonSet read_daemon_set(base::JsonValue object);
+Deployment read_deployment(base::JsonValue object);
 void read_slice(base::JsonValue object, Cluster& into);
 void read_claim(base::JsonValue object, Cluster& into);
 void read_revision(base::JsonValue object, Cluster& into);

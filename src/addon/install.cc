@@ -87,9 +87,9 @@ std::string no_room_for_helper(const Cluster& cluster, const Settings& settings)
 std::string too_large_a_part(const Settings& settings, const Node& node) {
   if (settings.dra_epc.ends_with('%')) return "";
   const auto part = base::parse_quantity(settings.dra_epc);
-  const auto label = node.labels.find("enclayer.io/epc-mib");
+  const auto label = node.labels.find(kEpcMibLabel);
   const std::int64_t all = label == node.labels.end() ? 0 : base::whole_quantity(label->second).value_or(0);
-  const std::int64_t kept = settings.quote_helper ? helper_node_epc_mib(settings) : 1;
+  const std::int64_t kept = plugin_least_epc_mib(settings);
   if (!part || all == 0 || static_cast<std::int64_t>(*part >> 20) + kept <= all) return "";
   return "--dra-epc " + settings.dra_epc + " is too much for node " + node.name + ", which has " + std::to_string(all) +
          " MiB of EPC, " + std::to_string(kept) +
@@ -255,8 +255,11 @@ Result<std::vector<Right>> lacking(const ApiServer& api, const std::vector<Right
 Result<> check_rights(const ApiServer& api, std::span<const Document> documents) {
   std::set<Right> rights = {{"patch", "", "nodes", ""}};
   for (const char* verb : {"list", "watch"})
-    for (auto [group, resource] :
-         {std::pair{"", "nodes"}, {"", "pods"}, {"apps", "daemonsets"}, {"apps", "controllerrevisions"}})
+    for (auto [group, resource] : {std::pair{"", "nodes"},
+                                   {"", "pods"},
+                                   {"apps", "daemonsets"},
+                                   {"apps", "deployments"},
+                                   {"apps", "controllerrevisions"}})
       rights.insert({verb, group, resource, ""});
   for (const Document& document : documents)
     for (const char* verb : {"get", "list", "create", "patch", "delete"})
@@ -320,6 +323,8 @@ Result<std::vector<Reference>> leftovers(const ApiServer& api, const Cluster& cl
       if (there) kinds.push_back({admission, prefix + std::string(kind)});
   for (auto [version, kind] :
        std::initializer_list<std::pair<std::string, const char*>>{{"apps/v1", "DaemonSet"},
+                                                                  {"apps/v1", "Deployment"},
+                                                                  {"policy/v1", "PodDisruptionBudget"},
                                                                   {"networking.k8s.io/v1", "NetworkPolicy"},
                                                                   {"v1", "ConfigMap"},
                                                                   {"v1", "ServiceAccount"},
@@ -332,6 +337,7 @@ Result<std::vector<Reference>> leftovers(const ApiServer& api, const Cluster& cl
                                                                   {"v1", "Namespace"}})
     kinds.push_back({version, kind});
   if (cluster.has_claims) kinds.push_back({"resource.k8s.io/v1", "DeviceClass"});
+  if (const std::string place = cluster.name_space(); !place.empty()) kinds.push_back({"v1", "Secret", place});
   ENCLAYER_TRY(auto found, list_names(api, kinds, true, "list what enclayer has put here"));
   std::erase_if(found, [&](const Reference& object) {
     return std::any_of(documents.begin(), documents.end(),

@@ -23,16 +23,17 @@ inline constexpr std::string_view kSettingsKey = "settings.json", kPreviousKey =
 
 inline constexpr std::string_view kDetect = "enclayer-detect", kPlugin = "enclayer-device-plugin",
                                   kDriver = "enclayer-dra-driver", kHelper = "enclayer-quote-helper";
+// The attestation service: its Deployment, and what the label kComponent says of it.
+inline constexpr std::string_view kAttest = "enclayer-attest", kAttestation = "attestation-service";
 // The helper's second container.
 inline constexpr std::string_view kStandby = "standby";
 
-// What ResourceClaims are given of nodes: the driver's name in slices and claims, and the capacity of its devices.
-inline constexpr std::string_view kClaimDriver = "sgx.enclayer.io", kClaimCapacity = "epc";
-
 // Node labels: those that `enclayer detect` writes begin with kOurPrefix, and so does the user's kSimLabel.
 inline constexpr std::string_view kOurPrefix = "enclayer.io/";
-inline constexpr std::string_view kSgxLabel = "enclayer.io/sgx", kSimLabel = "enclayer.io/sim";
+inline constexpr std::string_view kSgxLabel = "enclayer.io/sgx", kSimLabel = "enclayer.io/sim",
+                                  kEpcMibLabel = "enclayer.io/epc-mib";
 
-using base::kEpcResource, base::kProvisionResource, base::kQuoteResource, base::kForeignEpc;
+using base::kDraCapacity, base::kDraDriver, base::kEpcResource, base::kProvisionResource, base::kQuoteResource,
+    base::kForeignEpc;
 
 }  // namespace enclayer::addon

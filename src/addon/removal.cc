@@ -20,7 +20,7 @@ std::vector<Reference> take(std::vector<Reference>& from, bool (*wanted)(const R
   return out;
 }
 
-// Our pods are gone when their DaemonSets are, a little later.
+// Our pods are gone when what makes them is, a little later.
 Result<> wait_for_pods(const ApiServer& api, ClusterWatch& watch, const std::string& name_space, bool force,
                        const WaitLimits& limits, const Progress& progress) {
   const auto deadline = steady_clock::now() + limits.timeout;
@@ -67,7 +67,7 @@ void remove_pods(const ApiServer& api, const std::string& name_space) {
 void remove_slices(const ApiServer& api) {
   (void)api.send(
       {.method = "DELETE",
-       .path = "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.driver%3D" + std::string(kClaimDriver),
+       .path = "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.driver%3D" + std::string(kDraDriver),
        .doing = "delete our ResourceSlices",
        .metadata_only = true});
 }
@@ -175,11 +175,12 @@ Result<Removed> remove_all(const ApiServer& api, ClusterWatch& watch, bool force
   if (!policies.empty()) progress("removing " + std::to_string(policies.size()) + " admission policies and bindings");
   ENCLAYER_CHECK(remove_now(policies));
 
-  auto sets = take(objects, [](const Reference& object) { return object.kind == "DaemonSet"; });
+  auto sets =
+      take(objects, [](const Reference& object) { return object.kind == "DaemonSet" || object.kind == "Deployment"; });
   std::set<std::string> places;
   for (const Reference& set : sets) places.insert(set.name_space);
   for (const Stored& stored : watch.cluster().stored) places.insert(stored.name_space);
-  if (!sets.empty()) progress("removing " + std::to_string(sets.size()) + " DaemonSets");
+  if (!sets.empty()) progress("removing " + std::to_string(sets.size()) + " DaemonSets and Deployments");
   ENCLAYER_CHECK(remove_now(sets));
   for (const std::string& place : places) {
     const Reference self_test{"v1", "Pod", place, "enclayer-self-test"};

@@ -30,6 +30,18 @@ bool awaits_epc(const Cluster& cluster) {
   return false;
 }
 
+// What keeps a Deployment from being there, all replicas ready and none of a template before; empty: nothing.
+std::string why_not(const Cluster& cluster, const Deployment& one) {
+  if (one.seen_generation < one.generation) return "the cluster's Deployment controller has not seen it yet";
+  if (one.updated == one.wanted && one.ready == one.wanted && one.there == one.wanted) return "";
+  for (const Pod& pod : cluster.pods)
+    if (pod.ours && pod.app == one.name && !pod.ready && !pod.leaving && !pod.why_not.empty())
+      return "pod " + pod.name + ": " + pod.why_not;
+  if (one.there > one.wanted) return "a replica of the version before is still there";
+  return std::to_string(one.wanted - std::min(one.updated, one.ready)) + " of its " + std::to_string(one.wanted) +
+         " replicas are not ready yet";
+}
+
 std::string way_out(const Shortage& shortage, bool may_gap) {
   std::string half = shortage.standby ? "--disable-standby needs half of it" : "";
   if (!shortage.fits_alone())
@@ -103,6 +115,8 @@ std::vector<Pending> pending(const Cluster& cluster) {
       why = std::to_string(set->wanted - set->updated) + " of its pods are not the newest yet";
     if (!why.empty()) out.push_back({std::string(part), "", why, false});
   }
+  for (const Deployment& one : cluster.deployments)
+    if (std::string why = why_not(cluster, one); !why.empty()) out.push_back({one.name, "", std::move(why)});
   return out;
 }
 
@@ -160,6 +174,12 @@ void Rollout::tell_counts(const Cluster& cluster, Step& step) {
     last = done;
     step.progress.push_back(std::string(part) + ": ready on " + std::to_string(done) + " of " +
                             std::to_string(set->wanted) + (set->wanted == 1 ? " node" : " nodes"));
+  }
+  for (const Deployment& one : cluster.deployments) {
+    const int ready = std::min(one.ready, one.updated);
+    if (std::exchange(counts_.try_emplace(one.name, -1).first->second, ready) == ready) continue;
+    step.progress.push_back(one.name + ": " + std::to_string(ready) + " of " + std::to_string(one.wanted) +
+                            " replicas ready");
   }
 }
 

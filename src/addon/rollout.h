@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting until the DaemonSets are where they should be, and saying of each node why it is not so far.
+// Waiting until DaemonSets and Deployments are where they should be, and saying of each node why it is not so far.
 #pragma once
 
 #include <chrono>
@@ -31,7 +31,7 @@ std::string problem(const Node* node, const PodsOnNode& pods);
 // One part of the add-on that is not yet on one node, or not yet the newest there.
 struct Pending {
   std::string part;  // "enclayer-quote-helper"
-  std::string node;  // empty: nobody has made pods for some nodes yet
+  std::string node;  // empty: of a Deployment; or nobody has made pods for some nodes yet
   std::string why;
   bool not_waited_for = false;  // the node does not report, or the part stays out of it: `why` says so
 };
@@ -104,7 +104,7 @@ class Rollout {
 
   WaitLimits limits_;
   bool allow_gap_;
-  std::map<std::string, int> counts_;       // part -> nodes that have it, as told last
+  std::map<std::string, int> counts_;       // part -> nodes or replicas that have it, as told last
   std::map<std::string, Elapsed> since_;    // a reason -> when it was seen first
   std::set<std::string> told_;              // lines
   std::optional<Elapsed> applied_since_{};  // since when every pod is there

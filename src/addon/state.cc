@@ -78,22 +78,27 @@ std::vector<PartState> parts(const Cluster& cluster, const Remembered* before) {
       {"detect", "labels the nodes that have SGX"},
       {"dra-driver", "EPC as an amount that ResourceClaims ask for (--dra-epc)"},
       {"quote-helper", "answers pods' quote requests, one a node (--enable-sgxquotehelper)"},
-      {"admission", "policies: other vendors' names are translated, mistakes refused"},
-      {"in-proc-attestation", "pods may ask for the provisioning device (--in-proc-attestation)"}};
-  for (PartState& part : out)
-    if (const DaemonSet* set = cluster.ours("enclayer-" + part.name)) {
-      part.on = true;
-      part.image = set->images.empty() ? "" : set->images.back();
-      part.version = set->version;
-      part.ready = set->ready;
-      part.wanted = set->wanted;
-    }
+      {"attestation-service", "judges quotes and gives out tokens (--enable-attestation-service)"}};
+  auto fill = [](PartState& part, const auto& object) {
+    part.on = true;
+    part.image = object.images.empty() ? "" : object.images.back();
+    part.version = object.version;
+    part.ready = object.ready;
+    part.wanted = object.wanted;
+  };
+  for (PartState& part : out) {
+    if (const DaemonSet* set = cluster.ours("enclayer-" + part.name)) fill(part, *set);
+    if (const Deployment* deployment = cluster.deployment(part.name)) fill(part, *deployment);
+  }
+  PartState admission{"admission", "policies: other vendors' names are translated, mistakes refused"};
   for (const Policy& policy : cluster.policies) {
     if (policy.is_binding()) continue;
-    out[4].on = true;
-    out[4].version = policy.version;
+    admission.on = true;
+    admission.version = policy.version;
   }
-  out[5].on = before != nullptr && before->settings.in_proc_attestation;
+  out.push_back(std::move(admission));
+  out.push_back({"in-proc-attestation", "pods may ask for the provisioning device (--in-proc-attestation)",
+                 before != nullptr && before->settings.in_proc_attestation});
   return out;
 }
 
@@ -233,9 +238,11 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   if (before != nullptr) {
     if (plugin_set == nullptr || cluster.ours(kDetect) == nullptr ||
         before->settings.quote_helper != (helper_set != nullptr) ||
+        before->settings.attestation_service != (cluster.deployment(kAttestation) != nullptr) ||
         (!before->settings.dra_epc.empty() && cluster.why_no_claims().empty()) != (driver_set != nullptr))
       warn(
-          "the add-on is half applied: not every DaemonSet is as the settings say; `enclayer update` repairs that, or "
+          "the add-on is half applied: not every DaemonSet or Deployment is as the settings say; `enclayer update` "
+          "repairs that, or "
           "`enclayer disable` goes on where it was cut off");
   }
   if (before != nullptr && !before->settings.dra_epc.empty())
@@ -253,6 +260,13 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
                                                : " is another SGX device plugin: EPC is counted twice where both run"));
   for (const Pending& one : pending(cluster))
     if (one.node.empty()) warn(one.part + ": " + one.why);
+  for (const Pod& pod : cluster.pods)
+    if (const Node* node = cluster.node(pod.node);
+        pod.ours && pod.app == kAttest && node != nullptr && is_marked(*node))
+      warn(
+          "pod " + pod.name + " of the attestation service runs on SGX node " + pod.node +
+          ": who controls that node can make any token for its enclaves. Nodes without SGX are preferred, and none has "
+          "room for it");
   std::set<std::string> told_images;
   for (const Pod& pod : cluster.pods)
     if (pod.ours)

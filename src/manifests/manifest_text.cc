@@ -18,6 +18,9 @@ constexpr std::string_view kSet = "  # set: ", kWhen = "# when: ", kOnly = "# on
 
 using Json = nlohmann::ordered_json;
 
+// Intel's, which gives collateral to anybody.
+constexpr std::string_view kIntelPcs = "https://api.trustedservices.intel.com/sgx/certification/v4/";
+
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
@@ -219,6 +222,18 @@ std::span<const Value> values() {
          "add 1 .Values.metricsPort", Kind::kNumber},
         {"qcnlHash", base::sha256_hex("{}"), [](const Settings& s) { return base::sha256_hex(s.qcnl_conf); },
          ".Values.qcnlConf | sha256sum"},
+        {"attestationIssuerUrl", "", attestation_issuer, "include \"enclayer.attestationIssuer\" ."},
+        {"attestationNames", "", attestation_names, "include \"enclayer.attestationNames\" ."},
+        {"attestationPccsUrl", "",
+         [](const Settings& s) { return s.pccs_url.empty() ? std::string(kIntelPcs) : s.pccs_url; },
+         "default " + Json(kIntelPcs).dump() + " .Values.pccsUrl"},
+        {"attestationHash", "",
+         [](const Settings& s) {
+           return base::sha256_hex(s.attestation_verify_policy + "|" + s.attestation_collateral + "|" +
+                                   s.attestation_simulated_root);
+         },
+         "printf \"%s|%s|%s\" .Values.attestationVerifyPolicy .Values.attestationCollateral "
+         ".Values.attestationSimulatedRoot | sha256sum"},
         // Of containers: what was measured (docs/decisions/manifests.md), unless `resources` says otherwise. What
         // Intel's libraries take in a worker is not measured: room for them.
         amount("resources.device-plugin.requests.cpu", "10m"),
@@ -233,6 +248,10 @@ std::span<const Value> values() {
         amount("resources.dra-driver.requests.memory", "16Mi"),
         amount("resources.dra-driver.limits.cpu", ""),
         amount("resources.dra-driver.limits.memory", "64Mi"),
+        amount("resources.attest.requests.cpu", "50m"),
+        amount("resources.attest.requests.memory", "32Mi"),
+        amount("resources.attest.limits.cpu", ""),
+        amount("resources.attest.limits.memory", "256Mi"),
         amount("resources.quote-helper.requests.cpu", "100m"),
         amount(
             "resources.quote-helper.requests.memory", [](const Settings& s) { return is_sim(s) ? "32Mi" : "96Mi"; },
@@ -249,7 +268,7 @@ std::span<const Value> values() {
       if (one.is<unsigned>()) value.kind = Kind::kNumber;
       if (one.is<std::string>() && one.pattern.empty() && one.words.empty()) {  // any text at all
         value.kind = Kind::kJson;
-        value.in_manifest = in_quotes(value.in_manifest);
+        value.in_manifest = in_quotes(one.example.empty() ? value_of(defaults, one) : value.in_manifest);
         value.of = [&one](const Settings& s) { return in_quotes(value_of(s, one)); };
         value.in_chart += " | toJson";
       }

@@ -2,7 +2,7 @@
 #include "manifests/manifests.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <utility>
 
 #include "manifests/manifest_text.h"
@@ -11,26 +11,28 @@ namespace enclayer::manifests {
 namespace {
 
 // In the order of application. Policies come before what they watch, and what needs rights comes after them.
-constexpr std::array<std::string_view, 17> kKinds = {"Namespace",
-                                                     "PriorityClass",
-                                                     "ServiceAccount",
-                                                     "ClusterRole",
-                                                     "ClusterRoleBinding",
-                                                     "Role",
-                                                     "RoleBinding",
-                                                     "ValidatingAdmissionPolicy",
-                                                     "ValidatingAdmissionPolicyBinding",
-                                                     "MutatingAdmissionPolicy",
-                                                     "MutatingAdmissionPolicyBinding",
-                                                     "DeviceClass",
-                                                     "ConfigMap",
-                                                     "NetworkPolicy",
-                                                     "Service",
-                                                     "Deployment",
-                                                     "DaemonSet"};
+constexpr std::string_view kKinds[] = {"Namespace",
+                                       "PriorityClass",
+                                       "ServiceAccount",
+                                       "ClusterRole",
+                                       "ClusterRoleBinding",
+                                       "Role",
+                                       "RoleBinding",
+                                       "ValidatingAdmissionPolicy",
+                                       "ValidatingAdmissionPolicyBinding",
+                                       "MutatingAdmissionPolicy",
+                                       "MutatingAdmissionPolicyBinding",
+                                       "DeviceClass",
+                                       "Secret",
+                                       "ConfigMap",
+                                       "NetworkPolicy",
+                                       "Service",
+                                       "PodDisruptionBudget",
+                                       "Deployment",
+                                       "DaemonSet"};
 
 std::size_t rank(std::string_view kind) {
-  return static_cast<std::size_t>(std::find(kKinds.begin(), kKinds.end(), kind) - kKinds.begin());
+  return static_cast<std::size_t>(std::find(std::begin(kKinds), std::end(kKinds), kind) - std::begin(kKinds));
 }
 
 // The N of the first Kubernetes 1.N that has the kind as v1.
@@ -109,7 +111,7 @@ Result<Document> document_of(std::string_view file, std::string text) {
     if (value->empty())
       return Error(ErrorKind::kInternal,
                    "deploy/manifests/" + out.file + ": a document has no " + what + " on a line of its own");
-  if (rank(out.kind) == kKinds.size())
+  if (rank(out.kind) == std::size(kKinds))
     return Error(ErrorKind::kInternal, "deploy/manifests/" + out.file + ": " + out.kind +
                                            " has no place in the order of application (kKinds in manifests.cc)");
   return out;

@@ -25,6 +25,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::IsSupersetOf;
 using testing::Not;
 using testing::UnorderedElementsAre;
 
@@ -154,9 +155,9 @@ TEST(ManifestLanguage, a_document_without_a_name_of_its_own_is_refused) {
   const ManifestFile nameless{"y.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"};
   EXPECT_THAT(render({}, {&nameless, 1}).error().message(), HasSubstr("y.yaml: a document has no metadata.name"));
   const ManifestFile stranger{"y.yaml",
-                              "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n  labels:\n"
+                              "apiVersion: v1\nkind: Pod\nmetadata:\n  name: x\n  labels:\n"
                               "    app.kubernetes.io/component: addon\n"};
-  EXPECT_THAT(render({}, {&stranger, 1}).error().message(), HasSubstr("Secret has no place"));
+  EXPECT_THAT(render({}, {&stranger, 1}).error().message(), HasSubstr("Pod has no place"));
 }
 
 // ---- Our own files. ----
@@ -196,9 +197,26 @@ std::vector<Settings> combinations() {
             settings.node_selector = {{"pool", "yes"}}, settings.pod_labels = {{"team", "no"}};
             settings.image_pull_secrets = {{{"name", "0"}}}, settings.metrics_from = {{"name", "true"}};
             settings.pod_annotations = {{"note", "a: b"}};
-            for (const char* container : {"device-plugin", "detect", "dra-driver", "quote-helper"})
+            for (const char* container : {"attest", "device-plugin", "detect", "dra-driver", "quote-helper"})
               settings.resources[container]["limits"]["cpu"] = "2";
             settings.selinux_type = "spc_t";
+            settings.attestation_service = true;
+            settings.attestation_policy = "version=1.0;\nauthorizationrules {};\nissuancerules {};\n";
+            settings.attestation_issuer = is_sim ? "https://attest.example/simulated" : "https://attest.example";
+            settings.attestation_verify_policy = "{\"min_isv_svn\": 1}";
+            if (is_sim || in_proc) {
+              settings.attestation_collateral = "{\"a\": \"b\"}\n";
+            } else {
+              settings.attestation_fmspc = "00606A000000,00906ED50000";
+            }
+            if (is_sim) settings.attestation_simulated_root = "-----BEGIN CERTIFICATE-----\n";
+            if (in_proc) {
+              settings.attestation_tls_secret = "yes";
+              settings.attestation_audiences = "vault,https://b.example";
+            } else {
+              settings.attestation_secrets = "no", settings.attestation_release_policies = "true";
+              settings.attestation_release_accounts = "bank/app,bank/job";
+            }
           }
           out.push_back(settings);
           if (!helper) continue;
@@ -335,6 +353,87 @@ TEST(Manifests, before_claims_have_amounts_all_epc_is_the_device_plugins) {
   EXPECT_EQ(kinds,
             (std::set<std::string>{"ClusterRole", "ClusterRoleBinding", "DaemonSet", "DeviceClass", "ServiceAccount",
                                    "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}));
+}
+
+class AttestationManifests : public testing::Test {
+ protected:
+  AttestationManifests() {
+    settings_.attestation_service = true;
+    settings_.attestation_fmspc = "00606a000000";
+  }
+  YAML::Node of(const std::string& kind, const std::string& name = "enclayer-attest") const {
+    return parsed(documents(settings_), kind, name);
+  }
+  YAML::Node pod() const { return of("Deployment")["spec"]["template"]["spec"]; }
+
+  Settings settings_;
+};
+
+TEST_F(AttestationManifests, it_is_there_when_it_is_asked_for_and_holds_no_key) {
+  for (const Document& one : documents(Settings())) EXPECT_NE(one.component, "attestation-service") << one.name;
+  std::set<std::string> kinds;
+  for (const Document& one : documents(settings_))
+    if (one.component == "attestation-service") kinds.insert(one.kind);
+  EXPECT_EQ(kinds, (std::set<std::string>{"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "Role",
+                                          "RoleBinding", "Secret", "Service", "ServiceAccount"}));
+  EXPECT_EQ(of("Deployment")["spec"]["replicas"].as<int>(), 2);
+  const YAML::Node secret = of("Secret", "enclayer-attest-keys");
+  EXPECT_FALSE(secret["data"]);
+  EXPECT_FALSE(secret["stringData"]);
+}
+
+TEST_F(AttestationManifests, its_rights_are_its_own_keys_and_what_clients_trust) {
+  std::set<std::string> names;
+  for (const YAML::Node& rule : of("Role")["rules"]) {
+    EXPECT_EQ(text_of(rule["verbs"]), "[get, patch]");
+    for (const YAML::Node& name : rule["resourceNames"]) names.insert(name.as<std::string>());
+  }
+  EXPECT_EQ(names, (std::set<std::string>{"enclayer-attest-keys", "enclayer-attest-authority"}));
+  for (const Document& one : documents(settings_))
+    EXPECT_FALSE(one.kind == "ClusterRoleBinding" && one.component == "attestation-service");
+  settings_.attestation_secrets = settings_.attestation_release_policies = "a";
+  settings_.attestation_release_accounts = "bank/app";
+  EXPECT_EQ(of("ClusterRoleBinding", "enclayer-attest-review")["roleRef"]["name"].as<std::string>(),
+            "system:auth-delegator");
+  EXPECT_TRUE(pod()["securityContext"]["runAsNonRoot"].as<bool>());
+  for (const YAML::Node& volume : pod()["volumes"]) EXPECT_FALSE(volume["hostPath"]);
+}
+
+TEST_F(AttestationManifests, issuer_and_certificate_follow_the_namespace_and_the_platform) {
+  settings_.name_space = "attest";
+  EXPECT_THAT(args(pod()), IsSupersetOf({"--issuer=https://enclayer-attest.attest.svc",
+                                         "--tls-name=enclayer-attest.attest.svc,enclayer-attest.attest",
+                                         "--keys-secret=attest/enclayer-attest-keys", "--fmspc=00606a000000",
+                                         "--pccs-url=https://api.trustedservices.intel.com/sgx/certification/v4/"}));
+  settings_.attestation_issuer = "https://attest.bank.example:8443/a";
+  settings_.pccs_url = "https://pccs.bank.example/";
+  EXPECT_THAT(args(pod()),
+              IsSupersetOf({"--issuer=https://attest.bank.example:8443/a", "--pccs-url=https://pccs.bank.example/",
+                            "--tls-name=enclayer-attest.attest.svc,enclayer-attest.attest,attest.bank.example"}));
+  settings_ = Settings();
+  settings_.attestation_service = true;
+  settings_.platform = Platform::kSim;
+  settings_.attestation_collateral = "{}", settings_.attestation_simulated_root = "-----BEGIN";
+  EXPECT_THAT(args(pod()), IsSupersetOf({"--issuer=https://enclayer-attest.enclayer-system.svc/simulated",
+                                         "--simulated-root=/etc/enclayer-attest/config/root.pem",
+                                         "--collateral=/etc/enclayer-attest/config/collateral.json"}));
+  EXPECT_THAT(text_of(pod()), Not(HasSubstr("--pccs-url")));
+  settings_.attestation_tls_secret = "attest-tls";
+  EXPECT_THAT(text_of(pod()), Not(HasSubstr("--tls-name")));
+  EXPECT_THAT(args(pod()), Contains("--tls-cert=/etc/enclayer-attest/tls/tls.crt"));
+}
+
+TEST_F(AttestationManifests, what_is_read_at_the_start_starts_it_again_and_the_policy_does_not) {
+  auto stamp = [&] {
+    return of("Deployment")["spec"]["template"]["metadata"]["annotations"]["enclayer.io/attestation-sha256"]
+        .as<std::string>();
+  };
+  const std::string before = stamp();
+  settings_.attestation_policy = "version=1.0; authorizationrules {}; issuancerules {};";
+  EXPECT_EQ(stamp(), before);
+  EXPECT_EQ(of("ConfigMap")["data"]["policy.txt"].as<std::string>(), settings_.attestation_policy);
+  settings_.attestation_verify_policy = "{\"min_isv_svn\": 1}";
+  EXPECT_NE(stamp(), before);
 }
 
 TEST(Manifests, the_role_for_show_reads_and_is_nobodys) {
@@ -496,10 +595,30 @@ TEST(Manifests, no_default_survives_where_a_setting_says_otherwise) {
       for (std::string line; std::getline(in, line);)
         if (line.find_first_not_of(' ') == std::string::npos || line[line.find_first_not_of(' ')] != '#')
           values += line + "\n";
-      for (const char* word :
-           {"enclayer-system", "localhost/", "IfNotPresent", "8Gi", "pccs.example", "per-minute=60", "quote-limit=110",
-            "provision-limit=110", ":9410", "9411", "max-epc=64Gi", "reserve-epc=64Mi", "log-level=debug", "500m",
-            "container_device_plugin_t", "# set", "# when", "# end", "#+"})
+      for (const char* word : {"enclayer-system",
+                               "localhost/",
+                               "IfNotPresent",
+                               "8Gi",
+                               "pccs.example",
+                               "per-minute=60",
+                               "quote-limit=110",
+                               "provision-limit=110",
+                               ":9410",
+                               "9411",
+                               "max-epc=64Gi",
+                               "reserve-epc=64Mi",
+                               "log-level=debug",
+                               "500m",
+                               "container_device_plugin_t",
+                               "attest-tls",
+                               "attested-secrets",
+                               "attested-policies",
+                               "00606a000000",
+                               "=> permit()",
+                               "# set",
+                               "# when",
+                               "# end",
+                               "#+"})
         EXPECT_THAT(values, Not(HasSubstr(word)));
     }
 }
@@ -515,7 +634,7 @@ TEST(Manifests, everything_that_can_be_set_is_set_somewhere_and_every_condition_
     }
   }
   for (const Value& value : values()) EXPECT_TRUE(used.contains(std::string(value.name))) << value.name;
-  used.merge(std::set<std::string>{"dcapImage", "resources"});  // by helperImage, by resources.detect.limits.cpu, ...
+  used.merge(std::set<std::string>{"dcapImage", "resources", "attestationIssuer"});  // in helperImage, ...
   for (const Setting& rule : setting_table()) EXPECT_TRUE(used.contains(std::string(rule.name))) << rule.name;
 }
 
@@ -813,14 +932,14 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
 TEST(ManifestRights, no_pod_of_ours_is_privileged_or_shares_what_belongs_to_the_host) {
   for (const Settings& settings : combinations())
     for (const Document& one : documents(settings)) {
-      if (one.kind != "DaemonSet") continue;
+      if (one.kind != "DaemonSet" && one.kind != "Deployment") continue;
       SCOPED_TRACE(one.name);
       const YAML::Node pod = YAML::Load(one.text)["spec"]["template"]["spec"];
       for (const char* shared : {"hostNetwork", "hostIPC"}) EXPECT_FALSE(pod[shared].as<bool>(false)) << shared;
       EXPECT_EQ(pod["hostPID"].as<bool>(false), settings.account_mapped && one.component == "device-plugin");
       EXPECT_EQ(pod["securityContext"]["seccompProfile"]["type"].as<std::string>(), "RuntimeDefault");
       EXPECT_EQ(pod["priorityClassName"].as<std::string>(), settings.priority_class);
-      if (one.component != "detect" && one.component != "dra-driver") {
+      if (one.component != "detect" && one.component != "dra-driver" && one.component != "attestation-service") {
         EXPECT_FALSE(pod["automountServiceAccountToken"].as<bool>(true));
       }
       for (const char* kind : {"containers", "initContainers"})

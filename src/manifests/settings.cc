@@ -40,10 +40,10 @@ std::string wrong_epc(const std::string& text) {
 
 std::string wrong_dra_epc(const std::string& text) { return text.ends_with('%') ? "" : wrong_epc(text); }
 
-std::string wrong_qcnl_conf(const std::string& text) {
+std::string wrong_file(const std::string& text) {
   if (text.empty()) return "";
   if (text.find('\0') != std::string::npos || text.find_first_not_of(" \t\r\n") == std::string::npos)
-    return ": the file is no configuration: it is blank or has a byte 0 in it";
+    return ": the file is no text: it is blank or has a byte 0 in it";
   // A ConfigMap's data, and our own JSON, are UTF-8.
   try {
     static_cast<void>(Json(text).dump());
@@ -77,6 +77,9 @@ constexpr std::string_view kImageRemedy =
     "registry.example/enclayer:1.0";
 constexpr std::string_view kAmount = "^[0-9]+(Ki|Mi|Gi|Ti)?$";
 constexpr std::string_view kAmountRemedy = " is no amount of memory: write digits and Ki, Mi, Gi, Ti, as in 8Gi";
+
+constexpr std::string_view kObjectName = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
+constexpr std::string_view kSimulated = "simulated";  // in the issuer's name, of a simulated service alone
 
 constexpr std::array kTable = {
     Setting{.name = "namespace",
@@ -166,7 +169,7 @@ constexpr std::array kTable = {
             .help = "A whole sgx_default_qcnl.conf for the quote helper instead of pccsUrl",
             .most = kMostQcnlConf,
             .example = "{}",
-            .wrong = wrong_qcnl_conf},
+            .wrong = wrong_file},
     Setting{.name = "workers",
             .flag = "--workers",
             .member = &Settings::workers,
@@ -241,6 +244,113 @@ constexpr std::array kTable = {
             .member = &Settings::account_mapped,
             .help = "Metrics of the enclave memory that each pod has mapped. Gives the device plugin hostPID and "
                     "SYS_PTRACE: it can read every process of the node"},
+    Setting{.name = "attestationService",
+            .flag = "--enable-attestation-service",
+            .member = &Settings::attestation_service,
+            .help = "The attestation service: judges quotes, gives out tokens, releases secrets. Who controls a node "
+                    "that it runs on can make any token: it keeps away from SGX nodes where there are others"},
+    Setting{
+        .name = "attestationIssuer",
+        .flag = "--attestation-issuer",
+        .member = &Settings::attestation_issuer,
+        .shown = "URL",
+        .help = "What its tokens name as issuer, and where clients reach it; empty: "
+                "https://enclayer-attest.NAMESPACE.svc. Has the word simulated in it on platform sim, and only there",
+        .pattern = "^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-zA-Z0-9._~/-]*[a-zA-Z0-9._~-])?$",
+        .most = 512,
+        .remedy = " is no issuer: write https://, a host in lower case, and a port and a path if it has any, without "
+                  "a slash at the end, as in https://attest.bank.example"},
+    Setting{.name = "attestationPolicy",
+            .flag = "--attestation-policy",
+            .member = &Settings::attestation_policy,
+            .shown = "FILE",
+            .help = "Which evidence gets a token: a text in Azure Attestation's policy language; all that is verified, "
+                    "where none is given",
+            .least = 1,
+            .most = kMostPolicy,
+            .wrong = wrong_file},
+    Setting{.name = "attestationVerifyPolicy",
+            .flag = "--attestation-verify-policy",
+            .member = &Settings::attestation_verify_policy,
+            .shown = "FILE",
+            .help = "What is verified at all, as in enclayer verify --policy; empty: UpToDate, and no debugger",
+            .most = kMostPolicy,
+            .example = "{}",
+            .wrong = wrong_file},
+    Setting{.name = "attestationFmspc",
+            .flag = "--attestation-fmspc",
+            .member = &Settings::attestation_fmspc,
+            .shown = "12-HEX-DIGITS,...",
+            .help =
+                "Platforms whose quotes it judges, by the FMSPC that enclayer inspect shows; their collateral comes "
+                "from pccsUrl, or from Intel",
+            .pattern = "^[0-9a-fA-F]{12}(,[0-9a-fA-F]{12})*$",
+            .most = 1024,
+            .remedy = " is no list of platforms: write 12 hexadecimal digits for each, with commas between them",
+            .example = "00606a000000"},
+    Setting{.name = "attestationCollateral",
+            .flag = "--attestation-collateral",
+            .member = &Settings::attestation_collateral,
+            .shown = "FILE",
+            .help = "In place of attestationFmspc: the collateral itself, as in enclayer verify --collateral",
+            .most = kMostCollateral,
+            .example = "{}",
+            .wrong = wrong_file},
+    Setting{.name = "attestationSimulatedRoot",
+            .flag = "--attestation-simulated-root",
+            .member = &Settings::attestation_simulated_root,
+            .shown = "FILE",
+            .help = "The root that simulated quotes lead up to, in PEM, as enclayer sim export --root-ca-out writes it",
+            .most = kMostRoot,
+            .example = "{}",
+            .wrong = wrong_file},
+    Setting{.name = "attestationAudiences",
+            .flag = "--attestation-audience",
+            .member = &Settings::attestation_audiences,
+            .shown = "NAME,...",
+            .help = "Relying parties that it makes EAR tokens for",
+            .pattern = "^[a-zA-Z0-9][a-zA-Z0-9._:/@-]*(,[a-zA-Z0-9][a-zA-Z0-9._:/@-]*)*$",
+            .most = 1024,
+            .remedy = " is no list of audiences: write names or URLs, with commas between them",
+            .example = "vault"},
+    Setting{.name = "attestationTlsSecret",
+            .flag = "--attestation-tls-secret",
+            .member = &Settings::attestation_tls_secret,
+            .shown = "NAME",
+            .help =
+                "A Secret of type kubernetes.io/tls in the add-on's namespace with its certificate; empty: it makes "
+                "one, and clients trust ConfigMap enclayer-attest-authority",
+            .pattern = kObjectName,
+            .most = 253,
+            .remedy = " is no name of a Secret",
+            .example = "attest-tls"},
+    Setting{.name = "attestationSecrets",
+            .flag = "--attestation-secrets",
+            .member = &Settings::attestation_secrets,
+            .shown = "NAME",
+            .help = "A Secret in the add-on's namespace whose values are released to keys that stand in evidence",
+            .pattern = kObjectName,
+            .most = 253,
+            .remedy = " is no name of a Secret",
+            .example = "attested-secrets"},
+    Setting{.name = "attestationReleasePolicies",
+            .flag = "--attestation-release-policies",
+            .member = &Settings::attestation_release_policies,
+            .shown = "NAME",
+            .help = "... by the policies in this ConfigMap, SECRET.json each, in Key Vault's grammar",
+            .pattern = kObjectName,
+            .most = 253,
+            .remedy = " is no name of a ConfigMap",
+            .example = "attested-policies"},
+    Setting{.name = "attestationReleaseAccounts",
+            .flag = "--attestation-release-accounts",
+            .member = &Settings::attestation_release_accounts,
+            .shown = "NAMESPACE/NAME,...",
+            .help = "... if one of these ServiceAccounts asks",
+            .pattern = "^[a-z0-9-]+/[a-z0-9.-]+(,[a-z0-9-]+/[a-z0-9.-]+)*$",
+            .most = 4096,
+            .remedy = " is no list of ServiceAccounts: write NAMESPACE/NAME for each, with commas between them",
+            .example = "bank/app"},
     Setting{.name = "metricsPort",
             .flag = "--metrics-port",
             .member = &Settings::metrics_port,
@@ -316,15 +426,13 @@ constexpr std::array kTable = {
             .shown = "KEY=VALUE",
             .help = "An annotation of the pods, beside the add-on's own",
             .example = R"({"sidecar.istio.io/inject": "false"})"},
-    Setting{
-        .name = "resources",
-        .flag = "--resources",
-        .member = &Settings::resources,
-        .shown = "CONTAINER.limits.memory=AMOUNT",
-        .help =
-            "Requests or limits of cpu or memory for a container (device-plugin, detect, dra-driver, quote-helper) in "
-            "place of what was measured; a standby has those of the quote helper",
-        .example = R"({"device-plugin": {"limits": {"memory": "128Mi"}}})"},
+    Setting{.name = "resources",
+            .flag = "--resources",
+            .member = &Settings::resources,
+            .shown = "CONTAINER.limits.memory=AMOUNT",
+            .help = "Requests or limits of cpu or memory for a container (attest, device-plugin, detect, dra-driver, "
+                    "quote-helper) in place of what was measured; a standby has those of the quote helper",
+            .example = R"({"device-plugin": {"limits": {"memory": "128Mi"}}})"},
 };
 
 std::string range_of(const Setting& one) { return std::to_string(one.least) + " to " + std::to_string(one.most); }
@@ -431,6 +539,7 @@ Result<> check_value(const Setting& one, const std::string& value) {
     return refused(
         one, value.substr(0, 40) + "...",
         " has " + std::to_string(value.size()) + " characters, at most " + std::to_string(one.most) + " are possible");
+  if (value.empty() && one.pattern.empty()) return refused(one, value, " is empty, and there is no default for that");
   // The length is bounded above: std::regex recurses.
   if (!one.pattern.empty() && !std::regex_match(value, std::regex(one.pattern.begin(), one.pattern.end())))
     return refused(one, value, std::string(one.remedy));
@@ -475,6 +584,40 @@ std::string dcap_neighbour(const std::string& image) {
   return name + "-dcap" + tag;
 }
 
+Result<> check_attestation(const Settings& settings) {
+  const bool sim = settings.platform == Platform::kSim;
+  auto refused = [](const std::string& why) { return Error(ErrorKind::kInvalidArgument, why); };
+  if (const std::string& issuer = settings.attestation_issuer;
+      !issuer.empty() && sim != (issuer.find(kSimulated) != issuer.npos))
+    return refused("--attestation-issuer " + issuer + (sim ? " does not say " : " says ") + std::string(kSimulated) +
+                   ", and the platform is " + std::string(to_string(settings.platform)) +
+                   ": no relying party may take a simulation for the real thing. Write another one");
+  const std::string who = "--enable-attestation-service ";
+  if (settings.attestation_service && sim &&
+      (settings.attestation_simulated_root.empty() || settings.attestation_collateral.empty()))
+    return refused(who +
+                   "on --platform sim needs --attestation-simulated-root and --attestation-collateral: what `enclayer "
+                   "sim export` prints in the pod of a quote helper (samples/attested-secret)");
+  if (!sim && !settings.attestation_simulated_root.empty())
+    return refused("--attestation-simulated-root is for --platform sim; give \"\" where it was set before");
+  if (!settings.attestation_fmspc.empty() && !settings.attestation_collateral.empty())
+    return refused("--attestation-fmspc " + settings.attestation_fmspc +
+                   " and --attestation-collateral are two answers to one question: give one, and \"\" for the other");
+  if (settings.attestation_service && settings.attestation_fmspc.empty() && settings.attestation_collateral.empty())
+    return refused(who +
+                   "needs to know whose quotes it judges: give --attestation-fmspc (`enclayer inspect` shows it of a "
+                   "quote) or --attestation-collateral");
+  const bool some = !settings.attestation_secrets.empty() || !settings.attestation_release_policies.empty() ||
+                    !settings.attestation_release_accounts.empty();
+  const bool all = !settings.attestation_secrets.empty() && !settings.attestation_release_policies.empty() &&
+                   !settings.attestation_release_accounts.empty();
+  if (some && !all)
+    return refused(
+        "--attestation-secrets, --attestation-release-policies and --attestation-release-accounts belong together: "
+        "what is released, by which policies, to whom; give all three or none");
+  return {};
+}
+
 // What a single setting cannot know.
 Result<> check_together(const Settings& settings) {
   if (!settings.pccs_url.empty() && !settings.qcnl_conf.empty())
@@ -496,7 +639,7 @@ Result<> check_together(const Settings& settings) {
          {std::pair{"--sim-epc", settings.platform == Platform::kSim ? settings.sim_epc : ""},
           std::pair{"--epc-cap", settings.epc_cap}}) {
       if (whole.empty()) continue;
-      const std::uint64_t kept = settings.quote_helper ? helper_node_epc_mib(settings) : 1;
+      const std::uint64_t kept = plugin_least_epc_mib(settings);
       const std::uint64_t wanted = *base::parse_quantity(part) / kMib, all = *base::parse_quantity(whole) / kMib;
       if (wanted + kept > all)
         return Error(ErrorKind::kInvalidArgument,
@@ -510,7 +653,11 @@ Result<> check_together(const Settings& settings) {
                  "--image " + settings.image +
                      " is not named REPOSITORY/enclayer:TAG, so the name of the quote helper's image cannot be derived "
                      "from it: say --dcap-image");
-  return {};
+  if (const std::size_t size = to_json(settings).size(); size > kMostSettingsJson)
+    return Error(ErrorKind::kInvalidArgument, "the settings have " + std::to_string(size) +
+                                                  " bytes together, at most " + std::to_string(kMostSettingsJson) +
+                                                  " are possible: give smaller files");
+  return check_attestation(settings);
 }
 
 }  // namespace
@@ -522,6 +669,7 @@ Settings::Settings()
       image("localhost/enclayer:" + std::string(base::kVersion)),
       image_pull_policy("IfNotPresent"),
       sim_epc("8Gi"),
+      attestation_policy("version=1.0; authorizationrules { => permit(); }; issuancerules { };"),
       log_level("info"),
       priority_class("enclayer-node") {}
 
@@ -624,9 +772,29 @@ unsigned helper_pod_epc_mib(const Settings& settings) { return helper_epc_mib(se
 
 unsigned helper_node_epc_mib(const Settings& settings) { return 2 * helper_pod_epc_mib(settings); }
 
+unsigned plugin_least_epc_mib(const Settings& settings) {
+  return settings.quote_helper ? helper_node_epc_mib(settings) : 1;
+}
+
 std::string helper_image(const Settings& settings) {
   if (settings.platform == Platform::kSim) return settings.image;
   return settings.dcap_image.empty() ? dcap_neighbour(settings.image) : settings.dcap_image;
+}
+
+std::string attestation_issuer(const Settings& settings) {
+  if (!settings.attestation_issuer.empty()) return settings.attestation_issuer;
+  return "https://enclayer-attest." + settings.name_space + ".svc" +
+         (settings.platform == Platform::kSim ? "/" + std::string(kSimulated) : "");
+}
+
+std::string attestation_names(const Settings& settings) {
+  const std::string service = "enclayer-attest." + settings.name_space;
+  std::string out = service + ".svc," + service;
+  std::string host = settings.attestation_issuer;  // https://HOST[:PORT][/PATH]
+  if (host.empty()) return out;
+  host = host.substr(host.find("//") + 2);
+  host = host.substr(0, host.find_first_of(":/"));
+  return host == service || host == service + ".svc" ? out : out + "," + host;
 }
 
 }  // namespace enclayer::manifests

@@ -63,6 +63,20 @@ struct Settings {
   bool cdi = false;             // containers that do not run as root can open the devices
   bool account_mapped = false;  // metrics of what is really mapped; takes hostPID and CAP_SYS_PTRACE
 
+  // The attestation service (docs/attestation-service.md): two replicas that judge quotes and give out tokens.
+  bool attestation_service = false;
+  std::string attestation_issuer;            // its URL; empty: attestation_issuer()
+  std::string attestation_policy;            // text in Azure Attestation's policy language
+  std::string attestation_verify_policy;     // JSON as of `enclayer verify --policy`; empty: its default
+  std::string attestation_fmspc;             // platforms that collateral is fetched for, or instead:
+  std::string attestation_collateral;        // JSON as of `enclayer verify --collateral`
+  std::string attestation_simulated_root;    // PEM; on platform sim, and there alone
+  std::string attestation_audiences;         // of EAR tokens
+  std::string attestation_tls_secret;        // tls.crt and tls.key; empty: it makes a certificate itself
+  std::string attestation_secrets;           // a Secret: what it releases, to keys in evidence,
+  std::string attestation_release_policies;  // a ConfigMap: by these policies,
+  std::string attestation_release_accounts;  // NAMESPACE/NAME of ServiceAccounts: if these ask
+
   unsigned metrics_port = 9410;  // of plugin and helper, for probes too; the helper's standby has the next one
   bool metrics = true;           // off: no port at all, and the kubelet's probes run a program in the container
   Texts metrics_from;            // labels of the namespaces whose pods may scrape; none: nobody may
@@ -89,11 +103,15 @@ inline constexpr unsigned kWorkerEpcMib = 5;
 // EPC of one quote helper, and of its pod: that of its standby is as much again.
 unsigned helper_epc_mib(const Settings& settings);
 unsigned helper_pod_epc_mib(const Settings& settings);
-// What of a node's EPC stays with the device plugin for it whatever `dra_epc` is: its pod's and, while it is updated, its
-// successor's.
+// EPC of that pod and, while it is updated, of its successor.
 unsigned helper_node_epc_mib(const Settings& settings);
+// What of a node's EPC stays with the device plugin whatever `dra_epc` is: the quote helper's, or without one 1 MiB
+// (device_plugin::epc_parts()).
+unsigned plugin_least_epc_mib(const Settings& settings);
 // A ConfigMap holds 1 MiB, and the settings are in it twice.
 inline constexpr std::size_t kMostQcnlConf = std::size_t{32} * 1024;
+inline constexpr std::size_t kMostCollateral = std::size_t{64} * 1024;  // real ones have 14 to 23 KB
+inline constexpr std::size_t kMostPolicy = std::size_t{16} * 1024, kMostRoot = std::size_t{8} * 1024;
 
 // All that is said of one setting. Flags, settings.json, the chart's values with their schema and the names that
 // manifests can use are loops over setting_table(); the default is that of Settings{}.
@@ -153,5 +171,11 @@ std::string unknown_settings(const Settings& settings);
 // The image that the quote helper runs from: `image` in a simulation, `dcap_image` on hardware. Call it for settings
 // that passed check(): an image whose DCAP neighbour has no name that can be derived does not.
 std::string helper_image(const Settings& settings);
+
+// What tokens of the attestation service name, and where clients in the cluster reach it: `attestation_issuer`, or the
+// Service's name, with "simulated" in the path where it is that.
+std::string attestation_issuer(const Settings& settings);
+// The names that its certificate is for: those of the Service, and the issuer's host. By commas.
+std::string attestation_names(const Settings& settings);
 
 }  // namespace enclayer::manifests

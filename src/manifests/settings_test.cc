@@ -125,7 +125,7 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
        },
        {"--metrics-from b c is no value of a label"}},
       {[](Settings& s) { s.resources["gpu"]["limits"]["cpu"] = "1"; },
-       {"--resources gpu is none of: detect device-plugin dra-driver quote-helper"}},
+       {"--resources gpu is none of: attest detect device-plugin dra-driver quote-helper"}},
       {[](Settings& s) { s.resources["detect"]["limit"]["cpu"] = "1"; },
        {"--resources limit is none of: limits requests"}},
       {[](Settings& s) { s.resources["detect"]["limits"]["epc"] = "1"; }, {"--resources epc is none of: cpu memory"}},
@@ -153,6 +153,32 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
          s.platform = Platform::kSim;
        },
        {"--qcnl-conf", "--platform hardware"}},
+      {[](Settings& s) { s.attestation_service = true; }, {"--attestation-fmspc", "--attestation-collateral"}},
+      {[](Settings& s) {
+         s.attestation_service = true;
+         s.platform = Platform::kSim;
+         s.attestation_collateral = "{}";
+       },
+       {"--platform sim needs --attestation-simulated-root"}},
+      {[](Settings& s) { s.attestation_simulated_root = "-----BEGIN"; }, {"--platform sim"}},
+      {[](Settings& s) { s.attestation_issuer = "https://attest.example/simulated"; },
+       {"says simulated, and the platform is hardware"}},
+      {[](Settings& s) {
+         s.attestation_issuer = "https://attest.example";
+         s.platform = Platform::kSim;
+       },
+       {"does not say simulated, and the platform is sim"}},
+      {[](Settings& s) { s.attestation_issuer = "http://attest.example"; }, {"is no issuer"}},
+      {[](Settings& s) { s.attestation_issuer = "https://attest.example/"; }, {"without a slash at the end"}},
+      {[](Settings& s) { s.attestation_fmspc = "00606a"; }, {"--attestation-fmspc 00606a is no list of platforms"}},
+      {[](Settings& s) {
+         s.attestation_fmspc = "00606a000000";
+         s.attestation_collateral = "{}";
+       },
+       {"two answers to one question"}},
+      {[](Settings& s) { s.attestation_secrets = "a"; }, {"belong together"}},
+      {[](Settings& s) { s.attestation_release_accounts = "app"; }, {"NAMESPACE/NAME"}},
+      {[](Settings& s) { s.attestation_policy = ""; }, {"--attestation-policy"}},
       {[](Settings& s) { s.qcnl_conf = " \n"; }, {"--qcnl-conf", "blank"}},
       {[](Settings& s) { s.qcnl_conf = std::string("{\0}", 3); }, {"--qcnl-conf", "byte 0"}},
       {[](Settings& s) { s.qcnl_conf = "\xff"; }, {"--qcnl-conf", "UTF-8"}},

@@ -19,7 +19,8 @@ from standin_packages import INTEL, LIBRARIES, make_deb, make_debs
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["ENCLAYER_BUILD_DIR"])
-PROGRAMS = ("enclayer", "enclayer-detect", "enclayer-device-plugin", "enclayer-dra-driver", "enclayer-quote-helper")
+PROGRAMS = ("enclayer", "enclayer-attest", "enclayer-detect", "enclayer-device-plugin", "enclayer-dra-driver",
+            "enclayer-quote-helper")
 
 
 def image(recipe, out, *more, build=BUILD, umask=0o022, **environment):
@@ -226,7 +227,8 @@ class EnclayerImage(unittest.TestCase):
     def test_programs_of_two_versions_are_refused(self):
         build = self.folder / "mixed"
         (build / "bin").mkdir(parents=True)
-        shutil.copy(BUILD / "bin/enclayer", build / "bin")
+        for program in ("enclayer", "enclayer-attest"):
+            shutil.copy(BUILD / "bin" / program, build / "bin")
         other = build / "bin/enclayer-detect"
         other.write_text("#!/bin/sh\necho enclayer-detect 9.9.9\n")
         other.chmod(0o755)

@@ -15,3 +15,21 @@
 {{- $bytes := dict "" 1 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- divf (mulf (regexFind "^[0-9]+" .) (get $bytes (regexFind "[KMGT]i$" .))) 1048576 -}}
 {{- end -}}
+{{/* What tokens of the attestation service name. */}}
+{{- define "enclayer.attestationIssuer" -}}
+{{- if .Values.attestationIssuer -}}
+{{ .Values.attestationIssuer }}
+{{- else -}}
+https://enclayer-attest.{{ .Release.Namespace }}.svc{{ if eq .Values.platform "sim" }}/simulated{{ end }}
+{{- end -}}
+{{- end -}}
+{{/* The names that its certificate is for. */}}
+{{- define "enclayer.attestationNames" -}}
+{{- $service := printf "enclayer-attest.%s" .Release.Namespace -}}
+{{- $names := list (printf "%s.svc" $service) $service -}}
+{{- with .Values.attestationIssuer -}}
+{{- $host := get (urlParse .) "hostname" -}}
+{{- if not (has $host $names) -}}{{- $names = append $names $host -}}{{- end -}}
+{{- end -}}
+{{ join "," $names }}
+{{- end -}}
