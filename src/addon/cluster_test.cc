@@ -175,6 +175,49 @@ TEST(DaemonSets, say_who_keeps_them) {
   EXPECT_EQ(kept_by(R"("labels":{"app.kubernetes.io/part-of":"enclayer"})"), "");
 }
 
+TEST(Deployments, have_their_replicas_of_the_newest_template_and_of_all) {
+  const auto object = base::JsonDocument::parse(R"({
+    "metadata": {"name": "enclayer-attest", "namespace": "e", "generation": 4,
+                 "labels": {"app.kubernetes.io/component": "attestation-service"},
+                 "annotations": {"enclayer.io/version": "0.2.0"}},
+    "spec": {"replicas": 2, "template": {"spec": {"containers": [{"image": "x/enclayer:1"}]}}},
+    "status": {"observedGeneration": 3, "replicas": 3, "updatedReplicas": 1, "readyReplicas": 2}})");
+  const Deployment one = read_deployment(object->root());
+  EXPECT_EQ(one.name, "enclayer-attest");
+  EXPECT_EQ(one.name_space, "e");
+  EXPECT_EQ(one.component, "attestation-service");
+  EXPECT_EQ(one.version, "0.2.0");
+  EXPECT_THAT(one.images, ElementsAre("x/enclayer:1"));
+  EXPECT_EQ(one.generation, 4);
+  EXPECT_EQ(one.seen_generation, 3);
+  EXPECT_EQ(one.wanted, 2);
+  EXPECT_EQ(one.there, 3);
+  EXPECT_EQ(one.updated, 1);
+  EXPECT_EQ(one.ready, 2);
+  Cluster cluster;
+  cluster.deployments = {one};
+  EXPECT_NE(cluster.deployment("attestation-service"), nullptr);
+  EXPECT_EQ(cluster.deployment("dra-driver"), nullptr);
+}
+
+TEST(State, warns_of_an_attestation_service_on_a_node_that_it_judges) {
+  Cluster cluster = rolling();
+  Deployment& deployment = cluster.deployments.emplace_back();
+  deployment.name = kAttest, deployment.name_space = "e", deployment.component = kAttestation;
+  Pod& pod = cluster.pods.emplace_back();
+  pod.name = "enclayer-attest-x", pod.name_space = "e", pod.node = "a", pod.app = kAttest, pod.phase = "Running";
+  pod.ours = pod.ready = true;
+  auto warned = [&] {
+    const auto warnings = state(cluster, nullptr, "0.2.0").warnings;
+    return std::any_of(warnings.begin(), warnings.end(), [](const std::string& text) {
+      return text.find("enclayer-attest-x of the attestation service runs on SGX node a") != text.npos;
+    });
+  };
+  EXPECT_TRUE(warned());
+  cluster.nodes[0].labels = {};
+  EXPECT_FALSE(warned());
+}
+
 TEST(Quotas, that_name_foreign_epc_are_found) {
   Cluster cluster;
   for (

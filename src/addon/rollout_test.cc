@@ -95,6 +95,40 @@ TEST(Rollout, is_not_done_while_the_controller_counts_pods_that_are_not_the_newe
   EXPECT_THAT(summary(pending(cluster)), ElementsAre("enclayer-quote-helper: 1 of its pods are not the newest yet"));
 }
 
+Deployment two_replicas() {
+  Deployment out;
+  out.name = kAttest;
+  out.wanted = out.there = out.updated = out.ready = 2;
+  return out;
+}
+
+TEST(Rollout, waits_for_the_replicas_of_a_deployment_and_says_what_keeps_them) {
+  Cluster cluster = rolled_out();
+  cluster.deployments = {two_replicas()};
+  EXPECT_THAT(pending(cluster), IsEmpty());
+  Deployment& one = cluster.deployments.front();
+  one.ready = 1;
+  EXPECT_THAT(summary(pending(cluster)), ElementsAre("enclayer-attest: 1 of its 2 replicas are not ready yet"));
+  Pod& pod = cluster.pods.emplace_back();
+  pod.name = "enclayer-attest-x", pod.app = kAttest, pod.ours = true;
+  pod.why_not = "CrashLoopBackOff: it ended with 1";
+  EXPECT_THAT(summary(pending(cluster)),
+              ElementsAre("enclayer-attest: pod enclayer-attest-x: CrashLoopBackOff: it ended with 1"));
+  cluster.pods.pop_back();
+  one = two_replicas();
+  one.there = 3;
+  EXPECT_THAT(summary(pending(cluster)),
+              ElementsAre("enclayer-attest: a replica of the version before is still there"));
+  one = two_replicas();
+  one.generation = 2;
+  EXPECT_THAT(summary(pending(cluster)),
+              ElementsAre("enclayer-attest: the cluster's Deployment controller has not seen it yet"));
+  Rollout rollout({}, false);
+  EXPECT_EQ(rollout.look(cluster, 0s).next, Rollout::kWait);
+  one = two_replicas();
+  EXPECT_EQ(rollout.look(cluster, 1s).next, Rollout::kDone);
+}
+
 TEST(Rollout, is_done_when_every_node_has_the_newest_and_offers_epc) {
   Rollout rollout({}, false);
   auto first = rollout.look(rolling(), 0s);

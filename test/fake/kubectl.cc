@@ -139,6 +139,10 @@ class Cluster {
       if (plural(kind_of(object)) == resource && (name_space.empty() || space_of(object) == name_space))
         out.push_back(object);
     bool has_plugin = false;
+    if (resource == "deployments")
+      for (json& found : out)
+        for (const char* count : {"replicas", "updatedReplicas", "readyReplicas"})
+          found["status"][count] = state_.value("replicas_down", false) ? json(0) : found["spec"]["replicas"];
     for (const json& set : objects()) {
       if (kind_of(set) != "DaemonSet") continue;
       has_plugin |= name_of(set) == "enclayer-device-plugin";

@@ -610,6 +610,57 @@ TEST_F(AddonCommands, claims_stay_out_of_a_cluster_that_gives_them_no_amounts_an
   EXPECT_TRUE(has("DaemonSet", "enclayer-dra-driver")) << "the choice was remembered";
 }
 
+TEST_F(AddonCommands, attestation_service_is_switched_on_shown_waited_for_and_taken_away) {
+  const std::filesystem::path folder = folder_.path() / "attest";
+  std::filesystem::create_directories(folder);
+  auto in = [&](const char* name) { return (folder / name).string(); };
+  ASSERT_EQ(fake::run({ENCLAYER_BIN_DIR "/enclayer", "sim", "case", "up-to-date", "--out-dir", folder.string()}, 60s)
+                .exit_code,
+            0);
+  const std::vector<std::string> trust = {"--attestation-simulated-root", in("root.pem"), "--attestation-collateral",
+                                          in("collateral.json")};
+  std::ofstream(in("policy.txt")) << "version=1.0;\nauthorizationrules { => allow(); };\nissuancerules { };\n";
+
+  const Finished lacking = enable({"--enable-attestation-service"});
+  EXPECT_EQ(lacking.exit_code, 1);
+  EXPECT_THAT(lacking.err, HasSubstr("--attestation-simulated-root"));
+  for (const auto& [flag, file, why] :
+       {std::tuple{"--attestation-policy", "policy.txt", "--attestation-policy: policy: line 2"},
+        {"--attestation-collateral", "root.pem", "--attestation-collateral: "},
+        {"--attestation-verify-policy", "root.pem", "--attestation-verify-policy: "},
+        {"--attestation-simulated-root", "policy.txt", "--attestation-simulated-root: "}}) {
+    const Finished refused = enable({flag, in(file)});
+    EXPECT_EQ(refused.exit_code, 1) << flag;
+    EXPECT_THAT(refused.err, HasSubstr(why));
+  }
+  EXPECT_FALSE(has("Namespace", "enclayer-system"));
+
+  std::vector<std::string> on = {"--enable-attestation-service"};
+  on.insert(on.end(), trust.begin(), trust.end());
+  const Finished enabled = enable(on);
+  ASSERT_EQ(enabled.exit_code, 0) << enabled.err;
+  EXPECT_THAT(enabled.out, HasSubstr("enclayer-attest: 2 of 2 replicas ready"));
+  for (auto [kind, name] : {std::pair{"Deployment", "enclayer-attest"},
+                            {"Secret", "enclayer-attest-keys"},
+                            {"PodDisruptionBudget", "enclayer-attest"},
+                            {"Service", "enclayer-attest"}})
+    EXPECT_TRUE(has(kind, name)) << kind;
+  EXPECT_THAT(run({"show"}).out, testing::ContainsRegex("attestation-service +on +2/2"));
+
+  change([](json& cluster) { cluster["replicas_down"] = true; });
+  const Finished late = run({"update", "--log-level", "debug", "--timeout", "1"});
+  EXPECT_EQ(late.exit_code, 4);
+  EXPECT_THAT(late.err, HasSubstr("enclayer-attest: 2 of its 2 replicas are not ready yet"));
+  change([](json& cluster) { cluster["replicas_down"] = false; });
+  ASSERT_EQ(run({"update", "--disable-attestation-service"}).exit_code, 0);
+  for (auto [kind, name] : {std::pair{"Deployment", "enclayer-attest"}, {"Secret", "enclayer-attest-keys"}})
+    EXPECT_FALSE(has(kind, name)) << kind;
+  ASSERT_EQ(run({"update", "--enable-attestation-service"}).exit_code, 0) << "root and collateral were remembered";
+  ASSERT_EQ(run({"disable"}).exit_code, 0);
+  EXPECT_FALSE(has("Secret", "enclayer-attest-keys"));
+  EXPECT_FALSE(has("Namespace", "enclayer-system"));
+}
+
 TEST_F(AddonCommands, a_namespace_that_others_use_stays) {
   ASSERT_EQ(enable().exit_code, 0);
   change([](json& cluster) {
