@@ -578,21 +578,6 @@ class Helm(Addon):
         self.leave()
 
 
-class Demo(Addon):
-    """The story, for a person to watch; it ends with the add-on on, as `enclayer show` tells it."""
-
-    def listed(self):
-        return [
-            (f"the images of samples/, and {ORDINARY_NODES} ordinary nodes", self.prepare),
-            ("enclayer enable --platform sim", self.enable),
-            ("samples/hello-world: 10 MiB, with its device", self.hello_world),
-            ("a pod that asks for more than any node has stays Pending, with the reason", self.ask_for_too_much),
-            ("enclayer update --enable-sgxquotehelper", self.enable_helper),
-            ("samples/out-of-process: a quote, and it verifies; also in a namespace that enforces `restricted`", self.attest),
-            ("enclayer show", self.show),
-        ]
-
-
 def busy_deployment():
     container = {
         "name": "main", "image": WORKLOAD_IMAGE, "args": ["quotes"], "resources": {"requests": {"cpu": "10m"}, "limits": {EPC: "10", QUOTE: "1"}},

@@ -75,6 +75,10 @@ class Attestation:
     def enable(self):
         self.cluster.label_node("enclayer.io/sim=true")
         say(self.cluster.enclayer("enable", "--platform", "sim", "--image", self.cluster.image, "--enable-sgxquotehelper"))
+        self.switch_on()
+
+    def switch_on(self):
+        """As samples/attested-secret/README.md says."""
         work = self.cluster.work
         for option, name in (("--out", "collateral.json"), ("--root-ca-out", "root.pem")):
             (work / name).write_text(self.plane.kubectl("exec", "-n", NAMESPACE, "ds/enclayer-quote-helper", "--", "enclayer", "sim", "export", option, "-"))

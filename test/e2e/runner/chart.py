@@ -17,7 +17,9 @@ MUTATING = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 NOTE = 'a: "b"\n{{ c }} # d \U0001f600'
 CONFIGURATION = '{\n  "pccs_url": "https://<pccs>/&", // {{ comment }}\n\t"retry_times": 2\n}\n'
 
-# The chart's values, and the same as flags of `enclayer render`. FILE stands for a file with CONFIGURATION in it.
+POLICY = 'version=1.0;\nauthorizationrules { => permit(); };\nissuancerules { };\n'
+# The chart's values, and the same as flags of `enclayer render`. These words stand for files, and for what is in them.
+FILES = {"FILE": CONFIGURATION, "POLICY": POLICY, "VERIFY": '{"min_isv_svn": 1}', "COLLATERAL": "", "ROOT": ""}  # the last two: of a simulation
 SETTINGS = [
     ({}, []),
     ({"quoteHelper": True}, ["--enable-sgxquotehelper"]),
@@ -64,6 +66,29 @@ SETTINGS = [
     ({"externalAesmd": True, "draEpc": "100%"}, ["--external-aesmd", "--dra-epc", "100%"]),
     ({"quoteHelper": True, "standby": False, "workers": 2, "draEpc": "50%"},
      ["--enable-sgxquotehelper", "--disable-standby", "--workers", "2", "--dra-epc", "50%"]),
+    ({"attestationService": True, "attestationFmspc": "00606a000000"}, ["--enable-attestation-service", "--attestation-fmspc", "00606a000000"]),
+    (
+        {"attestationService": True, "attestationFmspc": "00606a000000,00906ed50000", "attestationIssuer": "https://attest.example:8443/a",
+         "attestationPolicy": "POLICY", "attestationVerifyPolicy": "VERIFY", "attestationAudiences": "vault,https://b.example",
+         "attestationTlsSecret": "attest-tls", "attestationSecrets": "secrets", "attestationReleasePolicies": "policies",
+         "attestationReleaseAccounts": "bank/app,bank/job", "pccsUrl": "https://pccs.example/", "metrics": False, "logLevel": "debug",
+         "tolerations": [{"operator": "Exists"}], "resources": {"attest": {"limits": {"cpu": "2"}}}},
+        ["--enable-attestation-service", "--attestation-fmspc", "00606a000000,00906ed50000", "--attestation-issuer", "https://attest.example:8443/a",
+         "--attestation-policy", "POLICY", "--attestation-verify-policy", "VERIFY", "--attestation-audience", "vault,https://b.example",
+         "--attestation-tls-secret", "attest-tls", "--attestation-secrets", "secrets", "--attestation-release-policies", "policies",
+         "--attestation-release-accounts", "bank/app,bank/job", "--pccs-url", "https://pccs.example/", "--disable-metrics", "--log-level", "debug",
+         "--toleration", ":", "--resources", "attest.limits.cpu=2"],
+    ),
+    (
+        {"platform": "sim", "attestationService": True, "attestationCollateral": "COLLATERAL", "attestationSimulatedRoot": "ROOT",
+         "attestationIssuer": f"https://enclayer-attest.{NAMESPACE}.svc/simulated"},
+        ["--platform", "sim", "--enable-attestation-service", "--attestation-collateral", "COLLATERAL", "--attestation-simulated-root", "ROOT",
+         "--attestation-issuer", f"https://enclayer-attest.{NAMESPACE}.svc/simulated"],
+    ),
+    (
+        {"platform": "sim", "attestationService": True, "attestationCollateral": "COLLATERAL", "attestationSimulatedRoot": "ROOT"},
+        ["--platform", "sim", "--enable-attestation-service", "--attestation-collateral", "COLLATERAL", "--attestation-simulated-root", "ROOT"],
+    ),
 ]
 
 # What the chart refuses, and a word of why.
@@ -92,6 +117,13 @@ REFUSED = [
     ({"pccsUrl": "https://pccs.example/", "qcnlConf": "{}"}, "set one"),
     ({"platform": "sim", "pccsUrl": "https://pccs.example/"}, "for platform hardware"),
     ({"quoteHelper": True, "image": "mine/sgx:1"}, "set dcapImage"),
+    ({"attestationService": True}, "set attestationFmspc or attestationCollateral"),
+    ({"attestationService": True, "platform": "sim"}, "needs attestationSimulatedRoot"),
+    ({"attestationSimulatedRoot": "x"}, "for platform sim"),
+    ({"attestationIssuer": "https://attest.example/simulated"}, "has the word simulated"),
+    ({"attestationFmspc": "00606a000000", "attestationCollateral": "{}"}, "set one"),
+    ({"attestationSecrets": "a"}, "belong together"),
+    ({"attestationFmspc": "00606a"}, "attestationFmspc"),
 ]
 
 
@@ -122,10 +154,14 @@ class Chart:
                                  **options)
 
     def compare(self):
-        file = self.cluster.work / "qcnl.conf"
-        file.write_text(CONFIGURATION)
+        folder = self.cluster.work / "files"
+        self.cluster.enclayer("sim", "case", "up-to-date", "--out-dir", folder)
+        texts = {**FILES, "COLLATERAL": (folder / "collateral.json").read_text(), "ROOT": (folder / "root.pem").read_text()}
+        for word, text in texts.items():
+            (folder / word).write_text(text)
         for values, flags in SETTINGS:
-            flags = [file if flag == "FILE" else flag for flag in flags]
+            flags = [folder / flag if flag in texts else flag for flag in flags]
+            values = {name: texts.get(value, value) if isinstance(value, str) else value for name, value in values.items()}
             ours = self.objects(self.cluster.enclayer("render", "--namespace", NAMESPACE, *flags))
             # The release's namespace is Helm's business.
             ours = {key: value for key, value in ours.items() if key[0] != "Namespace"}

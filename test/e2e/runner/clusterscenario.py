@@ -3,13 +3,14 @@ ready, with nothing of ours on it."""
 
 from policies.suite import Suite as Policies
 
-from .addon import Addon, Demo, Helm, Rendered
+from .addon import Addon, Helm, Rendered
 from .attestation import Attestation
 from .basics import Basics
 from .builds import KUBERNETES_VERSION, NEXT_KUBERNETES_VERSION
 from .chart import Chart
 from .cluster import Cluster, gathered
 from .controlplane import ControlPlane
+from .demo import Demo
 from .dra import Dra
 from .images import Images
 from .process import Daemon
