@@ -19,7 +19,7 @@ CONFIGURATION = '{\n  "pccs_url": "https://<pccs>/&", // {{ comment }}\n\t"retry
 
 POLICY = 'version=1.0;\nauthorizationrules { => permit(); };\nissuancerules { };\n'
 # The chart's values, and the same as flags of `enclayer render`. These words stand for files, and for what is in them.
-FILES = {"FILE": CONFIGURATION, "POLICY": POLICY, "VERIFY": '{"min_isv_svn": 1}', "COLLATERAL": "", "ROOT": ""}  # the last two: of a simulation
+FILES = {"FILE": CONFIGURATION, "POLICY": POLICY, "VERIFY": '{"version": 1, "min_isv_svn": 1}', "COLLATERAL": "", "ROOT": ""}  # the last two: of a simulation
 SETTINGS = [
     ({}, []),
     ({"quoteHelper": True}, ["--enable-sgxquotehelper"]),
