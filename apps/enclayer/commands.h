@@ -62,6 +62,7 @@ void add_completion(CLI::App& app, int& exit_code);                         // c
 void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code);  // detect.cc
 // They keep a reference to `around`.
 void add_disable(CLI::App& app, const Surroundings& around, int& exit_code);  // disable.cc
+void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code);   // doctor.cc
 void add_enable(CLI::App& app, const Surroundings& around, int& exit_code);   // enable.cc
 void add_list(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
 void add_show(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc

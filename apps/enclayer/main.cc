@@ -88,6 +88,7 @@ Each command explains itself: enclayer verify --help)");
                           exit_code);
        }},
       {"disable", [&] { apps::add_disable(app, around, exit_code); }},
+      {"doctor", [&] { apps::add_doctor(app, around, exit_code); }},
       {"enable", [&] { apps::add_enable(app, around, exit_code); }},
       {"epc-savings", [&] { apps::add_epc_savings(app, exit_code); }},
       {"inspect", [&] { apps::add_inspect(app, exit_code); }},

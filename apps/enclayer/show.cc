@@ -7,16 +7,14 @@
 #include <nlohmann/json.hpp>
 
 #include "addon/helper_facts.h"
-#include "addon/names.h"
 #include "addon/protection.h"
 #include "addon/removal.h"
 #include "addon/state.h"
 #include "addon_commands.h"
-#include "base/hex.h"
 #include "base/version.h"
 #include "cli_support.h"
-#include "collateral/cache.h"
 #include "commands.h"
+#include "look.h"
 
 namespace enclayer::apps {
 namespace {
@@ -226,95 +224,47 @@ void print_text(const State& state, const Remembered* before, const Protection& 
   for (const std::string& warning : state.warnings) print("\nwarning: " + warning);
 }
 
-// What the cluster remembers; where that cannot be read, why goes among the warnings.
-struct Known {
-  std::unique_ptr<ApiServer> api;
-  Cluster cluster;
-  std::optional<Remembered> before;
-  std::string trouble;
-};
-
-Result<Known> known(const ShowFlags& flags, const Surroundings& around) {
-  Known out;
-  ENCLAYER_TRY(out.api, connect(flags.cluster, around.search_path));
-  ENCLAYER_TRY(out.cluster, read_cluster(*out.api, Scope::kState));
-  if (auto before = remembered(out.cluster))
-    out.before = std::move(*before);
-  else
-    out.trouble = before.error().message();
-  return out;
-}
-
-// By the collateral that `enclayer collateral fetch` has left on this machine; empty where there is none.
-NeededSvns needed_for(const std::string& fmspc, const std::filesystem::path& cache_home) {
-  if (fmspc.empty() || cache_home.empty()) return {};
-  auto listed = collateral::Cache(cache_home / "enclayer" / "collateral").list();
-  if (!listed) return {};
-  NeededSvns newest;
-  Time fetched{};
-  for (const auto& one : *listed) {
-    if (!one.entry || base::to_hex(one.entry->contents.platform.fmspc) != fmspc || one.entry->fetched < fetched)
-      continue;
-    fetched = one.entry->fetched;
-    newest = needed_svns(one.entry->collateral.tcb_info, one.entry->collateral.qe_identity);
-  }
-  return newest;
-}
-
 // What is wrong with admission, and what is left where nothing is on, goes among the warnings.
-Protection protection_of(const Known& all, State& now) {
+void warn_of_protection(const Looked& all, State& now) {
   auto warn = [&](std::string text) {
     if (!text.empty()) now.warnings.push_back(std::move(text));
   };
   if (!now.on) {
     auto objects = leftovers(*all.api, all.cluster, {});
-    warn(objects ? left_behind(*objects, detected_keys(all.cluster))
-                 : "not everything is known: " + objects.error().message());
-    return {};
+    return warn(objects ? left_behind(*objects, detected_keys(all.cluster))
+                        : "not everything is known: " + objects.error().message());
   }
-  Protection out = look_at_protection(*all.api, all.cluster, all.before ? &*all.before : nullptr);
-  if (!out.flaws.empty())
-    warn(in_words(out.flaws) + "; " +
+  const Protection& protection = all.protection;
+  if (!protection.flaws.empty())
+    warn(in_words(protection.flaws) + "; " +
          (now.kept_by.empty() ? "`enclayer update` repairs that, with --adopt what somebody changed"
                               : now.kept_by + " is where to repair that"));
-  if (!out.not_known.empty()) warn("whether the policies are as they should be is not known: " + out.not_known);
-  if (out.translation.works == Translation::kNo && all.cluster.has_mutating)
-    warn("other vendors' names are not translated, because " + out.translation.why);
-  return out;
+  if (!protection.not_known.empty())
+    warn("whether the policies are as they should be is not known: " + protection.not_known);
+  if (protection.translation.works == Translation::kNo && all.cluster.has_mutating)
+    warn("other vendors' names are not translated, because " + protection.translation.why);
 }
 
 Result<> show(const ShowFlags& flags, const Surroundings& around) {
-  ENCLAYER_TRY(Known all, known(flags, around));
-  const Remembered* before = all.before ? &*all.before : nullptr;
-  State now = state(all.cluster, before, base::kVersion);
-  if (!all.trouble.empty()) now.warnings.insert(now.warnings.begin(), all.trouble);
-  const Protection protection = protection_of(all, now);
-  std::vector<HelperFacts> helpers;
-  if (all.cluster.ours(kHelper) != nullptr) {
-    ENCLAYER_TRY(auto lacked, lacking(*all.api, {{"create", "", "pods/exec", now.name_space}}));
-    if (lacked.empty())
-      helpers = ask_helpers(all.api->kubectl(), all.cluster);
-    else
-      now.warnings.push_back(
-          "quote helpers were not asked what they quote with: that takes the right to create "
-          "pods/exec in namespace " +
-          now.name_space);
-  }
-  for (const HelperFacts& helper : helpers)
-    for (std::string& warning : warnings_of(helper, needed_for(helper.fmspc, around.cache_home)))
-      now.warnings.push_back(std::move(warning));
+  ENCLAYER_TRY(Looked all, look(flags.cluster, around));
+  State now = all.state;
+  if (!all.no_settings.empty()) now.warnings.insert(now.warnings.begin(), all.no_settings);
+  warn_of_protection(all, now);
+  if (!all.not_asked.empty())
+    now.warnings.push_back("quote helpers were not asked what they quote with: " + all.not_asked);
+  now.warnings.insert(now.warnings.end(), all.helper_warnings.begin(), all.helper_warnings.end());
   if (flags.problems) std::erase_if(now.nodes, [](const NodeState& node) { return node.reason.empty(); });
   if (flags.problems && flags.output != "json")
     print_problems(now);
   else
-    flags.output == "json" ? print_json(now, before, protection, helpers)
-                           : print_text(now, before, protection, helpers, around.program);
+    flags.output == "json" ? print_json(now, all.remembered_settings(), all.protection, all.helpers)
+                           : print_text(now, all.remembered_settings(), all.protection, all.helpers, around.program);
   return {};
 }
 
 Result<> list(const ShowFlags& flags, const Surroundings& around) {
-  ENCLAYER_TRY(Known all, known(flags, around));
-  auto there = parts(all.cluster, all.before ? &*all.before : nullptr);
+  ENCLAYER_TRY(const Looked all, look_at_cluster(flags.cluster, around));
+  auto there = parts(all.cluster, all.remembered_settings());
   if (flags.output == "json") {
     ordered_json out = ordered_json::array();
     for (const PartState& part : there)

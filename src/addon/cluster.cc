@@ -292,6 +292,7 @@ std::optional<Pod> read_pod(JsonValue object) {
   pod.name_space = metadata["namespace"].text();
   pod.node = spec["nodeName"].text();
   pod.app = metadata["labels"]["app.kubernetes.io/name"].text();
+  if (pod.ours) pod.address = object["status"]["podIP"].text();
   pod.phase = object["status"]["phase"].text();
   pod.leaving = metadata.has("deletionTimestamp");
   pod.revision = metadata["labels"]["controller-revision-hash"].text();

@@ -37,6 +37,7 @@ struct Pod {
   std::string name, name_space, node;  // `node` is empty while it is not scheduled
   std::string meant_for;               // the node, also before a DaemonSet's pod is scheduled
   std::string app;                     // label app.kubernetes.io/name
+  std::string address;                 // of one of ours; empty: none yet
   bool ours = false;                   // label part-of: enclayer
   std::string phase;                   // Pending, Running, Succeeded, Failed
   bool ready = false, leaving = false;

@@ -2,8 +2,11 @@
 #include "addon/state.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -100,6 +103,40 @@ std::vector<PartState> parts(const Cluster& cluster, const Remembered* before) {
   out.push_back({"in-proc-attestation", "pods may ask for the provisioning device (--in-proc-attestation)",
                  before != nullptr && before->settings.in_proc_attestation});
   return out;
+}
+
+std::vector<std::string> half_applied(const Cluster& cluster, const Remembered* before) {
+  if (before == nullptr) return {};
+  const manifests::Settings& settings = before->settings;
+  std::vector<std::string> out;
+  auto compare = [&](bool wanted, bool there, const std::string& what) {
+    if (wanted != there) out.push_back(what + (wanted ? " is missing" : " is there, and the settings have none"));
+  };
+  auto daemon_set = [&](bool wanted, std::string_view name) {
+    compare(wanted, cluster.ours(name) != nullptr, "DaemonSet " + std::string(name));
+  };
+  daemon_set(true, kPlugin);
+  daemon_set(cluster.has_validating, kDetect);
+  daemon_set(settings.quote_helper, kHelper);
+  daemon_set(!settings.dra_epc.empty() && cluster.why_no_claims().empty(), kDriver);
+  compare(settings.attestation_service, cluster.deployment(kAttestation) != nullptr,
+          "Deployment " + std::string(kAttest));
+  return out;
+}
+
+std::string versions_apart(std::string_view addon, std::string_view cli) {
+  auto minor = [](std::string_view version) {  // of MAJOR.MINOR.PATCH
+    const std::size_t dot = version.find('.');
+    unsigned out = 0;
+    const bool read = dot != version.npos &&
+                      std::from_chars(version.data() + dot + 1, version.data() + version.size(), out).ec == std::errc();
+    return read ? std::optional(static_cast<int>(out)) : std::nullopt;
+  };
+  const auto theirs = minor(addon), ours = minor(cli);
+  if (!theirs || !ours || std::abs(*theirs - *ours) <= 1) return "";
+  return "the add-on is of version " + std::string(addon) + " and this is enclayer " + std::string(cli) +
+         ": one minor version at a time is supported, up and down; take the " + (*theirs > *ours ? "newer" : "older") +
+         " enclayer that is next to it";
 }
 
 State state(const Cluster& cluster, const Remembered* before, std::string_view cli_version) {
@@ -211,11 +248,8 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   for (const DaemonSet& set : cluster.daemon_sets)
     if (set.ours) places.insert(set.name_space);
   for (const Stored& stored : cluster.stored) places.insert(stored.name_space);
-  if (places.size() > 1) {
-    std::string names;
-    for (const std::string& place : places) names += (names.empty() ? "" : ", ") + place;
-    warn("there are enclayers in more than one namespace: " + names);
-  }
+  if (places.size() > 1)
+    warn("there are enclayers in more than one namespace: " + in_words(std::vector<std::string>(places.begin(), places.end())));
   if (cluster.stored.empty())
     warn("it was not switched on with `enclayer enable`: " +
          (out.kept_by.empty() ? "somebody applied its manifests. Change it there, or with `enclayer enable --adopt`; "
@@ -235,16 +269,9 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
   for (const std::string& version : policy_versions)
     warn("there are admission policies of version " + version + ", the add-on has " + before->version +
          "; `enclayer update` repairs that");
-  if (before != nullptr) {
-    if (plugin_set == nullptr || cluster.ours(kDetect) == nullptr ||
-        before->settings.quote_helper != (helper_set != nullptr) ||
-        before->settings.attestation_service != (cluster.deployment(kAttestation) != nullptr) ||
-        (!before->settings.dra_epc.empty() && cluster.why_no_claims().empty()) != (driver_set != nullptr))
-      warn(
-          "the add-on is half applied: not every DaemonSet or Deployment is as the settings say; `enclayer update` "
-          "repairs that, or "
-          "`enclayer disable` goes on where it was cut off");
-  }
+  if (const auto differ = half_applied(cluster, before); !differ.empty())
+    warn("the add-on is half applied: " + in_words(differ) +
+         "; `enclayer update` repairs that, or `enclayer disable` goes on where it was cut off");
   if (before != nullptr && !before->settings.dra_epc.empty())
     if (const std::string why = cluster.why_no_claims(); !why.empty()) warn("the DRA driver stays out: " + why);
   if (driver_set == nullptr && !cluster.claims.empty())

@@ -46,6 +46,12 @@ struct State {
 // `before`: what the cluster remembers; nullptr: nothing, or nothing readable.
 State state(const Cluster& cluster, const Remembered* before, std::string_view cli_version);
 
+// What of the add-on's workloads is there against the settings, or lacks: "DaemonSet enclayer-quote-helper is missing".
+std::vector<std::string> half_applied(const Cluster& cluster, const Remembered* before);
+
+// A sentence where the minor versions differ by more than one; empty: they do not, or one of them is none.
+std::string versions_apart(std::string_view addon, std::string_view cli);
+
 // What there is to switch on, on or not.
 std::vector<PartState> parts(const Cluster& cluster, const Remembered* before);
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "fake/process.h"
 #include "fake/temp_folder.h"
@@ -659,6 +660,34 @@ TEST_F(AddonCommands, attestation_service_is_switched_on_shown_waited_for_and_ta
   ASSERT_EQ(run({"disable"}).exit_code, 0);
   EXPECT_FALSE(has("Secret", "enclayer-attest-keys"));
   EXPECT_FALSE(has("Namespace", "enclayer-system"));
+}
+
+TEST_F(AddonCommands, doctor_says_what_is_wrong_first_with_the_next_command) {
+  Finished off = run({"doctor"});
+  EXPECT_EQ(off.exit_code, 0);
+  EXPECT_THAT(off.out, testing::ContainsRegex("off +add-on +it is not switched on here"));
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change([](json& cluster) {
+    for (json& one : cluster["objects"])
+      if (one["kind"] == "Node") one["status"]["allocatable"]["enclayer.io/quote"] = "110";
+  });
+  Finished well = run({"doctor"});
+  EXPECT_EQ(well.exit_code, 0) << well.out << well.err;
+  EXPECT_THAT(well.out, testing::ContainsRegex("ok +quote helper +ready on 2 of 2 nodes"));
+
+  change([](json& cluster) {
+    json& objects = cluster["objects"];
+    for (std::size_t i = 0; i < objects.size(); ++i)
+      if (objects[i]["kind"] == "MutatingAdmissionPolicyBinding") return objects.erase(i--), void();
+  });
+  Finished broken = run({"doctor"});
+  EXPECT_EQ(broken.exit_code, 2);
+  EXPECT_THAT(broken.out, testing::StartsWith("wrong    admission"));
+  EXPECT_THAT(broken.out, HasSubstr("next: enclayer update"));
+  const json told = json::parse(run({"doctor", "--output", "json"}).out);
+  std::set<std::string> standings;
+  for (const json& link : told["links"]) standings.insert(link["standing"].get<std::string>());
+  EXPECT_THAT(standings, testing::IsSupersetOf({"ok", "off", "wrong"}));
 }
 
 TEST_F(AddonCommands, a_namespace_that_others_use_stays) {

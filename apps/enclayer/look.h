@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `show` and `doctor` say something about: the cluster and its add-on, looked at once.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "addon/api_server.h"
+#include "addon/cluster.h"
+#include "addon/helper_facts.h"
+#include "addon/install.h"
+#include "addon/protection.h"
+#include "addon/state.h"
+#include "addon_commands.h"
+#include "enclayer/error.h"
+
+namespace enclayer::apps {
+
+struct Looked {
+  std::unique_ptr<addon::ApiServer> api;
+  addon::Cluster cluster;
+  std::optional<addon::Remembered> before;  // what the cluster remembers
+  std::string no_settings;                  // why that cannot be read
+
+  addon::State state;
+  addon::Protection protection;             // of an add-on that is on
+  std::vector<addon::HelperFacts> helpers;  // one of each image
+  std::string not_asked;  // why no pod was asked anything: "that takes the right to create pods/exec ..."
+  std::vector<std::string> helper_warnings;  // of what helpers quote with
+
+  const addon::Remembered* remembered_settings() const { return before ? &*before : nullptr; }
+};
+
+// The first four; errors are those of connecting and of what has to be readable.
+Result<Looked> look_at_cluster(const ClusterFlags& flags, const Surroundings& around);
+
+// All of it. Asks the API server for a dry run, and pods by kubectl exec, where the user may.
+Result<Looked> look(const ClusterFlags& flags, const Surroundings& around);
+
+}  // namespace enclayer::apps

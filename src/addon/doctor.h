@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way of a quote through a cluster, link by link, from the API server to the tokens that are made of it: what holds,
+// what is wrong and why, what is not known and why, and the next command. The first link that is wrong is where to begin:
+// what comes after it may be wrong because of it.
+//
+//   cluster - add-on - images - admission - other plugins - nodes - SGX - container runtime - device plugin - DRA driver -
+//   quote helper - Quoting Enclave - pods - attestation service
+//
+// Everything is judged from what others have read: `examine()` is a function of plain values.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "addon/cluster.h"
+#include "addon/helper_facts.h"
+#include "addon/install.h"
+#include "addon/kubectl.h"
+#include "addon/protection.h"
+#include "addon/state.h"
+
+namespace enclayer::addon {
+
+enum class Standing { kOk, kOff, kUnknown, kWrong };
+std::string_view to_string(Standing standing);  // "ok", "off", "unknown", "wrong"
+
+struct Link {
+  std::string name;
+  Standing standing = Standing::kOk;
+  std::string why;   // what was seen, or what is wrong, as a sentence's end
+  std::string next;  // a command; empty where there is none
+};
+
+// What was read of a cluster.
+struct Examined {
+  const Cluster& cluster;
+  const Remembered* before = nullptr;  // what the cluster remembers; nullptr: nothing
+  std::string no_settings{};           // why that cannot be read
+  const State& state;
+  const Protection& protection;                // of an add-on that is on
+  std::string not_asked{};                     // why no pod was asked anything; empty: they were
+  std::vector<std::string> helper_warnings{};  // warnings_of() the helpers
+  std::size_t helpers_asked = 0;
+  std::map<std::string, std::string> said{};  // pods of ours that are not ready, by full name -> their own words
+  std::string_view version{};                 // of this program
+};
+
+// A link may be there more than once: each thing that is wrong with it is one.
+std::vector<Link> examine(const Examined& all);
+
+// Why pods of ours that run are not ready, in their own words (`--probe=/readyz` by kubectl exec), by full name: eight
+// pods, all at once, each for a few seconds. A pod that does not answer is one that says so.
+// `port`: of their metrics.
+std::map<std::string, std::string> ask_why_not_ready(const Kubectl& kubectl, const Cluster& cluster, unsigned port);
+
+}  // namespace enclayer::addon
