@@ -472,6 +472,8 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
   questions.push_back({resource + "resourceslices?fieldSelector=spec.driver%3D" + std::string(kDraDriver),
                        "list ResourceSlices", read_slice, false, &unused});
   if (scope == Scope::kAll) {
+    questions.push_back({"/apis/monitoring.coreos.com/v1/prometheusrules" + selected, "list PrometheusRules",
+                         [](JsonValue, Cluster&) {}, false, &cluster.has_monitoring});
     questions.push_back(
         {"/apis/nfd.k8s-sigs.io/v1alpha1/nodefeaturerules", "list NodeFeatureRules", read_rule, false, &unused});
     for (const char* kind : {"ResourceQuota", "LimitRange"})

@@ -115,6 +115,7 @@ struct Cluster {
   std::vector<Deployment> deployments;                    // of ours
   bool has_mutating = false, has_validating = false;      // MutatingAdmissionPolicy, ValidatingAdmissionPolicy, both v1
   bool has_claims = false;                                // ResourceClaim, v1
+  bool has_monitoring = false;                            // PrometheusRule and PodMonitor; not in Scope::kState
   std::map<std::string, std::int64_t> offered_to_claims;  // MiB by node, of ResourceSlices
   std::vector<Claim> claims;                              // that were given something of ours
   std::vector<Policy> policies;

@@ -144,6 +144,13 @@ Result<Plan> plan(const Cluster& cluster, const Settings& settings, const std::o
     out.left_out.push_back("The DRA driver (--dra-epc " + settings.dra_epc + ") stays out: " + why +
                            ". All EPC is offered by the device plugin.");
   }
+  if (settings.monitoring && !cluster.has_monitoring) {
+    possible.monitoring = false;
+    out.left_out.push_back(
+        "Alerts, PodMonitor and dashboard (--enable-monitoring) stay out: this cluster has no PrometheusRule "
+        "(monitoring.coreos.com/v1), the Prometheus operator's. `enclayer update` after that is installed brings "
+        "them.");
+  }
   ENCLAYER_TRY(out.documents, render(possible, kubernetes));
   if (!cluster.has_mutating)
     out.left_out.push_back("This cluster (" + cluster.version +
@@ -218,6 +225,10 @@ std::vector<std::string> worth_knowing(const Cluster& cluster, const Settings& s
     for (const Node& node : cluster.nodes)
       if (std::string why = too_large_a_part(settings, node); !why.empty()) out.push_back(std::move(why));
   }
+  if (settings.monitoring && settings.metrics_from.empty())
+    out.push_back(
+        "nobody may scrape the metrics that --enable-monitoring is about, where the network knows "
+        "NetworkPolicy: name Prometheus' namespace, as --metrics-from kubernetes.io/metadata.name=monitoring");
   if (std::string text = no_room_for_helper(cluster, settings); !text.empty()) out.push_back(std::move(text));
   if (cluster.has_mutating)
     for (const std::string& quota : cluster.foreign_quotas)
@@ -337,6 +348,8 @@ Result<std::vector<Reference>> leftovers(const ApiServer& api, const Cluster& cl
                                                                   {"v1", "Namespace"}})
     kinds.push_back({version, kind});
   if (cluster.has_claims) kinds.push_back({"resource.k8s.io/v1", "DeviceClass"});
+  if (cluster.has_monitoring)
+    for (const char* kind : {"PrometheusRule", "PodMonitor"}) kinds.push_back({"monitoring.coreos.com/v1", kind});
   if (const std::string place = cluster.name_space(); !place.empty()) kinds.push_back({"v1", "Secret", place});
   ENCLAYER_TRY(auto found, list_names(api, kinds, true, "list what enclayer has put here"));
   std::erase_if(found, [&](const Reference& object) {

@@ -192,6 +192,7 @@ std::vector<Settings> combinations() {
           settings.numa = settings.cdi = in_proc;
           settings.account_mapped = settings.provision_with_epc = in_proc && !is_sim;
           settings.metrics = !in_proc || is_sim;
+          settings.monitoring = settings.metrics;
           if (helper) {
             settings.tolerations = {{{"key", "dedicated"}, {"operator", "Equal"}, {"value", "sgx"}}};
             settings.node_selector = {{"pool", "yes"}}, settings.pod_labels = {{"team", "no"}};

@@ -369,6 +369,11 @@ constexpr std::array kTable = {
             .help = "A label of the namespaces whose pods may scrape the metrics, where the cluster's network knows "
                     "NetworkPolicy; without any nobody may",
             .example = R"({"kubernetes.io/metadata.name": "monitoring"})"},
+    Setting{.name = "monitoring",
+            .flag = "--enable-monitoring",
+            .member = &Settings::monitoring,
+            .help = "For clusters with the Prometheus operator: a PrometheusRule with alerts, a PodMonitor, and a "
+                    "ConfigMap with a dashboard for Grafana"},
     Setting{.name = "logLevel",
             .flag = "--log-level",
             .member = &Settings::log_level,
@@ -653,6 +658,10 @@ Result<> check_together(const Settings& settings) {
                  "--image " + settings.image +
                      " is not named REPOSITORY/enclayer:TAG, so the name of the quote helper's image cannot be derived "
                      "from it: say --dcap-image");
+  if (settings.monitoring && !settings.metrics)
+    return Error(ErrorKind::kInvalidArgument,
+                 "--enable-monitoring and --disable-metrics contradict each other: without metrics there is nothing to "
+                 "scrape; leave one out");
   if (const std::size_t size = to_json(settings).size(); size > kMostSettingsJson)
     return Error(ErrorKind::kInvalidArgument, "the settings have " + std::to_string(size) +
                                                   " bytes together, at most " + std::to_string(kMostSettingsJson) +

@@ -80,6 +80,7 @@ struct Settings {
   unsigned metrics_port = 9410;  // of plugin and helper, for probes too; the helper's standby has the next one
   bool metrics = true;           // off: no port at all, and the kubelet's probes run a program in the container
   Texts metrics_from;            // labels of the namespaces whose pods may scrape; none: nobody may
+  bool monitoring = false;       // for the Prometheus operator: alerts, what to scrape; and a dashboard
   std::string log_level;         // error, warn, info or debug
   std::string priority_class;    // of our pods
   std::string selinux_type;      // that they run as, where nodes enforce SELinux

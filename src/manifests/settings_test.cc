@@ -178,6 +178,11 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
        {"two answers to one question"}},
       {[](Settings& s) { s.attestation_secrets = "a"; }, {"belong together"}},
       {[](Settings& s) { s.attestation_release_accounts = "app"; }, {"NAMESPACE/NAME"}},
+      {[](Settings& s) {
+         s.monitoring = true;
+         s.metrics = false;
+       },
+       {"--enable-monitoring and --disable-metrics contradict"}},
       {[](Settings& s) { s.attestation_policy = ""; }, {"--attestation-policy"}},
       {[](Settings& s) { s.qcnl_conf = " \n"; }, {"--qcnl-conf", "blank"}},
       {[](Settings& s) { s.qcnl_conf = std::string("{\0}", 3); }, {"--qcnl-conf", "byte 0"}},

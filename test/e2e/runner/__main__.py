@@ -14,6 +14,7 @@ from pathlib import Path
 
 from . import builds, cache, cases, footprint, isolation
 from .clusterscenario import NEXT_SUITE, ClusterScenario, suites_of
+from .monitoring import Monitoring
 from .process import wait_for
 from .scenario import Scenario
 from .steps import Failure, Steps, say
@@ -30,6 +31,7 @@ def main():
     parser.add_argument("--check-tools", action="store_true", help="only look for the tools that the run needs")
     parser.add_argument("--cases", action="store_true", help="only the simulated cases, judged by dcap-qvl and by Intel's QVL: no node, no root needed")
     parser.add_argument("--tokens", action="store_true", help="only the attestation service, asked and judged by foreign programs: no node, no root needed")
+    parser.add_argument("--monitoring", action="store_true", help="only alerts and dashboard, with Debian's Prometheus: no node, no root needed")
     parser.add_argument("--bin", type=Path, default=PRODUCT, help="folder of the binaries under test (default: build/release/bin)")
     parser.add_argument(
         "--updates", action="store_true", help="only the updates of the quote helper under load: no kubelet, no containers"
@@ -54,7 +56,9 @@ def main():
     if options.cases:
         return only_cases(options.bin.resolve())
     if options.tokens:
-        return only_tokens(options.bin.resolve())
+        return only("tokens", ask_for_tokens, options.bin.resolve())
+    if options.monitoring:
+        return only("monitoring", watch, options.bin.resolve())
     what = next((name for name in ("updates", "cluster", "demo") if getattr(options, name)), "node")
     return outside(options.bin.resolve(), {"what": what, "suites": options.suite, "kubernetes": "v" + options.kubernetes.removeprefix("v"), "judge_times": options.judge_times, "keep": options.keep})
 
@@ -84,6 +88,7 @@ def outside(product, task):
                 if what == "node":
                     compare_cases(steps, paths["product"], paths["verifiers"])
                     ask_for_tokens(steps, paths["product"], logs / "build.log")
+                    watch(steps, paths["product"], logs / "build.log")
                 task["paths"] = {name: str(path) for name, path in paths.items()}
                 (work / "task.json").write_text(json.dumps(task))
                 with ExitStack() as made:
@@ -121,15 +126,22 @@ def only_cases(product):
     return 0
 
 
-def only_tokens(product):
-    with tempfile.TemporaryDirectory(prefix="enclayer-e2e-tokens-") as folder:
+def only(name, act, product):
+    with tempfile.TemporaryDirectory(prefix=f"enclayer-e2e-{name}-") as folder:
         steps = Steps(Path(folder) / "steps.json")
         try:
-            ask_for_tokens(steps, product, Path(folder) / "build.log")
+            act(steps, product, Path(folder) / "build.log")
         except Failure as why:
             print(f"\n{why}", file=sys.stderr)
             return 1
     return 0
+
+
+def watch(steps, product, log):
+    with steps.step("Debian's prometheus and promtool"):
+        programs = builds.prometheus(log).get("downloading")
+    with tempfile.TemporaryDirectory(prefix="enclayer-e2e-monitoring-") as folder:
+        Monitoring(folder, product, programs).run(steps)
 
 
 def ask_for_tokens(steps, product, log):

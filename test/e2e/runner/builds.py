@@ -200,3 +200,17 @@ def oidc(log):
         build_command(["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{into}/oidc", "."], cwd=E2E / "oidc", log=log, env=GO)
 
     return Artefact("oidc", [E2E / "oidc" / name for name in ("go.mod", "go.sum", "main.go")], go_version(), build)
+
+
+def prometheus(log):
+    """Debian's, unpacked and not installed: its package starts a service."""
+
+    def build(into):
+        build_command(["apt-get", "download", "prometheus"], cwd=into, log=log)
+        build_command(["dpkg-deb", "--extract", next(into.glob("*.deb")), into / "root"], cwd=into, log=log)
+        for name in ("prometheus", "promtool"):
+            shutil.copy2(into / "root/usr/bin" / name, into)
+        shutil.rmtree(into / "root")
+        next(into.glob("*.deb")).unlink()
+
+    return Artefact("prometheus", [], "Debian's", build)

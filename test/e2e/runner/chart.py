@@ -66,6 +66,7 @@ SETTINGS = [
     ({"externalAesmd": True, "draEpc": "100%"}, ["--external-aesmd", "--dra-epc", "100%"]),
     ({"quoteHelper": True, "standby": False, "workers": 2, "draEpc": "50%"},
      ["--enable-sgxquotehelper", "--disable-standby", "--workers", "2", "--dra-epc", "50%"]),
+    ({"monitoring": True}, ["--enable-monitoring"]),
     ({"attestationService": True, "attestationFmspc": "00606a000000"}, ["--enable-attestation-service", "--attestation-fmspc", "00606a000000"]),
     (
         {"attestationService": True, "attestationFmspc": "00606a000000,00906ed50000", "attestationIssuer": "https://attest.example:8443/a",
@@ -117,6 +118,7 @@ REFUSED = [
     ({"pccsUrl": "https://pccs.example/", "qcnlConf": "{}"}, "set one"),
     ({"platform": "sim", "pccsUrl": "https://pccs.example/"}, "for platform hardware"),
     ({"quoteHelper": True, "image": "mine/sgx:1"}, "set dcapImage"),
+    ({"monitoring": True, "metrics": False}, "nothing to scrape"),
     ({"attestationService": True}, "set attestationFmspc or attestationCollateral"),
     ({"attestationService": True, "platform": "sim"}, "needs attestationSimulatedRoot"),
     ({"attestationSimulatedRoot": "x"}, "for platform sim"),
