@@ -284,7 +284,7 @@ class Api {
       return answered(200, {{"gitVersion", cluster_.state().value("version", "v1.36.3")}});
     if (resource_ == "selfsubjectaccessreviews") return review();
     for (const char* kind : {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy",
-                             "ValidatingAdmissionPolicyBinding"})
+                             "ValidatingAdmissionPolicyBinding", "PrometheusRule", "PodMonitor"})
       if (resource_ == plural(kind) && !cluster_.knows(kind)) return fake::http_answer(404, "404 page not found\n");
     if (resource_ == "nodefeaturerules" && !cluster_.state().value("has_nfd", false))
       return fake::http_answer(404, "404 page not found\n");

@@ -690,6 +690,25 @@ TEST_F(AddonCommands, doctor_says_what_is_wrong_first_with_the_next_command) {
   EXPECT_THAT(standings, testing::IsSupersetOf({"ok", "off", "wrong"}));
 }
 
+TEST_F(AddonCommands, alerts_come_where_the_prometheus_operator_is_and_stay_out_elsewhere) {
+  change([](json& cluster) { cluster["unknown_kinds"] = {"PrometheusRule", "PodMonitor"}; });
+  const Finished without = enable({"--enable-monitoring"});
+  ASSERT_EQ(without.exit_code, 0) << without.err;
+  EXPECT_THAT(without.err, AllOf(HasSubstr("this cluster has no PrometheusRule"), HasSubstr("nobody may scrape")));
+  change([](json& cluster) { cluster["unknown_kinds"] = json::array(); });
+  const Finished with = run({"update", "--metrics-from", "kubernetes.io/metadata.name=monitoring"});
+  ASSERT_EQ(with.exit_code, 0) << with.err;
+  EXPECT_EQ(with.err, "");
+  for (auto [kind, name] :
+       {std::pair{"PrometheusRule", "enclayer"}, {"PodMonitor", "enclayer"}, {"ConfigMap", "enclayer-dashboard"}})
+    EXPECT_TRUE(has(kind, name)) << kind;
+  ASSERT_EQ(run({"update", "--disable-monitoring"}).exit_code, 0);
+  EXPECT_FALSE(has("PrometheusRule", "enclayer"));
+  ASSERT_EQ(run({"update", "--enable-monitoring"}).exit_code, 0);
+  ASSERT_EQ(run({"disable"}).exit_code, 0);
+  EXPECT_FALSE(has("PodMonitor", "enclayer"));
+}
+
 TEST_F(AddonCommands, a_namespace_that_others_use_stays) {
   ASSERT_EQ(enable().exit_code, 0);
   change([](json& cluster) {

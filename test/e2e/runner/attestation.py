@@ -118,7 +118,7 @@ class Attestation:
         phase, log = self.run_sample("attested-secret")
         check(phase == "Succeeded" and f"db-password: {len(PASSWORD)} bytes" in log, f"{phase}: {log}")
         say(log.strip())
-        for name, options, why in (("other-enclave", {"enclave": "other"}, "policy"), ("under-debugger", {"enclave": "debug"}, "DEBUG"),
+        for name, options, why in (("other-enclave", {"enclave": "other"}, "released to this evidence"), ("under-debugger", {"enclave": "debug"}, "403"),
                                    ("other-account", {"account": "somebody"}, "may not ask for secrets here")):
             phase, log = self.run_sample(name, **options)
             check(phase == "Failed" and why in log, f"{name}, {phase}: {log}")
