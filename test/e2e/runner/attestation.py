@@ -129,15 +129,16 @@ class Attestation:
         known = set(self.keys(next(iter(self.replicas().values()))))
         wrong, served, retried = [], [], []
 
-        def client():
-            for _ in range(REQUESTS):
+        def client(first):
+            addresses = list(self.replicas().values())  # as a client that resolved the name once; anew when one does not answer
+            for i in range(REQUESTS):
                 for attempt in range(20):
-                    addresses = list(self.replicas().values())
                     try:
-                        status, answer = self.ask(addresses[attempt % len(addresses)], "/ear", evidence)
+                        status, answer = self.ask(addresses[(first + i + attempt) % len(addresses)], "/ear", evidence)
                     except (OSError, ValueError, IndexError, ZeroDivisionError):
                         retried.append(attempt)
                         time.sleep(0.2)
+                        addresses = list(self.replicas().values())
                         continue
                     header = json.loads(base64.urlsafe_b64decode(answer.get("token", "").split(".")[0] + "=="))
                     if status != 200 or header["kid"] not in known:
@@ -147,7 +148,7 @@ class Attestation:
                 else:
                     wrong.append("twenty tries failed")
 
-        clients = [threading.Thread(target=client) for _ in range(CLIENTS)]
+        clients = [threading.Thread(target=client, args=(first,)) for first in range(CLIENTS)]
         for one in clients:
             one.start()
         wait_for("some tokens", lambda: len(served) > REQUESTS // 4, 60, pause=0.1)
