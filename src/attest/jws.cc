@@ -6,7 +6,6 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
@@ -15,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "attest/base64url.h"
+#include "attest/certificate.h"
 #include "attestation/base64.h"
 #include "attestation/openssl.h"
 #include "base/bytes.h"
@@ -90,27 +90,6 @@ Result<Algorithm> algorithm_of(EVP_PKEY* key) {
   return base::malformed("its key is neither RSA of 2,048 to 4,096 bits nor on P-256");
 }
 
-OpensslPtr<X509, X509_free> certificate_for(EVP_PKEY* key, bool simulated, Time made) {
-  OpensslPtr<X509, X509_free> out(::X509_new());
-  ByteArray<16> serial{};
-  if (!out || ::RAND_bytes(serial.data(), static_cast<int>(serial.size())) != 1) return nullptr;
-  serial[0] = (serial[0] & 0x7f) | 0x40;
-  OpensslPtr<BIGNUM, BN_free> number(::BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr));
-  const std::string name = (simulated ? std::string(kSimulated) + " " : "") + std::string(kName);
-  X509_NAME* subject = ::X509_get_subject_name(out.get());
-  auto seconds = [](Time time) { return static_cast<std::time_t>(time.time_since_epoch().count()); };
-  const bool made_well =
-      ::X509_set_version(out.get(), X509_VERSION_3) == 1 &&
-      ::BN_to_ASN1_INTEGER(number.get(), ::X509_get_serialNumber(out.get())) != nullptr &&
-      ::ASN1_TIME_set(::X509_getm_notBefore(out.get()), seconds(made)) != nullptr &&
-      ::ASN1_TIME_set(::X509_getm_notAfter(out.get()), seconds(made + kCertificateLife)) != nullptr &&
-      ::X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(name.data()),
-                                   static_cast<int>(name.size()), -1, 0) == 1 &&
-      ::X509_set_issuer_name(out.get(), subject) == 1 && ::X509_set_pubkey(out.get(), key) == 1 &&
-      ::X509_sign(out.get(), key, ::EVP_sha256()) > 0;
-  return made_well ? std::move(out) : nullptr;
-}
-
 // r || s (RFC 7518, section 3.4) of OpenSSL's DER.
 Result<Bytes> raw_signature(ByteView der) {
   const unsigned char* at = der.data();
@@ -139,7 +118,8 @@ std::string_view to_string(Algorithm algorithm) { return algorithm == Algorithm:
 Result<TokenKey> TokenKey::generate(Algorithm algorithm, bool simulated, Time made) {
   OpensslPtr<EVP_PKEY, EVP_PKEY_free> key(algorithm == Algorithm::kRs256 ? EVP_RSA_gen(kRsaBits) : EVP_EC_gen("P-256"));
   if (!key) return openssl_failed("make a key");
-  auto certificate = certificate_for(key.get(), simulated, made);
+  const std::string name = (simulated ? std::string(kSimulated) + " " : "") + std::string(kName);
+  const auto certificate = make_certificate(key.get(), name, made, made + kCertificateLife);
   OpensslPtr<BIO, BIO_free_all> out(::BIO_new(::BIO_s_mem()));
   if (!certificate || !out ||
       ::PEM_write_bio_PrivateKey(out.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1 ||

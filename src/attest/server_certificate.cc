@@ -4,12 +4,12 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
 
+#include "attest/certificate.h"
 #include "attestation/openssl.h"
 #include "base/bytes.h"
 #include "base/file.h"
@@ -81,42 +81,16 @@ std::string joined(const std::vector<std::string>& names, const std::string& bef
   return out;
 }
 
-struct Extension {
-  int kind;
-  std::string value;  // as OpenSSL spells it
-};
-
 // By itself where there is no issuer.
-Result<Holder> issue(const std::string& name, Time from, Time until, const std::vector<Extension>& extensions,
-                     const Holder* issuer) {
-  Holder out{OpensslPtr<EVP_PKEY, EVP_PKEY_free>(EVP_EC_gen("P-256")), OpensslPtr<X509, X509_free>(::X509_new())};
-  ByteArray<16> serial{};
-  bool good = out && ::RAND_bytes(serial.data(), static_cast<int>(serial.size())) == 1;
-  serial[0] = (serial[0] & 0x7f) | 0x40;
-  OpensslPtr<BIGNUM, BN_free> number(::BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr));
-  auto seconds = [](Time time) { return static_cast<std::time_t>(time.time_since_epoch().count()); };
-  X509* certificate = out.certificate.get();
-  X509* signer = issuer == nullptr ? certificate : issuer->certificate.get();
-  good = good && ::X509_set_version(certificate, X509_VERSION_3) == 1 &&
-         ::BN_to_ASN1_INTEGER(number.get(), ::X509_get_serialNumber(certificate)) != nullptr &&
-         ::ASN1_TIME_set(::X509_getm_notBefore(certificate), seconds(from)) != nullptr &&
-         ::ASN1_TIME_set(::X509_getm_notAfter(certificate), seconds(until)) != nullptr &&
-         ::X509_NAME_add_entry_by_txt(::X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
-                                      reinterpret_cast<const unsigned char*>(name.data()),
-                                      static_cast<int>(name.size()), -1, 0) == 1 &&
-         ::X509_set_issuer_name(certificate, ::X509_get_subject_name(signer)) == 1 &&
-         ::X509_set_pubkey(certificate, out.key.get()) == 1;
-  X509V3_CTX context;
-  X509V3_set_ctx(&context, signer, certificate, nullptr, nullptr, 0);
-  for (const Extension& one : extensions) {
-    if (!good) break;
-    OpensslPtr<X509_EXTENSION, X509_EXTENSION_free> extension(
-        ::X509V3_EXT_conf_nid(nullptr, &context, one.kind, one.value.c_str()));
-    good = extension && ::X509_add_ext(certificate, extension.get(), -1) == 1;
-  }
-  good = good && ::X509_sign(certificate, (issuer == nullptr ? out : *issuer).key.get(), ::EVP_sha256()) > 0;
-  ::ERR_clear_error();
-  if (!good) return Error(ErrorKind::kInternal, "OpenSSL cannot make a certificate for " + name);
+Result<Holder> issue(const std::string& name, Time from, Time until,
+                     const std::vector<CertificateExtension>& extensions, const Holder* issuer) {
+  Holder out;
+  out.key.reset(EVP_EC_gen("P-256"));
+  if (out.key)
+    out.certificate = make_certificate(out.key.get(), name, from, until, extensions,
+                                       issuer == nullptr ? nullptr : issuer->certificate.get(),
+                                       issuer == nullptr ? nullptr : issuer->key.get());
+  if (!out) return Error(ErrorKind::kInternal, "OpenSSL cannot make a certificate for " + name);
   return out;
 }
 
