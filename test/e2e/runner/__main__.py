@@ -133,10 +133,18 @@ def only_tokens(product):
 
 
 def ask_for_tokens(steps, product, log):
-    with steps.step("the Python package azure-security-attestation, and hashicorp/cap from source"):
-        azure, oidc = builds.azure_client(log).get("installing"), builds.oidc(log).get("compiling; half a minute")
+    peers = {}
+    for name, artefact, what, note in [
+        ("aesm-client", builds.aesm_client(log), "The Rust crates ear and pcs, beside aesm-client", "compiling; two minutes"),
+        ("verifiers", builds.verifiers(log), "The Python package dcap-qvl", "installing"),
+        ("azure", builds.azure_client(log), "The Python package azure-security-attestation", "installing"),
+        ("azure-javascript", builds.azure_javascript_client(log), "The JavaScript package @azure/attestation", "installing"),
+        ("relying", builds.relying_parties(log), "hashicorp/cap, Vault's jwt auth and transit engine, go-jose, from source", "compiling; a minute"),
+    ]:
+        with steps.step(what):
+            peers[name] = artefact.get(note)
     with tempfile.TemporaryDirectory(prefix="enclayer-e2e-tokens-") as folder:
-        Tokens(folder, product, azure, oidc).run(steps)
+        Tokens(folder, product, peers).run(steps)
 
 
 def compare_cases(steps, product, verifiers):
