@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -36,9 +37,9 @@ struct Quotes {
 int make_quote(void* context, const std::uint8_t report_data[64], std::uint8_t* quote, std::size_t* size) {
   auto& quotes = *static_cast<Quotes*>(context);
   ++quotes.calls;
-  std::memcpy(quotes.report_data.data(), report_data, 64);
+  std::copy_n(report_data, 64, quotes.report_data.begin());
   if (*size != ENCLAYER_ATTEST_MAX_QUOTE) return 99;
-  std::memcpy(quote, "abc", 3);
+  std::ranges::copy(base::as_bytes("abc"), quote);
   *size = quotes.size;
   return quotes.result;
 }

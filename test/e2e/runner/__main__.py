@@ -135,10 +135,10 @@ def only_tokens(product):
 def ask_for_tokens(steps, product, log):
     peers = {}
     for name, artefact, what, note in [
-        ("aesm-client", builds.aesm_client(log), "The Rust crates ear and pcs, beside aesm-client", "compiling; two minutes"),
-        ("verifiers", builds.verifiers(log), "The Python package dcap-qvl", "installing"),
-        ("azure", builds.azure_client(log), "The Python package azure-security-attestation", "installing"),
-        ("azure-javascript", builds.azure_javascript_client(log), "The JavaScript package @azure/attestation", "installing"),
+        ("aesm-client", builds.aesm_client(log), "the Rust crates ear and pcs, beside aesm-client", "compiling; two minutes"),
+        ("verifiers", builds.verifiers(log), "the Python package dcap-qvl", "installing"),
+        ("azure", builds.azure_client(log), "the Python package azure-security-attestation", "installing"),
+        ("azure-javascript", builds.azure_javascript_client(log), "the JavaScript package @azure/attestation", "installing"),
         ("relying", builds.relying_parties(log), "hashicorp/cap, Vault's jwt auth and transit engine, go-jose, from source", "compiling; a minute"),
     ]:
         with steps.step(what):
