@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "attest/service.h"
+#include "attest/vault_transit.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metric_names.h"
@@ -47,6 +48,8 @@ struct Flags {
   std::vector<std::string> fmspc, audiences, release_clients, release_accounts, tls_names;
   std::string keys_secret, authority_map;
   std::string release_audience = "enclayer-attest";
+  std::string vault_url, vault_key = "transit/enclayer-attest";
+  fs::path vault_token_file, vault_cacert;
   fs::path secrets_dir, release_policies, account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
   bool plain_http = false, legacy_claims = false, demand_nonce = false, collateral_door = false;
   int token_life = 600;
@@ -175,6 +178,22 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->option_text("NAMESPACE/NAME");
   app.add_option("--release-audience", flags.release_audience, "... for this audience")
       ->option_text("NAME [enclayer-attest]");
+  auto* vault = app.add_option("--vault-url", flags.vault_url,
+                               "... which are ciphertexts of Vault's transit engine, decrypted by it on each release")
+                    ->needs(secrets)
+                    ->option_text("URL");
+  auto* vault_token = app.add_option("--vault-token-file", flags.vault_token_file,
+                                     "Where Vault's agent keeps our token; it needs `update` on MOUNT/decrypt/KEY")
+                          ->needs(vault)
+                          ->option_text("FILE");
+  vault->needs(vault_token);
+  app.add_option("--vault-key", flags.vault_key, "The key there; the secret's name is its associated data")
+      ->needs(vault)
+      ->option_text("MOUNT/KEY [transit/enclayer-attest]");
+  app.add_option("--vault-cacert", flags.vault_cacert,
+                 "Trust these authorities for --vault-url instead of the system's")
+      ->needs(vault)
+      ->option_text("PEM");
   app.add_option("--account-dir", flags.account_dir, "Where the pod's own token and ca.crt are")
       ->option_text("DIR [/var/run/secrets/kubernetes.io/serviceaccount]");
   apps::add_log_options(app, flags.daemon.log_level, flags.daemon.log_format);
@@ -283,7 +302,22 @@ Result<> add_release(const Flags& flags, Service::Parts& parts) {
                  "or --release-account");
   ENCLAYER_TRY(auto secrets, SecretFolder::open(flags.secrets_dir));
   ENCLAYER_TRY(auto policies, SecretFolder::open(flags.release_policies));
-  parts.key_release.emplace(std::move(secrets), std::move(policies), log_release);
+  if (flags.vault_url.empty()) {
+    parts.key_release.emplace(std::move(secrets), std::move(policies), log_release);
+    return {};
+  }
+  VaultTransit::Options options{.url = flags.vault_url, .key = flags.vault_key, .token_file = flags.vault_token_file};
+  options.http.user_agent = std::string(kProgram) + "/" + base::kVersion;
+  options.http.ca_pem = base::read_text(kSystemAuthorities, kMaxPem).value_or("");
+  if (!flags.vault_cacert.empty()) {
+    ENCLAYER_TRY(options.http.ca_pem, base::read_text(flags.vault_cacert, kMaxPem));
+  }
+  auto vault = VaultTransit::open(std::move(options));
+  if (!vault) return vault.error().with_context("--vault-url, --vault-key");
+  parts.key_release.emplace(
+      std::move(secrets), std::move(policies), log_release,
+      [vault = *std::move(vault)](std::string_view name, ByteView stored) { return vault.decrypt(name, stored); },
+      VaultTransit::kMaxCiphertext);
   return {};
 }
 

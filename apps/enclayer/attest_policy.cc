@@ -122,10 +122,10 @@ int test_command(const TestOptions& options, Time now) {
 
 }  // namespace
 
-void add_attest(CLI::App& app, Time now, int& exit_code) {
+void add_attest(CLI::App& app, Time now, const http::Proxies& proxies, int& exit_code) {
   CLI::App* attest = app.add_subcommand("attest", "The attestation service: its policies, and a token of it");
   attest->require_subcommand(1);
-  add_attest_request(*attest, exit_code);
+  add_attest_request(*attest, proxies, exit_code);
   CLI::App* command = attest->add_subcommand("policy", "Is this a good policy, and what does it say of this quote?");
   command->require_subcommand(1);
   command->footer(R"(Policies are in Azure Attestation's language, versions 1.0 and 1.1. One that is worth having:

@@ -23,19 +23,24 @@ constexpr auto kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 constexpr std::size_t kMaxPemFile = 4 << 20, kMaxToken = 16 << 10;  // bytes
 
 struct Options {
-  std::string url, audience, secret, token_file, socket = kAesmSocket, cacert, out;
+  std::string url, audience, secret, token_file, socket = kAesmSocket, cacert, client_cert, client_key, out;
   SimulatedEnclave enclave = SimulatedEnclave::kRelease;
   int timeout = 15;  // seconds
 };
 
-Result<> request(const Options& options) {
+Result<> request(const Options& options, const http::Proxies& proxies) {
   http::Options http_options;
+  http_options.proxies = proxies;
   http_options.any_status = true;
   http_options.limits.total = std::chrono::seconds(options.timeout);
   if (options.cacert.empty()) {  // a service that is asked over http works without them
     http_options.ca_pem = base::read_text(kSystemAuthorities, kMaxPemFile).value_or("");
   } else {
     ENCLAYER_TRY(http_options.ca_pem, read_input_text(options.cacert, kMaxPemFile));
+  }
+  if (!options.client_cert.empty()) {
+    ENCLAYER_TRY(http_options.certificate_pem, read_input_text(options.client_cert, kMaxPemFile));
+    ENCLAYER_TRY(http_options.key_pem, read_input_text(options.client_key, kMaxPemFile));
   }
   http::Client http(std::move(http_options));
   auto quote = [&](const ByteArray<64>& report_data) -> Result<Bytes> {
@@ -67,7 +72,7 @@ Result<> request(const Options& options) {
 
 }  // namespace
 
-void add_attest_request(CLI::App& attest, int& exit_code) {
+void add_attest_request(CLI::App& attest, const http::Proxies& proxies, int& exit_code) {
   auto options = std::make_shared<Options>();
   CLI::App* command = attest.add_subcommand("request", "A token or a secret for a simulated enclave, as a pod gets it");
   command->add_option("--url", options->url, "The attestation service")->required()->option_text("URL (required)");
@@ -97,6 +102,14 @@ void add_attest_request(CLI::App& attest, int& exit_code) {
                    "What the enclave is: for release, under a debugger, or another one of the same signer")
       ->transform(CLI::CheckedTransformer(kEnclaves, CLI::ignore_case))
       ->option_text("release|debug|other [release]");
+  auto* certificate = command
+                          ->add_option("--client-cert", options->client_cert,
+                                       "Prove to the service who asks: a certificate and what leads up to its root")
+                          ->option_text("PEM");
+  auto* key = command->add_option("--client-key", options->client_key, "... its private key, without a passphrase")
+                  ->option_text("PEM");
+  certificate->needs(key);
+  key->needs(certificate);
   command->add_option("--out", options->out, "Where it goes, readable for its owner alone")
       ->option_text("FILE [standard output]");
   command->add_option("--timeout", options->timeout, "For the service, and for each request for the quote, in seconds")
@@ -105,14 +118,15 @@ void add_attest_request(CLI::App& attest, int& exit_code) {
   command->footer(
       R"(The enclave is simulated, so only a service with --simulated-root gives it anything. The key that its evidence holds is
 made for this one request: a secret is decrypted with it, and a token names it, for trying what reads tokens.
-Exit codes: 0 here it is; 1 misuse, also an audience that the service does not know; 2 what answers is no attestation
-  service; 3 the service accepts no such evidence or caller, or a file cannot be read or written; 4 nobody answers.
+Proxies: those of the environment (https_proxy, http_proxy, all_proxy, no_proxy).
+Exit codes: 0 here it is; 1 misuse; 2 what answers is no attestation service, or a certificate or key is none; 3 the service
+  accepts no such evidence, caller or audience, or a file cannot be read or written; 4 nobody answers.
 Example: enclayer attest request --url https://attest.example --audience vault
          enclayer attest request --url https://attest.example --secret db-password --token-file /var/run/secrets/tokens/attest)");
-  command->callback([options, &exit_code] {
+  command->callback([options, proxies, &exit_code] {
     if (options->audience.empty() && options->secret.empty())
       throw CLI::RequiredError("--audience or --secret is required", CLI::ExitCodes::RequiredError);
-    auto done = request(*options);
+    auto done = request(*options, proxies);
     exit_code = done ? 0 : fail("enclayer attest request", done.error());
   });
 }

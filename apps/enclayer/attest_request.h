@@ -5,9 +5,13 @@ namespace CLI {
 class App;
 }
 
+namespace enclayer::http {
+struct Proxies;
+}
+
 namespace enclayer::apps {
 
-// Adds `request` to `enclayer attest`.
-void add_attest_request(CLI::App& attest, int& exit_code);
+// Adds `request` to `enclayer attest`. `proxies`: of the environment.
+void add_attest_request(CLI::App& attest, const http::Proxies& proxies, int& exit_code);
 
 }  // namespace enclayer::apps

@@ -52,8 +52,9 @@ struct PodEnvironment {
   std::string service_host, service_port;
 };
 
-void add_attest(CLI::App& app, Time now, int& exit_code);  // attest_policy.cc
-void add_autoscaler_hints(CLI::App& app, int& exit_code);  // autoscaler_hints.cc
+// `proxies`: of the environment.
+void add_attest(CLI::App& app, Time now, const http::Proxies& proxies, int& exit_code);  // attest_policy.cc
+void add_autoscaler_hints(CLI::App& app, int& exit_code);                                // autoscaler_hints.cc
 // `cache_home`: where programs of this user keep what can be fetched again; empty: nowhere. `proxies`: of the
 // environment.
 void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_home, const http::Proxies& proxies,

@@ -74,7 +74,7 @@ Each command explains itself: enclayer verify --help)");
   int exit_code = 0;
   // A command that is named alone is all that is made: the flags of all of them take longer than to verify a quote.
   const std::pair<std::string_view, std::function<void()>> commands[] = {
-      {"attest", [&] { apps::add_attest(app, now, exit_code); }},
+      {"attest", [&] { apps::add_attest(app, now, http::proxies_of_environment(apps::environment), exit_code); }},
       {"autoscaler-hints", [&] { apps::add_autoscaler_hints(app, exit_code); }},
       {"collateral",
        [&] {

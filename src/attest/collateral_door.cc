@@ -45,9 +45,10 @@ std::optional<http::Answer> collateral_answer(PlatformCollateral& collateral, co
   if (!tdx && !path.starts_with(kSgx)) return std::nullopt;
   const std::string what = path.substr(kSgx.size());
   if (request.method != "GET") return text(405, "only GET is served here");
-  for (const char* edition : {"update", "tcbEvaluationDataNumber"})
-    if (!request.parameter(edition).empty())
-      return text(400, std::string(edition) + " is not supported: this service has one edition of everything");
+  if (const std::string update = request.parameter("update"); !update.empty() && update != "standard")
+    return text(400, "update=standard alone is served: this service has one edition of everything");
+  if (!request.parameter("tcbEvaluationDataNumber").empty())
+    return text(400, "tcbEvaluationDataNumber is not supported: this service has one edition of everything");
 
   std::optional<ByteArray<6>> fmspc;
   std::optional<collateral::PckCa> ca;

@@ -8,7 +8,8 @@
 //   GET /sgx/certification/v4/pckcrl?ca=processor|platform[&encoding=der]
 //   GET /sgx/certification/v4/rootcacrl
 //
-// `update` and `tcbEvaluationDataNumber` are refused: the cache has one edition. Nothing is fetched for who asks here but
+// `update=standard` is what there is; another `update` and `tcbEvaluationDataNumber` are refused: the cache has one
+// edition. Nothing is fetched for who asks here but
 // what the service would fetch for a quote (platform_collateral.h).
 #pragma once
 

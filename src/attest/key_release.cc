@@ -29,9 +29,17 @@ Result<std::string> KeyRelease::release(const ReleaseRequest& request) const {
   audit.released = jwe.has_value();
   if (!jwe) audit.reason = audit.wrapped_to.empty() ? "no key in the runtime data to wrap to" : jwe.error().message();
   audit_(audit);
+  if (!jwe && jwe.error().kind() == ErrorKind::kUnavailable)
+    return Error(ErrorKind::kUnavailable, "the secret cannot be had at the moment; try again in a while");
   // A key that cannot be used is the caller's own affair; all else would tell what there is.
   if (jwe || jwe.error().kind() == ErrorKind::kInvalidArgument) return jwe;
   return Error(ErrorKind::kPermissionDenied, "no secret of this name is released to this evidence");
+}
+
+Result<Bytes> KeyRelease::secret(std::string_view name) const {
+  if (!open_) return secrets_.read(name, kMaxSecretSize);
+  ENCLAYER_TRY(const Bytes sealed, secrets_.read(name, max_sealed_));
+  return open_(name, sealed);
 }
 
 // kInvalidArgument for what the caller may know, which may hold pieces of the runtime data: the audit does not.
@@ -46,9 +54,9 @@ Result<std::string> KeyRelease::decide(const ReleaseRequest& request, ReleaseAud
   if (std::string why = policy.refusal(request.token_claims); !why.empty())
     return Error(ErrorKind::kPermissionDenied, std::move(why));
 
-  ENCLAYER_TRY(Bytes secret, secrets_.read(request.name, kMaxSecretSize));
-  auto jwe = encrypt_jwe(secret, *key);
-  ::OPENSSL_cleanse(secret.data(), secret.size());
+  ENCLAYER_TRY(Bytes opened, secret(request.name));
+  auto jwe = encrypt_jwe(opened, *key);
+  ::OPENSSL_cleanse(opened.data(), opened.size());
   if (!jwe) return Error(ErrorKind::kInternal, jwe.error().message());
   return jwe;
 }

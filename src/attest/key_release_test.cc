@@ -133,6 +133,44 @@ TEST_F(KeyReleaseTest, tells_who_is_refused_nothing_and_the_audit_why) {
   for (const ReleaseAudit& audit : audits_) EXPECT_FALSE(audit.released);
 }
 
+TEST_F(KeyReleaseTest, opens_what_is_sealed_and_says_to_no_one_else_that_it_cannot) {
+  std::vector<std::string> opened;
+  Error failure(ErrorKind::kUnavailable, "Vault is sealed");
+  bool well = true;
+  KeyRelease door(
+      SecretFolder::open(tree_.path() / "secrets").value(), SecretFolder::open(tree_.path() / "policies").value(),
+      [this](const ReleaseAudit& audit) { audits_.push_back(audit); },
+      [&](std::string_view name, ByteView stored) -> Result<Bytes> {
+        opened.push_back(std::string(name) + ": " + std::string(base::as_text(stored)));
+        if (!well) return failure;
+        const ByteView secret = base::as_bytes("open sesame");
+        return Bytes(secret.begin(), secret.end());
+      },
+      32);
+  auto jwe = door.release({"db-password", kClaims, runtime_data_, "9f00"});
+  ASSERT_TRUE(jwe) << jwe.error().message();
+  EXPECT_EQ(base::as_text(key_.decrypt(*jwe).value()), "open sesame");
+  EXPECT_THAT(opened, testing::ElementsAre("db-password: correct horse"));
+
+  well = false;
+  auto later = door.release({"db-password", kClaims, runtime_data_, "9f00"});
+  ASSERT_FALSE(later);
+  EXPECT_EQ(later.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_THAT(later.error().message(), Not(HasSubstr("Vault")));
+  EXPECT_EQ(audits_.back().reason, "Vault is sealed");
+  failure = Error(ErrorKind::kMalformed, "Vault does not decrypt it");
+  auto never = door.release({"db-password", kClaims, runtime_data_, "9f00"});
+  ASSERT_FALSE(never);
+  EXPECT_EQ(never.error().kind(), ErrorKind::kPermissionDenied);
+
+  opened.clear();
+  EXPECT_EQ(door.release({"db-password", R"({"iss":"https://attest.example"})", runtime_data_, "9f00"}).error().kind(),
+            ErrorKind::kPermissionDenied);
+  write(tree_.path() / "secrets" / "db-password", std::string(33, 'a'));
+  EXPECT_EQ(door.release({"db-password", kClaims, runtime_data_, "9f00"}).error().kind(), ErrorKind::kPermissionDenied);
+  EXPECT_TRUE(opened.empty());
+}
+
 TEST_F(KeyReleaseTest, says_in_one_line_which_policy_gave_what_to_which_key) {
   ASSERT_TRUE(release("db-password", kClaims, runtime_data_));
   ASSERT_EQ(audits_.size(), 1u);

@@ -42,9 +42,9 @@ std::string without_slash(std::string url) {
   return url;
 }
 
-// The members of a request that speak for that key, and for `nonce` where there is one.
-Result<json> evidence_of(const DecryptionKey& key, const std::string& nonce, const QuoteOf& quote) {
-  json said = {{"keys", json::array({json::parse(key.jwk())})}};
+// The members of a request that speak for that key, which is a JWK, and for `nonce` where there is one.
+Result<json> evidence_of(const std::string& jwk, const std::string& nonce, const QuoteOf& quote) {
+  json said = {{"keys", json::array({json::parse(jwk)})}};
   if (!nonce.empty()) said["nonce"] = nonce;
   const std::string runtime_data = said.dump(-1, ' ', false, json::error_handler_t::replace);
   ByteArray<64> report_data{};
@@ -57,14 +57,29 @@ Result<json> evidence_of(const DecryptionKey& key, const std::string& nonce, con
 
 Result<Token> request_token(http::Client& http, const std::string& url, const std::string& audience,
                             const QuoteOf& quote) {
+  ENCLAYER_TRY(DecryptionKey key, DecryptionKey::generate(DecryptionKey::Kind::kP256));
+  ENCLAYER_TRY(std::string token, request_token(http, url, audience, key.jwk(), quote));
+  return Token{std::move(token), std::move(key)};
+}
+
+Result<std::string> request_token(http::Client& http, const std::string& url, const std::string& audience,
+                                  const std::string& jwk, const QuoteOf& quote) {
+  auto key = base::JsonDocument::parse(jwk, {.size = EncryptionKey::kMaxJsonSize, .depth = 4, .values = 64});
+  if (!key || key->root()["kty"].text().empty())
+    return Error(ErrorKind::kInvalidArgument, "the key is no JWK" + (key ? "" : ": " + key.error().message()));
+  for (const char* secret : {"d", "p", "q", "k"})
+    if (key->root().has(secret))
+      return Error(ErrorKind::kInvalidArgument, "the key is a private one, and would not be secret any more");
   const std::string service = without_slash(url);
   ENCLAYER_TRY(const std::string nonce, ask(http, {service + "/nonce", "GET", {}, {}}, "nonce"));
-  ENCLAYER_TRY(DecryptionKey key, DecryptionKey::generate(DecryptionKey::Kind::kP256));
-  ENCLAYER_TRY(json body, evidence_of(key, nonce, quote));
+  ENCLAYER_TRY(json body, evidence_of(jwk, nonce, quote));
   body["audience"] = audience;
-  ENCLAYER_TRY(std::string token,
-               ask(http, {service + "/ear", "POST", {"Content-Type: application/json"}, body.dump()}, "token"));
-  return Token{std::move(token), std::move(key)};
+  return ask(http,
+             {service + "/ear",
+              "POST",
+              {"Content-Type: application/json"},
+              body.dump(-1, ' ', false, json::error_handler_t::replace)},
+             "token");
 }
 
 Result<Bytes> request_secret(http::Client& http, const std::string& url, const std::string& name,
@@ -80,7 +95,7 @@ Result<Bytes> request_secret(http::Client& http, const std::string& url, const s
     headers.push_back("Authorization: Bearer " + bearer);
   }
   ENCLAYER_TRY(const DecryptionKey key, DecryptionKey::generate(DecryptionKey::Kind::kP256));
-  ENCLAYER_TRY(const json body, evidence_of(key, "", quote));
+  ENCLAYER_TRY(const json body, evidence_of(key.jwk(), "", quote));
   ENCLAYER_TRY(const std::string jwe,
                ask(http, {without_slash(url) + "/release/" + name, "POST", headers, body.dump()}, "value"));
   return key.decrypt(jwe);

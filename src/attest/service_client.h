@@ -6,9 +6,8 @@
 //   3. a token for it              POST /ear (rats_door.h); its `cnf` is that key
 //      or a secret                 POST /release/<name> (release_door.h), encrypted to that key
 //
-// `http` gives answers of every status (Options::any_status). kPermissionDenied: the service accepts no such evidence, or
-// caller, and says why. kInvalidArgument: it takes no such request, as of an audience that it does not know. kMalformed:
-// it answers something else. Others are those of `http` and of who makes the quote.
+// `http` gives answers of every status (Options::any_status). kPermissionDenied: the service accepts no such evidence,
+// caller or audience, and says why. kInvalidArgument: it takes no such request. kMalformed: it answers something else. Others are those of `http` and of who makes the quote.
 #pragma once
 
 #include <functional>
@@ -35,6 +34,11 @@ struct Token {
 // `url`: of the service, "https://attest.example"; `audience`: who the token is for.
 Result<Token> request_token(http::Client& http, const std::string& url, const std::string& audience,
                             const QuoteOf& quote);
+
+// The same for a key of the caller's own, public, as JWK (RFC 7517): the token names it. kInvalidArgument: it is no JWK, or
+// a private one.
+Result<std::string> request_token(http::Client& http, const std::string& url, const std::string& audience,
+                                  const std::string& jwk, const QuoteOf& quote);
 
 // `bearer`: the ServiceAccount token by which the service knows who asks; "" where a certificate says it.
 Result<Bytes> request_secret(http::Client& http, const std::string& url, const std::string& name,

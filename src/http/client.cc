@@ -247,6 +247,18 @@ struct Client::State {
         return exchange.failed(ErrorKind::kMalformed,
                                "what is to be trusted holds no certificates (" + error.message() + ")",
                                options.advice.ca_pem, false);
+      if (!options.certificate_pem.empty() || !options.key_pem.empty()) {
+        error_code unused;  // there is no terminal on which OpenSSL could ask
+        context.set_password_callback([](std::size_t, ssl::context::password_purpose) { return std::string(); },
+                                      unused);
+        context.use_certificate_chain(asio::buffer(options.certificate_pem), error);
+        if (!error) context.use_private_key(asio::buffer(options.key_pem), ssl::context::pem, error);
+        if (error)  // also of a key that is another certificate's
+          return exchange.failed(
+              ErrorKind::kMalformed,
+              "what is to prove who we are is no certificate with its private key (" + error.message() + ")", "",
+              false);
+      }
       authorities.emplace(std::move(context));
     }
     auto& tls = connection->tls.emplace(connection->stream, *authorities);

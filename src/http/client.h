@@ -45,7 +45,10 @@ struct Options {
   Advice advice;
   std::string user_agent = "enclayer";
   std::string ca_pem;  // the authorities that are trusted, one PEM block each; empty: none
-  Proxies proxies;     // not given: services are asked directly
+  // Who we are, proved to services that ask for it: our certificate and what leads up to its root, and its private key
+  // without a passphrase, in PEM; empty, both: nobody.
+  std::string certificate_pem, key_pem;
+  Proxies proxies;  // not given: services are asked directly
   // The path of a unix socket: every request goes there, whatever host its URL names. Empty: to that host.
   std::string unix_socket;
   bool any_status = false;  // an answer is a Response whatever its status, after the tries that some statuses get

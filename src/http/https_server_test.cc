@@ -181,6 +181,30 @@ TEST_F(HttpsServerTest, client_that_would_resume_its_session_proves_its_certific
   EXPECT_NE(without.find("<>"), without.npos) << "known by a session alone: " << without;
 }
 
+TEST_F(HttpsServerTest, our_own_client_proves_who_it_is) {
+  const auto known = fake::make_tls_identity(), other = fake::make_tls_identity();
+  ServerTls tls = tls_;
+  tls.client_authorities = known.authority;
+  auto server = HttpsServer::listen("127.0.0.1:0", &tls, [](const Incoming& request) {
+    return Answer{.status = 200, .body = "you are \"" + request.client + "\""};
+  });
+  ASSERT_TRUE(server) << server.error().message();
+  Options options;
+  options.ca_pem = identity_.authority;
+  options.limits.tries = 1;
+  auto answered = [&] {
+    auto answer = Client(options).get("https://" + (*server)->address() + "/");
+    return answer ? std::string(base::as_text(answer->body)) : answer.error().message();
+  };
+  EXPECT_EQ(answered(), "you are \"\"");
+  options.certificate_pem = known.certificate;
+  EXPECT_NE(answered().find("no certificate with its private key"), std::string::npos) << answered();
+  options.key_pem = other.key;
+  EXPECT_NE(answered().find("no certificate with its private key"), std::string::npos) << answered();
+  options.key_pem = known.key;
+  EXPECT_EQ(answered(), "you are \"CN=Test Service\"");
+}
+
 TEST_F(HttpsServerTest, clients_of_plain_http_and_silent_ones_get_nothing_over_tls) {
   ServerLimits limits;
   limits.handshake = 1s;

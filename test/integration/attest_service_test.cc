@@ -724,7 +724,9 @@ TEST_F(AttestService, collateral_is_fetched_behind_a_503_and_served_to_others) {
   EXPECT_EQ(parse_collateral_json(base::read_text(path("fetched.json"), 1 << 20).value()).value(),
             platform_.collateral);
   EXPECT_EQ(get("/sgx/certification/v4/tcb?fmspc=00606a000000").status, 404u);
+  EXPECT_EQ(get("/sgx/certification/v4/tcb?fmspc=53494d554c41&update=standard").status, 200u);
   EXPECT_EQ(get("/sgx/certification/v4/tcb?fmspc=53494d554c41&update=early").status, 400u);
+  EXPECT_EQ(get("/sgx/certification/v4/tcb?fmspc=53494d554c41&tcbEvaluationDataNumber=17").status, 400u);
   EXPECT_EQ(get("/tdx/certification/v4/qe/identity").status, 404u);
 }
 

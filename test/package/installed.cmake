@@ -1,5 +1,5 @@
-# Installs into a new folder, builds samples/verify-from-cpp and -c against that and nothing else, and runs the samples in
-# C++, C and Python on real evidence, of an enclave, of a TD and of a TLS peer: trusted at its time, untrusted once the
+# Installs into a new folder, builds samples/verify-from-cpp and -c and attest-from-c against that and nothing else, and runs
+# those that verify, in C++, C and Python, on real evidence, of an enclave, of a TD and of a TLS peer: trusted at its time, untrusted once the
 # collateral has expired.
 cmake_minimum_required(VERSION 3.25)
 set(folder ${BINARY}/tests/package)
@@ -27,12 +27,17 @@ set(flags "-Wall -Wextra -Werror")
 if(SANITIZE)
   string(APPEND flags " -fsanitize=${SANITIZE}")
 endif()
-foreach(language cpp c)
-  run(0 ${CMAKE_COMMAND} -G ${GENERATOR} -S ${SOURCE}/samples/verify-from-${language} -B ${folder}/sample-${language}
+foreach(sample verify-from-cpp verify-from-c attest-from-c)
+  string(REPLACE verify-from- "" language ${sample})
+  run(0 ${CMAKE_COMMAND} -G ${GENERATOR} -S ${SOURCE}/samples/${sample} -B ${folder}/sample-${language}
         -D CMAKE_PREFIX_PATH=${prefix} -D CMAKE_CXX_COMPILER=${CXX} -D CMAKE_CXX_FLAGS=${flags} -D CMAKE_C_COMPILER=${CC}
         -D CMAKE_C_FLAGS=${flags})
   run(0 ${CMAKE_COMMAND} --build ${folder}/sample-${language})
 endforeach()
+run(1 ${folder}/sample-attest-from-c/attest-from-c)
+expect("usage")
+run(1 ${folder}/sample-attest-from-c/attest-from-c /dev/null no-url ${SOURCE}/LICENSE token vault)
+expect("no-url")
 set(in_cpp ${folder}/sample-cpp/verify-from-cpp)
 set(in_c ${folder}/sample-c/verify-from-c)
 
@@ -65,6 +70,12 @@ run(1 ${in_cpp} ${SOURCE}/LICENSE ${case}/collateral.json ${case}/meta.json 2026
 expect("this is text of")
 
 # What programs were linked with stays: every function, with the version that it came with, and nothing else.
+file(GLOB_RECURSE library ${prefix}/libenclayer_attest.so)
+run(0 ${NM} -D --defined-only ${library})
+string(REGEX MATCHALL " T [^\n]+" lines "${output}")
+if(NOT lines STREQUAL " T enclayer_attest_secret@@ENCLAYER_ATTEST_0; T enclayer_attest_token@@ENCLAYER_ATTEST_0")
+  message(FATAL_ERROR "${library} exports something else: ${lines}")
+endif()
 file(GLOB_RECURSE library ${prefix}/libenclayer.so)
 run(0 ${NM} -D --defined-only ${library})
 string(REGEX MATCHALL "[^\n]+" lines "${output}")

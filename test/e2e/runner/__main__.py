@@ -145,10 +145,18 @@ def watch(steps, product, log):
 
 
 def ask_for_tokens(steps, product, log):
-    with steps.step("the Python package azure-security-attestation, and hashicorp/cap from source"):
-        azure, oidc = builds.azure_client(log).get("installing"), builds.oidc(log).get("compiling; half a minute")
+    peers = {}
+    for name, artefact, what, note in [
+        ("aesm-client", builds.aesm_client(log), "the Rust crates ear and pcs, beside aesm-client", "compiling; two minutes"),
+        ("verifiers", builds.verifiers(log), "the Python package dcap-qvl", "installing"),
+        ("azure", builds.azure_client(log), "the Python package azure-security-attestation", "installing"),
+        ("azure-javascript", builds.azure_javascript_client(log), "the JavaScript package @azure/attestation", "installing"),
+        ("relying", builds.relying_parties(log), "hashicorp/cap, Vault's jwt auth and transit engine, go-jose, from source", "compiling; a minute"),
+    ]:
+        with steps.step(what):
+            peers[name] = artefact.get(note)
     with tempfile.TemporaryDirectory(prefix="enclayer-e2e-tokens-") as folder:
-        Tokens(folder, product, azure, oidc).run(steps)
+        Tokens(folder, product, peers).run(steps)
 
 
 def compare_cases(steps, product, verifiers):

@@ -161,17 +161,21 @@ def pod_programs(log):
 
 
 def aesm_client(log):
+    """The client of AESM, and what reads tokens and collateral: one crate, because they share what is compiled."""
     crate = E2E / "rust"
 
     def build(into):
         # Cargo keeps its work folder outside the repository.
         target = into / "target"
-        build_command(["cargo", "test", "--release", "--locked"], cwd=crate, log=log, env={"CARGO_TARGET_DIR": str(target)})
-        build_command(["cargo", "build", "--release", "--locked"], cwd=crate, log=log, env={"CARGO_TARGET_DIR": str(target)})
-        shutil.copy2(target / "release/e2e-aesm-client", into)
+        # With the machine's OpenSSL, as the product has it: `ear` would have a whole one compiled.
+        environment = {"CARGO_TARGET_DIR": str(target), "OPENSSL_NO_VENDOR": "1"}
+        build_command(["cargo", "test", "--release", "--locked"], cwd=crate, log=log, env=environment)
+        build_command(["cargo", "build", "--release", "--locked"], cwd=crate, log=log, env=environment)
+        for program in ("e2e-aesm-client", "e2e-relying"):
+            shutil.copy2(target / "release" / program, into)
         shutil.rmtree(target)
 
-    sources = [crate / "Cargo.toml", crate / "Cargo.lock", *sorted((crate / "src").glob("*.rs"))]
+    sources = [crate / "Cargo.toml", crate / "Cargo.lock", *sorted((crate / "src").rglob("*.rs"))]
     return Artefact("aesm-client", sources, output(["cargo", "--version"]), build)
 
 
@@ -195,11 +199,28 @@ def azure_client(log):
     return python_packages("azure-client", E2E / "python/requirements-azure.txt", log)
 
 
-def oidc(log):
-    def build(into):
-        build_command(["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f"{into}/oidc", "."], cwd=E2E / "oidc", log=log, env=GO)
+def azure_javascript_client(log):
+    package = E2E / "node"
+    sources = [package / name for name in ("package.json", "package-lock.json", "azure_attestation.mjs")]
 
-    return Artefact("oidc", [E2E / "oidc" / name for name in ("go.mod", "go.sum", "main.go")], go_version(), build)
+    def build(into):
+        for source in sources:
+            shutil.copy(source, into)
+        build_command(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"], cwd=into, log=log)
+
+    return Artefact("azure-javascript-client", sources, output(["node", "--version"]), build)
+
+
+def relying_parties(log):
+    """`oidc`, `vault` and `jose` read tokens and secrets as Vault and others do: one module, because they share most of it."""
+    module, programs = E2E / "relying", ["oidc", "vault", "jose"]
+
+    def build(into):
+        packages = [f"./{program}" for program in programs]
+        build_command(["go", "build", "-v", "-trimpath", "-ldflags", "-s -w", "-o", f"{into}/", *packages], cwd=module, log=log, env=GO, progress=packages_compiled)
+
+    sources = [module / "go.mod", module / "go.sum", *(module / program / "main.go" for program in programs)]
+    return Artefact("relying-parties", sources, [programs, go_version()], build)
 
 
 def prometheus(log):

@@ -4,7 +4,7 @@ ready, with nothing of ours on it."""
 from policies.suite import Suite as Policies
 
 from .addon import Addon, Helm, Rendered
-from .attestation import Attestation
+from .attested import AttestedSecret
 from .basics import Basics
 from .builds import KUBERNETES_VERSION, NEXT_KUBERNETES_VERSION
 from .chart import Chart
@@ -49,7 +49,7 @@ class NextPolicies:
 NEXT_SUITE = "policies-next"  # the only one that needs the newer API server
 SUITES = {
     "basics": Basics, "images": Images, "policies": policies, NEXT_SUITE: NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
-    "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "attestation": Attestation, "dra": Dra, "demo": Demo,
+    "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "attestation": AttestedSecret, "dra": Dra, "demo": Demo,
 }
 BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "attestation", "addon-at-scale"]  # scale is in the last of them
 ELSEWHERE = ["basics", "policies"]  # on another version

@@ -1,12 +1,12 @@
 """The add-on's story, for a person to watch; it ends with the add-on on, as `enclayer show` tells it."""
 
 from .addon import ORDINARY_NODES, Addon
-from .attestation import Attestation
+from .attested import AttestedSecret
 
 
 class Demo(Addon):
     def listed(self):
-        attestation = Attestation(self.cluster)
+        attestation = AttestedSecret(self.cluster)
         return [
             (f"the images of samples/, and {ORDINARY_NODES} ordinary nodes", self.prepare),
             ("enclayer enable --platform sim", self.enable),
