@@ -321,6 +321,7 @@ struct Client::State {
         });
         exchange.answered = exchange.answered || size > 0 || connection->buffer.size() > 0;
         if (error) return lost(error);
+        if (exchange.request.first_bytes_suffice && !parser->get().body().empty()) return std::nullopt;
         came += size;
         if (came < least) continue;
         came = 0;
@@ -384,7 +385,7 @@ struct Client::State {
       std::optional<Parser> parser;
       Failed failed = connection->tls ? transfer(*connection->tls, exchange, *out, parser)
                                       : transfer(connection->stream, exchange, *out, parser);
-      if (failed || !parser->keep_alive() || connection->buffer.size() > 0) connection.reset();
+      if (failed || !parser->is_done() || !parser->keep_alive() || connection->buffer.size() > 0) connection.reset();
       if (!failed) return judged(exchange, parser->release());
       // A service may close a connection that waits, at any moment (RFC 9112, 9.3.1).
       const bool closed_meanwhile =

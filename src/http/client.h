@@ -57,6 +57,8 @@ struct Request {
   std::string method = "GET";
   std::vector<std::string> headers;  // "Name: value", without a line's end; they are shown in no message
   std::string body;
+  // The answer ends with the first bytes of its body: of a watch, whose body comes when something happens.
+  bool first_bytes_suffice = false;
 };
 
 struct Response {

@@ -119,6 +119,18 @@ TEST(HttpClient, a_unix_socket_is_asked_whatever_the_host_and_any_status_can_be_
   EXPECT_THAT(text(patient.get("http://localhost/")), HasSubstr("too long for a unix socket's path"));
 }
 
+TEST(HttpClient, a_watch_ends_with_the_first_that_it_brings_and_the_next_one_has_its_own_connection) {
+  HttpService service(one_after_another(
+      {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n", HttpAnswer::Then::kHang},
+       http_answer(200, "whole")}));
+  Patient patient;
+  patient.options.limits.tries = 1;
+  Client client(patient.options);
+  EXPECT_EQ(text(client.send({service.url(), "GET", {}, {}, true})), "first");
+  EXPECT_EQ(text(client.send({service.url(), "GET", {}, {}, true})), "whole");
+  EXPECT_EQ(service.connections(), 2U);
+}
+
 TEST(HttpClient, interim_answers_are_not_the_answer) {
   HttpAnswer answer = http_answer(200, "body", "X-Some: last\r\n");
   answer.bytes = "HTTP/1.1 103 Early\r\nX-Some: early\r\n\r\n" + answer.bytes;

@@ -19,7 +19,7 @@ from standin_packages import INTEL, LIBRARIES, make_deb, make_debs
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["ENCLAYER_BUILD_DIR"])
-PROGRAMS = ("enclayer", "enclayer-detect", "enclayer-device-plugin", "enclayer-dra-driver", "enclayer-quote-helper")
+PROGRAMS = ("enclayer", "enclayer-claim-templates", "enclayer-detect", "enclayer-device-plugin", "enclayer-dra-driver", "enclayer-quote-helper")
 
 
 def image(recipe, out, *more, build=BUILD, umask=0o022, **environment):
