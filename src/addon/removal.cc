@@ -175,7 +175,8 @@ Result<Removed> remove_all(const ApiServer& api, ClusterWatch& watch, bool force
   if (!policies.empty()) progress("removing " + std::to_string(policies.size()) + " admission policies and bindings");
   ENCLAYER_CHECK(remove_now(policies));
 
-  auto sets = take(objects, [](const Reference& object) { return object.kind == "DaemonSet"; });
+  auto sets =
+      take(objects, [](const Reference& object) { return object.kind == "DaemonSet" || object.kind == "Deployment"; });
   std::set<std::string> places;
   for (const Reference& set : sets) places.insert(set.name_space);
   for (const Stored& stored : watch.cluster().stored) places.insert(stored.name_space);
