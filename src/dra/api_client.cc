@@ -106,13 +106,14 @@ Result<> ApiClient::pages(const std::string& path, int size,
 }
 
 Result<> ApiClient::wait_for_change(const http::ApiServer& server, const std::string& path, const std::string& version,
-                                    std::chrono::seconds patience, const std::string& who) {
+                                    std::chrono::seconds patience, const std::string& who, int stop) {
   constexpr unsigned kGone = 410;
   constexpr std::chrono::seconds kLate(10);  // of an answer that should have ended
   http::Options options = options_for(patience + kLate, who);
   options.limits.request = options.limits.total;
   options.limits.stalled = patience + kLate;  // nothing comes as long as nothing happens
   options.limits.tries = 1;
+  options.stop = stop;
   ENCLAYER_TRY(http::AccountClient client, http::AccountClient::open(server.account, std::move(options)));
   const std::string watch =
       path + "&watch=1&timeoutSeconds=" + std::to_string(patience.count()) + "&resourceVersion=" + version;

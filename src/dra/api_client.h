@@ -36,9 +36,9 @@ class ApiClient {
   Result<> pages(const std::string& path, int size, const std::function<Result<>(const std::string& text)>& page);
 
   // Returns when something changes in the list that `path` names, with its query, after `version` of it; or when
-  // `patience` has passed, or nobody can say what changed since. Errors as of send().
+  // `patience` has passed, or nobody can say what changed since. Errors as of send(), and once `stop` is readable.
   static Result<> wait_for_change(const http::ApiServer& server, const std::string& path, const std::string& version,
-                                  std::chrono::seconds patience, const std::string& who);
+                                  std::chrono::seconds patience, const std::string& who, int stop = -1);
 
   static constexpr std::size_t kMostPage = 8 << 20;
   static constexpr int kMostPages = 1'000;

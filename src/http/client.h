@@ -48,6 +48,7 @@ struct Options {
   Proxies proxies;     // not given: services are asked directly
   // The path of a unix socket: every request goes there, whatever host its URL names. Empty: to that host.
   std::string unix_socket;
+  int stop = -1;            // a descriptor: once it is readable, all that is waited for fails
   bool any_status = false;  // an answer is a Response whatever its status, after the tries that some statuses get
   std::function<void(std::chrono::milliseconds)> pause;  // how to wait between tries; not given: sleep
 };

@@ -34,6 +34,7 @@ class Dra:
             ("enclayer enable --dra-epc 50%: half of the EPC by the plugin, half in a ResourceSlice", self.enable),
             ("an old manifest and a claim, 10 MiB each, on one node, the claim's container not root: both have their devices open", self.hello_world),
             (f"enclayer update to {SECOND_GIB} GiB, {SECOND_DRIVER_GIB} of them the driver's, while pods with claims start: none fails", self.update),
+            ("a slice that a person removes is back within 2 s", self.remove_slice),
             ("a pod with 64 GiB: Ready, and the size of its status", self.run_large),
             ("the node is full to the MiB through both doors", self.fill),
             ("a kubelet restart: the slice is back, the pods run on, a new one starts", self.restart_kubelet),
@@ -127,6 +128,15 @@ class Dra:
         self.wait_for_slice(f"{SECOND_DRIVER_GIB}Gi")
         say(f"the slice offered {offered[0]} while the old pod held devices of the longer list, and now {SECOND_DRIVER_GIB}Gi")
         self.cluster.remove_pods("kept")
+
+    def remove_slice(self):
+        (before,) = self.slices()
+        begin = time.monotonic()
+        self.plane.kubectl("delete", "resourceslice", before["metadata"]["name"])
+        wait_for("the slice is back", lambda: [one for one in self.slices() if one["metadata"]["uid"] != before["metadata"]["uid"]], 60, pause=0.05)
+        seconds = time.monotonic() - begin
+        say(f"{seconds:.1f} s")
+        check(seconds < 2 or not self.cluster.judge_times, f"it took {seconds:.1f} s")
 
     def run_large(self):
         pod, seconds = self.run("large", "64Gi")
