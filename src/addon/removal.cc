@@ -180,7 +180,7 @@ Result<Removed> remove_all(const ApiServer& api, ClusterWatch& watch, bool force
   std::set<std::string> places;
   for (const Reference& set : sets) places.insert(set.name_space);
   for (const Stored& stored : watch.cluster().stored) places.insert(stored.name_space);
-  if (!sets.empty()) progress("removing " + std::to_string(sets.size()) + " DaemonSets");
+  if (!sets.empty()) progress("removing " + std::to_string(sets.size()) + " DaemonSets and Deployments");
   ENCLAYER_CHECK(remove_now(sets));
   for (const std::string& place : places) {
     const Reference self_test{"v1", "Pod", place, "enclayer-self-test"};

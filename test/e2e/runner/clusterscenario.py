@@ -49,7 +49,7 @@ SUITES = {
     "basics": Basics, "images": Images, "policies": policies, NEXT_SUITE: NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
     "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "dra": Dra, "demo": Demo,
 }
-BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "addon-at-scale"]  # scale is in the last of them
+BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "dra", "addon-at-scale"]  # scale is in the last of them
 ELSEWHERE = ["basics", "policies"]  # on another version
 
 
