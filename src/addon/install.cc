@@ -141,6 +141,7 @@ Result<Plan> plan(const Cluster& cluster, const Settings& settings, const std::o
   Settings possible = settings;
   if (const std::string why = cluster.why_no_claims(); !settings.dra_epc.empty() && !why.empty()) {
     possible.dra_epc.clear();
+    possible.dra_above = 0;
     out.left_out.push_back("The DRA driver (--dra-epc " + settings.dra_epc + ") stays out: " + why +
                            ". All EPC is offered by the device plugin.");
   }
@@ -351,6 +352,11 @@ Result<std::vector<Reference>> leftovers(const ApiServer& api, const Cluster& cl
   if (cluster.has_monitoring)
     for (const char* kind : {"PrometheusRule", "PodMonitor"}) kinds.push_back({"monitoring.coreos.com/v1", kind});
   if (const std::string place = cluster.name_space(); !place.empty()) kinds.push_back({"v1", "Secret", place});
+  // Templates that enclayer-claim-templates made, once nobody makes them any more.
+  if (cluster.has_claims && std::none_of(documents.begin(), documents.end(), [](const Document& document) {
+        return document.component == "claim-templates";
+      }))
+    kinds.push_back({"resource.k8s.io/v1", "ResourceClaimTemplate"});
   ENCLAYER_TRY(auto found, list_names(api, kinds, true, "list what enclayer has put here"));
   std::erase_if(found, [&](const Reference& object) {
     return std::any_of(documents.begin(), documents.end(),

@@ -118,7 +118,10 @@ std::vector<std::string> half_applied(const Cluster& cluster, const Remembered* 
   daemon_set(true, kPlugin);
   daemon_set(cluster.has_validating, kDetect);
   daemon_set(settings.quote_helper, kHelper);
-  daemon_set(!settings.dra_epc.empty() && cluster.why_no_claims().empty(), kDriver);
+  const bool claims = !settings.dra_epc.empty() && cluster.why_no_claims().empty();
+  daemon_set(claims, kDriver);
+  compare(claims && settings.dra_above > 0, cluster.deployment("claim-templates") != nullptr,
+          "Deployment enclayer-claim-templates");
   compare(settings.attestation_service, cluster.deployment(kAttestation) != nullptr,
           "Deployment " + std::string(kAttest));
   return out;

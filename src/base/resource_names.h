@@ -24,4 +24,7 @@ inline constexpr char kDraDriver[] = "sgx.enclayer.io", kDraCapacity[] = "epc";
 inline constexpr std::array<std::string_view, 4> kForeignEpc = {"sgx.intel.com/epc", "alibabacloud.com/sgx_epc_MiB",
                                                                 "openenclave.io/sgx_epc_MiB", "sgx.k8s.io/sgx"};
 
+// Templates of ResourceClaims by the amount of EPC in MiB: "enclayer-epc-65536".
+inline constexpr std::string_view kEpcTemplates = "enclayer-epc-";
+
 }  // namespace enclayer::base

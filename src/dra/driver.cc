@@ -82,6 +82,8 @@ Result<> Driver::look() {
   ENCLAYER_TRY(const NodeDevices none, devices_.beside(devices_.all_mib));
   auto published = publisher_.sync(offered ? *offered : none);
   if (published) published_ = true;
+  if (published && !slices_)
+    slices_ = std::make_unique<SliceWatch>(around_.api, devices_.node, [this] { wake_.ring(); });
   const bool dropped = !published && published.error().kind() == ErrorKind::kUnsupported;
   if (!published_ || dropped) return published.error();
   // The kubelet keeps us while the API server is away.

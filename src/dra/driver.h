@@ -2,8 +2,8 @@
 // The driver's life on a node: the slice that says what there is, the kubelet that takes us, the claims that it has
 // prepared. In this order, so that a cluster or a runtime in which claims would be given wrongly never gets a driver.
 //
-// One thread looks after it: whenever the kubelet says something, when our socket's folder changes, and at growing
-// distances up to 10 s. A kubelet that starts removes the slices of its node, maybe after it has taken us: so from
+// One thread looks after it: whenever the kubelet says something, when our socket's folder or our slices change, and at
+// growing distances up to 10 s. A kubelet that starts removes the slices of its node, maybe after it has taken us: so from
 // then on it is looked again after 0.5 s, 1 s, 2 s. Claims are prepared in threads of their own.
 #pragma once
 
@@ -26,6 +26,7 @@
 #include "dra/plugin_server.h"
 #include "dra/preparation.h"
 #include "dra/slice_publisher.h"
+#include "dra/slice_watch.h"
 #include "enclayer/error.h"
 #include "http/account_client.h"
 #include "kubelet/plugin_sockets.h"
@@ -80,7 +81,8 @@ class Driver {
   std::string not_ready_, refusal_;
   std::vector<DeviceHealth> told_;  // to the kubelet
   std::filesystem::path socket_;
-  std::unique_ptr<PluginServer> server_;  // last: it calls the others
+  std::unique_ptr<PluginServer> server_;  // it calls the others
+  std::unique_ptr<SliceWatch> slices_;    // so does this, from the first slice on
 };
 
 }  // namespace enclayer::dra

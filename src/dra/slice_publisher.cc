@@ -18,11 +18,13 @@ Result<> remove(ApiClient& api, const std::string& name) {
 
 }  // namespace
 
+std::string slices_path(const std::string& node) {
+  return std::string(kSlices) + "?fieldSelector=spec.nodeName%3D" + node + "%2Cspec.driver%3D" + kDriver;
+}
+
 Result<> SlicePublisher::sync(const NodeDevices& devices) {
   ENCLAYER_TRY(ApiClient api, api_());
-  const std::string query =
-      std::string("?fieldSelector=spec.nodeName%3D") + devices.node + "%2Cspec.driver%3D" + kDriver;
-  ENCLAYER_TRY(const std::string list, api.send("GET", kSlices + query));
+  ENCLAYER_TRY(const std::string list, api.send("GET", slices_path(devices.node)));
   ENCLAYER_TRY(const auto slices, parse_slices(list));
   const SeenSlice* ours = nullptr;
   for (const SeenSlice& slice : slices) {

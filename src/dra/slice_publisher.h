@@ -14,6 +14,9 @@
 
 namespace enclayer::dra {
 
+// Of the API server: the slices of our driver on a node, as a list.
+std::string slices_path(const std::string& node);
+
 class SlicePublisher {
  public:
   // A new client for each errand.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http/client.h"
 
+#include <fcntl.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <sys/un.h>
@@ -12,6 +13,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -126,15 +128,23 @@ struct Client::State {
   asio::io_context io{1};
   std::optional<ssl::context> authorities;
   std::optional<Connection> connection;  // kept where the last answer allowed it
+  std::optional<asio::posix::stream_descriptor> stop;
 
   milliseconds left() const { return std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now()); }
   const Limits& limits() const { return options.limits; }
 
-  // One asynchronous operation from start to end; the stream's own deadline ends it.
+  // One asynchronous operation from start to end; the stream's own deadline ends it, and `stop`.
   template <class Start>
   error_code run(Start&& start) {
     error_code out;
-    start([&](error_code error, auto&&...) { out = error; });
+    start([&](error_code error, auto&&...) {
+      out = error;
+      if (stop) stop->cancel();
+    });
+    if (stop)
+      stop->async_wait(asio::posix::stream_descriptor::wait_read, [&](error_code cancelled) {
+        if (!cancelled && connection) connection->stream.cancel();
+      });
     io.restart();
     io.run();
     return out;
@@ -333,6 +343,7 @@ struct Client::State {
         });
         exchange.answered = exchange.answered || size > 0 || connection->buffer.size() > 0;
         if (error) return lost(error);
+        if (exchange.request.first_bytes_suffice && !parser->get().body().empty()) return std::nullopt;
         came += size;
         if (came < least) continue;
         came = 0;
@@ -396,7 +407,7 @@ struct Client::State {
       std::optional<Parser> parser;
       Failed failed = connection->tls ? transfer(*connection->tls, exchange, *out, parser)
                                       : transfer(connection->stream, exchange, *out, parser);
-      if (failed || !parser->keep_alive() || connection->buffer.size() > 0) connection.reset();
+      if (failed || !parser->is_done() || !parser->keep_alive() || connection->buffer.size() > 0) connection.reset();
       if (!failed) return judged(exchange, parser->release());
       // A service may close a connection that waits, at any moment (RFC 9112, 9.3.1).
       const bool closed_meanwhile =
@@ -417,6 +428,7 @@ Client::Client(Options options) : state_(std::make_unique<State>()) {
   state_->options.limits.tries = std::clamp(state_->options.limits.tries, 1, 16);
   if (!state_->options.pause) state_->options.pause = [](milliseconds time) { std::this_thread::sleep_for(time); };
   state_->deadline = steady_clock::now() + state_->options.limits.total;
+  if (state_->options.stop >= 0) state_->stop.emplace(state_->io, ::fcntl(state_->options.stop, F_DUPFD_CLOEXEC, 0));
 }
 
 Client::Client(Client&&) noexcept = default;

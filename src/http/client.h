@@ -51,6 +51,7 @@ struct Options {
   Proxies proxies;  // not given: services are asked directly
   // The path of a unix socket: every request goes there, whatever host its URL names. Empty: to that host.
   std::string unix_socket;
+  int stop = -1;            // a descriptor: once it is readable, all that is waited for fails
   bool any_status = false;  // an answer is a Response whatever its status, after the tries that some statuses get
   std::function<void(std::chrono::milliseconds)> pause;  // how to wait between tries; not given: sleep
 };
@@ -60,6 +61,8 @@ struct Request {
   std::string method = "GET";
   std::vector<std::string> headers;  // "Name: value", without a line's end; they are shown in no message
   std::string body;
+  // The answer ends with the first bytes of its body: of a watch, whose body comes when something happens.
+  bool first_bytes_suffice = false;
 };
 
 struct Response {

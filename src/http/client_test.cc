@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <future>
 #include <memory>
 
 #include "base/bytes.h"
 #include "base/hex.h"
+#include "base/wakeup.h"
 #include "fake/http_service.h"
 #include "fake/temp_folder.h"
 
@@ -117,6 +119,35 @@ TEST(HttpClient, a_unix_socket_is_asked_whatever_the_host_and_any_status_can_be_
 
   patient.options.unix_socket = folder.path() / std::string(200, 'x');
   EXPECT_THAT(text(patient.get("http://localhost/")), HasSubstr("too long for a unix socket's path"));
+}
+
+TEST(HttpClient, a_watch_ends_with_the_first_that_it_brings_and_the_next_one_has_its_own_connection) {
+  HttpService service(one_after_another(
+      {{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n", HttpAnswer::Then::kHang},
+       http_answer(200, "whole")}));
+  Patient patient;
+  patient.options.limits.tries = 1;
+  Client client(patient.options);
+  EXPECT_EQ(text(client.send({service.url(), "GET", {}, {}, true})), "first");
+  EXPECT_EQ(text(client.send({service.url(), "GET", {}, {}, true})), "whole");
+  EXPECT_EQ(service.connections(), 2U);
+}
+
+TEST(HttpClient, stops_waiting_when_it_is_told_to) {
+  HttpService service([](const std::string&) {
+    return HttpAnswer{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", HttpAnswer::Then::kHang};
+  });
+  base::Wakeup stop;
+  Patient patient;
+  patient.options.stop = stop.fd();
+  patient.options.limits.tries = 1;
+  patient.options.limits.request = patient.options.limits.total = patient.options.limits.stalled =
+      std::chrono::seconds(600);
+  Client client(patient.options);
+  auto answer = std::async(std::launch::async, [&] { return client.get(service.url()); });
+  stop.ring();
+  EXPECT_FALSE(answer.get());
+  EXPECT_FALSE(client.get(service.url())) << "it is stopped for good";
 }
 
 TEST(HttpClient, interim_answers_are_not_the_answer) {

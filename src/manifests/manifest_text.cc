@@ -252,6 +252,10 @@ std::span<const Value> values() {
         amount("resources.attest.requests.memory", "32Mi"),
         amount("resources.attest.limits.cpu", ""),
         amount("resources.attest.limits.memory", "256Mi"),
+        amount("resources.claim-templates.requests.cpu", "1m"),
+        amount("resources.claim-templates.requests.memory", "8Mi"),
+        amount("resources.claim-templates.limits.cpu", ""),
+        amount("resources.claim-templates.limits.memory", "64Mi"),
         amount("resources.quote-helper.requests.cpu", "100m"),
         amount(
             "resources.quote-helper.requests.memory", [](const Settings& s) { return is_sim(s) ? "32Mi" : "96Mi"; },
@@ -266,6 +270,8 @@ std::span<const Value> values() {
       Value value{one.name, std::string(one.example), [&one](const Settings& s) { return value_of(s, one); },
                   one.name == "namespace" ? ".Release.Namespace" : ".Values." + std::string(one.name)};
       if (one.is<unsigned>()) value.kind = Kind::kNumber;
+      // Helm's numbers are floating ones, and from here on they would be written as 1e+06.
+      if (one.is<unsigned>() && one.most >= 1'000'000) value.in_chart = "int64 " + value.in_chart;
       if (one.is<std::string>() && one.pattern.empty() && one.words.empty()) {  // any text at all
         value.kind = Kind::kJson;
         value.in_manifest = in_quotes(one.example.empty() ? value_of(defaults, one) : value.in_manifest);

@@ -188,6 +188,7 @@ std::vector<Settings> combinations() {
           settings.epc_cap = "3Gi";
           settings.epc_reserve = "5Mi";
           if (in_proc || is_sim) settings.dra_epc = helper ? "1Gi" : "75%";
+          settings.dra_above = in_proc ? 4096 : 0;
           settings.provision_limit = 20;
           settings.numa = settings.cdi = in_proc;
           settings.account_mapped = settings.provision_with_epc = in_proc && !is_sim;
@@ -198,7 +199,8 @@ std::vector<Settings> combinations() {
             settings.node_selector = {{"pool", "yes"}}, settings.pod_labels = {{"team", "no"}};
             settings.image_pull_secrets = {{{"name", "0"}}}, settings.metrics_from = {{"name", "true"}};
             settings.pod_annotations = {{"note", "a: b"}};
-            for (const char* container : {"attest", "device-plugin", "detect", "dra-driver", "quote-helper"})
+            for (const char* container :
+                 {"attest", "claim-templates", "device-plugin", "detect", "dra-driver", "quote-helper"})
               settings.resources[container]["limits"]["cpu"] = "2";
             settings.selinux_type = "spc_t";
             settings.attestation_service = true;
@@ -339,12 +341,41 @@ TEST(Manifests, both_doors_are_told_the_same_parts_where_claims_have_amounts) {
   EXPECT_THAT(args(pod_of(settings, "enclayer-device-plugin")), Contains("--helper-epc=20"));
 }
 
+TEST(Manifests, amounts_become_claims_above_a_limit_only_where_one_was_said) {
+  for (const Settings& settings : combinations()) {
+    SCOPED_TRACE(to_json(settings));
+    const auto all = documents(settings);
+    const YAML::Node translate = parsed(all, "MutatingAdmissionPolicy", "enclayer-translate")["spec"];
+    ASSERT_EQ(translate["variables"][0]["name"].as<std::string>(), "above");
+    const auto above = translate["variables"][0]["expression"].as<std::string>();
+    const auto condition = translate["matchConditions"][0]["expression"].as<std::string>();
+    std::set<std::string> kinds;
+    for (const Document& one : all)
+      if (one.component == "claim-templates") kinds.insert(one.kind);
+    if (settings.dra_above == 0) {
+      EXPECT_EQ(above, "9223372036854775807");
+      EXPECT_THAT(condition, HasSubstr("tolerations")) << "pods that need nothing are not looked at again";
+      EXPECT_EQ(kinds, std::set<std::string>());
+      continue;
+    }
+    EXPECT_THAT(above, HasSubstr(" ? " + std::to_string(settings.dra_above) + " : 9223372036854775807"));
+    EXPECT_THAT(condition, Not(HasSubstr("tolerations"))) << "an amount above the limit is something to do";
+    EXPECT_EQ(kinds, (std::set<std::string>{"ClusterRole", "ClusterRoleBinding", "Deployment", "ServiceAccount",
+                                            "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}));
+    const YAML::Node pod = parsed(all, "Deployment", "enclayer-claim-templates")["spec"]["template"]["spec"];
+    EXPECT_TRUE(pod["securityContext"]["runAsNonRoot"].as<bool>());
+    EXPECT_FALSE(pod["volumes"]) << "it needs nothing of its node";
+  }
+}
+
 TEST(Manifests, before_claims_have_amounts_all_epc_is_the_device_plugins) {
   Settings settings;
   settings.dra_epc = "50%";
+  settings.dra_above = 8192;
   const auto before = render(settings, kClaimAmountsSince - 1).value();
   for (const Document& one : before) {
     EXPECT_NE(one.component, "dra-driver") << one.kind << " " << one.name;
+    EXPECT_NE(one.component, "claim-templates") << one.kind << " " << one.name;
     EXPECT_THAT(one.text, Not(HasSubstr("--dra-epc"))) << one.name;
   }
   std::set<std::string> kinds;
@@ -603,6 +634,7 @@ TEST(Manifests, no_default_survives_where_a_setting_says_otherwise) {
                                "pccs.example",
                                "per-minute=60",
                                "quote-limit=110",
+                               "? 8192 :",
                                "provision-limit=110",
                                ":9410",
                                "9411",
@@ -824,7 +856,7 @@ TEST(Manifests, plugin_and_helper_tolerate_the_same_taints) {
 TEST(Manifests, selectors_are_the_name_alone_and_pods_say_whose_they_are) {
   for (const Settings& settings : combinations())
     for (const Document& one : documents(settings)) {
-      if (one.kind != "DaemonSet") continue;
+      if (one.kind != "DaemonSet" && one.kind != "Deployment") continue;
       const YAML::Node spec = YAML::Load(one.text)["spec"];
       EXPECT_EQ(spec["selector"]["matchLabels"].size(), 1U) << "it can never be changed: as little as possible";
       EXPECT_EQ(spec["selector"]["matchLabels"]["app.kubernetes.io/name"].as<std::string>(), one.name);
@@ -940,7 +972,8 @@ TEST(ManifestRights, no_pod_of_ours_is_privileged_or_shares_what_belongs_to_the_
       EXPECT_EQ(pod["hostPID"].as<bool>(false), settings.account_mapped && one.component == "device-plugin");
       EXPECT_EQ(pod["securityContext"]["seccompProfile"]["type"].as<std::string>(), "RuntimeDefault");
       EXPECT_EQ(pod["priorityClassName"].as<std::string>(), settings.priority_class);
-      if (one.component != "detect" && one.component != "dra-driver" && one.component != "attestation-service") {
+      if (one.component != "claim-templates" && one.component != "detect" && one.component != "dra-driver" &&
+          one.component != "attestation-service") {
         EXPECT_FALSE(pod["automountServiceAccountToken"].as<bool>(true));
       }
       for (const char* kind : {"containers", "initContainers"})

@@ -21,6 +21,8 @@ using Json = nlohmann::ordered_json;
 constexpr std::uint64_t kMib = 1 << 20;
 // What one node's list carries (docs/limits.md).
 constexpr std::uint64_t kMostSimEpc = 256 * kMib * 1024;
+// Of one claim: what eight digits of a template's name say (admission-translate.yaml).
+constexpr std::size_t kMostClaimMib = 99'999'999;
 
 std::string wrong_namespace(const std::string& name) {
   if (name != "default" && !name.starts_with("kube-")) return "";
@@ -230,6 +232,14 @@ constexpr std::array kTable = {
             .none = "0",
             .example = "50%",
             .wrong = wrong_dra_epc},
+    Setting{.name = "draAbove",
+            .flag = "--dra-above",
+            .member = &Settings::dra_above,
+            .shown = "MIB",
+            .help = "Containers that ask for more MiB of EPC than this, by any known name, get it by a claim, with "
+                    "--dra-epc; 0: none do",
+            .most = kMostClaimMib,
+            .example = "8192"},
     Setting{.name = "numa",
             .flag = "--numa",
             .member = &Settings::numa,
@@ -435,7 +445,8 @@ constexpr std::array kTable = {
             .flag = "--resources",
             .member = &Settings::resources,
             .shown = "CONTAINER.limits.memory=AMOUNT",
-            .help = "Requests or limits of cpu or memory for a container (attest, device-plugin, detect, dra-driver, "
+            .help = "Requests or limits of cpu or memory for a container (attest, claim-templates, device-plugin, "
+                    "detect, dra-driver, "
                     "quote-helper) in place of what was measured; a standby has those of the quote helper",
             .example = R"({"device-plugin": {"limits": {"memory": "128Mi"}}})"},
 };
@@ -639,6 +650,10 @@ Result<> check_together(const Settings& settings) {
         ErrorKind::kInvalidArgument,
         "--external-aesmd and --enable-sgxquotehelper are two answers to one question: a node's quotes come from "
         "somebody else's aesmd or from the quote helper; switch one of them off");
+  if (settings.dra_above > 0 && settings.dra_epc.empty())
+    return Error(ErrorKind::kInvalidArgument,
+                 "--dra-above " + std::to_string(settings.dra_above) +
+                     " makes claims of EPC, and no EPC is offered to claims: give --dra-epc too, or --dra-above 0");
   if (const std::string& part = settings.dra_epc; !part.empty() && !part.ends_with('%'))
     for (const auto& [flag, whole] :
          {std::pair{"--sim-epc", settings.platform == Platform::kSim ? settings.sim_epc : ""},

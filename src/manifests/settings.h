@@ -59,6 +59,7 @@ struct Settings {
   std::string epc_cap, epc_reserve;
   // Of the rest the part that ResourceClaims get, an amount or a percentage; pods' limits get the other. Empty: nothing.
   std::string dra_epc;
+  unsigned dra_above = 0;       // MiB of a container above which admission makes a claim of it; 0: of nothing
   bool numa = false;            // the kubelet's topology manager is told the NUMA node of each MiB
   bool cdi = false;             // containers that do not run as root can open the devices
   bool account_mapped = false;  // metrics of what is really mapped; takes hostPID and CAP_SYS_PTRACE

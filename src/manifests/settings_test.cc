@@ -125,7 +125,7 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
        },
        {"--metrics-from b c is no value of a label"}},
       {[](Settings& s) { s.resources["gpu"]["limits"]["cpu"] = "1"; },
-       {"--resources gpu is none of: attest detect device-plugin dra-driver quote-helper"}},
+       {"--resources gpu is none of: attest claim-templates detect device-plugin dra-driver quote-helper"}},
       {[](Settings& s) { s.resources["detect"]["limit"]["cpu"] = "1"; },
        {"--resources limit is none of: limits requests"}},
       {[](Settings& s) { s.resources["detect"]["limits"]["epc"] = "1"; }, {"--resources epc is none of: cpu memory"}},
@@ -197,6 +197,8 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
       {[](Settings& s) { s.epc_cap = "8GB"; }, {"--epc-cap 8GB", "8Gi"}},
       {[](Settings& s) { s.epc_reserve = "1Ki"; }, {"--epc-reserve 1Ki", "1Mi at least"}},
       {[](Settings& s) { s.dra_epc = "101%"; }, {"--dra-epc 101%", "1% to 100%"}},
+      {[](Settings& s) { s.dra_above = 8192; }, {"--dra-above 8192", "give --dra-epc too, or --dra-above 0"}},
+      {[](Settings& s) { s.dra_epc = "50%", s.dra_above = 100'000'000; }, {"--dra-above 100000000", "0 to 99999999"}},
       {[](Settings& s) { s.dra_epc = "0%"; }, {"--dra-epc 0%", "0 for none"}},
       {[](Settings& s) { s.dra_epc = "64GB"; }, {"--dra-epc 64GB", "64Gi"}},
       {[](Settings& s) { s.dra_epc = "1Ki"; }, {"--dra-epc 1Ki", "1Mi at least"}},
@@ -307,7 +309,7 @@ TEST(SettingsJson, only_what_was_chosen_is_remembered_and_comes_back) {
     s.quotes_per_minute = 100'000;
     s.quote_slots = 1000;
     s.sim_epc = "1Gi";
-    s.epc_cap = "2Gi", s.epc_reserve = "1Mi", s.dra_epc = "50%", s.log_level = "warn";
+    s.epc_cap = "2Gi", s.epc_reserve = "1Mi", s.dra_epc = "50%", s.dra_above = 99'999'999, s.log_level = "warn";
     s.priority_class = "x", s.metrics_port = 1024;
     s.numa = s.cdi = s.account_mapped = s.provision_with_epc = true, s.provision_limit = 5;
     s.metrics = false, s.metrics_from = {{"a", "b"}}, s.selinux_type = "spc_t";

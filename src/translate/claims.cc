@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "translate/claims.h"
 
+#include <algorithm>
+
 #include "base/resource_names.h"
 #include "translate/amount.h"
 
@@ -41,7 +43,7 @@ void give_claim(const Node& resources, const std::string& claim, Changes& change
 
 }  // namespace
 
-std::string template_name(std::int64_t mib) { return "enclayer-epc-" + std::to_string(mib); }
+std::string template_name(std::int64_t mib) { return std::string(base::kEpcTemplates) + std::to_string(mib); }
 
 std::string template_document(const std::string& name_space, std::int64_t mib) {
   return "apiVersion: resource.k8s.io/v1\n"
@@ -64,6 +66,8 @@ void claim_epc(const Node& pod, const std::string& called, const std::string& na
                Templates& templates, std::vector<Finding>& findings) {
   const Node& spec = *pod.find("spec");
   std::vector<Value> claims;
+  std::vector<std::string> taken;
+  for (const Node& claim : spec.items_of("resourceClaims")) taken.push_back(claim.text_of("name"));
   for (const char* list : {"containers", "initContainers"})
     for (const Node& container : spec.items_of(list)) {
       const Node* resources = container.find("resources");
@@ -80,6 +84,12 @@ void claim_epc(const Node& pod, const std::string& called, const std::string& na
         continue;
       }
       const std::string claim = ("epc-" + name).substr(0, kLongestClaim), from = template_name(mib->value);
+      if (std::find(taken.begin(), taken.end(), claim) != taken.end()) {
+        say(Finding::Kind::kRefused, ": the pod has a claim called " + claim +
+                                         " already, as the one of its EPC would be; call that one otherwise");
+        continue;
+      }
+      taken.push_back(claim);
       give_claim(*resources, claim, changes);
       claims.push_back({"{name: " + claim + ", resourceClaimTemplateName: " + from + "}",
                         R"({"name": )" + as_json(claim) + R"(, "resourceClaimTemplateName": )" + as_json(from) + "}"});

@@ -75,10 +75,13 @@ bool is_true(const std::string& text) { return text == "true" || text == "True" 
 struct Container {
   const Node* node;
   std::string name;
+  const Node* resources;
   const Node* limits;
   const Node* requests;
   std::vector<std::string> epc;  // which of kNames it has
+  bool claims_epc = false;       // a claim of the pod's that is made of one of our templates
 
+  bool has_epc() const { return claims_epc || !epc.empty(); }
   bool asks(std::string_view resource) const { return limits != nullptr && limits->find(resource) != nullptr; }
   std::string limit(std::string_view resource) const { return limits->text_of(resource); }
   // As the API server writes it; as it stands there where it is no whole number.
@@ -112,10 +115,12 @@ class Rules {
     for (const char* list : {"containers", "initContainers"})
       for (const Node& each : spec_.items_of(list)) {
         const Node* resources = each.find("resources");
-        Container one{&each, each.text_of("name"), nullptr, nullptr, {}};
+        Container one{&each, each.text_of("name"), resources, nullptr, nullptr, {}};
         if (resources != nullptr) {
           one.limits = resources->find("limits");
           one.requests = resources->find("requests");
+          for (const Node& claim : resources->items_of("claims"))
+            one.claims_epc = one.claims_epc || is_claim_of_epc(claim.text_of("name"));
         }
         for (std::string_view name : kNames)
           if (one.asks(name)) one.epc.emplace_back(name);
@@ -127,12 +132,12 @@ class Rules {
   }
 
   void judge() {
-    asks_epc_ = std::any_of(containers_.begin(), containers_.end(), [](const Container& c) { return !c.epc.empty(); });
-    if (asks_epc_) {
+    asks_epc_ = std::any_of(containers_.begin(), containers_.end(), [](const Container& c) { return c.has_epc(); });
+    if (std::any_of(containers_.begin(), containers_.end(), [](const Container& c) { return !c.epc.empty(); })) {
       translate();
       tolerate();
-      quote();
     }
+    if (asks_epc_) quote();
     refuse();
     if (cluster_.quote_helper) refuse_mounts();
     warn();
@@ -140,6 +145,14 @@ class Rules {
   }
 
  private:
+  bool is_claim_of_epc(const std::string& name) const {
+    const std::vector<Node>& claims = spec_.items_of("resourceClaims");
+    return std::any_of(claims.begin(), claims.end(), [&](const Node& claim) {
+      return claim.text_of("name") == name &&
+             claim.text_of("resourceClaimTemplateName").starts_with(base::kEpcTemplates);
+    });
+  }
+
   // ---- admission-translate.yaml
 
   void translate() {
@@ -242,7 +255,7 @@ class Rules {
         const std::string volume = mount.text_of("name");
         ++mounted[volume];
         if (!sockets.contains(volume)) continue;
-        if (slots && !c.epc.empty() && c.name != provider_ && is_socket_folder(mount.text_of("mountPath")) &&
+        if (slots && c.has_epc() && c.name != provider_ && is_socket_folder(mount.text_of("mountPath")) &&
             mount.text_of("subPath").empty() && mount.text_of("subPathExpr").empty()) {
           gone.insert(i);
           ++replaced[volume];
@@ -254,7 +267,7 @@ class Rules {
         }
       }
       remove_items(*c.node, "volumeMounts", gone);
-      if (c.epc.empty()) continue;
+      if (!c.has_epc()) continue;
       const bool wanted = provider_ == "aesmd" ? !is_aesmd(c) : attestation_ == "out-of-proc";
       if ((wanted || !gone.empty()) && !c.asks(base::kQuoteResource)) add_limit(c, base::kQuoteResource);
       if (wanted || !gone.empty()) quoting_.insert(c.node);
@@ -263,6 +276,7 @@ class Rules {
       if (makes && !c.asks(base::kProvisionResource)) add_limit(c, base::kProvisionResource);
       if (makes) provisioned_.insert(c.node);
     }
+    write_new_limits();
     std::set<std::size_t> unused;
     const std::vector<Node>& volumes = spec_.items_of("volumes");
     for (std::size_t i = 0; i < volumes.size(); ++i) {
@@ -272,7 +286,7 @@ class Rules {
     remove_items(spec_, "volumes", unused);
     note(kSlots, record);
     for (const Container& c : containers_)
-      if (!c.epc.empty() && is_aesmd(c)) give_socket_folder(c, sockets);
+      if (c.has_epc() && is_aesmd(c)) give_socket_folder(c, sockets);
   }
 
   void make_read_only(const Node& mount, const Container& c) {
@@ -330,12 +344,14 @@ class Rules {
     bool names_sgx_resource = false;
     bool in_proc = attestation_ == "in-proc";
     for (const Container& c : containers_) {
+      names_sgx_resource = names_sgx_resource || c.claims_epc;
+      in_proc = in_proc || (c.claims_epc && provider_ != "aesmd" && !provider_.empty() && c.name == provider_);
+      in_limits = in_limits || (quoting_.contains(c.node) && (attestation_ == "in-proc" || c.name == provider_));
       if (c.limits == nullptr) continue;
       for (std::size_t i = 0; i < c.limits->children.size(); i += 2)
         names_sgx_resource = names_sgx_resource || matches(c.limits->children[i].text, "sgx|/epc|^enclayer[.]io/");
       in_proc = in_proc || (provider_ != "aesmd" && !provider_.empty() && c.name == provider_);
-      in_limits = in_limits || ((c.asks(base::kQuoteResource) || quoting_.contains(c.node)) &&
-                                (attestation_ == "in-proc" || c.name == provider_));
+      in_limits = in_limits || (c.asks(base::kQuoteResource) && (attestation_ == "in-proc" || c.name == provider_));
     }
     if (!names_sgx_resource) return;
     if (!attestation_.empty() && attestation_ != "in-proc" && attestation_ != "out-of-proc")
@@ -363,7 +379,7 @@ class Rules {
           const std::string path = plain_path(host_path(volume) + "/" + mount.text_of("subPath"));
           for (const std::string folder : {"var/run/aesmd/", "run/aesmd/", "var/run/enclayer/", "run/enclayer/"}) {
             const bool sockets = path.starts_with("var/run/aesmd/") || path.starts_with("run/aesmd/");
-            if (!(folder.starts_with(path) || path.starts_with(folder)) || (!c.epc.empty() && sockets)) continue;
+            if (!(folder.starts_with(path) || path.starts_with(folder)) || (c.has_epc() && sockets)) continue;
             // Mounts that became read-only beside EPC are judged as they are then.
             if (asks_epc_ && is_socket_folder(host_path(volume)) && !is_aesmd(c)) continue;
             refused(mount,
@@ -384,13 +400,14 @@ class Rules {
     bool huge = false;
     bool names = false;
     for (const Container& c : containers_) {
-      if (c.limits == nullptr || c.limits->kind != Node::Kind::kMap) continue;
+      names = names || c.claims_epc;
+      if (c.limits == nullptr || c.limits->kind != Node::Kind::kMap) {
+        if (provisioned_.contains(c.node)) warn_of_provisioning(*c.node, c);
+        continue;
+      }
       for (std::size_t i = 0; i < c.limits->children.size(); i += 2)
         names = names || c.limits->children[i].text.find("sgx") != std::string::npos;
-      if (c.asks(base::kProvisionResource) || provisioned_.contains(c.node))
-        warned(*c.limits, "container " + c.name +
-                              " asks for sgx.intel.com/provision, which needs: enclayer update --in-proc-attestation, "
-                              "and kubectl label namespace NAME enclayer.io/allow-provisioning=true");
+      if (c.asks(base::kProvisionResource) || provisioned_.contains(c.node)) warn_of_provisioning(*c.limits, c);
       if (c.epc.empty()) continue;
       if (const auto bytes = c.asks(kInBytes) ? parse_amount(c.limit(kInBytes)) : std::nullopt;
           bytes && !bytes->text.ends_with('i') && !c.limit(kInBytes).ends_with('i') && bytes->value > 0 &&
@@ -414,8 +431,9 @@ class Rules {
       warned(spec_, "the pod asks for " + std::to_string(all) +
                         " MiB; with ResourceHealthStatus on, as Kubernetes 1.36 comes, the status of a pod with more "
                         "than 49152 MiB (48 GiB) cannot be relied on to reach the API server (docs/limits.md)");
-    const bool named = std::any_of(containers_.begin(), containers_.end(),
-                                   [&](const Container& c) { return c.limits != nullptr && c.name == provider_; });
+    const bool named = std::any_of(containers_.begin(), containers_.end(), [&](const Container& c) {
+      return (c.limits != nullptr || c.claims_epc) && c.name == provider_;
+    });
     if (!provider_.empty() && provider_ != "aesmd" && !named)
       warned(pod_, "annotation sgx.intel.com/quote-provider is " + provider_ +
                        ", which is neither aesmd nor a container of this pod that asks for EPC: it has no effect");
@@ -438,6 +456,12 @@ class Rules {
     }
   }
 
+  void warn_of_provisioning(const Node& where, const Container& c) {
+    warned(where, "container " + c.name +
+                      " asks for sgx.intel.com/provision, which needs: enclayer update --in-proc-attestation, and "
+                      "kubectl label namespace NAME enclayer.io/allow-provisioning=true");
+  }
+
   // ---- what they share
 
   std::string annotation(std::string_view key) const {
@@ -445,8 +469,24 @@ class Rules {
   }
 
   void add_limit(const Container& c, std::string_view resource) {
-    changes_.add_entry(*c.limits, resource, {"1", "1"});
-    changed(*c.limits, "container " + c.name + " asks for " + std::string(resource) + ": 1");
+    if (c.limits == nullptr)
+      new_limits_[c.resources].emplace_back(resource);
+    else
+      changes_.add_entry(*c.limits, resource, {"1", "1"});
+    changed(c.limits == nullptr ? *c.node : *c.limits,
+            "container " + c.name + " asks for " + std::string(resource) + ": 1");
+  }
+
+  // Of containers that had a claim alone.
+  void write_new_limits() {
+    for (const auto& [resources, names] : new_limits_) {
+      std::string block, json;
+      for (const std::string& name : names) {
+        block += "\n  " + name + ": 1";
+        json += (json.empty() ? "" : ", ") + as_json(name) + ": 1";
+      }
+      changes_.add_entry(*resources, "limits", {block, "{" + json + "}"});
+    }
   }
 
   void remove_items(const Node& owner, std::string_view list, const std::set<std::size_t>& gone) {
@@ -511,7 +551,8 @@ class Rules {
   std::vector<Container> containers_;
   std::string provider_, attestation_;
   bool asks_epc_ = false;
-  std::map<const Node*, std::int64_t> mib_;      // of containers that were translated
+  std::map<const Node*, std::int64_t> mib_;                     // of containers that were translated
+  std::map<const Node*, std::vector<std::string>> new_limits_;  // by `resources`
   std::set<const Node*> quoting_, provisioned_;  // containers that get enclayer.io/quote, the provisioning device
   std::vector<std::pair<std::string, std::string>> notes_;  // annotations to write
 };
@@ -519,7 +560,7 @@ class Rules {
 }  // namespace
 
 bool names_sgx(const Node& node) {
-  static constexpr std::string_view kWords[] = {"sgx", "SGX", "/epc", "aesmd", "enclayer.io/"};
+  static constexpr std::string_view kWords[] = {"sgx", "SGX", "/epc", "aesmd", "enclayer.io/", base::kEpcTemplates};
   for (std::string_view word : kWords)
     if (node.text.find(word) != node.text.npos) return true;
   return std::any_of(node.children.begin(), node.children.end(), names_sgx);

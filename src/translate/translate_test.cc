@@ -296,6 +296,54 @@ TEST(TranslateToClaims, makes_a_template_of_each_amount_once_and_says_nothing_of
   for (const Finding& finding : done->findings) EXPECT_EQ(finding.kind, Finding::Kind::kChanged) << finding.text;
 }
 
+TEST(TranslateToClaims, refuses_a_name_that_the_pod_has_given_to_another_claim) {
+  const std::string made = claims_of(
+      "kind: Pod\nspec: {resourceClaims: [{name: epc-web, resourceClaimName: mine}], containers: [{name: web, "
+      "resources: {limits: {sgx.intel.com/epc: 64Gi}}}]}\n");
+  EXPECT_NE(made.find("the pod has a claim called epc-web already"), made.npos) << made;
+  const std::string name(59, 'x');  // as long as what a claim's name has room for
+  const std::string twice = claims_of("kind: Pod\nspec: {containers: [{name: " + name +
+                                      "a, resources: {limits: {sgx.intel.com/epc: 64Gi}}}, {name: " + name +
+                                      "b, resources: {limits: {sgx.intel.com/epc: 64Gi}}}]}\n");
+  EXPECT_NE(twice.find("has a claim called epc-" + name + " already"), twice.npos) << twice;
+}
+
+// A pod that asks for its EPC by a claim of one of our templates.
+std::string claiming(const std::string& annotations, const std::string& more = "") {
+  return "kind: Pod\nmetadata:\n  name: p\n" + annotations +
+         "spec:\n  resourceClaims:\n  - {name: epc-web, resourceClaimTemplateName: enclayer-epc-65536}\n"
+         "  containers:\n  - name: web\n    resources:\n      claims:\n      - name: epc-web\n" +
+         more;
+}
+
+TEST(TranslateToClaims, a_claim_of_epc_is_epc_to_the_other_rules) {
+  for (const std::string annotation : {"enclayer.io/attestation: out-of-proc", "sgx.intel.com/quote-provider: aesmd"})
+    EXPECT_NE(made_of(claiming("  annotations:\n    " + annotation + "\n"))
+                  .find("      claims:\n      - name: epc-web\n      limits:\n        enclayer.io/quote: 1\n"),
+              std::string::npos)
+        << made_of(claiming("  annotations:\n    " + annotation + "\n"));
+  const std::string in_proc = claiming("  annotations: {sgx.intel.com/quote-provider: web}\n");
+  EXPECT_NE(made_of(in_proc).find("      limits:\n        sgx.intel.com/provision: 1\n"), std::string::npos);
+  EXPECT_EQ(said_of(claiming("  annotations: {enclayer.io/attestation: out-of-proc}\n")), "")
+      << "the annotation has an effect";
+  EXPECT_NE(made_of(claiming("  annotations: {enclayer.io/attestation: outofproc}\n")).find("it can be out-of-proc"),
+            std::string::npos);
+
+  const std::string mounts =
+      "    volumeMounts:\n    - {name: s, mountPath: /var/run/aesmd}\n"
+      "  volumes:\n  - {name: s, hostPath: {path: /var/run/aesmd}}\n";
+  EXPECT_NE(made_of(claiming("", mounts)).find("\"readOnly\": true"), std::string::npos)
+      << made_of(claiming("", mounts));
+  const std::string slot = made_of(claiming("", mounts), {.quote_helper = true});
+  EXPECT_NE(slot.find("        enclayer.io/quote: 1\n"), slot.npos) << slot;
+  EXPECT_EQ(slot.find("hostPath"), slot.npos) << slot;
+  EXPECT_EQ(made_of(slot, {.quote_helper = true}), slot);
+
+  std::string others = claiming("  annotations: {enclayer.io/attestation: out-of-proc}\n");
+  others.replace(others.find("enclayer-epc-65536"), 18, "gpu");
+  EXPECT_EQ(made_of(others), others);
+}
+
 TEST(TranslateToClaims, leaves_what_asks_for_no_epc_and_refuses_what_is_no_amount) {
   const std::string other = "kind: Pod\nspec: {containers: [{name: a, resources: {limits: {cpu: 1}}}]}  # mine\n";
   EXPECT_EQ(claims_of(other), other);

@@ -19,7 +19,7 @@ from standin_packages import INTEL, LIBRARIES, make_deb, make_debs
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["ENCLAYER_BUILD_DIR"])
-PROGRAMS = ("enclayer", "enclayer-attest", "enclayer-detect", "enclayer-device-plugin", "enclayer-dra-driver",
+PROGRAMS = ("enclayer", "enclayer-attest", "enclayer-claim-templates", "enclayer-detect", "enclayer-device-plugin", "enclayer-dra-driver",
             "enclayer-quote-helper")
 
 
@@ -227,7 +227,7 @@ class EnclayerImage(unittest.TestCase):
     def test_programs_of_two_versions_are_refused(self):
         build = self.folder / "mixed"
         (build / "bin").mkdir(parents=True)
-        for program in ("enclayer", "enclayer-attest"):
+        for program in ("enclayer", "enclayer-attest", "enclayer-claim-templates"):
             shutil.copy(BUILD / "bin" / program, build / "bin")
         other = build / "bin/enclayer-detect"
         other.write_text("#!/bin/sh\necho enclayer-detect 9.9.9\n")

@@ -594,6 +594,34 @@ TEST_F(AddonCommands, claims_are_switched_on_shown_and_not_taken_from_pods_that_
     EXPECT_FALSE(has(kind, name)) << name;
 }
 
+TEST_F(AddonCommands, amounts_become_claims_as_long_as_they_are_told_to_and_templates_of_ours_go_with_that) {
+  const Finished alone = enable({"--dra-above", "8192"});
+  EXPECT_EQ(alone.exit_code, 1);
+  EXPECT_THAT(alone.err, HasSubstr("give --dra-epc too, or --dra-above 0"));
+  ASSERT_EQ(enable({"--dra-epc", "50%", "--dra-above", "8192"}).exit_code, 0);
+  EXPECT_TRUE(has("Deployment", "enclayer-claim-templates"));
+  EXPECT_TRUE(has("ValidatingAdmissionPolicy", "enclayer-own-templates"));
+  for (const char* name : {"enclayer-epc-65536", "enclayer-epc-9000"})
+    change([&](json& cluster) {
+      json one = {{"apiVersion", "resource.k8s.io/v1"},
+                  {"kind", "ResourceClaimTemplate"},
+                  {"metadata", {{"name", name}, {"namespace", "bank"}}}};
+      if (name == std::string("enclayer-epc-65536"))
+        one["metadata"]["labels"] = {{"app.kubernetes.io/managed-by", "enclayer"}};
+      cluster["objects"].push_back(one);
+    });
+  ASSERT_EQ(run({"update", "--log-level", "debug"}).exit_code, 0);
+  EXPECT_TRUE(has("ResourceClaimTemplate", "enclayer-epc-65536")) << "the program's own, as long as it is there";
+  ASSERT_EQ(run({"update", "--dra-above", "0"}).exit_code, 0);
+  EXPECT_FALSE(has("Deployment", "enclayer-claim-templates"));
+  EXPECT_FALSE(has("ResourceClaimTemplate", "enclayer-epc-65536"));
+  EXPECT_TRUE(has("ResourceClaimTemplate", "enclayer-epc-9000")) << "a person's";
+  EXPECT_TRUE(has("DaemonSet", "enclayer-dra-driver"));
+  ASSERT_EQ(run({"update", "--dra-above", "8192"}).exit_code, 0);
+  ASSERT_EQ(run({"disable"}).exit_code, 0);
+  EXPECT_FALSE(has("Deployment", "enclayer-claim-templates"));
+}
+
 TEST_F(AddonCommands, claims_stay_out_of_a_cluster_that_gives_them_no_amounts_and_of_runtimes_without_cdi) {
   change([](json& cluster) { cluster["version"] = "v1.35.2"; });
   const Finished old = enable({"--dra-epc", "50%"});

@@ -78,8 +78,8 @@ TEST_P(HardeningTest, program_is_as_hard_to_exploit_as_the_compiler_makes_it) {
 }
 
 INSTANTIATE_TEST_SUITE_P(programs, HardeningTest,
-                         testing::Values("enclayer", "enclayer-attest", "enclayer-detect", "enclayer-device-plugin",
-                                         "enclayer-dra-driver", "enclayer-quote-helper"),
+                         testing::Values("enclayer", "enclayer-attest", "enclayer-claim-templates", "enclayer-detect",
+                                         "enclayer-device-plugin", "enclayer-dra-driver", "enclayer-quote-helper"),
                          [](const auto& program) {
                            std::string name = program.param;
                            for (char& c : name) c = c == '-' ? '_' : c;

@@ -15,7 +15,7 @@ from runner.steps import Failure
 
 PLURALS = {
     "Pod": "pods", "Job": "jobs", "Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets", "Service": "services", "Namespace": "namespaces",
-    "ServiceAccount": "serviceaccounts", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges", "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
+    "ServiceAccount": "serviceaccounts", "ResourceClaimTemplate": "resourceclaimtemplates", "ResourceQuota": "resourcequotas", "LimitRange": "limitranges", "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     **{kind: kind.lower().replace("policy", "policies") if not kind.endswith("Binding") else kind.lower() + "s" for kind in (
         "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")},
 }

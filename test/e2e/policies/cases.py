@@ -16,6 +16,7 @@ PROVIDER = "sgx.intel.com/quote-provider"
 ATTESTATION = "enclayer.io/attestation"
 TRANSLATED = "enclayer.io/translated"
 SLOTS = "enclayer.io/quote-slots"
+CLAIMS_LABEL = "enclayer.io/epc-claims"
 AESMD = {PROVIDER: "aesmd"}
 OUT_OF_PROC = {ATTESTATION: "out-of-proc"}
 IN_PROC = {ATTESTATION: "in-proc"}
@@ -31,6 +32,7 @@ class Case:
     title: str
     pod: dict
     epc: dict = field(default_factory=dict)  # container -> MiB in place of its foreign names
+    claims: dict = field(default_factory=dict)  # container -> MiB by a claim, in place of all its names
     record: str = ""                         # what enclayer.io/translated says
     quote: tuple = ()                        # containers that get enclayer.io/quote: 1
     provision: tuple = ()                    # containers that get sgx.intel.com/provision: 1
@@ -56,6 +58,15 @@ def pod(*containers, init=(), annotations=None, **spec):
     }
 
 
+def claiming(name="web", mib=65536, **more):
+    """As a container with an amount above the limit comes out."""
+    return container(name, resources={"claims": [{"name": f"epc-{name}"}]}, **more)
+
+
+def claim(name="web", template="enclayer-epc-65536"):
+    return {"name": f"epc-{name}", "resourceClaimTemplateName": template}
+
+
 def epc(name="web", amount=10, resource=AZURE, **more):
     return container(name, {resource: amount}, **more)
 
@@ -78,6 +89,15 @@ def expected(case, plain):
     spec = result["spec"]
     containers = {each["name"]: each for each in spec.get("initContainers", []) + spec["containers"]}
     asks = any(name in each["resources"].get("limits", {}) for each in containers.values() for name in NAMES)
+    for name, mib in case.claims.items():
+        resources, called = containers[name]["resources"], f"epc-{name}"[:63]
+        for kind in ("limits", "requests"):
+            resources[kind] = {key: value for key, value in resources.get(kind, {}).items() if key not in NAMES}
+            if not resources[kind]:
+                del resources[kind]
+        resources.setdefault("claims", []).append({"name": called})
+        spec.setdefault("resourceClaims", []).append({"name": called, "resourceClaimTemplateName": f"enclayer-epc-{mib}"})
+        result["metadata"].setdefault("labels", {})[CLAIMS_LABEL] = "true"
     for name, mib in case.epc.items():
         for amounts in containers[name]["resources"].values():
             for foreign in NAMES[1:]:
@@ -85,14 +105,14 @@ def expected(case, plain):
             amounts[AZURE] = mib
     for resource, names in ((QUOTE, case.quote), (PROVISION, case.provision)):
         for name in names:
-            for amounts in containers[name]["resources"].values():
-                amounts[resource] = "1"
+            for kind in ("limits", "requests"):
+                containers[name]["resources"].setdefault(kind, {})[resource] = "1"
     for name, path in case.slots:
         each = containers[name]
         gone = next(mounted for mounted in each["volumeMounts"] if mounted["mountPath"] == path)
         remove(each, "volumeMounts", gone)
-        for amounts in each["resources"].values():
-            amounts.setdefault(QUOTE, "1")
+        for kind in ("limits", "requests"):
+            each["resources"].setdefault(kind, {}).setdefault(QUOTE, "1")
         if not any(mounted["name"] == gone["name"] for other in containers.values() for mounted in other.get("volumeMounts", [])):
             remove(spec, "volumes", next(volume for volume in spec["volumes"] if volume["name"] == gone["name"]))
         note(result, SLOTS, f"{name}: the mount of {path} is {QUOTE}")
@@ -316,6 +336,19 @@ QUOTES = [
     Case("no EPC, no quotes", pod(container(), annotations=AESMD), warnings=("no container asks for EPC",)),
     Case("restricted", pod(epc(securityContext={"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}), annotations=OUT_OF_PROC,
                            securityContext={"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}), namespace=RESTRICTED, quote=("web",)),
+    # EPC by a claim, as `enclayer translate --to dra` writes it
+    Case("a claim of EPC", pod(claiming(), resourceClaims=[claim()]), tolerates=()),
+    Case("a claim of EPC, out-of-proc", pod(claiming(), annotations=OUT_OF_PROC, resourceClaims=[claim()]), quote=("web",), tolerates=()),
+    Case("a claim of EPC, in-proc", pod(claiming(), annotations=IN_PROC, resourceClaims=[claim()]), provision=("web",), tolerates=(), namespace=ALLOWED),
+    Case("a claim of EPC, by its name in-proc", pod(claiming(), container("b"), annotations={PROVIDER: "web"}, resourceClaims=[claim()]), provision=("web",), tolerates=(), namespace=ALLOWED),
+    Case("a claim of EPC, the folder and a device", pod(claiming(volumeMounts=[mount(), mount("/x")]), resourceClaims=[claim()], volumes=[folder("/var/run/aesmd"), folder("/dev/sgx", "dev")]),
+         slots=(("web", "/var/run/aesmd"),), read_only=(("web", "/x"),), tolerates=()),
+    Case("a claim of EPC beside another", pod(claiming("a"), container("b", resources={"claims": [{"name": "gpu"}]}), annotations=OUT_OF_PROC,
+                                              resourceClaims=[claim("a"), {"name": "gpu", "resourceClaimTemplateName": "gpu"}]), quote=("a",), tolerates=()),
+    Case("a claim of EPC that nobody takes", pod(container(), annotations=OUT_OF_PROC, resourceClaims=[claim()]), tolerates=(), warnings=("no container asks for EPC",)),
+    Case("a claim of EPC, both ways of quotes", pod(claiming(), annotations={PROVIDER: "web"} | OUT_OF_PROC, resourceClaims=[claim()]), refused=BOTH.format(f"{PROVIDER}: web", f"{ATTESTATION}: out-of-proc"),
+         namespace=ALLOWED),
+    Case("a claim of EPC, a way of quotes that there is not", pod(claiming(), annotations={ATTESTATION: "outofproc"}, resourceClaims=[claim()]), refused="it can be out-of-proc"),
     # Intel's own aesmd
     Case("Intel's aesmd", pod(epc("aesmd", "1Mi", INTEL), annotations=AESMD), namespace=ALLOWED, epc={"aesmd": "1"}, record="aesmd: sgx.intel.com/epc=1Mi is 1 MiB",
          provision=("aesmd",), socket=("aesmd",)),
@@ -461,6 +494,63 @@ WITHOUT_HELPER = [
                                              volumes=[folder("/var/run/aesmd")]),
          read_only=(("a", "/var/run/aesmd"), ("b", "/y"), ("b", "/z"), ("c", "/i"))),
     Case("where baseline is enforced", pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), namespace=BASELINE, refused="violates PodSecurity", status=403),
+]
+
+ABOVE = 8192  # MiB: --dra-above where these are tried
+LONG = "x" * 59  # and "epc-" before it are as long as the name of a claim may be
+
+# Amounts above the limit become claims.
+CLAIMS = [
+    Case("Intel's name", pod(epc(amount="64Gi", resource=INTEL)), claims={"web": 65536}, record="web: sgx.intel.com/epc=64Gi is a claim of 65536 MiB"),
+    Case("our name", pod(epc(amount=65536)), claims={"web": 65536}, record=f"web: {AZURE}=65536 is a claim of 65536 MiB"),
+    Case("Alibaba's and Open Enclave's", pod(epc("a", 10000, ALIBABA), epc("b", 20000, OPEN_ENCLAVE)), claims={"a": 10000, "b": 20000},
+         record=f"a: {ALIBABA}=10k is a claim of 10000 MiB; b: {OPEN_ENCLAVE}=20k is a claim of 20000 MiB"),
+    *(Case(f"{amount} of {name}", pod(epc(amount=amount, resource=name)), **how) for amount, name, how in [
+        (ABOVE, AZURE, {}), (ABOVE + 1, AZURE, {"claims": {"web": ABOVE + 1}, "record": f"web: {AZURE}={ABOVE + 1} is a claim of {ABOVE + 1} MiB"}),
+        ("8Gi", INTEL, {"epc": {"web": "8192"}, "record": "web: sgx.intel.com/epc=8Gi is 8192 MiB"}),
+        (8 * 2**30 + 1, INTEL, {"claims": {"web": 8193}, "record": "web: sgx.intel.com/epc=8589934593 is a claim of 8193 MiB"}),
+        ("10k", AZURE, {"claims": {"web": 10000}, "record": f"web: {AZURE}=10k is a claim of 10000 MiB"}),
+        ("99999999", AZURE, {"claims": {"web": 99999999}, "record": f"web: {AZURE}=99999999 is a claim of 99999999 MiB"}),
+        ("100M", AZURE, {"warnings": ("no node can offer more than 262408",)}),
+        ("10Mi", AZURE, {"warnings": ("10 MiB is 10, not 10Mi",)}),
+        ("10Mi", ALIBABA, {"epc": {"web": "10485760"}, "record": f"web: {ALIBABA}=10Mi is 10485760 MiB", "warnings": ("10 MiB is 10, not 10Mi",)}),
+        (0, AZURE, {}),
+    ]),
+    Case("beside cpu and memory", pod(container(limits={INTEL: "64Gi", "cpu": 1}, requests={"memory": "1Mi", INTEL: "64Gi"})), claims={"web": 65536},
+         record="web: sgx.intel.com/epc=64Gi is a claim of 65536 MiB"),
+    Case("a large and a small container", pod(epc("a", "64Gi", INTEL), epc("b", 10), epc("c", "1Mi", INTEL), container("d")), claims={"a": 65536}, epc={"c": "1"},
+         record="a: sgx.intel.com/epc=64Gi is a claim of 65536 MiB; c: sgx.intel.com/epc=1Mi is 1 MiB"),
+    Case("two of one size, an init container and a sidecar", pod(epc("a", 9000), epc("b", 9000), init=[epc("c", 9001), epc("d", 9002, restartPolicy="Always")]),
+         claims={"a": 9000, "b": 9000, "c": 9001, "d": 9002},
+         record="; ".join(f"{name}: {AZURE}={seen} is a claim of {mib} MiB" for name, seen, mib in (("a", "9k", 9000), ("b", "9k", 9000), ("c", "9001", 9001), ("d", "9002", 9002)))),
+    Case("two names, the same amount", pod(container(limits={AZURE: 65536, INTEL: "64Gi"})), claims={"web": 65536},
+         record=f"web: {AZURE}=65536 sgx.intel.com/epc=64Gi is a claim of 65536 MiB"),
+    Case("two names, different amounts", pod(container(limits={AZURE: 65536, INTEL: "32Gi"})), refused="which mean different amounts"),
+    Case("requests differ", pod(container(limits={INTEL: "64Gi"}, requests={INTEL: "5Mi"})), refused="must be equal to sgx.intel.com/epc limit of 64Gi"),
+    Case("claims of other things", pod(container(resources={"limits": {AZURE: 9001}, "claims": [{"name": "gpu"}]}), container("b", resources={"claims": [{"name": "gpu"}]}),
+                                       resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "gpu"}]), claims={"web": 9001}, record=f"web: {AZURE}=9001 is a claim of 9001 MiB"),
+    Case("a claim that has the name", pod(epc(amount=9001), resourceClaims=[{"name": "epc-web", "resourceClaimTemplateName": "gpu"}])),
+    Case("a claim of EPC by hand, and an amount beside it", pod(container(resources={"limits": {AZURE: 9001}, "claims": [{"name": "epc-web"}]}), resourceClaims=[claim()])),
+    Case("the longest name", pod(epc(LONG + "yyyy", 9001)), claims={LONG + "yyyy": 9001}, record=f"{LONG}yyyy: {AZURE}=9001 is a claim of 9001 MiB"),
+    Case("long names whose claims would be one", pod(epc(LONG + "y", 9001), epc(LONG + "z", 9002))),
+    Case("a pod that names its node", pod(epc(amount=9001), nodeName="policies-no-node")),
+    Case("labels of its own", pod(epc(amount=9001)) | {"metadata": {"name": "case", "labels": {"app": "x"}, "annotations": {"a": "b"}}}, claims={"web": 9001},
+         record=f"web: {AZURE}=9001 is a claim of 9001 MiB"),
+    Case("translated before, by the client", pod(epc(amount=65536), annotations={TRANSLATED: "web: sgx.intel.com/epc=64Gi is 65536 MiB"}), claims={"web": 65536},
+         record=f"web: sgx.intel.com/epc=64Gi is 65536 MiB; web: {AZURE}=65536 is a claim of 65536 MiB"),
+    Case("tolerates everything", pod(epc(amount=9001), tolerations=[{"operator": "Exists"}]), claims={"web": 9001}, record=f"web: {AZURE}=9001 is a claim of 9001 MiB", tolerates=()),
+    Case("out-of-proc", pod(epc(amount="64Gi", resource=INTEL), annotations=OUT_OF_PROC), claims={"web": 65536}, quote=("web",), record="web: sgx.intel.com/epc=64Gi is a claim of 65536 MiB"),
+    Case("in-proc", pod(epc(amount=9001), annotations=IN_PROC), claims={"web": 9001}, provision=("web",), namespace=ALLOWED, record=f"web: {AZURE}=9001 is a claim of 9001 MiB"),
+    Case("the helper's folder", pod(epc(amount=9001, volumeMounts=[mount()]), container("b", volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")]), claims={"web": 9001},
+         slots=(("web", "/var/run/aesmd"),), read_only=(("b", "/var/run/aesmd"),), record=f"web: {AZURE}=9001 is a claim of 9001 MiB"),
+    Case("Intel's aesmd", pod(epc("aesmd", 9001, volumeMounts=[mount()]), epc("app", "64Gi", INTEL), annotations=AESMD, volumes=[folder("/var/run/aesmd")]), namespace=ALLOWED,
+         claims={"aesmd": 9001, "app": 65536}, provision=("aesmd",), quote=("app",), record=f"aesmd: {AZURE}=9001 is a claim of 9001 MiB; app: sgx.intel.com/epc=64Gi is a claim of 65536 MiB"),
+    Case("quotes by hand", pod(container(limits={AZURE: 9001, QUOTE: 1})), claims={"web": 9001}, record=f"web: {AZURE}=9001 is a claim of 9001 MiB"),
+    Case("more than 48 GiB has no status to speak of", pod(epc("a", "64Gi", INTEL), epc("b", 9001)), claims={"a": 65536, "b": 9001},
+         record=f"a: sgx.intel.com/epc=64Gi is a claim of 65536 MiB; b: {AZURE}=9001 is a claim of 9001 MiB"),
+    Case("a quota on our name counts no claims", pod(epc(amount=9001)), claims={"web": 9001}, namespace=QUOTA, record=f"web: {AZURE}=9001 is a claim of 9001 MiB"),
+    Case("a namespace with enclayer.io/admission=ignore", pod(epc(amount=9001)), namespace=IGNORED, tolerates=()),
+    Case("kube-system", pod(epc(amount=9001)), namespace=SYSTEM, tolerates=()),
 ]
 
 CASES = [(group, case) for group, cases in (

@@ -12,8 +12,8 @@ from runner.steps import Failure, check, say
 
 from .api import Api, documents, wait_until
 from .cases import (
-    AESMD, ALIBABA, ALLOWED, AZURE, BASELINE, CANONICAL, CASES, DEFAULTS, IGNORED, INTEL, MOUNTING, OUT_OF_PROC, OWN, PLAIN, PROVISION, QUOTA, QUOTE, RESTRICTED, STRANGERS,
-    SYSTEM, TRANSLATED, WITHOUT_HELPER, WITHOUT_MUTATION, container, epc, expected, folder, mount, pod,
+    ABOVE, AESMD, ALIBABA, ALLOWED, AZURE, BASELINE, CANONICAL, CASES, CLAIMS, CLAIMS_LABEL, DEFAULTS, IGNORED, INTEL, MOUNTING, OUT_OF_PROC, OWN, PLAIN, PROVISION, QUOTA, QUOTE, RESTRICTED, STRANGERS,
+    NAMES, SYSTEM, TRANSLATED, WITHOUT_HELPER, WITHOUT_MUTATION, container, epc, expected, folder, mount, pod,
 )
 from .files import Files
 from .webhook import Webhook
@@ -35,6 +35,7 @@ MOUNTED = pod(epc(volumeMounts=[mount()]), volumes=[folder("/var/run/aesmd")])
 PROVISIONED = pod(container(limits={PROVISION: 1}))
 WRITING = pod(container(volumeMounts=[mount()]), volumes=[folder("/run/aesmd")])
 HUGE = pod(epc(amount="10Mi"))
+CLAIMED = pod(epc(amount=ABOVE + 1))
 NO_MUTATION = "object.spec.containers.size() > 0 ? [] : [JSONPatch{op: 'remove', path: '/spec'}]"
 
 ORDINARY = pod(container(limits={"cpu": "1", "memory": "64Mi"}))
@@ -54,6 +55,7 @@ class Suite:
         self.policies = OURS if self.minor >= 36 else VALIDATING
         self.texts = policies(enclayer, "--enable-sgxquotehelper")
         self.texts_without_helper = policies(enclayer)
+        self.texts_with_claims = policies(enclayer, "--enable-sgxquotehelper", "--dra-epc", "50%", "--dra-above", str(ABOVE))
         self.files = Files(self.api, tidy)
         self.plain = {}  # what the API server says without policies, for each case and for each file
         self.plain_files = {}
@@ -66,6 +68,7 @@ class Suite:
             (f"{len(self.policies)} policies are installed and at work", lambda: self.install(*OURS)),
             (f"{len(CASES)} pods: changed as said and in nothing else, refused with a sentence, or warned about", self.judge),
             ("without the quote helper: mounts of its folder stay, read-only", self.judge_without_helper),
+            (f"with --dra-above {ABOVE}: larger amounts become claims, others stay; twice the same, in any order, and as by enclayer translate --to dra", self.judge_claims),
             ("without the mutating policies, as before 1.36: refused or warned about", self.judge_without_mutation),
             ("enclayer translate: the same of every pod and every file, on a cluster without the mutating policies", self.judge_translate),
             ("a webhook of somebody else: what it adds to MarbleRun's pods is translated, to others refused with the reason", self.judge_webhook),
@@ -80,7 +83,7 @@ class Suite:
             ("a mutation that makes no pod: pods without SGX do not notice", self.break_pods),
             ("the policies are removed: nothing is left of them", self.remove_all),
         ]
-        changing = (self.judge, self.judge_without_helper, self.judge_webhook, self.go_in_again, self.go_in_both_orders, self.measure, self.break_expressions,
+        changing = (self.judge, self.judge_without_helper, self.judge_claims, self.judge_webhook, self.go_in_again, self.go_in_both_orders, self.measure, self.break_expressions,
                     self.break_conditions, self.break_parameters, self.break_pods)
         return [(title, act) for title, act in steps if self.minor >= 36 or act not in changing]
 
@@ -162,7 +165,7 @@ class Suite:
     # ---- the steps
 
     def remember(self):
-        for case in [case for _, case in CASES] + WITHOUT_HELPER + WITHOUT_MUTATION:
+        for case in [case for _, case in CASES] + CLAIMS + WITHOUT_HELPER + WITHOUT_MUTATION:
             reply = self.api.try_pod(case.pod, case.namespace)
             check(not self.ours(reply) and "enclayer-" not in reply.message, f"{case.title}: a policy of ours is at work: {reply.message or reply.warnings}")
             # The quota counts a foreign name, as long as nobody translates; baseline has no hostPath.
@@ -194,6 +197,50 @@ class Suite:
                 check(not wrong, "\n  ".join([f"{len(wrong)} pods are not what they should be:", *wrong]))
         say(f"{len(WITHOUT_HELPER)} pods")
 
+    def judge_claims(self):
+        def translate(texts):
+            for document in texts[TRANSLATE]:
+                self.api.apply(document)
+            claims = texts is self.texts_with_claims
+            wait_until(lambda: ("resourceClaims" in self.tried(CLAIMED)["spec"]) == claims, f"{TRANSLATE} {'makes' if claims else 'makes no'} claims")
+
+        translate(self.texts_with_claims)
+        wrong = [f"{case.title}: {what}" for case in CLAIMS + STRANGERS for what in self.faults(case)]
+        check(not wrong, "\n  ".join([f"{len(wrong)} pods are not what they should be:", *wrong]))
+        accepted = [case for case in CLAIMS if not case.refused]
+        made = {id(case): self.tried(case.pod, case.namespace) for case in accepted}
+        for case in accepted:
+            again = self.tried(fresh(made[id(case)]), case.namespace)
+            check(again == made[id(case)], f"{case.title}, once more: {differences(again, made[id(case)])}")
+        # A LimitRange's default comes back when the API server asks everybody again, and gives way to the claim.
+        for amount, resource in ((9001, AZURE), ("64Gi", INTEL)):
+            for namespace in (DEFAULTS, CANONICAL):
+                resources = self.tried(pod(epc(amount=amount, resource=resource)), namespace)["spec"]["containers"][0]["resources"]
+                check(resources == {"claims": [{"name": "epc-web"}]}, f"{amount} of {resource} in {namespace} is {resources}")
+        self.remove(PROVISIONING, REQUESTS, MOUNTS, QUOTING)  # the first three judge also what is half-way
+        first = {id(case): self.tried(case.pod, case.namespace) for case in accepted if case.namespace != QUOTA}
+        self.install(QUOTING)
+        self.remove(TRANSLATE)
+        for case in accepted:
+            if case.namespace != QUOTA:
+                last = self.tried(fresh(first[id(case)]), case.namespace)
+                check(by_key(last) == by_key(made[id(case)]), f"{case.title}, {TRANSLATE} before {QUOTING}: {differences(by_key(last), by_key(made[id(case)]))}")
+        self.remove(QUOTING)
+        self.install(PROVISIONING, REQUESTS, MOUNTS)
+        by_client = 0
+        for case in accepted:
+            containers = case.pod["spec"]["containers"] + case.pod["spec"].get("initContainers", [])
+            if case.namespace in (QUOTA, IGNORED, SYSTEM) or set(case.claims) != {each["name"] for each in containers if any(name in each.get("resources", {}).get("limits", {}) for name in NAMES)}:
+                continue  # which enclayer translate does not know, or turns all of into claims
+            code, text, said = self.translated(json.dumps(case.pod | {"metadata": case.pod["metadata"] | {"namespace": case.namespace}}), "--to", "dra")
+            check(code == 0, f"{case.title}: {said}")
+            kept = self.tried(json.loads(documents(text)[0]), case.namespace)
+            check(without_notes(kept) == without_notes(made[id(case)]), f"{case.title}, enclayer translate --to dra: {differences(without_notes(kept), without_notes(made[id(case)]))}")
+            by_client += 1
+        self.install(*MUTATING)
+        translate(self.texts)
+        say(f"{len(CLAIMS)} pods, {sum(len(case.claims) for case in CLAIMS)} claims; {by_client} pods by enclayer translate")
+
     def judge_without_mutation(self):
         self.remove(*MUTATING)
         wrong = [f"{case.title}: {what}" for case in WITHOUT_MUTATION for what in self.faults(case)]
@@ -201,9 +248,9 @@ class Suite:
         self.install(*MUTATING)
         say(f"{len(WITHOUT_MUTATION)} pods")
 
-    def translated(self, text):
+    def translated(self, text, *more):
         """Exit code, manifests and sentences of `enclayer translate`."""
-        done = subprocess.run([self.enclayer, "translate", "--quote-helper"], input=text, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([self.enclayer, "translate", "--quote-helper", *more], input=text, capture_output=True, text=True, timeout=60)
         check(done.returncode in (0, 1), f"enclayer translate: {done.returncode} {done.stderr}")
         return done.returncode, done.stdout, done.stderr
 
@@ -513,6 +560,17 @@ def by_key(made):
     for owner, key, name in [(made["spec"], "tolerations", "key"), (made["spec"], "volumes", "name")] + [
             (each, "volumeMounts", "mountPath") for each in made["spec"]["containers"] + made["spec"].get("initContainers", [])]:
         owner[key] = sorted(owner.get(key, []), key=lambda each: each.get(name, ""))
+    return made
+
+
+def without_notes(made):
+    """What it is, without what is said of how it came to be."""
+    made = by_key(made)
+    for key, note in (("annotations", TRANSLATED), ("labels", CLAIMS_LABEL)):
+        made["metadata"].get(key, {}).pop(note, None)
+        if not made["metadata"].get(key):
+            made["metadata"].pop(key, None)
+    made["spec"]["resourceClaims"].sort(key=lambda each: each["name"])
     return made
 
 

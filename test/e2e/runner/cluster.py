@@ -13,7 +13,7 @@ from .process import output, wait_for
 from .steps import Failure, check, say
 from .testbed import EPC, WORKLOAD_IMAGE, ended
 
-PROGRAMS = ["enclayer", "enclayer-attest", "enclayer-device-plugin", "enclayer-dra-driver", "enclayer-quote-helper", "enclayer-detect"]  # in the add-on's image, if there
+PROGRAMS = ["enclayer", "enclayer-attest", "enclayer-device-plugin", "enclayer-dra-driver", "enclayer-quote-helper", "enclayer-detect", "enclayer-claim-templates"]  # in the add-on's image, if there
 TOOLS = E2E.parent.parent / "tools"
 API_PORT = 443  # what pods find in KUBERNETES_SERVICE_PORT
 

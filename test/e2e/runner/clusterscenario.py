@@ -51,7 +51,7 @@ SUITES = {
     "basics": Basics, "images": Images, "policies": policies, NEXT_SUITE: NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
     "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "attestation": AttestedSecret, "dra": Dra, "demo": Demo,
 }
-BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "attestation", "addon-at-scale"]  # scale is in the last of them
+BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "attestation", "dra", "addon-at-scale"]  # scale is in the last of them
 ELSEWHERE = ["basics", "policies"]  # on another version
 
 

@@ -15,11 +15,13 @@ from .testbed import ENCLAVE_DEVICES, EPC, WORKLOAD_IMAGE, ended
 
 FIRST_MIB, FIRST_DRIVER_MIB = 8192, 4095  # half of all but the 1 MiB that the plugin keeps
 SECOND_GIB, SECOND_DRIVER_GIB = 66, 65
-PLUGIN_MIB = (SECOND_GIB - SECOND_DRIVER_GIB) * 1024
+PLUGIN_MIB = ABOVE = (SECOND_GIB - SECOND_DRIVER_GIB) * 1024
 STARTS, KILLS = 40, 3  # a container that is killed comes back after 10, 20, 40 s
 CDI = Path("/var/run/cdi")  # where containerd looks
 SLOTS = Path("/var/run/enclayer/quotes")
 DRIVER = "app.kubernetes.io/name=enclayer-dra-driver"
+INTEL = "sgx.intel.com/epc"
+TEMPLATES = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaimtemplates"
 
 
 class Dra:
@@ -32,11 +34,15 @@ class Dra:
             ("enclayer enable --dra-epc 50%: half of the EPC by the plugin, half in a ResourceSlice", self.enable),
             ("an old manifest and a claim, 10 MiB each, on one node, the claim's container not root: both have their devices open", self.hello_world),
             (f"enclayer update to {SECOND_GIB} GiB, {SECOND_DRIVER_GIB} of them the driver's, while pods with claims start: none fails", self.update),
+            ("a slice that a person removes is back within 2 s", self.remove_slice),
             ("a pod with 64 GiB: Ready, and the size of its status", self.run_large),
             ("the node is full to the MiB through both doors", self.fill),
             ("a kubelet restart: the slice is back, the pods run on, a new one starts", self.restart_kubelet),
+            (f"an old manifest with 64Gi of {INTEL}: a claim of a template that was not there, Ready, its devices open", self.run_old_manifest),
+            ("without enclayer-claim-templates such a pod waits, and its events say for what; with it again it runs", self.wait_for_template),
             (f"the driver is killed {KILLS} times while {STARTS} pods start: nothing is leaked, nothing given twice", self.kill_driver),
-            ("a claim of the provisioning class is refused where the namespace is not labelled; the driver's account may write no slice of another node",
+            ("the templates are gone once nobody needs them; one that a person made stays", self.collect_templates),
+            ("a claim of the provisioning class is refused where the namespace is not labelled; the driver's account may write no slice of another node, that of enclayer-claim-templates no other template",
              self.try_policies),
             ("enclayer show: EPC by door, claims by pod", self.show),
             ("enclayer update --dra-epc 0 and enclayer disable refuse while a claim is held", self.refuse),
@@ -109,7 +115,7 @@ class Dra:
         thread.start()
         try:
             self.run("kept", "1Gi")
-            say(self.cluster.enclayer("update", "--sim-epc", f"{SECOND_GIB}Gi", "--dra-epc", f"{SECOND_DRIVER_GIB}Gi"))
+            say(self.cluster.enclayer("update", "--sim-epc", f"{SECOND_GIB}Gi", "--dra-epc", f"{SECOND_DRIVER_GIB}Gi", "--dra-above", str(ABOVE)))
         finally:
             stop.set()
             thread.join()
@@ -122,6 +128,15 @@ class Dra:
         self.wait_for_slice(f"{SECOND_DRIVER_GIB}Gi")
         say(f"the slice offered {offered[0]} while the old pod held devices of the longer list, and now {SECOND_DRIVER_GIB}Gi")
         self.cluster.remove_pods("kept")
+
+    def remove_slice(self):
+        (before,) = self.slices()
+        begin = time.monotonic()
+        self.plane.kubectl("delete", "resourceslice", before["metadata"]["name"])
+        wait_for("the slice is back", lambda: [one for one in self.slices() if one["metadata"]["uid"] != before["metadata"]["uid"]], 60, pause=0.05)
+        seconds = time.monotonic() - begin
+        say(f"{seconds:.1f} s")
+        check(seconds < 2 or not self.cluster.judge_times, f"it took {seconds:.1f} s")
 
     def run_large(self):
         pod, seconds = self.run("large", "64Gi")
@@ -156,6 +171,62 @@ class Dra:
         check(running(self.cluster.pod("large")), "the pod with 64 GiB does not run any more")
         self.run("after", "1Gi")
         self.cluster.remove_pods("after", "large")
+
+    def templates(self):
+        return {one["metadata"]["name"]: one["metadata"] for one in self.plane.read(TEMPLATES)["items"]}
+
+    def run_old_manifest(self):
+        begin = time.monotonic()
+        self.cluster.start_pod("by-name", ["open", *ENCLAVE_DEVICES], limits={INTEL: "64Gi"})
+        pod = self.cluster.wait_for_pod("by-name", lambda pod: running(pod) or ended(pod), 60)
+        seconds = time.monotonic() - begin
+        check(running(pod), self.cluster.why_not("by-name", "default"))
+        (container,) = pod["spec"]["containers"]
+        check(container["resources"] == {"claims": [{"name": f"epc-{container['name']}"}]}, f"its container has {container['resources']}")
+        say(pod["metadata"]["annotations"]["enclayer.io/translated"])
+        seen = wait_for("what it saw", lambda: json.loads(self.cluster.log("by-name")), 30, pause=0.2)
+        check([device["error"] for device in seen["devices"]] == [""] * len(ENCLAVE_DEVICES), f"it saw {seen['devices']}")
+        (claim,) = self.plane.read("/apis/resource.k8s.io/v1/resourceclaims", labelSelector="enclayer.io/epc-template=enclayer-epc-65536")["items"]
+        (result,) = claim["status"]["allocation"]["devices"]["results"]
+        check(result["consumedCapacity"] == {"epc": "64Gi"}, f"the claim was given {result}")
+        size = len(json.dumps(pod["status"], separators=(",", ":")))
+        check(size < 2048, f"its status has {size} bytes")
+        say(f"{seconds:.1f} s, the template made meanwhile; {size} bytes of status")
+        self.cluster.remove_pods("by-name")
+
+    def scale_templates(self, replicas):
+        self.plane.kubectl("scale", "deployment", "enclayer-claim-templates", "-n", "enclayer-system", f"--replicas={replicas}")
+        wait_for(f"enclayer-claim-templates runs {replicas} times", lambda: len(self.plane.read(
+            "/api/v1/namespaces/enclayer-system/pods", labelSelector="app.kubernetes.io/name=enclayer-claim-templates")["items"]) == replicas, 60)
+
+    def wait_for_template(self):
+        self.scale_templates(0)
+        self.cluster.start_pod("waits", ["pause"], limits={EPC: 2048})
+        events = wait_for("an event of the pod that waits", lambda: [one["message"] for one in self.plane.read(
+            "/api/v1/namespaces/default/events", fieldSelector="involvedObject.name=waits,reason=FailedResourceClaimCreation")["items"]], 60)
+        say(events[0])
+        check("enclayer-epc-2048" in events[0], events[0])
+        check(condition(self.cluster.pod("waits"), "PodScheduled").get("status") != "True", "the pod was scheduled")
+        begin = time.monotonic()
+        self.scale_templates(1)
+        self.cluster.wait_for_pod("waits", running, 120)
+        say(f"{time.monotonic() - begin:.1f} s from the Deployment's scale to the pod that waited Running")
+        self.cluster.remove_pods("waits")
+        mine = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaimTemplate", "metadata": {"name": "enclayer-epc-7777", "namespace": "default"},
+                "spec": {"spec": {"devices": {"requests": [{"name": "epc", "exactly": {"deviceClassName": "sgx-epc.enclayer.io"}}]}}}}
+        self.plane.apply(mine)
+
+    def collect_templates(self):
+        begin = time.monotonic()
+
+        def gone():
+            left = self.templates().keys() & {"enclayer-epc-65536", "enclayer-epc-2048"}
+            check(not left, f"there still: {left}")
+            return True
+
+        wait_for("the templates are removed", gone, 180, pause=1)
+        check("enclayer-epc-7777" in self.templates(), "a person's template is gone too")
+        say(f"after {time.monotonic() - begin:.0f} s more")
 
     def driver_pod(self):
         pods = self.plane.read("/api/v1/namespaces/enclayer-system/pods", labelSelector=DRIVER)["items"]
@@ -209,10 +280,25 @@ class Dra:
         other["metadata"] = {"name": "other-node"}
         other["spec"]["nodeName"] = "other-node"
         other["spec"]["pool"]["name"] = "other-node"
-        refused = self.plane.kubectl("--kubeconfig=/dev/null", f"--server={self.plane.server}", f"--token={token.strip()}", f"--certificate-authority={self.plane.authority.certificate('ca')}", "create",
-                                     "-f", "-", stdin=json.dumps(other), expect=1)
+        refused = self.as_account(token, "create", "-f", "-", stdin=json.dumps(other), expect=1)
         say(refused.strip())
         check("its own node only" in refused, refused)
+        token = self.plane.kubectl("create", "token", "enclayer-claim-templates", "-n", "enclayer-system")
+        for name, epc_class, amount in (("enclayer-epc-10", "sgx-epc.enclayer.io", "10Mi"), ("enclayer-epc-11", "sgx-epc.enclayer.io", "12Mi"),
+                                        ("enclayer-epc-12", "sgx-provision.enclayer.io", "12Mi"), ("mine", "sgx-epc.enclayer.io", "10Mi")):
+            template = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaimTemplate", "metadata": {
+                "name": name, "namespace": "default", "labels": {"app.kubernetes.io/component": "claim-templates", "app.kubernetes.io/managed-by": "enclayer"}},
+                "spec": {"spec": {"devices": {"requests": [{"name": "epc", "exactly": {"deviceClassName": epc_class, "capacity": {"requests": {"epc": amount}}}}]}}}}
+            asked = self.as_account(token, "create", "-f", "-", stdin=json.dumps(template), expect=0 if name == "enclayer-epc-10" else 1)
+            if name != "enclayer-epc-10":
+                check("enclayer-claim-templates may make" in asked or "allow-provisioning" in asked, asked)
+        refused = self.as_account(token, "delete", "resourceclaimtemplate", "-n", "default", "enclayer-epc-7777", expect=1)
+        say(refused.strip())
+        check("of its own name and label only" in refused, refused)
+
+    def as_account(self, token, *arguments, **options):
+        return self.plane.kubectl("--kubeconfig=/dev/null", f"--server={self.plane.server}", f"--token={token.strip()}",
+                                  f"--certificate-authority={self.plane.authority.certificate('ca')}", *arguments, **options)
 
     def show(self):
         self.run("shown", "1Gi")
@@ -226,7 +312,7 @@ class Dra:
         check(not told["warnings"], f"warnings: {told['warnings']}")
 
     def refuse(self):
-        for arguments in (["update", "--dra-epc", "0"], ["disable"]):
+        for arguments in (["update", "--dra-epc", "0", "--dra-above", "0"], ["disable"]):
             refused = self.cluster.enclayer(*arguments, expect=5)
             say(refused.strip())
             check("1 claim holds EPC by the DRA driver" in refused and "shown" in refused, refused)
@@ -236,7 +322,7 @@ class Dra:
     def disable(self):
         self.plane.kubectl("delete", "resourceclaimtemplates", "--all")
         say(self.cluster.enclayer("disable"))
-        left = self.plane.kubectl("get", f"{KINDS},deviceclasses", "-l", OURS, "-o", "name")
+        left = self.plane.kubectl("get", f"{KINDS},deployments,deviceclasses,resourceclaimtemplates", "-A", "-l", OURS, "-o", "name")
         check(not left, f"these are left: {left}")
         self.cluster.wait_for_allocatable(EPC, 0)
         wait_for("the kubelet removes the slices of a driver that is gone", lambda: not self.slices(), 90, pause=1)
