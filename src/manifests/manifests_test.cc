@@ -219,6 +219,8 @@ std::vector<Settings> combinations() {
             } else {
               settings.attestation_secrets = "no", settings.attestation_release_policies = "true";
               settings.attestation_release_accounts = "bank/app,bank/job";
+              settings.attestation_vault_url = "https://vault.bank", settings.attestation_vault_secret = "yes";
+              settings.attestation_vault_key = "a/b";
             }
           }
           out.push_back(settings);
@@ -646,6 +648,8 @@ TEST(Manifests, no_default_survives_where_a_setting_says_otherwise) {
                                "attest-tls",
                                "attested-secrets",
                                "attested-policies",
+                               "vault.example",
+                               "vault-token",
                                "00606a000000",
                                "=> permit()",
                                "# set",

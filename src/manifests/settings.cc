@@ -361,6 +361,35 @@ constexpr std::array kTable = {
             .most = 4096,
             .remedy = " is no list of ServiceAccounts: write NAMESPACE/NAME for each, with commas between them",
             .example = "bank/app"},
+    Setting{.name = "attestationVaultUrl",
+            .flag = "--attestation-vault-url",
+            .member = &Settings::attestation_vault_url,
+            .shown = "URL",
+            .help = "... after Vault or OpenBao has decrypted it: the Secret holds ciphertexts of its transit engine",
+            .pattern = "^https://[a-zA-Z0-9.-]+(:[0-9]{1,5})?(/[a-zA-Z0-9._~/-]*)?$",
+            .most = 512,
+            .remedy = " is no address of Vault: write https://, a host and a port, as in https://vault.example:8200",
+            .example = "https://vault.example:8200"},
+    Setting{.name = "attestationVaultKey",
+            .flag = "--attestation-vault-key",
+            .member = &Settings::attestation_vault_key,
+            .shown = "MOUNT/KEY",
+            .help = "... with this key of the transit engine",
+            .pattern = "^[a-zA-Z0-9._-]+(/[a-zA-Z0-9._-]+)+$",
+            .least = 1,
+            .most = 512,
+            .remedy = " is no key of Vault: write MOUNT/KEY, as in transit/enclayer-attest"},
+    Setting{.name = "attestationVaultSecret",
+            .flag = "--attestation-vault-secret",
+            .member = &Settings::attestation_vault_secret,
+            .shown = "NAME",
+            .help =
+                "... for the token in this Secret, key token, as Vault's agent renews it; ca.crt beside it is Vault's "
+                "authority",
+            .pattern = kObjectName,
+            .most = 253,
+            .remedy = " is no name of a Secret",
+            .example = "vault-token"},
     Setting{.name = "metricsPort",
             .flag = "--metrics-port",
             .member = &Settings::metrics_port,
@@ -631,6 +660,11 @@ Result<> check_attestation(const Settings& settings) {
     return refused(
         "--attestation-secrets, --attestation-release-policies and --attestation-release-accounts belong together: "
         "what is released, by which policies, to whom; give all three or none");
+  if (settings.attestation_vault_url.empty() != settings.attestation_vault_secret.empty() ||
+      (settings.attestation_secrets.empty() && !settings.attestation_vault_url.empty()))
+    return refused(
+        "--attestation-vault-url and --attestation-vault-secret belong together, and to --attestation-secrets: which "
+        "Vault decrypts them, and for which token");
   return {};
 }
 
@@ -694,6 +728,7 @@ Settings::Settings()
       image_pull_policy("IfNotPresent"),
       sim_epc("8Gi"),
       attestation_policy("version=1.0; authorizationrules { => permit(); }; issuancerules { };"),
+      attestation_vault_key("transit/enclayer-attest"),
       log_level("info"),
       priority_class("enclayer-node") {}
 

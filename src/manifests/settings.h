@@ -77,6 +77,9 @@ struct Settings {
   std::string attestation_secrets;           // a Secret: what it releases, to keys in evidence,
   std::string attestation_release_policies;  // a ConfigMap: by these policies,
   std::string attestation_release_accounts;  // NAMESPACE/NAME of ServiceAccounts: if these ask
+  std::string attestation_vault_url;  // what the Secret holds are ciphertexts, which Vault decrypts at their release,
+  std::string attestation_vault_key;  // MOUNT/KEY: with this key,
+  std::string attestation_vault_secret;  // for the token of this Secret; `ca.crt` beside it: of Vault's authority
 
   unsigned metrics_port = 9410;  // of plugin and helper, for probes too; the helper's standby has the next one
   bool metrics = true;           // off: no port at all, and the kubelet's probes run a program in the container

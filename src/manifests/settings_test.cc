@@ -177,6 +177,7 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
        },
        {"two answers to one question"}},
       {[](Settings& s) { s.attestation_secrets = "a"; }, {"belong together"}},
+      {[](Settings& s) { s.attestation_vault_url = "https://vault.example"; }, {"belong together"}},
       {[](Settings& s) { s.attestation_release_accounts = "app"; }, {"NAMESPACE/NAME"}},
       {[](Settings& s) {
          s.monitoring = true;

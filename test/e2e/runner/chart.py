@@ -72,12 +72,14 @@ SETTINGS = [
         {"attestationService": True, "attestationFmspc": "00606a000000,00906ed50000", "attestationIssuer": "https://attest.example:8443/a",
          "attestationPolicy": "POLICY", "attestationVerifyPolicy": "VERIFY", "attestationAudiences": "vault,https://b.example",
          "attestationTlsSecret": "attest-tls", "attestationSecrets": "secrets", "attestationReleasePolicies": "policies",
-         "attestationReleaseAccounts": "bank/app,bank/job", "pccsUrl": "https://pccs.example/", "metrics": False, "logLevel": "debug",
+         "attestationReleaseAccounts": "bank/app,bank/job", "attestationVaultUrl": "https://vault.example:8200", "attestationVaultSecret": "token",
+         "attestationVaultKey": "a/b", "pccsUrl": "https://pccs.example/", "metrics": False, "logLevel": "debug",
          "tolerations": [{"operator": "Exists"}], "resources": {"attest": {"limits": {"cpu": "2"}}}},
         ["--enable-attestation-service", "--attestation-fmspc", "00606a000000,00906ed50000", "--attestation-issuer", "https://attest.example:8443/a",
          "--attestation-policy", "POLICY", "--attestation-verify-policy", "VERIFY", "--attestation-audience", "vault,https://b.example",
          "--attestation-tls-secret", "attest-tls", "--attestation-secrets", "secrets", "--attestation-release-policies", "policies",
-         "--attestation-release-accounts", "bank/app,bank/job", "--pccs-url", "https://pccs.example/", "--disable-metrics", "--log-level", "debug",
+         "--attestation-release-accounts", "bank/app,bank/job", "--attestation-vault-url", "https://vault.example:8200", "--attestation-vault-secret", "token",
+         "--attestation-vault-key", "a/b", "--pccs-url", "https://pccs.example/", "--disable-metrics", "--log-level", "debug",
          "--toleration", ":", "--resources", "attest.limits.cpu=2"],
     ),
     (
@@ -125,6 +127,7 @@ REFUSED = [
     ({"attestationIssuer": "https://attest.example/simulated"}, "has the word simulated"),
     ({"attestationFmspc": "00606a000000", "attestationCollateral": "{}"}, "set one"),
     ({"attestationSecrets": "a"}, "belong together"),
+    ({"attestationVaultUrl": "https://vault.example"}, "belong together"),
     ({"attestationFmspc": "00606a"}, "attestationFmspc"),
 ]
 
