@@ -649,7 +649,7 @@ TEST(Manifests, no_default_survives_where_a_setting_says_otherwise) {
                                "attested-secrets",
                                "attested-policies",
                                "vault.example",
-                               "vault-token",
+                               ": vault-token",
                                "00606a000000",
                                "=> permit()",
                                "# set",

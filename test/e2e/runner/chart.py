@@ -158,7 +158,26 @@ class Chart:
         return self.cluster.helm("template", "enclayer", self.folder, "-n", NAMESPACE, "-f", self.values, "--api-versions", MUTATING,
                                  **options)
 
+    def operator(self):
+        """The kinds of the Prometheus operator, as far as kubectl has to know them."""
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        return [{"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+                 "spec": {"group": "monitoring.coreos.com", "scope": "Namespaced", "names": {"kind": kind, "plural": plural},
+                          "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}]}}
+                for kind, plural in (("PrometheusRule", "prometheusrules"), ("PodMonitor", "podmonitors"))]
+
     def compare(self):
+        kinds = self.operator()
+        self.cluster.plane.apply(*kinds)
+        for kind in kinds:
+            self.cluster.plane.kubectl("wait", "--for=condition=Established", f"crd/{kind['metadata']['name']}", "--timeout=30s")
+        try:
+            self.compare_all()
+        finally:
+            for kind in kinds:
+                self.cluster.plane.kubectl("delete", "crd", kind["metadata"]["name"])
+
+    def compare_all(self):
         folder = self.cluster.work / "files"
         self.cluster.enclayer("sim", "case", "up-to-date", "--out-dir", folder)
         texts = {**FILES, "COLLATERAL": (folder / "collateral.json").read_text(), "ROOT": (folder / "root.pem").read_text()}
