@@ -45,7 +45,7 @@ class AttestRequest : public testing::Test {
  protected:
   static Finished enclayer(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), ENCLAYER_BIN_DIR "/enclayer");
-    return fake::run(arguments, kSoon);
+    return fake::run(arguments, kSoon, {{"no_proxy", "127.0.0.0/8"}});
   }
   std::string path(const char* name) const { return folder_.path() / name; }
 
