@@ -47,6 +47,7 @@ test: ## Build and run every test that needs no cluster
 	@ctest --preset release -j $(JOBS)
 
 e2e: ## Real kubelet, real clients, real verifier (root; needs Go >= 1.26.4, cargo and pip)
+	@node --version >/dev/null 2>&1 || tools/packages javascript
 	@test/e2e/run --check-tools
 	@tools/packages build
 	@tools/build release

@@ -2,7 +2,6 @@
 #include "attest/vault_transit.h"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -19,15 +18,6 @@ namespace {
 constexpr std::size_t kMaxToken = 8 << 10;                // bytes; Vault's batch tokens have some hundred
 constexpr std::size_t kMaxAnswer = 128 << 10;             // bytes: the largest secret in base64, and what is around it
 constexpr std::chrono::milliseconds kWaitForOthers{250};  // Vault takes a few ms where it is well
-
-std::string to_base64(std::string_view text) {
-  std::string out((text.size() + 2) / 3 * 4 + 1, '\0');  // and a NUL
-  const int size =
-      ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                        reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
 
 bool plain(std::string_view text, std::string_view more) {
   return std::all_of(text.begin(), text.end(), [&](char c) {
@@ -92,7 +82,7 @@ Result<Bytes> VaultTransit::decrypt(std::string_view name, ByteView ciphertext) 
   const std::size_t slash = options_.key.rfind('/');
   const std::string url =
       options_.url + "/v1/" + options_.key.substr(0, slash) + "/decrypt" + options_.key.substr(slash);
-  const nlohmann::json body = {{"ciphertext", text}, {"associated_data", to_base64(name)}};
+  const nlohmann::json body = {{"ciphertext", text}, {"associated_data", attestation::to_base64(base::as_bytes(name))}};
   http::Client vault(options_.http);
   auto answer = vault.send({url,
                             "POST",

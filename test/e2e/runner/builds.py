@@ -227,7 +227,7 @@ def prometheus(log):
     """Debian's, unpacked and not installed: its package starts a service."""
 
     def build(into):
-        build_command(["apt-get", "download", "prometheus"], cwd=into, log=log)
+        build_command(["sh", "-c", "apt-get download prometheus || { apt-get update && apt-get download prometheus; }"], cwd=into, log=log)
         build_command(["dpkg-deb", "--extract", next(into.glob("*.deb")), into / "root"], cwd=into, log=log)
         for name in ("prometheus", "promtool"):
             shutil.copy2(into / "root/usr/bin" / name, into)
