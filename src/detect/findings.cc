@@ -10,7 +10,7 @@
 namespace enclayer::detect {
 namespace {
 
-constexpr std::array<std::string_view, 4> kOwnLabels = {kSgxLabel, kEpcLabel, kDriverLabel, kPlatformLabel};
+constexpr std::array<std::string_view, 5> kOwnLabels = {kSgxLabel, kEpcLabel, kDriverLabel, kPlatformLabel, kCdiLabel};
 
 std::string lower_case(std::string_view text) {
   std::string out(text);

@@ -48,10 +48,11 @@ inline constexpr std::string_view kSgxLabel = "enclayer.io/sgx";            // "
 inline constexpr std::string_view kEpcLabel = "enclayer.io/epc-mib";        // the processor's, in whole MiB: "8192"
 inline constexpr std::string_view kDriverLabel = "enclayer.io/sgx-driver";  // Findings::driver
 inline constexpr std::string_view kPlatformLabel = "enclayer.io/platform";  // "hardware", "sim"
+inline constexpr std::string_view kCdiLabel = "enclayer.io/cdi";            // "false", or not there
 inline constexpr std::string_view kSimLabel = "enclayer.io/sim";
 std::span<const std::string_view> own_labels();
 
-// All four, or none where SGX cannot be used.
+// The first four, or none where SGX cannot be used. kCdiLabel is about the node's container runtime (own_node.h).
 Labels labels_of(const Findings& findings);
 
 }  // namespace enclayer::detect

@@ -25,6 +25,7 @@ Result<NodeMetadata> read(std::string_view text) {
   ENCLAYER_TRY(out.uid, text_of(metadata, "uid"));
   ENCLAYER_TRY(out.resource_version, text_of(metadata, "resourceVersion"));
   ENCLAYER_TRY(out.labels, metadata.text_map("labels"));
+  out.runtime = document.root()["status"]["nodeInfo"]["containerRuntimeVersion"].text();
   return out;
 }
 

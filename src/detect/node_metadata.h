@@ -14,6 +14,7 @@ namespace enclayer::detect {
 struct NodeMetadata {
   std::string name, uid, resource_version;  // none is empty
   Labels labels;
+  std::string runtime{};  // of a Node, "containerd://2.0.4"; empty where it does not say
 
   bool operator==(const NodeMetadata&) const = default;
 };

@@ -2,6 +2,7 @@
 #include "detect/own_node.h"
 
 #include "base/bytes.h"
+#include "base/container_runtime.h"
 #include "base/dns_name.h"
 #include "base/printable.h"
 #include "detect/node_metadata.h"
@@ -12,7 +13,7 @@ namespace {
 
 constexpr int kTries = 3;  // to read and change a node that others change too
 
-// Metadata is all that we read; without the rest of the object an answer has some 10 KB.
+// Of what a patch answers, metadata is all that we read; without the rest of the object it has some 10 KB.
 constexpr auto kMetadataOnly = "Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 // In managedFields it is said that the labels are ours.
 constexpr auto kFieldManager = "enclayer-detect";
@@ -42,7 +43,7 @@ class NodeClient {
   NodeClient(const http::ApiServer& api, const std::string& name, http::AccountClient client)
       : url_(api.url + "/api/v1/nodes/" + name), client_(std::move(client)) {}
 
-  Result<NodeMetadata> read() { return send({url_, "GET", {kMetadataOnly}, {}}); }
+  Result<NodeMetadata> read() { return send({url_, "GET", {"Accept: application/json"}, {}}); }
   Result<NodeMetadata> patch(std::string merge_patch) {
     return send({url_ + "?fieldManager=" + kFieldManager,
                  "PATCH",
@@ -98,7 +99,9 @@ Result<Labelled> label_node(const http::ApiServer& api, const std::string& name,
     ENCLAYER_TRY(NodeMetadata before, client.read());
     auto sim = before.labels.find(std::string(kSimLabel));
     bool taken_out = simulated && (sim == before.labels.end() || sim->second != "true");
-    const Labels& right = taken_out ? Labels() : wanted;
+    Labels right = taken_out ? Labels() : wanted;
+    if (!right.empty() && !before.runtime.empty() && !base::why_no_cdi(before.runtime).empty())
+      right[std::string(kCdiLabel)] = "false";
     std::string patch = label_patch(before, right);
     if (patch.empty()) return Labelled{{}, {}, taken_out};
     auto after = client.patch(std::move(patch));

@@ -68,6 +68,22 @@ TEST_F(OwnNodeTest, labels_are_removed_where_sgx_cannot_be_used_and_the_users_st
   expect_labels({{"enclayer.io/sim", "true"}});
 }
 
+TEST_F(OwnNodeTest, a_runtime_that_may_pass_cdi_over_is_labelled_until_it_is_another) {
+  Labels with_cdi = kWanted;
+  with_cdi["enclayer.io/cdi"] = "false";
+  api_.set_runtime("containerd://1.7.27");
+  ASSERT_TRUE(label());
+  expect_labels(with_cdi);
+  api_.set_runtime("containerd://2.0.4");
+  auto done = label();
+  ASSERT_TRUE(done);
+  EXPECT_THAT(done->removed, ElementsAre("enclayer.io/cdi"));
+  expect_labels(kWanted);
+  api_.set_runtime("containerd://1.7.27");
+  ASSERT_TRUE(label({}));
+  expect_labels({});
+}
+
 TEST_F(OwnNodeTest, what_somebody_removed_or_changed_is_put_right) {
   ASSERT_TRUE(label());
   api_.set("enclayer.io/sgx", std::nullopt);

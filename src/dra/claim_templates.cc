@@ -20,10 +20,9 @@ namespace log = base::log;
 
 constexpr auto kWho = "enclayer-claim-templates";
 constexpr std::chrono::milliseconds kPatience = 30s;  // of a look, with all its requests
-// An object has 1.5 MiB at most, as API servers come.
-constexpr int kObjectsOnPage = 5;
-static_assert(kObjectsOnPage * (3 << 19) < ApiClient::kMostPage);
-constexpr base::JsonLimits kPage{.size = ApiClient::kMostPage, .depth = 64, .values = 1 << 20};
+// Pods have some 10 KB; 1.5 MiB at most as API servers store them, which is a few MiB of JSON.
+constexpr int kObjectsOnPage = 20;
+constexpr base::JsonLimits kPage{.size = ApiClient::kMostPage, .depth = 64, .values = 600'000};
 constexpr std::size_t kMostDigits = 8;
 
 // Labelled by admission, and on no node yet.
@@ -37,6 +36,12 @@ std::string templates_of(const std::string& name_space) {
 }
 
 Result<base::JsonDocument> parse_page(std::string_view text) { return base::JsonDocument::parse(text, kPage); }
+
+// The pages of a list; one by one, where several together are more than is read.
+Result<> read_list(ApiClient& api, const std::string& path, const std::function<Result<>(const std::string&)>& page) {
+  auto done = api.pages(path, kObjectsOnPage, page);
+  return done || done.error().kind() != ErrorKind::kMalformed ? done : api.pages(path, 1, page);
+}
 
 // Whether a claim is there that was made of it.
 Result<bool> has_claims(ApiClient& api, const TemplateName& one) {
@@ -109,7 +114,7 @@ Result<> ClaimTemplates::look(Time now) {
   ENCLAYER_TRY(ApiClient api, ApiClient::open(api_, kPatience, kWho));
   std::set<TemplateName> needed;
   std::string version;
-  ENCLAYER_CHECK(api.pages(kWaitingPods, kObjectsOnPage, [&](const std::string& text) -> Result<> {
+  ENCLAYER_CHECK(read_list(api, kWaitingPods, [&](const std::string& text) -> Result<> {
     ENCLAYER_TRY(const auto list, parse_page(text));
     version = list.root()["metadata"]["resourceVersion"].text();
     return read_needed(text, needed);
@@ -143,7 +148,7 @@ Result<> ClaimTemplates::sweep(ApiClient& api, const std::set<TemplateName>& nee
     }
     return {};
   };
-  ENCLAYER_CHECK(api.pages(kGroup + "resourceclaimtemplates?labelSelector=" + kOurs, kObjectsOnPage, look_at));
+  ENCLAYER_CHECK(read_list(api, kGroup + "resourceclaimtemplates?labelSelector=" + kOurs, look_at));
   for (auto at = unused.begin(); at != unused.end();) {
     const TemplateName one = *at++;
     if (!unused_.contains(one)) continue;

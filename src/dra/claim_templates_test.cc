@@ -77,7 +77,7 @@ TEST(ClaimTemplate, is_needed_by_pods_that_have_no_claim_of_it_yet) {
 }
 
 TEST_F(ClaimTemplatesTest, are_made_where_a_pod_waits_each_once) {
-  for (int i = 0; i < 12; ++i)  // more than a page
+  for (int i = 0; i < 30; ++i)  // more than a page
     api_.put_pod(TemplateApiServer::pod("bank", "p" + std::to_string(i), "enclayer-epc-65536"));
   api_.put_pod(TemplateApiServer::pod("shop", "p", "enclayer-epc-9000"));
   look();
@@ -86,6 +86,17 @@ TEST_F(ClaimTemplatesTest, are_made_where_a_pod_waits_each_once) {
                             ["requests"]["epc"],
             "9000Mi");
   EXPECT_EQ(api_.writes(), 2U);
+}
+
+TEST_F(ClaimTemplatesTest, are_made_beside_pods_that_are_as_large_as_can_be) {
+  for (int i = 0; i < 6; ++i) {
+    Json pod = TemplateApiServer::pod("huge", "p" + std::to_string(i), "enclayer-epc-65536");
+    pod["metadata"]["annotations"] = {{"a", std::string(2 << 20, 'x')}};
+    api_.put_pod(pod);
+  }
+  api_.put_pod(TemplateApiServer::pod("small", "p", "enclayer-epc-9000"));
+  look();
+  EXPECT_THAT(api_.templates(), ElementsAre(Key("huge/enclayer-epc-65536"), Key("small/enclayer-epc-9000")));
 }
 
 TEST_F(ClaimTemplatesTest, of_somebody_else_are_left_alone) {

@@ -38,13 +38,18 @@ void SliceWatch::run() const {
 }
 
 Result<> SliceWatch::wait() const {
-  ENCLAYER_TRY(ApiClient api, ApiClient::open(api_, kPatience));
-  ENCLAYER_TRY(const std::string list, api.send("GET", path_));
-  ENCLAYER_TRY(const auto document,
-               base::JsonDocument::parse(list, {.size = ApiClient::kMostPage, .depth = 64, .values = 1 << 20}));
+  ENCLAYER_TRY(const std::string version, list());
   changed_();  // what was before this list is looked at now, what comes after it ends the watch
-  return ApiClient::wait_for_change(api_, path_, document.root()["metadata"]["resourceVersion"].text(), kWatch,
-                                    "enclayer-dra-driver", stop_.fd());
+  return ApiClient::wait_for_change(api_, path_, version, kWatch, "enclayer-dra-driver", stop_.fd());
+}
+
+// Its connection is closed by then: one a node waits.
+Result<std::string> SliceWatch::list() const {
+  ENCLAYER_TRY(ApiClient api, ApiClient::open(api_, kPatience));
+  ENCLAYER_TRY(const std::string text, api.send("GET", path_));
+  ENCLAYER_TRY(const auto document,
+               base::JsonDocument::parse(text, {.size = ApiClient::kMostPage, .depth = 64, .values = 1 << 20}));
+  return document.root()["metadata"]["resourceVersion"].text();
 }
 
 }  // namespace enclayer::dra

@@ -22,6 +22,7 @@ class SliceWatch {
  private:
   void run() const;
   Result<> wait() const;
+  Result<std::string> list() const;  // its version
 
   const http::ApiServer api_;
   const std::string path_;

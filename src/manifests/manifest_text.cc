@@ -255,7 +255,7 @@ std::span<const Value> values() {
         amount("resources.claim-templates.requests.cpu", "1m"),
         amount("resources.claim-templates.requests.memory", "8Mi"),
         amount("resources.claim-templates.limits.cpu", ""),
-        amount("resources.claim-templates.limits.memory", "64Mi"),
+        amount("resources.claim-templates.limits.memory", "128Mi"),
         amount("resources.quote-helper.requests.cpu", "100m"),
         amount(
             "resources.quote-helper.requests.memory", [](const Settings& s) { return is_sim(s) ? "32Mi" : "96Mi"; },

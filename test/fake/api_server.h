@@ -57,6 +57,10 @@ class ApiServer {
     std::lock_guard lock(mutex_);
     change(key, value);
   }
+  void set_runtime(const std::string& runtime) {
+    std::lock_guard lock(mutex_);
+    runtime_ = runtime;
+  }
   void next(Hook hook) {
     std::lock_guard lock(mutex_);
     hooks_.push_back(std::move(hook));
@@ -103,14 +107,13 @@ class ApiServer {
     else
       labels_.erase(key);
   }
-  HttpAnswer object() const {
-    return http_answer(
-        200,
-        Json{{"kind", "PartialObjectMetadata"},
-             {"apiVersion", "meta.k8s.io/v1"},
-             {"metadata",
-              {{"name", "n1"}, {"uid", "u-1"}, {"resourceVersion", std::to_string(version_)}, {"labels", labels_}}}}
-            .dump());
+  HttpAnswer object(bool whole = false) const {
+    Json out = {{"kind", whole ? "Node" : "PartialObjectMetadata"},
+                {"apiVersion", whole ? "v1" : "meta.k8s.io/v1"},
+                {"metadata",
+                 {{"name", "n1"}, {"uid", "u-1"}, {"resourceVersion", std::to_string(version_)}, {"labels", labels_}}}};
+    if (whole && !runtime_.empty()) out["status"] = {{"nodeInfo", {{"containerRuntimeVersion", runtime_}}}};
+    return http_answer(200, out.dump());
   }
   HttpAnswer answer(const HttpRequest& request) {
     std::unique_lock lock(mutex_);
@@ -124,9 +127,10 @@ class ApiServer {
     }
     auto has = [&](const std::string& line) { return request.head.find("\r\n" + line + "\r\n") != std::string::npos; };
     if (!has("Authorization: Bearer " + token_)) return status(401, "Unauthorized");
-    if (!has("Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")) broken_ += "Accept; ";
+    const bool whole = has("Accept: application/json");
+    if (!whole && !has("Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")) broken_ += "Accept; ";
     const std::string path = "/api/v1/nodes/n1";
-    if (request.method == "GET" && request.target == path) return object();
+    if (request.method == "GET" && request.target == path) return object(whole);
     if (request.method != "PATCH" || request.target != path + "?fieldManager=enclayer-detect")
       return status(404, "nodes \"" + request.target.substr(request.target.rfind('/') + 1) + "\" not found");
     if (!has("Content-Type: application/merge-patch+json")) broken_ += "Content-Type; ";
@@ -147,6 +151,7 @@ class ApiServer {
   std::deque<Hook> hooks_;
   std::vector<std::string> methods_;
   std::string token_ = "first", broken_;
+  std::string runtime_;  // of the node's status
   int version_ = 1;
   TempFolder account_;
   TlsIdentity identity_ = make_tls_identity();

@@ -121,7 +121,8 @@ class DraApiServer {
 
   HttpAnswer slices(const HttpRequest& request, const std::string& rest) {
     if (request.method == "GET") {
-      if (rest.find("&watch=1&") != rest.npos) return http_answer(200, "");  // nothing happened as long as it lasted
+      // One request at a time: there is nobody who could wait beside the others.
+      if (rest.find("&watch=1&") != rest.npos) return status(503, "no watches here");
       if (rest != "?fieldSelector=spec.nodeName%3Dn1%2Cspec.driver%3Dsgx.enclayer.io") broken_ += "GET " + rest + "; ";
       Json list = {{"kind", "ResourceSliceList"}, {"items", Json::array()}};
       for (const auto& [name, slice] : slices_) list["items"].push_back(slice);

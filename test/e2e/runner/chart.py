@@ -64,6 +64,8 @@ SETTINGS = [
         ["--platform", "sim", "--enable-sgxquotehelper", "--disable-metrics", "--metrics-port", "9500"],
     ),
     ({"externalAesmd": True, "draEpc": "100%"}, ["--external-aesmd", "--dra-epc", "100%"]),
+    ({"draEpc": "50%", "draAbove": 8192}, ["--dra-epc", "50%", "--dra-above", "8192"]),
+    ({"draEpc": "50%", "draAbove": 9000000}, ["--dra-epc", "50%", "--dra-above", "9000000"]),  # which Helm has as 9e+06
     ({"quoteHelper": True, "standby": False, "workers": 2, "draEpc": "50%"},
      ["--enable-sgxquotehelper", "--disable-standby", "--workers", "2", "--dra-epc", "50%"]),
     ({"monitoring": True}, ["--enable-monitoring"]),
@@ -106,6 +108,8 @@ REFUSED = [
     ({"simEpc": "512Ki"}, "1Mi to 256Gi"),
     ({"epcReserve": "1Ki"}, "1Mi at least"),
     ({"draEpc": "101%"}, "draEpc"),
+    ({"draAbove": 8192}, "set draEpc too"),
+    ({"draEpc": "50%", "draAbove": 100000000}, "draAbove"),
     ({"draEpc": "1Ki"}, "less than 1Mi"),
     ({"draEpc": "64Gi", "epcCap": "64Gi"}, "leaves less than the 1 MiB"),
     ({"draEpc": "65520Mi", "epcCap": "64Gi", "quoteHelper": True}, "leaves less than the 20 MiB"),
