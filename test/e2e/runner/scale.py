@@ -3,6 +3,7 @@
 import json
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 from .cluster import condition, epc_of
 from .controlplane import fake_node
@@ -85,20 +86,21 @@ class Scale:
 
     # --- what the steps are made of
 
-    def run_replicas(self, name, count, limits):
+    def run_replicas(self, name, count, limits, claim=None, patience=300):
         begin = time.monotonic()
-        self.plane.apply(replicas(name, count, limits))
-        self.wait_for_running(name, count)
+        self.plane.apply(replicas(name, count, limits, claim))
+        self.wait_for_running(name, count, patience)
         seconds = time.monotonic() - begin
         say(f"{count:,} pods running after {seconds:.0f} s, {count / seconds:.0f} a second")
+        return seconds
 
-    def wait_for_running(self, name, count):
+    def wait_for_running(self, name, count, patience=300):
         def probe():
             ready = self.plane.read(f"/apis/apps/v1/namespaces/{NAMESPACE}/replicasets/{name}")["status"].get("readyReplicas", 0)
             check(ready == count, f"{ready} of {count} are running")
             return True
 
-        wait_for(f"{count} pods of {name}", probe, 300, pause=1)
+        wait_for(f"{count} pods of {name}", probe, patience, pause=1)
 
     def unschedulable(self, name):
         for pod in self.plane.read(PODS_PATH, labelSelector=f"app={name}")["items"]:
@@ -163,6 +165,77 @@ class AddonAtScale(Scale):
         check(not self.cluster.judge_times or seconds <= DISABLE_SECONDS, f"it took {seconds:.0f} s")
 
 
+class ClaimsAtScale(Scale):
+    """EPC of the same nodes by both doors, one after the other: as devices of the plugin, and as claims of the driver's ResourceSlices,
+    which kwok's nodes are given as a driver publishes them."""
+
+    NODES, GIB = 1000, 64
+    # Four of the first and one of the second fill a node to its last MiB; five of the second do not fit.
+    SMALL_MIB = GIB * 1024 // 5
+    LARGE_MIB = GIB * 1024 - 4 * SMALL_MIB
+
+    def listed(self):
+        return [
+            (f"{self.NODES:,} nodes with {self.GIB} GiB of EPC, by both doors", self.make_nodes),
+            (f"{5 * self.NODES:,} pods by the device plugin fill every node to the last MiB", self.fill_by_plugin),
+            (f"{5 * self.NODES:,} pods with a claim each do the same", self.fill_by_claims),
+            ("a claim of 1 MiB more is Pending, with the reason", self.claim_one_more),
+            ("everything is removed", self.remove_all),
+        ]
+
+    def make_nodes(self):
+        self.plane.start_kwok()
+        self.nodes = {f"sgx-{index:04}" for index in range(self.NODES)}
+        self.plane.make_nodes([fake_node(name, epc=self.GIB * 1024, labels=SGX_LABELS) for name in sorted(self.nodes)])
+        documents = self.cluster.enclayer("render", "--dra-epc", "50%").split("\n---\n")
+        self.plane.kubectl("apply", "-f", "-", stdin="\n---\n".join(one for one in documents if "\nkind: DeviceClass" in one))
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(lambda name: self.plane.raw("/apis/resource.k8s.io/v1/resourceslices", post=self.slice(name)), sorted(self.nodes)))
+        self.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        wait_for("the namespace's account", lambda: self.plane.read(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"), 30, pause=0.2)
+
+    def slice(self, node):
+        """As src/dra/resource_slice.cc writes it."""
+        policy = {"default": "1Mi", "validRange": {"min": "1Mi", "step": "1Mi"}}
+        device = {"name": "epc", "allowMultipleAllocations": True, "attributes": {"kind": {"string": "epc"}},
+                  "capacity": {"epc": {"value": f"{self.GIB}Gi", "requestPolicy": policy}}}
+        return {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": f"{node}-sgx.enclayer.io"},
+                "spec": {"driver": "sgx.enclayer.io", "nodeName": node, "pool": {"name": node, "generation": 1, "resourceSliceCount": 1}, "devices": [device]}}
+
+    def fill_by_plugin(self):
+        seconds = self.run_replicas("plugin-small", 4 * self.NODES, {EPC: self.SMALL_MIB}) + self.run_replicas("plugin-large", self.NODES, {EPC: self.LARGE_MIB})
+        held = per_node(self.pods())
+        check(held.keys() == self.nodes and set(held.values()) == {self.GIB * 1024}, f"not every node is full: {Counter(held.values())}")
+        self.by_plugin = seconds
+        for name in ("plugin-small", "plugin-large"):
+            self.plane.kubectl("delete", "replicaset", name, "-n", NAMESPACE, "--wait", timeout=300)
+        wait_for("its pods are gone", lambda: not self.pods(), 180, pause=1)
+
+    def fill_by_claims(self):
+        for name, mib in (("small", self.SMALL_MIB), ("large", self.LARGE_MIB), ("more", 1)):
+            request = {"name": "epc", "exactly": {"deviceClassName": "sgx-epc.enclayer.io", "capacity": {"requests": {"epc": f"{mib}Mi"}}}}
+            self.plane.apply({"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaimTemplate", "metadata": {"name": name, "namespace": NAMESPACE},
+                              "spec": {"spec": {"devices": {"requests": [request]}}}})
+        seconds = self.run_replicas("small", 4 * self.NODES, {}, "small", 900) + self.run_replicas("large", self.NODES, {}, "large", 900)
+        held = Counter()
+        for claim in self.plane.read(f"/apis/resource.k8s.io/v1/namespaces/{NAMESPACE}/resourceclaims")["items"]:
+            for result in claim["status"]["allocation"]["devices"]["results"]:
+                amount = result["consumedCapacity"]["epc"]
+                held[result["pool"]] += int(amount[:-2]) * {"Mi": 1, "Gi": 1024}[amount[-2:]]
+        check(held.keys() == self.nodes and set(held.values()) == {self.GIB * 1024}, f"not every node is full: {Counter(held.values())}")
+        say(f"{seconds:.0f} s by claims, {self.by_plugin:.0f} s by devices: {seconds / self.by_plugin:.1f} times as long")
+
+    def claim_one_more(self):
+        self.plane.apply(replicas("more", 1, {}, "more"))
+        pod = wait_for("the scheduler has tried", lambda: self.unschedulable("more"), 90, pause=0.5)
+        say(condition(pod, "PodScheduled")["message"])
+
+    def remove_all(self):
+        self.plane.kubectl("delete", "resourceslices", "--all", "--wait=false")
+        self.plane.kubectl("delete", "deviceclasses", "--all")
+        self.remove()
+
+
 def per_node(pods):
     held = Counter()
     for pod in pods:
@@ -173,9 +246,13 @@ def per_node(pods):
     return held
 
 
-def replicas(name, count, limits):
+def replicas(name, count, limits, claim=None):
+    """`claim`: each pod has one of that ResourceClaimTemplate."""
     container = {"name": "main", "image": "localhost/none:1", "resources": {"requests": {"cpu": "1m", "memory": "1Mi"}, "limits": {
         resource: str(amount) for resource, amount in limits.items()}}}
+    claimed = {"resourceClaims": [{"name": "sgx", "resourceClaimTemplateName": claim}]} if claim else {}
+    if claim:
+        container["resources"]["claims"] = [{"name": "sgx"}]
     return {
         "apiVersion": "apps/v1",
         "kind": "ReplicaSet",
@@ -184,6 +261,6 @@ def replicas(name, count, limits):
             "replicas": count,
             "selector": {"matchLabels": {"app": name}},
             # The real node would take some, and has no such image.
-            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container], "nodeSelector": {"type": "kwok"}}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container], "nodeSelector": {"type": "kwok"}, **claimed}},
         },
     }
