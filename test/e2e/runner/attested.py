@@ -36,6 +36,7 @@ class AttestedSecret:
             (f"a replica is killed while {CLIENTS} clients ask for tokens: no wrong answer, and retries succeed", self.kill),
             ("keys are rotated: the new ones are in every replica's JWKS before they sign", self.rotate),
             ("what is rendered, shown and logged holds no key and no secret", self.look_for_secrets),
+            ("enclayer doctor finds nothing; a binding that is gone and an image that is not there are its first lines", self.examine),
             ("enclayer disable: nothing is left", self.disable),
         ]
 
@@ -195,6 +196,24 @@ class AttestedSecret:
             said += self.plane.kubectl("-n", NAMESPACE, "logs", name)
         found = [word for word in [*private, PASSWORD] if word in said]
         check(not found, f"{len(found)} of them are told")
+
+    def examine(self):
+        say(self.cluster.enclayer("doctor").strip())
+        self.plane.kubectl("delete", "mutatingadmissionpolicybinding", "enclayer-translate")
+        said = self.cluster.enclayer("doctor", expect=2)
+        check(said.startswith("wrong    admission") and "enclayer-translate is missing" in said.splitlines()[0], said)
+        say(said.splitlines()[0])
+        self.cluster.enclayer("update")
+        self.plane.kubectl("-n", NAMESPACE, "set", "image", "deployment/enclayer-attest", "attest=localhost/none:1")
+
+        def named():
+            line = self.cluster.enclayer("doctor", expect=2).splitlines()[0]
+            check(line.startswith("wrong    images") and "localhost/none:1" in line, line)
+            return line
+
+        say(wait_for("doctor names the image", named, 60, pause=1))
+        self.cluster.enclayer("update", "--adopt")
+        self.cluster.enclayer("doctor")
 
     def disable(self):
         self.plane.kubectl("-n", NAMESPACE, "delete", "secret/attested-secrets", "configmap/attested-policies")
