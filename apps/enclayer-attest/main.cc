@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // enclayer-attest: evidence in, tokens out. docs/attestation-service.md is the page for users.
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -148,7 +149,8 @@ void add_flags(CLI::App& app, Flags& flags) {
                  "Make EAR tokens (GET /nonce, POST /ear) for this relying party; repeatable")
       ->delimiter(',')
       ->option_text("NAME");
-  app.add_flag("--demand-nonce", flags.demand_nonce, "... only for evidence with a nonce of this service");
+  app.add_flag("--demand-nonce", flags.demand_nonce,
+               "... only for evidence with a nonce of this service; Azure's doors know none");
   app.add_option("--subject", flags.subject, "... whose subject is the enclave's signer and product, or its MRENCLAVE")
       ->check(CLI::IsMember({"mrsigner", "mrenclave"}))
       ->option_text("mrsigner|mrenclave [mrsigner]");
@@ -406,6 +408,10 @@ Result<> run(Flags flags, int signals) {
   if (!flags.plain_http && flags.tls_cert.empty() && flags.tls_names.empty())
     return Error(ErrorKind::kInvalidArgument,
                  "--tls-cert and --tls-key are needed, or --tls-name, or on loopback --plain-http");
+  for (const std::string& audience : flags.audiences)
+    if (audience.empty()) return Error(ErrorKind::kInvalidArgument, "--audience '' names nobody");
+  if (flags.demand_nonce && flags.audiences.empty())
+    return Error(ErrorKind::kInvalidArgument, "--demand-nonce is about EAR tokens: it needs --audience");
   if (flags.plain_http && !flags.client_ca.empty())
     return Error(ErrorKind::kInvalidArgument, "--client-ca needs TLS: who proves a certificate over --plain-http?");
   base::Metrics metrics;
@@ -437,6 +443,7 @@ Result<> run(Flags flags, int signals) {
       signalfd_siginfo info{};
       if (::read(signals, &info, sizeof info) == sizeof info && info.ssi_signo != SIGHUP) break;
     }
+    ::malloc_trim(0);  // what a wave of connections took: the allocator keeps it otherwise, and the pod has a limit
     service->refresh();
     if (!flags.plain_http) renew_tls(flags, **server, tls);
   }

@@ -16,11 +16,8 @@ using Json = nlohmann::json;
 using namespace std::chrono_literals;
 using fake::TemplateApiServer;
 using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Key;
-using testing::Pair;
-using testing::UnorderedElementsAre;
 
 class ClaimTemplatesTest : public testing::Test {
  protected:

@@ -128,6 +128,7 @@ struct Connection {
   std::string peer{}, client{};
   Clock::time_point silent_since = Clock::now();
   Clock::time_point deadline = Clock::time_point::max();
+  std::size_t held = 0;    // bytes of its request's body: as many as are announced, or came
   bool answering = false;  // its request is complete, and its answer is not yet
   bool closing = false;    // by our own decision
   beast::flat_buffer buffer;
@@ -225,11 +226,30 @@ std::string bytes_of(const Answer& answer, bool keep) {
 
 Answer plain(int status, std::string text) { return {status, "text/plain; charset=utf-8", std::move(text) + "\n"}; }
 
+Answer busy() {
+  Answer out = plain(503, "too many requests at once; try again in a moment");
+  out.headers.emplace_back("Retry-After", kRetryAfter);
+  return out;
+}
+
+// What leaves it open where a request ends, so that a proxy and we might see different ones (RFC 9112, sections 3.2 and 6.1
+// to 6.3); "": nothing. A parser knows `chunked` alone, and takes a body in any other coding for none.
+std::string ambiguity(const Parser::value_type& request) {
+  using beast::http::field;
+  const std::size_t codings = request.count(field::transfer_encoding), hosts = request.count(field::host);
+  if (codings > 1 || (codings == 1 && !beast::iequals(request[field::transfer_encoding], "chunked")))
+    return "Transfer-Encoding is chunked alone here";
+  if (codings == 1 && request.count(field::content_length) > 0) return "it has Transfer-Encoding and Content-Length";
+  if (hosts > 1 || (hosts == 0 && request.version() >= 11)) return "it has " + std::to_string(hosts) + " Host fields";
+  return "";
+}
+
 // What could not be read as a request.
 Answer refusal(error_code error, const ServerLimits& limits) {
   using Broken = beast::http::error;
   if (error == Broken::body_limit)
     return plain(413, "a request's body may have " + std::to_string(limits.body) + " bytes");
+  if (error == asio::error::no_memory) return busy();
   if (error == Broken::header_limit || error == Broken::buffer_overflow)
     return plain(431, "a request's header lines may have " + std::to_string(limits.header) + " bytes");
   return plain(400, "this is no HTTP/1.1 request: " + error.message());
@@ -327,12 +347,29 @@ class Listener final : public HttpsServer {
     return true;
   }
 
+  // Sets what a connection holds. Beyond the limit who holds most gives way, which may be this one; false: each is being
+  // answered, and there is no room.
+  bool hold(Connection& connection, std::size_t bytes) {
+    held_ += bytes - std::exchange(connection.held, bytes);
+    while (held_ > limits_.bodies && !connection.closing) {
+      Connection* most = nullptr;
+      for (Connection& one : connections_)
+        if (!one.answering && !one.closing && one.held > 0 && (most == nullptr || one.held > most->held)) most = &one;
+      if (most == nullptr) return false;
+      ++evicted_;
+      most->close();
+      held_ -= std::exchange(most->held, 0);
+    }
+    return true;
+  }
+
   asio::awaitable<void> live(Place place) {
     try {
       co_await serve(*place);
     } catch (const std::exception& broken) {  // out of memory
       base::log::error("connection lost", {{"reason", broken.what()}});
     }
+    held_ -= place->held;
     connections_.erase(place);
     open_ = connections_.size();
     if (ending_ && connections_.empty()) io_.stop();
@@ -358,11 +395,15 @@ class Listener final : public HttpsServer {
       std::string bytes;
       if (error) {
         bytes = bytes_of(refusal(error, limits_), false);
+      } else if (const std::string unclear = ambiguity(parser.get()); !unclear.empty()) {
+        keep = false;
+        bytes = bytes_of(plain(400, "where this request ends is not clear: " + unclear), keep);
       } else {
         const Answer answer = co_await answered(connection, parser);
         keep = keep && !ending_;
         bytes = bytes_of(answer, keep);
       }
+      hold(connection, 0);
       connection.deadline = Clock::now() + limits_.take_answer;
       if (!co_await connection.write(bytes)) co_return;
       connection.answering = false;
@@ -382,6 +423,16 @@ class Listener final : public HttpsServer {
         if (error && error != beast::http::error::need_more) co_return true;
         const bool more = !error;  // it stops after the header lines
         error = {};
+        if (parser.is_header_done()) {
+          const std::size_t announced =
+              parser.content_length() ? static_cast<std::size_t>(*parser.content_length()) : 0;
+          if (!hold(connection, std::max(announced, parser.get().body().size()))) {
+            ++refused_;
+            error = asio::error::no_memory;
+            co_return true;
+          }
+          if (connection.closing) co_return false;
+        }
         if (parser.is_header_done() && !std::exchange(continued, true) && !parser.is_done() &&
             beast::iequals(parser.get()[beast::http::field::expect], "100-continue") &&
             !co_await connection.write("HTTP/1.1 100 Continue\r\n\r\n"))
@@ -397,9 +448,7 @@ class Listener final : public HttpsServer {
   asio::awaitable<Answer> answered(Connection& connection, Parser& parser) {
     if (pending_ >= limits_.pending) {
       ++refused_;
-      Answer busy = plain(503, "too many requests at once; try again in a moment");
-      busy.headers.emplace_back("Retry-After", kRetryAfter);
-      co_return busy;
+      co_return busy();
     }
     auto request = parser.release();
     Incoming incoming;
@@ -479,6 +528,7 @@ class Listener final : public HttpsServer {
   // From here on only the thread's.
   bool ending_ = false;
   Clock::time_point end_by_ = Clock::time_point::max();
+  std::size_t held_ = 0;  // bytes of all bodies
   std::list<Connection> connections_;
   asio::thread_pool pool_;
   asio::io_context io_{1};  // goes first: with it go the coroutines, which use all the rest

@@ -8,7 +8,9 @@
 //   connections   where all places are taken, the one that has been without an answer for longest gives way; one whose
 //                 request is being answered never does
 //   requests      more at once than `pending` are told to come back (503, Retry-After)
-//   bytes         of the header lines (431) and of the body (413)
+//   bytes         of the header lines (431) and of the body (413); of all bodies together, whether they are complete or
+//                 not: beyond that the connection that holds most gives way, and where each is being answered a request is
+//                 told to come back
 //   time          for the handshake, for a request from its first byte to its last, between requests, to take an answer
 //
 // An idle connection over TLS takes some 12 KB: OpenSSL works on the socket itself, and keeps no buffers in between.
@@ -52,10 +54,11 @@ struct ServerTls {
 };
 
 struct ServerLimits {
-  std::size_t connections = 4096;
+  std::size_t connections = 2048;     // half a handshake takes some 45 KB
   std::size_t pending = 512;          // requests that are being answered or wait for it
   std::size_t header = 16 << 10;      // bytes
   std::size_t body = 1 << 20;         // bytes
+  std::size_t bodies = 32 << 20;      // bytes, of all of them
   std::chrono::seconds handshake{5};  // from the connection to the first byte of a request, over TLS
   std::chrono::seconds request{10};   // from the first byte of a request to its last
   std::chrono::seconds idle{60};      // without a request

@@ -253,6 +253,46 @@ TEST_F(HttpsServerTest, who_asks_before_sending_a_body_is_told_to_go_on) {
   EXPECT_NE(until(asks, "abc").find("200 OK"), std::string::npos);
 }
 
+TEST_F(HttpsServerTest, request_whose_end_is_not_clear_is_refused_and_what_follows_is_not_read) {
+  auto server = plain_server();
+  const std::string next = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+  for (const char* head :
+       {"Host: a\r\nTransfer-Encoding: xchunked\r\n", "Host: a\r\nTransfer-Encoding: gzip\r\n",
+        "Host: a\r\nTransfer-Encoding: chunked, identity\r\n",
+        "Host: a\r\nTransfer-Encoding: identity\r\nContent-Length: 5\r\n",
+        "Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n",
+        "Host: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n", "Host: a\r\nHost: b\r\n", ""}) {
+    const std::string said =
+        rest(connection(server->address(), "POST /echo HTTP/1.1\r\n" + std::string(head) + "\r\n" + next));
+    EXPECT_TRUE(said.starts_with("HTTP/1.1 400 ")) << head << said;
+    EXPECT_EQ(said.find("smuggled"), std::string::npos) << head << said;
+  }
+  EXPECT_NE(rest(connection(server->address(),
+                            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                            "3\r\nabc\r\n0\r\n\r\n"))
+                .find("abc"),
+            std::string::npos);
+}
+
+TEST_F(HttpsServerTest, who_holds_most_of_a_body_gives_way_where_all_have_no_room) {
+  ServerLimits limits;
+  limits.bodies = 3000;
+  auto server = plain_server(limits);
+  auto begun = [](std::size_t announced, std::size_t sent) {
+    return "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: " + std::to_string(announced) +
+           "\r\n\r\n" + std::string(sent, 'x');
+  };
+  const base::UniqueFd slow = connection(server->address(), begun(2000, 10));
+  wait_for([&] { return server->load().connections == 1; });
+  ASSERT_NE(rest(connection(server->address(), begun(1, 1))).find("200 OK"), std::string::npos) << "so its lines are read";
+  EXPECT_EQ(rest(connection(server->address(), begun(2500, 10))), "") << "it holds most itself";
+  EXPECT_NE(rest(connection(server->address(), begun(900, 900))).find("200 OK"), std::string::npos);
+  EXPECT_EQ(server->load().evicted, 1u);
+  EXPECT_NE(rest(connection(server->address(), begun(1500, 1500))).find("200 OK"), std::string::npos);
+  EXPECT_TRUE(closed(slow));
+  EXPECT_EQ(server->load().evicted, 2u);
+}
+
 TEST_F(HttpsServerTest, silent_connections_give_way_oldest_first_and_busy_ones_never) {
   std::promise<void> go_on;
   const auto gone_on = go_on.get_future().share();
