@@ -17,6 +17,7 @@
 
 #include "attest/service.h"
 #include "attest/vault_transit.h"
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metric_names.h"
@@ -90,7 +91,7 @@ void add_flags(CLI::App& app, Flags& flags) {
   auto* names =
       app.add_option("--tls-name", flags.tls_names,
                      "In their place: make a certificate for these names, kept beside the signing keys; clients "
-                     "trust ca.crt there")
+                     "trust ca.crt in --state-dir")
           ->delimiter(',')
           ->excludes(cert)
           ->option_text("DNS-NAME,...");
@@ -368,6 +369,22 @@ void allow_connections(std::size_t number) {
   ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// Empty where it has not expired.
+std::string expiry_remark(const PlatformCollateral& collateral) {
+  const auto expiry = collateral.first_expiry();
+  return expiry && *expiry < now() ? "collateral has expired at " + format_time(*expiry) +
+                                         ": evidence that needs it is refused until there is newer one"
+                                   : "";
+}
+
+// What clients have to trust, for them to read: the keys' folder is closed to them.
+Result<> show_authority(const Flags& flags) {
+  const fs::path shown = flags.state_dir / "ca.crt";
+  ENCLAYER_TRY(const std::string pem, base::read_text(flags.state_dir / "keys" / "ca.crt", kMaxPem));
+  if (const auto there = base::read_text(shown, kMaxPem); there && *there == pem) return {};
+  return base::write_file_atomic(shown, base::as_bytes(pem), 0644);
+}
+
 Result<std::unique_ptr<http::Server>> serve_probes(const Flags& flags, base::Metrics& metrics, const Service& service,
                                                    const http::HttpsServer& server,
                                                    const PlatformCollateral& collateral) {
@@ -384,7 +401,10 @@ Result<std::unique_ptr<http::Server>> serve_probes(const Flags& flags, base::Met
     if (const auto expiry = collateral.first_expiry())
       metrics.gauge(metric::kAttestCollateralExpires).set(figure(expiry->time_since_epoch().count()));
   };
-  probes.remark = [&service] { return service.remark(); };
+  probes.remark = [&] {
+    const std::string expired = expiry_remark(collateral), broken = service.remark();
+    return expired + (expired.empty() || broken.empty() ? "" : "; ") + broken;
+  };
   ENCLAYER_TRY(auto served, http::serve_metrics(flags.daemon.metrics_listen, metrics, probes));
   log::info("metrics served", {{"address", served->address()}});
   return served;
@@ -419,12 +439,14 @@ Result<> run(Flags flags, int signals) {
   if (const auto& made = parts.keys->certificate()) {
     flags.tls_cert = made->certificate();
     flags.tls_key = made->key();
+    ENCLAYER_CHECK(show_authority(flags));
   }
   http::ServerTls tls;
   if (!flags.plain_http) {
     ENCLAYER_TRY(tls, read_tls(flags));
   }
   const PlatformCollateral& collateral = *parts.collateral;
+  if (const std::string expired = expiry_remark(collateral); !expired.empty()) log::warn(expired);
   ENCLAYER_TRY(const auto service, Service::open(std::move(parts), metrics));
   const http::ServerLimits limits;
   allow_connections(limits.connections);
@@ -446,6 +468,9 @@ Result<> run(Flags flags, int signals) {
     ::malloc_trim(0);  // what a wave of connections took: the allocator keeps it otherwise, and the pod has a limit
     service->refresh();
     if (!flags.plain_http) renew_tls(flags, **server, tls);
+    if (!flags.tls_names.empty())
+      if (const auto shown = show_authority(flags); !shown)
+        log::error("authority not shown", {{"reason", shown.error().message()}});
   }
   log::info("stopping");
   return {};

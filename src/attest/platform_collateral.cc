@@ -20,7 +20,9 @@ Result<std::unique_ptr<PlatformCollateral>> PlatformCollateral::of_file(std::str
   // A file of many platforms is read for each quote.
   if (!parsed && text.find("\"collaterals\"") == std::string::npos) return parsed.error();
   std::unique_ptr<PlatformCollateral> out(new PlatformCollateral({}, std::move(text)));
-  if (parsed) out->fixed_ = std::make_shared<const Collateral>(*std::move(parsed));
+  if (!parsed) return out;
+  if (const auto contents = collateral::contents_of(*parsed)) out->fixed_until_ = contents->validity.until;
+  out->fixed_ = std::make_shared<const Collateral>(*std::move(parsed));
   return out;
 }
 
@@ -174,7 +176,7 @@ Result<std::shared_ptr<const Collateral>> PlatformCollateral::for_platforms(std:
 
 std::optional<Time> PlatformCollateral::first_expiry() const {
   const std::lock_guard lock(mutex_);
-  std::optional<Time> first;
+  std::optional<Time> first = fixed_until_;
   for (const Known& one : known_)
     if (one.entry && (!first || one.entry->contents.validity.until < *first))
       first = one.entry->contents.validity.until;

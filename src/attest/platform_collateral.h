@@ -54,7 +54,7 @@ class PlatformCollateral {
   Result<std::shared_ptr<const Collateral>> for_platforms(std::optional<ByteArray<6>> fmspc,
                                                           std::optional<collateral::PckCa> ca, collateral::Tee tee);
 
-  // The earliest expiry of what is there; nullopt: nothing is, or it is a file's.
+  // The earliest expiry of what is there; nullopt: nothing is, or a file of many platforms.
   std::optional<Time> first_expiry() const;
   std::uint64_t failures() const;  // of asking, since the start
 
@@ -78,6 +78,7 @@ class PlatformCollateral {
   const Options options_;
   const std::string text_;                   // a file's
   std::shared_ptr<const Collateral> fixed_;  // the same where it needs no quote to be read
+  std::optional<Time> fixed_until_{};        // and its expiry
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -53,6 +53,7 @@ TEST_F(PlatformCollateralTest, file_is_for_every_quote_and_a_broken_one_is_refus
   auto of_file = PlatformCollateral::of_file(to_json(evidence_.collateral));
   ASSERT_TRUE(of_file);
   EXPECT_EQ(**(*of_file)->for_quote(evidence_.quote), evidence_.collateral);
+  EXPECT_EQ((*of_file)->first_expiry(), collateral::contents_of(evidence_.collateral)->validity.until);
   EXPECT_EQ(PlatformCollateral::of_file("{}").error().kind(), ErrorKind::kMalformed);
 }
 

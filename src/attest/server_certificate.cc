@@ -36,6 +36,8 @@ struct Holder {
 };
 
 bool is_dns_name(std::string_view name) {
+  // An address is none: its last label is a number (RFC 1123, section 2.1).
+  if (name.substr(name.rfind('.') + 1).find_first_not_of("0123456789") == name.npos) return false;
   if (name.empty() || name.size() > 253 || name.front() == '.' || name.back() == '.' || name.front() == '-')
     return false;
   return name.find("..") == name.npos && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-.") == name.npos;

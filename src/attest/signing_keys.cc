@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxPem = 32 << 10;  // bytes; a key with its certificate has 3 KB
-constexpr mode_t kOthers = 077;
+constexpr mode_t kOthers = 077, kOthersWrite = 022;
 constexpr auto kNonceKey = "nonce.key";
 constexpr auto kSuffix = ".pem";
 
@@ -57,6 +57,11 @@ Result<SigningKeys::Folder> SigningKeys::read() const {
       return Error(
           ErrorKind::kConflict,
           path.string() + " may be read by others: whoever did can sign tokens. Remove it, and another is made");
+    if (!options_.ours && found && (found->st_mode & kOthersWrite) != 0)
+      return Error(ErrorKind::kConflict, path.string() +
+                                             " may be written by others: whoever did chooses who signs tokens "
+                                             "here. chmod go-w " +
+                                             path.string());
     ENCLAYER_TRY(const std::string pem, base::read_text(path, kMaxPem));
     auto key = TokenKey::from_pem(pem);
     if (!key) return key.error().with_context("signing key " + path.string());
