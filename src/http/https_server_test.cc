@@ -284,7 +284,8 @@ TEST_F(HttpsServerTest, who_holds_most_of_a_body_gives_way_where_all_have_no_roo
   };
   const base::UniqueFd slow = connection(server->address(), begun(2000, 10));
   wait_for([&] { return server->load().connections == 1; });
-  ASSERT_NE(rest(connection(server->address(), begun(1, 1))).find("200 OK"), std::string::npos) << "so its lines are read";
+  ASSERT_NE(rest(connection(server->address(), begun(1, 1))).find("200 OK"), std::string::npos)
+      << "so its lines are read";
   EXPECT_EQ(rest(connection(server->address(), begun(2500, 10))), "") << "it holds most itself";
   EXPECT_NE(rest(connection(server->address(), begun(900, 900))).find("200 OK"), std::string::npos);
   EXPECT_EQ(server->load().evicted, 1u);
