@@ -252,7 +252,8 @@ State state(const Cluster& cluster, const Remembered* before, std::string_view c
     if (set.ours) places.insert(set.name_space);
   for (const Stored& stored : cluster.stored) places.insert(stored.name_space);
   if (places.size() > 1)
-    warn("there are enclayers in more than one namespace: " + in_words(std::vector<std::string>(places.begin(), places.end())));
+    warn("there are enclayers in more than one namespace: " +
+         in_words(std::vector<std::string>(places.begin(), places.end())));
   if (cluster.stored.empty())
     warn("it was not switched on with `enclayer enable`: " +
          (out.kept_by.empty() ? "somebody applied its manifests. Change it there, or with `enclayer enable --adopt`; "
