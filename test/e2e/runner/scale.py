@@ -170,8 +170,8 @@ class ClaimsAtScale(Scale):
     which kwok's nodes are given as a driver publishes them."""
 
     NODES, GIB = 1000, 64
-    # Four of the first and one of the second fill a node to its last MiB; five of the second do not fit.
-    SMALL_MIB = GIB * 1024 // 5
+    # Four of the first and one of the second fill a node to its last MiB; five of the first do not fit.
+    SMALL_MIB = GIB * 1024 // 5 + 1
     LARGE_MIB = GIB * 1024 - 4 * SMALL_MIB
 
     def listed(self):
