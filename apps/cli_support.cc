@@ -65,6 +65,12 @@ Result<std::string> read_input_text(const std::string& path, std::size_t max) {
   return std::string(base::as_text(content));
 }
 
+Result<std::string> trusted_authorities(const std::string& file) {
+  constexpr std::size_t kMaxPem = 1 << 20;  // the authorities of a whole system have 220 KB
+  if (!file.empty()) return read_input_text(file, kMaxPem);
+  return base::read_text("/etc/ssl/certs/ca-certificates.crt", kMaxPem).value_or("");
+}
+
 CLI::Option* add_output_flag(CLI::App& app, std::string& output, const char* for_people) {
   return app.add_option("--output,-o", output, "For people or for programs")
       ->check(CLI::IsMember({for_people, "json"}))

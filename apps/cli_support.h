@@ -45,6 +45,10 @@ std::string environment(const char* name);
 Result<Bytes> read_input(const std::string& path, std::size_t max);
 Result<std::string> read_input_text(const std::string& path, std::size_t max);
 
+// The authorities that a client trusts, PEM: those in `file`, read as above, or where none is named the system's, of which
+// there may be none (then "").
+Result<std::string> trusted_authorities(const std::string& file);
+
 enum class Platform { kHardware, kSim };
 
 struct DaemonOptions {

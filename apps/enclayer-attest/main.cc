@@ -38,7 +38,6 @@ namespace log = base::log;
 namespace metric = base::metric;
 
 constexpr auto kProgram = "enclayer-attest";
-constexpr auto kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 constexpr std::size_t kMaxPem = 1 << 20;  // bytes
 constexpr int kRefreshEvery = 5'000;      // ms: policy, keys and certificate are looked at
 
@@ -237,10 +236,7 @@ Result<std::unique_ptr<PlatformCollateral>> collateral_of(const Flags& flags, co
   http::Options client;
   client.advice = collateral::service_advice();
   client.user_agent = std::string(kProgram) + "/" + base::kVersion;
-  client.ca_pem = base::read_text(kSystemAuthorities, kMaxPem).value_or("");
-  if (!flags.cacert.empty()) {
-    ENCLAYER_TRY(client.ca_pem, base::read_text(flags.cacert, kMaxPem));
-  }
+  ENCLAYER_TRY(client.ca_pem, apps::trusted_authorities(flags.cacert));
   client.proxies = http::proxies_of_environment(apps::environment);
   options.ask = [client, root,
                  service = options.service](const collateral::PlatformKind& platform) -> Result<Collateral> {
@@ -311,10 +307,7 @@ Result<> add_release(const Flags& flags, Service::Parts& parts) {
   }
   VaultTransit::Options options{.url = flags.vault_url, .key = flags.vault_key, .token_file = flags.vault_token_file};
   options.http.user_agent = std::string(kProgram) + "/" + base::kVersion;
-  options.http.ca_pem = base::read_text(kSystemAuthorities, kMaxPem).value_or("");
-  if (!flags.vault_cacert.empty()) {
-    ENCLAYER_TRY(options.http.ca_pem, base::read_text(flags.vault_cacert, kMaxPem));
-  }
+  ENCLAYER_TRY(options.http.ca_pem, apps::trusted_authorities(flags.vault_cacert));
   auto vault = VaultTransit::open(std::move(options));
   if (!vault) return vault.error().with_context("--vault-url, --vault-key");
   parts.key_release.emplace(

@@ -19,7 +19,6 @@
 namespace enclayer::apps {
 namespace {
 
-constexpr auto kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 constexpr std::size_t kMaxPemFile = 4 << 20, kMaxToken = 16 << 10;  // bytes
 
 struct Options {
@@ -33,11 +32,8 @@ Result<> request(const Options& options, const http::Proxies& proxies) {
   http_options.proxies = proxies;
   http_options.any_status = true;
   http_options.limits.total = std::chrono::seconds(options.timeout);
-  if (options.cacert.empty()) {  // a service that is asked over http works without them
-    http_options.ca_pem = base::read_text(kSystemAuthorities, kMaxPemFile).value_or("");
-  } else {
-    ENCLAYER_TRY(http_options.ca_pem, read_input_text(options.cacert, kMaxPemFile));
-  }
+  // A service that is asked over http works without any.
+  ENCLAYER_TRY(http_options.ca_pem, trusted_authorities(options.cacert));
   if (!options.client_cert.empty()) {
     ENCLAYER_TRY(http_options.certificate_pem, read_input_text(options.client_cert, kMaxPemFile));
     ENCLAYER_TRY(http_options.key_pem, read_input_text(options.client_key, kMaxPemFile));

@@ -33,7 +33,6 @@ using nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxPemFile = 1 << 20;  // the authorities of a whole system have 220 KB
-constexpr auto kSystemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 
 struct CacheOptions {
   std::string folder;
@@ -141,14 +140,9 @@ Result<> fetch(const FetchOptions& options, const CacheOptions& cache_options, c
   request.offline = options.offline;
   request.refresh = options.refresh || !options.save_responses.empty();
   ENCLAYER_TRY(TrustedRoot root, trusted_root(options.root_ca));
-  std::string ca_pem;
-  if (options.cacert.empty()) {  // a service that is asked over http works without them
-    ca_pem = base::read_text(kSystemAuthorities, kMaxPemFile).value_or("");
-  } else {
-    ENCLAYER_TRY(ca_pem, read_input_text(options.cacert, kMaxPemFile));
-    if (ca_pem.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
-      return Error(ErrorKind::kMalformed, options.cacert + " has no certificate in PEM");
-  }
+  ENCLAYER_TRY(const std::string ca_pem, trusted_authorities(options.cacert));
+  if (!options.cacert.empty() && ca_pem.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
+    return Error(ErrorKind::kMalformed, options.cacert + " has no certificate in PEM");
   std::optional<Cache> cache;
   if (!options.no_cache) {
     if (cache_options.folder.empty())

@@ -25,6 +25,10 @@ struct DoctorFlags {
   std::string output = "text";
 };
 
+bool any_is_wrong(const std::vector<Link>& links) {
+  return std::any_of(links.begin(), links.end(), [](const Link& one) { return one.standing == Standing::kWrong; });
+}
+
 void print_json(const std::vector<Link>& links) {
   ordered_json list = ordered_json::array();
   for (const Link& link : links)
@@ -46,9 +50,7 @@ void print_link(const Link& link, std::size_t width) {
 void print_text(const std::vector<Link>& links) {
   std::size_t width = 0;
   for (const Link& link : links) width = std::max(width, link.name.size());
-  const bool wrong =
-      std::any_of(links.begin(), links.end(), [](const Link& one) { return one.standing == Standing::kWrong; });
-  if (wrong) {
+  if (any_is_wrong(links)) {
     for (const Link& link : links)
       if (link.standing == Standing::kWrong) print_link(link, width);
     print(stdout, "\nThe rest of the way:");
@@ -73,9 +75,7 @@ Result<int> doctor(const DoctorFlags& flags, const Surroundings& around) {
                                       (all.before ? all.before->settings : manifests::Settings()).metrics_port);
   const auto links = examine(examined);
   flags.output == "json" ? print_json(links) : print_text(links);
-  const bool wrong =
-      std::any_of(links.begin(), links.end(), [](const Link& one) { return one.standing == Standing::kWrong; });
-  return wrong ? kSomethingIsWrong : 0;
+  return any_is_wrong(links) ? kSomethingIsWrong : 0;
 }
 
 }  // namespace

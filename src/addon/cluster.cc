@@ -176,6 +176,8 @@ struct Source {
   void (*put)(JsonValue object, Cluster& into);   // one more object
   void (*drop)(JsonValue object, Cluster& from);  // one that is gone
   void (*move)(Cluster& from, Cluster& to);       // all of them
+  bool needed = true;                             // without it there is no answer
+  Scope scope = Scope::kState;                    // the narrowest that has it
 };
 
 template <class T>
@@ -204,15 +206,20 @@ constexpr Source kDaemonSets = {
     [](JsonValue object, Cluster& from) { drop_from(from.daemon_sets, object); },
     [](Cluster& from, Cluster& to) { to.daemon_sets = std::move(from.daemon_sets); }};
 constexpr Source kDeployments = {
-    "/apis/apps/v1/deployments?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer", "list Deployments",
+    "/apis/apps/v1/deployments?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer",
+    "list Deployments",
     [](JsonValue object, Cluster& into) { into.deployments.push_back(read_deployment(object)); },
     [](JsonValue object, Cluster& from) { drop_from(from.deployments, object); },
-    [](Cluster& from, Cluster& to) { to.deployments = std::move(from.deployments); }};
-constexpr Source kRevisions = {
-    "/apis/apps/v1/controllerrevisions?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer",
-    "list ControllerRevisions", read_revision,
-    [](JsonValue, Cluster&) {},  // old ones go; the newest stays as long as its DaemonSet
-    [](Cluster& from, Cluster& to) { to.newest_revision = std::move(from.newest_revision); }};
+    [](Cluster& from, Cluster& to) { to.deployments = std::move(from.deployments); },
+    false};
+constexpr Source kRevisions = {"/apis/apps/v1/controllerrevisions?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer",
+                               "list ControllerRevisions",
+                               read_revision,
+                               [](JsonValue, Cluster&) {},  // old ones go; the newest stays as long as its DaemonSet
+                               [](Cluster& from, Cluster& to) { to.newest_revision = std::move(from.newest_revision); },
+                               false,
+                               Scope::kAll};
+constexpr const Source* kSources[] = {&kNodes, &kPods, &kDaemonSets, &kDeployments, &kRevisions};
 
 }  // namespace
 
@@ -443,10 +450,9 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
   };
   Cluster cluster;
   std::vector<Question> questions;
-  for (const Source& source : {kNodes, kPods, kDaemonSets, kDeployments, kRevisions})
-    if (scope == Scope::kAll || source.put != read_revision)
-      questions.push_back({source.path, source.doing, source.put,
-                           source.put != read_revision && source.put != kDeployments.put, nullptr, true});
+  for (const Source* source : kSources)
+    if (scope == Scope::kAll || source->scope == scope)
+      questions.push_back({source->path, source->doing, source->put, source->needed, nullptr, true});
   const std::string selected = "?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer";
   questions.push_back({"/api/v1/configmaps" + selected, kListSettings, [](JsonValue object, Cluster& into) {
                          if (object["metadata"]["name"].text() != kSettingsMap) return;
@@ -550,7 +556,7 @@ Result<std::vector<Reference>> list_names(const ApiServer& api, const std::vecto
 Result<> ClusterWatch::refresh() {
   std::vector<const Source*> sources;
   std::vector<ApiRequest> requests;
-  for (const Source* source : {&kNodes, &kPods, &kDaemonSets, &kDeployments, &kRevisions})
+  for (const Source* source : kSources)
     if (auto version = cluster_.versions.find(source->path); version != cluster_.versions.end()) {
       sources.push_back(source);
       requests.push_back(watch_request(source->path, version->second, source->doing));

@@ -147,8 +147,8 @@ enum class Scope {
 // told in `not_seen`.
 Result<Cluster> read_cluster(const ApiServer& api, Scope scope);
 
-// A cluster that is kept up to date: nodes, pods, DaemonSets, Deployments and revisions are watched from where read_cluster() read
-// them, so that waiting costs the API server what changes, and not what there is.
+// A cluster that is kept up to date: nodes, pods, DaemonSets, Deployments and revisions are watched from where
+// read_cluster() read them, so that waiting costs the API server what changes, and not what there is.
 class ClusterWatch {
  public:
   ClusterWatch(const ApiServer& api, Cluster from) : api_(api), cluster_(std::move(from)) {}

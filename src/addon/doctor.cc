@@ -2,8 +2,6 @@
 #include "addon/doctor.h"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
 
 #include "addon/names.h"
 #include "addon/rollout.h"
@@ -13,8 +11,6 @@ namespace enclayer::addon {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::size_t kMostPodsAsked = 8;
 
 // The same thing on many nodes is one thing.
 class Found {
@@ -248,7 +244,7 @@ std::map<std::string, std::string> ask_why_not_ready(const Kubectl& kubectl, con
   std::vector<const Pod*> asked;
   for (const Pod& pod : cluster.pods)
     if (pod.ours && !pod.ready && !pod.leaving && pod.phase == "Running" && !pod.address.empty() &&
-        pod.app != kDetect && pod.app.starts_with("enclayer-") && asked.size() < kMostPodsAsked)
+        pod.app != kDetect && pod.app.starts_with("enclayer-") && asked.size() < kMostAsked)
       asked.push_back(&pod);
   std::vector<std::string> answers(asked.size());
   at_once(asked.size(), [&](std::size_t i) {

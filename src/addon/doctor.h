@@ -49,8 +49,8 @@ struct Examined {
 // A link may be there more than once: each thing that is wrong with it is one.
 std::vector<Link> examine(const Examined& all);
 
-// Why pods of ours that run are not ready, in their own words (`--probe=/readyz` by kubectl exec), by full name: eight
-// pods, all at once, each for a few seconds. A pod that does not answer is one that says so.
+// Why pods of ours that run are not ready, in their own words (`--probe=/readyz` by kubectl exec), by full name: of
+// kMostAsked pods, all at once, each for a few seconds. A pod that does not answer is one that says so.
 // `port`: of their metrics.
 std::map<std::string, std::string> ask_why_not_ready(const Kubectl& kubectl, const Cluster& cluster, unsigned port);
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "attestation/base64.h"
+#include "base/base64.h"
 
 namespace enclayer::attest {
 namespace {
@@ -28,7 +28,7 @@ std::optional<Bytes> from_base64url(std::string_view text) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   };
   if (!std::all_of(text.begin(), text.end(), is_digit)) return std::nullopt;
-  return attestation::from_base64(text, attestation::Base64::kAny);
+  return base::from_base64(text, base::Base64::kAny);
 }
 
 }  // namespace enclayer::attest

@@ -15,8 +15,8 @@
 
 #include "attest/base64url.h"
 #include "attest/certificate.h"
-#include "attestation/base64.h"
 #include "attestation/openssl.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/malformed.h"
@@ -157,7 +157,7 @@ Result<TokenKey> TokenKey::from_pem(std::string_view pem) {
   jwk["use"] = "sig";
   jwk["alg"] = to_string(out.algorithm_);
   jwk["kid"] = out.id_;
-  jwk["x5c"] = {attestation::to_base64(der)};
+  jwk["x5c"] = {base::to_base64(der)};
   out.jwk_ = jwk.dump();
   return out;
 }

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "attestation/base64.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/malformed.h"
@@ -117,7 +117,7 @@ Result<> KeySecret::renew(const Make& make) {
     Files kept;
     for (const auto& [name, value] : document.root()["data"].entries()) {
       if (!is_file_of_ours(name)) continue;
-      auto content = attestation::from_base64(value.text(), attestation::Base64::kPem);
+      auto content = base::from_base64(value.text(), base::Base64::kPem);
       if (!content) return base::malformed(secret.title() + ": " + name + " is no base64");
       kept[name] = *std::move(content);
     }
@@ -131,7 +131,7 @@ Result<> KeySecret::renew(const Make& make) {
       if (!made.contains(name)) data[name] = nullptr;
     for (const auto& [name, content] : made)
       if (const auto was = kept.find(name); was == kept.end() || was->second != content)
-        data[name] = attestation::to_base64(content);
+        data[name] = base::to_base64(content);
     auto written = secret.patch(
         {{"metadata", {{"resourceVersion", metadata["resourceVersion"].text()}}}, {"data", std::move(data)}});
     if (written || written.error().kind() != ErrorKind::kConflict) return written;

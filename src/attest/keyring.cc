@@ -12,10 +12,11 @@ Result<std::unique_ptr<Keyring>> Keyring::open(Options options, Time now) {
 }
 
 Result<> Keyring::make(Time now, std::optional<Time> rotate_at) {
-  if (signing_ == nullptr) {
-    ENCLAYER_TRY(signing_, SigningKeys::open(options_.signing, now));
+  if (signing_ != nullptr) {
+    ENCLAYER_CHECK(signing_->renew(now, rotate_at));
+  } else {
+    ENCLAYER_TRY(signing_, SigningKeys::open(options_.signing, now, rotate_at));
   }
-  ENCLAYER_CHECK(signing_->renew(now, rotate_at));
   if (!options_.certificate) return {};
   ENCLAYER_TRY(const base::UniqueFd lock, base::lock_file(options_.signing.folder / "lock"));
   return options_.certificate->renew(now);

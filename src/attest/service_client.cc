@@ -67,7 +67,7 @@ Result<std::string> request_token(http::Client& http, const std::string& url, co
   auto key = base::JsonDocument::parse(jwk, {.size = EncryptionKey::kMaxJsonSize, .depth = 4, .values = 64});
   if (!key || key->root()["kty"].text().empty())
     return Error(ErrorKind::kInvalidArgument, "the key is no JWK" + (key ? "" : ": " + key.error().message()));
-  for (const char* secret : {"d", "p", "q", "k"})
+  for (const char* secret : kPrivateMembers)
     if (key->root().has(secret))
       return Error(ErrorKind::kInvalidArgument, "the key is a private one, and would not be secret any more");
   const std::string service = without_slash(url);

@@ -30,12 +30,12 @@ ByteArray<N> random_bytes() {
 
 }  // namespace
 
-Result<std::unique_ptr<SigningKeys>> SigningKeys::open(Options options, Time now) {
+Result<std::unique_ptr<SigningKeys>> SigningKeys::open(Options options, Time now, std::optional<Time> rotate_at) {
   std::unique_ptr<SigningKeys> keys(new SigningKeys(std::move(options)));
   if (keys->options_.ours) {
     ENCLAYER_CHECK(base::make_folder(keys->options_.folder, 0700));
   }
-  ENCLAYER_CHECK(keys->renew(now));
+  ENCLAYER_CHECK(keys->renew(now, rotate_at));
   return keys;
 }
 

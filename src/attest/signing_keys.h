@@ -50,7 +50,8 @@ class SigningKeys {
   // kNotFound: a folder of somebody else's is not there, or lacks a key. kPermissionDenied: it cannot be read.
   // kMalformed: a file is damaged. kConflict: a key of the other kind, or a file that others may read in a folder of our
   // own. The message names the file.
-  static Result<std::unique_ptr<SigningKeys>> open(Options options, Time now);
+  // What is due is made at once, as by renew().
+  static Result<std::unique_ptr<SigningKeys>> open(Options options, Time now, std::optional<Time> rotate_at = {});
 
   // Reads the folder again and, where it is ours, makes and removes what is due: also a new key for those that were made
   // before `rotate_at`, once that has come. An error leaves all as it was.

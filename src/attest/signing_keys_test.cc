@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "attest/base64url.h"
-#include "attestation/base64.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -38,7 +38,7 @@ std::vector<std::string> kids(const std::string& jwks) {
 bool verifies(const std::string& token, const json& jwk) {
   const std::size_t last = token.rfind('.');
   Bytes signature = from_base64url(token.substr(last + 1)).value();
-  const Bytes der = attestation::from_base64(jwk.at("x5c").at(0).get<std::string>(), attestation::Base64::kPem).value();
+  const Bytes der = base::from_base64(jwk.at("x5c").at(0).get<std::string>(), base::Base64::kPem).value();
   const unsigned char* at = der.data();
   X509* certificate = ::d2i_X509(nullptr, &at, static_cast<long>(der.size()));
   if (jwk.at("alg") == "ES256") {

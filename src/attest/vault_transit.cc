@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "attestation/base64.h"
+#include "base/base64.h"
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/json.h"
 #include "base/printable.h"
+#include "http/account_client.h"
 
 namespace enclayer::attest {
 namespace {
@@ -24,11 +24,6 @@ bool plain(std::string_view text, std::string_view more) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            more.find(c) != std::string_view::npos;
   });
-}
-
-std::string without_line_end(std::string text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  return text;
 }
 
 Error unavailable(std::string why) { return {ErrorKind::kUnavailable, std::move(why)}; }
@@ -67,26 +62,24 @@ Result<VaultTransit> VaultTransit::open(Options options) {
 }
 
 Result<Bytes> VaultTransit::decrypt(std::string_view name, ByteView ciphertext) const {
-  const std::string text = without_line_end(std::string(base::as_text(ciphertext)));
+  std::string text(base::as_text(ciphertext));
+  while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
   if (!text.starts_with("vault:v") || text.size() > kMaxCiphertext || !plain(text, ":+/="))
     return Error(ErrorKind::kMalformed,
                  "the file of " + base::printable(name, 64) + " is no ciphertext of a transit engine (vault:v1:...)");
-  auto in_file = base::read_text(options_.token_file, kMaxToken);
-  if (!in_file) return unavailable(in_file.error().message());
-  const std::string token = without_line_end(*std::move(in_file));
-  if (token.empty() || !std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c <= '~'; }))
-    return unavailable(options_.token_file.string() + " holds no token");
+  const auto token = http::read_token(options_.token_file, kMaxToken);
+  if (!token) return unavailable(token.error().message());
   const std::unique_lock only_one(*asking_, kWaitForOthers);
   if (!only_one) return unavailable("Vault is being asked for another secret; try again in a moment");
 
   const std::size_t slash = options_.key.rfind('/');
   const std::string url =
       options_.url + "/v1/" + options_.key.substr(0, slash) + "/decrypt" + options_.key.substr(slash);
-  const nlohmann::json body = {{"ciphertext", text}, {"associated_data", attestation::to_base64(base::as_bytes(name))}};
+  const nlohmann::json body = {{"ciphertext", text}, {"associated_data", base::to_base64(base::as_bytes(name))}};
   http::Client vault(options_.http);
   auto answer = vault.send({url,
                             "POST",
-                            {"Content-Type: application/json", "X-Vault-Request: true", "X-Vault-Token: " + token},
+                            {"Content-Type: application/json", "X-Vault-Request: true", "X-Vault-Token: " + *token},
                             body.dump()});
   if (!answer) return unavailable(answer.error().message());
   if (answer->status == 400)
@@ -99,7 +92,7 @@ Result<Bytes> VaultTransit::decrypt(std::string_view name, ByteView ciphertext) 
                                                 : ""));
   auto document = base::JsonDocument::parse(base::as_text(answer->body), {.size = kMaxAnswer});
   std::string plaintext = document ? document->root()["data"]["plaintext"].text() : "";
-  auto secret = attestation::from_base64(plaintext, attestation::Base64::kPem);
+  auto secret = base::from_base64(plaintext, base::Base64::kPem);
   ::OPENSSL_cleanse(plaintext.data(), plaintext.size());
   ::OPENSSL_cleanse(answer->body.data(), answer->body.size());
   if (!secret || secret->empty() || secret->size() > kMaxSecretSize)

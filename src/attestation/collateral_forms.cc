@@ -5,11 +5,11 @@
 #include <optional>
 #include <vector>
 
-#include "attestation/base64.h"
 #include "attestation/certificate.h"
 #include "attestation/der.h"
 #include "attestation/pck_extension.h"
 #include "attestation/pem.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "base/json.h"

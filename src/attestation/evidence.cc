@@ -6,8 +6,8 @@
 #include <optional>
 #include <string_view>
 
-#include "attestation/base64.h"
 #include "attestation/der.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "base/json.h"
@@ -19,7 +19,7 @@
 namespace enclayer {
 namespace {
 
-using attestation::from_base64;
+using base::from_base64;
 using base::malformed;
 
 constexpr std::string_view kSpace = " \t\r\n";
@@ -142,9 +142,9 @@ Result<Evidence> from_pem(std::string_view text, const std::string& around) {
     return malformed("this is " + around + "PEM of several certificates: give the one with the evidence alone");
   if (!rest.ends_with(end) || rest.size() < label_size + kDashes.size() + end.size())
     return malformed("this is " + what + " that does not end with \"" + base::printable(end, 80) + "\"");
-  auto bytes =
-      from_base64(rest.substr(label_size + kDashes.size(), rest.size() - label_size - kDashes.size() - end.size()),
-                  attestation::Base64::kAny);
+  auto bytes = base::from_base64(
+      rest.substr(label_size + kDashes.size(), rest.size() - label_size - kDashes.size() - end.size()),
+      base::Base64::kAny);
   if (!bytes) return malformed("this is " + what + " with something else than base64 in it");
   return label == "CERTIFICATE" ? from_certificate(std::move(*bytes), around + "a PEM certificate")
                                 : from_bytes(std::move(*bytes), what);
@@ -162,7 +162,7 @@ Result<Evidence> from_text(std::string_view text, const std::string& around) {
     if (odd) return malformed("this is " + around + "hexadecimal text with an odd number of digits: one was lost");
     return from_bytes(std::move(*bytes), around + "hexadecimal text");
   }
-  if (auto bytes = from_base64(text, attestation::Base64::kAny))
+  if (auto bytes = base::from_base64(text, base::Base64::kAny))
     return from_bytes(std::move(*bytes), around + "base64 text");
   return malformed("this is " + around + "text of " + grouped(text.size()) +
                    " bytes, neither hexadecimal digits nor base64 nor PEM; it begins with \"" +

@@ -7,7 +7,7 @@
 #include <functional>
 #include <map>
 
-#include "attestation/base64.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "fake/quote_case.h"
@@ -208,7 +208,7 @@ TEST(Base64, known_answers_of_rfc_4648) {
   for (const auto& [text, bytes] : known) {
     std::string bare = text.substr(0, text.find('='));
     for (const std::string& form : {text, bare}) {
-      auto decoded = attestation::from_base64(form, attestation::Base64::kAny);
+      auto decoded = base::from_base64(form, base::Base64::kAny);
       ASSERT_TRUE(decoded) << form;
       EXPECT_EQ(base::as_text(*decoded), bytes);
     }
@@ -217,18 +217,17 @@ TEST(Base64, known_answers_of_rfc_4648) {
 
 TEST(Base64, pem_has_padding_and_the_standard_alphabet) {
   for (const char* text : {"Zg", "Zm8", "Zm9vYg", "-_-_"}) {
-    EXPECT_FALSE(attestation::from_base64(text, attestation::Base64::kPem)) << text;
-    EXPECT_TRUE(attestation::from_base64(text, attestation::Base64::kAny)) << text;
+    EXPECT_FALSE(base::from_base64(text, base::Base64::kPem)) << text;
+    EXPECT_TRUE(base::from_base64(text, base::Base64::kAny)) << text;
   }
-  EXPECT_EQ(attestation::from_base64("+/+/", attestation::Base64::kPem),
-            attestation::from_base64("-_-_", attestation::Base64::kAny));
+  EXPECT_EQ(base::from_base64("+/+/", base::Base64::kPem), base::from_base64("-_-_", base::Base64::kAny));
 }
 
 TEST(Base64, junk_is_refused) {
   for (const char* text : {"Z", "Zg=", "Zg===", "Z===", "Zh==", "Zm9=", "Zg==Zg==", "=",
                            "====", "Zm9v=", "Zm9v====", "+/-_", "Zm9v!", "Zm9\xc3"})
-    EXPECT_FALSE(attestation::from_base64(text, attestation::Base64::kAny)) << text;
-  EXPECT_FALSE(attestation::from_base64(std::string_view("Zm9v\0", 5), attestation::Base64::kAny));
+    EXPECT_FALSE(base::from_base64(text, base::Base64::kAny)) << text;
+  EXPECT_FALSE(base::from_base64(std::string_view("Zm9v\0", 5), base::Base64::kAny));
 }
 
 }  // namespace

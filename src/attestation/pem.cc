@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "attestation/base64.h"
+#include "base/base64.h"
 #include "base/malformed.h"
 
 namespace enclayer::attestation {
@@ -32,7 +32,7 @@ Result<std::vector<Bytes>> blocks(std::string_view text, const Label& label, std
     std::size_t end = text.find(label.end);
     if (end == std::string_view::npos) return malformed("a " + name + " has no end");
     if (out.size() == most) return malformed("there is more than " + std::to_string(most) + " " + name);
-    auto der = from_base64(text.substr(0, end), Base64::kPem);
+    auto der = base::from_base64(text.substr(0, end), base::Base64::kPem);
     if (!der) return malformed("a block is not base64, or its base64 does not end as it should");
     out.push_back(std::move(*der));
     text.remove_prefix(end + label.end.size());

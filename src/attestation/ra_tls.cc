@@ -10,13 +10,13 @@
 #include <initializer_list>
 #include <limits>
 
-#include "attestation/base64.h"
 #include "attestation/cbor_reader.h"
 #include "attestation/collateral_forms.h"
 #include "attestation/name.h"
 #include "attestation/openssl.h"
 #include "attestation/window.h"
 #include "attestation/x509_parts.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/hex.h"
@@ -122,7 +122,7 @@ bool says(const Quote& quote, const ByteArray<32>& digest) {
 
 // "-----BEGIN PUBLIC KEY-----", lines of 64 digits, "-----END PUBLIC KEY-----", and a NUL: what Open Enclave hashes.
 std::string pem_and_nul(ByteView public_key) {
-  const std::string digits = to_base64(public_key);
+  const std::string digits = base::to_base64(public_key);
   std::string out = "-----BEGIN PUBLIC KEY-----\n";
   for (std::size_t at = 0; at < digits.size(); at += 64) out += digits.substr(at, 64) + "\n";
   return out + "-----END PUBLIC KEY-----\n" + '\0';
@@ -169,7 +169,8 @@ Result<RaTlsEvidence> open_enclave_evidence(ByteView value, const Key& key) {
   while (claims.ends_with('\0') || claims.ends_with('\n')) claims.remove_suffix(1);
   constexpr std::string_view kBegin = "-----BEGIN PUBLIC KEY-----", kEnd = "-----END PUBLIC KEY-----";
   if (hashed && claims.starts_with(kBegin) && claims.ends_with(kEnd) && claims.size() >= kBegin.size() + kEnd.size()) {
-    auto der = from_base64(claims.substr(kBegin.size(), claims.size() - kBegin.size() - kEnd.size()), Base64::kAny);
+    auto der = base::from_base64(claims.substr(kBegin.size(), claims.size() - kBegin.size() - kEnd.size()),
+                                 base::Base64::kAny);
     out.binds = der && same(*der, key.der);
   }
   return out;

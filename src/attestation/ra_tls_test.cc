@@ -8,9 +8,9 @@
 
 #include <algorithm>
 
-#include "attestation/base64.h"
 #include "attestation/certificate.h"
 #include "attestation/pem.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "enclayer/evidence.h"

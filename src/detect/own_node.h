@@ -24,8 +24,8 @@ struct Labelled {
 // Compares the labels of node `name` with `wanted` and changes those of own_labels() that are wrong, and nothing else.
 // Where `wanted` are of a simulation (kPlatformLabel is "sim") the node must carry the user's kSimLabel=true; otherwise
 // all of own_labels() are removed. Where there are labels, kCdiLabel is added on a node whose container runtime is known,
-// and known to start containers without the devices of their claims. When the node changes meanwhile, it is read again, three times at most; `options`
-// has limits, user agent and pause.
+// and known to start containers without the devices of their claims. When the node changes meanwhile, it is read again,
+// three times at most; `options` has limits, user agent and pause.
 // kInvalidArgument: no name of a node. Other errors are those of http::AccountClient, and kConflict
 // when the node does not keep still or the API server does not keep our labels.
 Result<Labelled> label_node(const http::ApiServer& api, const std::string& name, const Labels& wanted,

@@ -11,16 +11,15 @@ namespace {
 
 constexpr std::uint32_t kRefused = 401;  // the status for a token that is not accepted
 
-// It becomes a header: a line's end in it would forge another one.
-Result<std::string> read_token(const std::filesystem::path& path) {
-  ENCLAYER_TRY(std::string token, base::read_text(path, AccountClient::kMaxToken));
+}  // namespace
+
+Result<std::string> read_token(const std::filesystem::path& file, std::size_t max) {
+  ENCLAYER_TRY(std::string token, base::read_text(file, max));
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
   if (token.empty() || std::any_of(token.begin(), token.end(), [](char c) { return c <= ' ' || c > '~'; }))
-    return Error(ErrorKind::kMalformed, path.string() + " holds no token");
+    return Error(ErrorKind::kMalformed, file.string() + " holds no token");
   return token;
 }
-
-}  // namespace
 
 Result<ApiServer> api_server_of_pod(const std::string& host, const std::string& port,
                                     const std::filesystem::path& account) {
@@ -50,7 +49,7 @@ Result<Response> AccountClient::send(Request request) {
 }
 
 Result<Response> AccountClient::once(Request& request) {
-  ENCLAYER_TRY(std::string token, read_token(account_ / "token"));
+  ENCLAYER_TRY(std::string token, read_token(account_ / "token", kMaxToken));
   request.headers.back() = "Authorization: Bearer " + token;
   return client_.send(request);
 }

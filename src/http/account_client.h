@@ -18,6 +18,10 @@ struct ApiServer {
 Result<ApiServer> api_server_of_pod(const std::string& host, const std::string& port,
                                     const std::filesystem::path& account);
 
+// The token in a file of `max` bytes at most, fit for a header: without the line's end after it. kMalformed: the file holds
+// none, or what is no single line of visible ASCII, which would forge another header. Also the errors of reading.
+Result<std::string> read_token(const std::filesystem::path& file, std::size_t max);
+
 class AccountClient {
  public:
   // `account` is the folder of `token` and `ca.crt`; the kubelet renews the token. The authorities that are trusted come

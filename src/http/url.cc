@@ -2,11 +2,11 @@
 #include "http/url.h"
 
 #include <arpa/inet.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <charconv>
 
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "base/printable.h"
@@ -117,14 +117,6 @@ std::string percent_decoded(std::string_view text) {
   return out;
 }
 
-std::string base64(std::string_view text) {
-  std::string out(4 * ((text.size() + 2) / 3) + 1, '\0');
-  int size = ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), base::as_bytes(text).data(),
-                               static_cast<int>(text.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
-
 }  // namespace
 
 std::string Url::host_in_brackets() const { return host.find(':') != std::string::npos ? "[" + host + "]" : host; }
@@ -187,7 +179,7 @@ Result<std::optional<Proxy>> proxy_for(const Url& url, const Proxies& proxies) {
   }
   Proxy out;
   if (std::size_t at = text.rfind('@'); at != std::string_view::npos) {
-    out.authorization = "Basic " + base64(percent_decoded(text.substr(0, at)));
+    out.authorization = "Basic " + base::to_base64(base::as_bytes(percent_decoded(text.substr(0, at))));
     text.remove_prefix(at + 1);
   }
   auto parsed = parse_url("http://" + std::string(text));

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "attest/base64url.h"
-#include "attestation/base64.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "fake/http_service.h"
 
@@ -52,7 +52,7 @@ class Vault {
     return out.append((4 - out.size() % 4) % 4, '=');
   }
   static std::string bytes(const std::string& text) {
-    const auto found = attestation::from_base64(text, attestation::Base64::kPem);
+    const auto found = base::from_base64(text, base::Base64::kPem);
     return found ? std::string(base::as_text(*found)) : "";
   }
 

@@ -13,7 +13,7 @@
 #include "attest/base64url.h"
 #include "attest/jwe.h"
 #include "attest/jws.h"
-#include "attestation/base64.h"
+#include "base/base64.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/file.h"
@@ -63,7 +63,7 @@ json header(const std::string& token) {
 bool verifies(const std::string& token, const json& jwks) {
   for (const json& jwk : jwks.at("keys")) {
     if (jwk.at("kid") != header(token).at("kid")) continue;
-    Bytes der = attestation::from_base64(jwk.at("x5c").at(0).get<std::string>(), attestation::Base64::kPem).value();
+    Bytes der = base::from_base64(jwk.at("x5c").at(0).get<std::string>(), base::Base64::kPem).value();
     const unsigned char* at = der.data();
     std::unique_ptr<X509, decltype(&::X509_free)> certificate(::d2i_X509(nullptr, &at, static_cast<long>(der.size())),
                                                               ::X509_free);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "attestation/base64.h"
+#include "base/base64.h"
 
 #include <openssl/evp.h>
 
 #include <array>
 
-namespace enclayer::attestation {
+namespace enclayer::base {
 namespace {
 
 // What a character is worth as a digit; above 63: none.
@@ -73,4 +73,4 @@ std::string to_base64(ByteView bytes) {
   return out;
 }
 
-}  // namespace enclayer::attestation
+}  // namespace enclayer::base

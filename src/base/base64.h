@@ -8,7 +8,7 @@
 
 #include "enclayer/bytes.h"
 
-namespace enclayer::attestation {
+namespace enclayer::base {
 
 enum class Base64 {
   kPem,  // section 4, with padding
@@ -21,4 +21,4 @@ std::optional<Bytes> from_base64(std::string_view text, Base64 form);
 // Section 4, with padding, in one line.
 std::string to_base64(ByteView bytes);
 
-}  // namespace enclayer::attestation
+}  // namespace enclayer::base
