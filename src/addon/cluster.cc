@@ -172,12 +172,12 @@ constexpr char kListSettings[] = "list ConfigMaps";
 
 // A list of the API server that can be watched.
 struct Source {
-  const char *path, *doing;
-  void (*put)(JsonValue object, Cluster& into);   // one more object
-  void (*drop)(JsonValue object, Cluster& from);  // one that is gone
-  void (*move)(Cluster& from, Cluster& to);       // all of them
-  bool needed = true;                             // without it there is no answer
-  Scope scope = Scope::kState;                    // the narrowest that has it
+  const char *path = nullptr, *doing = nullptr;
+  void (*put)(JsonValue object, Cluster& into) = nullptr;   // one more object
+  void (*drop)(JsonValue object, Cluster& from) = nullptr;  // one that is gone
+  void (*move)(Cluster& from, Cluster& to) = nullptr;       // all of them
+  bool needed = true;                                       // without it there is no answer
+  Scope scope = Scope::kState;                              // the narrowest that has it
 };
 
 template <class T>
