@@ -93,6 +93,7 @@ bench: ## AESM front end against the floor, verification and the device plugin b
 	@bench/aesm/run build/release/bin/enclayer-quote-helper
 	@bench/verify/run
 	@bench/attest/run build/release/bin/enclayer-attest
+	@bench/dra/run build/release/bin/enclayer-dra-driver
 	@bench/plugin/run build/release/bin/enclayer-device-plugin
 
 clean: ## Remove build/

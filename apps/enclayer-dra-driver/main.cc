@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // enclayer-dra-driver: offers a node's EPC to ResourceClaims, as an amount (Dynamic Resource Allocation).
+#include <malloc.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 
@@ -157,6 +158,8 @@ Result<> run(const CLI::App& app, const Flags& flags, int stop) {
 }
 
 int main(int argc, char** argv) {
+  // One heap for all threads: what they free is used again, whoever needs it.
+  ::mallopt(M_ARENA_MAX, 1);
   sigset_t ends;
   ::sigemptyset(&ends);
   ::sigaddset(&ends, SIGTERM);

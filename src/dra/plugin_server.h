@@ -20,7 +20,7 @@
 
 namespace enclayer::dra {
 
-inline constexpr int kMostCalls = 64;
+inline constexpr int kMostCalls = 16;
 
 struct DeviceHealth {
   std::string device;

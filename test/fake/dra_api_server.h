@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "fake/http_service.h"
 #include "fake/temp_folder.h"
@@ -27,7 +28,8 @@ class DraApiServer {
   using Json = nlohmann::json;
   using Slices = std::map<std::string, Json>;  // by name
 
-  DraApiServer() {
+  // Each answer takes `takes`, one after the other.
+  explicit DraApiServer(std::chrono::milliseconds takes = {}) : takes_(takes) {
     account_.write("token", "secret\n");
     account_.write("ca.crt", identity_.authority);
     service_.emplace([this](const HttpRequest& request) { return answer(request); }, identity_);
@@ -52,8 +54,9 @@ class DraApiServer {
   void go_away(bool away) {
     change([&] { away_ = away; });
   }
-  void put_claim(const std::string& name_space, const Json& claim) {
-    change([&] { claims_[name_space + "/" + claim["metadata"]["name"].get<std::string>()] = claim; });
+  void put_claim(const Json& claim) {
+    const Json& name = claim["metadata"];
+    change([&] { claims_[name["namespace"].get<std::string>() + "/" + name["name"].get<std::string>()] = claim; });
   }
   void put_slice(const Json& slice) {
     change([&] { slices_[slice["metadata"]["name"]] = slice; });
@@ -91,6 +94,7 @@ class DraApiServer {
   }
 
   HttpAnswer answer(const HttpRequest& request) {
+    std::this_thread::sleep_for(takes_);
     std::lock_guard lock(mutex_);
     if (away_) return {"", HttpAnswer::Then::kReset};
     if (request.head.find("\r\nAuthorization: Bearer secret\r\n") == std::string::npos)
@@ -154,6 +158,7 @@ class DraApiServer {
     return object(slice, request.method == "POST" ? 201 : 200);
   }
 
+  const std::chrono::milliseconds takes_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
   Slices slices_;

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "fake/claims.h"
 #include "fake/dra_api_server.h"
 #include "fake/dra_kubelet.h"
 #include "fake/http_get.h"
@@ -22,6 +23,9 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using fake::DraKubelet;
 using Json = nlohmann::json;
+using fake::claim_name;
+using fake::claim_share;
+using fake::claim_uid;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -30,14 +34,6 @@ using testing::IsEmpty;
 const std::string kProgram = ENCLAYER_BIN_DIR "/enclayer-dra-driver";
 const std::string kSlice = "00000-sgx.enclayer.io-n1";
 constexpr auto kSoon = 100s;  // a deadline, not a pause
-
-std::string uuid(unsigned number) {
-  char text[37];
-  std::snprintf(text, sizeof text, "%08x-0000-4000-8000-000000000000", number);
-  return text;
-}
-std::string share(unsigned claim) { return uuid(1'000 + claim); }
-DraKubelet::Claim name(unsigned claim) { return {"bank", "c" + std::to_string(claim), uuid(claim)}; }
 
 class DraDriver : public testing::Test {
  protected:
@@ -91,40 +87,18 @@ class DraDriver : public testing::Test {
     return finished.err;
   }
 
-  // A claim as the scheduler leaves it.
   void allocate(unsigned claim, unsigned mib, const Json& config = nullptr) {
-    Json devices = {{"results",
-                     {{{"request", "epc"},
-                       {"driver", "sgx.enclayer.io"},
-                       {"pool", "n1"},
-                       {"device", "epc"},
-                       {"shareID", share(claim)},
-                       {"consumedCapacity", {{"epc", std::to_string(mib) + "Mi"}}}}}}};
-    if (!config.is_null()) devices["config"] = {config};
-    Json request = {{"name", "epc"}, {"exactly", {{"deviceClassName", "sgx-epc.enclayer.io"}}}};
-    api_.put_claim("bank", {{"kind", "ResourceClaim"},
-                            {"metadata", {{"namespace", "bank"}, {"name", name(claim).name}, {"uid", uuid(claim)}}},
-                            {"spec", {{"devices", {{"requests", {request}}}}}},
-                            {"status",
-                             {{"allocation", {{"devices", devices}}},
-                              {"reservedFor", {{{"resource", "pods"}, {"name", "p" + std::to_string(claim)}}}}}}});
-  }
-  static Json quotes() {
-    return {{"source", "FromClaim"},
-            {"opaque",
-             {{"driver", "sgx.enclayer.io"},
-              {"parameters",
-               {{"apiVersion", "sgx.enclayer.io/v1alpha1"}, {"kind", "EpcParameters"}, {"quotes", "Socket"}}}}}};
+    api_.put_claim(fake::allocated_claim(claim, mib, config));
   }
 
   DraKubelet::Prepared prepare(unsigned claim) {
-    auto all = kubelet_.prepare({name(claim)});
+    auto all = kubelet_.prepare({claim_name(claim)});
     if (!all) return {{}, "call: " + all.error().message()};
-    return all->at(uuid(claim));
+    return all->at(claim_uid(claim));
   }
   std::string unprepare(unsigned claim) {
-    auto all = kubelet_.unprepare({name(claim)});
-    return all ? all->at(uuid(claim)) : "call: " + all.error().message();
+    auto all = kubelet_.unprepare({claim_name(claim)});
+    return all ? all->at(claim_uid(claim)) : "call: " + all.error().message();
   }
 
   fs::path kubelet_dir() const { return folder_.path() / "kubelet"; }
@@ -175,7 +149,7 @@ TEST_F(DraDriver, offers_the_epc_of_each_numa_node_and_the_provisioning_device_w
 
 TEST_F(DraDriver, prepares_a_claim_and_releases_it) {
   auto driver = start_and_register();
-  allocate(1, 64, quotes());
+  allocate(1, 64, fake::quotes_by_socket());
   const auto prepared = prepare(1);
   ASSERT_EQ(prepared.error, "") << driver->output();
   ASSERT_EQ(prepared.devices.size(), 1u);
@@ -183,11 +157,11 @@ TEST_F(DraDriver, prepares_a_claim_and_releases_it) {
   EXPECT_THAT(device.requests, ElementsAre("epc"));
   EXPECT_EQ(device.pool, "n1");
   EXPECT_EQ(device.device, "epc");
-  EXPECT_EQ(device.share_id, share(1));
-  EXPECT_THAT(device.cdi_ids, ElementsAre("k8s.sgx.enclayer.io/epc=" + uuid(1) + "-epc-" + share(1)));
+  EXPECT_EQ(device.share_id, claim_share(1));
+  EXPECT_THAT(device.cdi_ids, ElementsAre("k8s.sgx.enclayer.io/epc=" + claim_uid(1) + "-epc-" + claim_share(1)));
 
   const Json cdi = Json::parse(
-      base::read_text(folder_.path() / "cdi" / ("k8s.sgx.enclayer.io-epc_" + uuid(1) + ".json"), 1 << 16).value());
+      base::read_text(folder_.path() / "cdi" / ("k8s.sgx.enclayer.io-epc_" + claim_uid(1) + ".json"), 1 << 16).value());
   const Json edits = cdi["devices"][0]["containerEdits"];
   EXPECT_EQ(edits["env"], (Json{"ENCLAYER_EPC_MIB=64", "ENCLAYER_PLATFORM=sim", "SGX_AESM_ADDR=1"}));
   EXPECT_EQ(edits["deviceNodes"][1]["path"], "/dev/sgx/enclave");
@@ -205,17 +179,17 @@ TEST_F(DraDriver, answers_for_every_claim_of_a_pod_and_says_what_is_wrong_with_e
   auto driver = start_and_register();
   allocate(1, 60);
   allocate(2, 41);
-  auto third = name(3);
+  auto third = claim_name(3);
   allocate(4, 1);
-  auto another = name(4);
-  another.uid = uuid(44);
-  auto all = kubelet_.prepare({name(1), name(2), third, another, {"..", "x", "no uid"}});
+  auto another = claim_name(4);
+  another.uid = claim_uid(44);
+  auto all = kubelet_.prepare({claim_name(1), claim_name(2), third, another, {"..", "x", "no uid"}});
   ASSERT_TRUE(all) << all.error().message();
   ASSERT_EQ(all->size(), 5u);
-  EXPECT_EQ(all->at(uuid(1)).error, "");
-  EXPECT_THAT(all->at(uuid(2)).error, HasSubstr("wants 41 MiB of device epc, which has 100 MiB, 60 MiB"));
-  EXPECT_THAT(all->at(uuid(3)).error, HasSubstr("status 404"));
-  EXPECT_THAT(all->at(uuid(44)).error, HasSubstr("deleted and made again"));
+  EXPECT_EQ(all->at(claim_uid(1)).error, "");
+  EXPECT_THAT(all->at(claim_uid(2)).error, HasSubstr("wants 41 MiB of device epc, which has 100 MiB, 60 MiB"));
+  EXPECT_THAT(all->at(claim_uid(3)).error, HasSubstr("status 404"));
+  EXPECT_THAT(all->at(claim_uid(44)).error, HasSubstr("deleted and made again"));
   EXPECT_THAT(all->at("no uid").error, HasSubstr("no name of a claim"));
   EXPECT_EQ(files("cdi").size(), 1u);
   EXPECT_EQ(unprepare(1), "");
@@ -324,10 +298,10 @@ TEST_F(DraDriver, killed_leaves_nothing_that_its_successor_does_not_mend) {
   first->signal(SIGKILL);
   ASSERT_TRUE(first->wait(kSoon));
   EXPECT_EQ(sockets().size(), 1u);
-  folder_.write("cdi/k8s.sgx.enclayer.io-epc_" + uuid(9) + ".json", "{}");
+  folder_.write("cdi/k8s.sgx.enclayer.io-epc_" + claim_uid(9) + ".json", "{}");
   auto second = start_and_register();
   EXPECT_EQ(sockets().size(), 1u) << second->output();  // the dead one is gone
-  EXPECT_THAT(files("cdi"), ElementsAre("k8s.sgx.enclayer.io-epc_" + uuid(1) + ".json"));
+  EXPECT_THAT(files("cdi"), ElementsAre("k8s.sgx.enclayer.io-epc_" + claim_uid(1) + ".json"));
   allocate(2, 41);
   EXPECT_THAT(prepare(2).error, HasSubstr("60 MiB of them held"));
 }

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "dra/ledger.h"
+#include "fake/claims.h"
 #include "fake/dra_api_server.h"
 #include "fake/dra_kubelet.h"
 #include "fake/kubelet.h"
@@ -27,6 +28,8 @@ namespace {
 namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
+using fake::claim_name;
+using fake::claim_uid;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -39,13 +42,6 @@ constexpr unsigned kKills = 10;
 #else
 constexpr unsigned kKills = 100;  // of each of two kinds
 #endif
-
-std::string uuid(unsigned number) {
-  char text[37];
-  std::snprintf(text, sizeof text, "%08x-0000-4000-8000-000000000000", number);
-  return text;
-}
-fake::DraKubelet::Claim name(unsigned claim) { return {"bank", "c" + std::to_string(claim), uuid(claim)}; }
 
 class TwoDoors : public testing::Test {
  protected:
@@ -98,35 +94,16 @@ class TwoDoors : public testing::Test {
     ASSERT_TRUE(api_.wait_for(offered, kSoon)) << driver_->output();
   }
 
-  // A claim as the scheduler leaves it.
   void allocate(unsigned claim, unsigned mib, bool quotes = false) {
-    Json devices = {{"results",
-                     {{{"request", "epc"},
-                       {"driver", "sgx.enclayer.io"},
-                       {"pool", "n1"},
-                       {"device", "epc"},
-                       {"shareID", uuid(1'000'000 + claim)},
-                       {"consumedCapacity", {{"epc", std::to_string(mib) + "Mi"}}}}}}};
-    if (quotes)
-      devices["config"] = {
-          {{"source", "FromClaim"},
-           {"opaque",
-            {{"driver", "sgx.enclayer.io"},
-             {"parameters",
-              {{"apiVersion", "sgx.enclayer.io/v1alpha1"}, {"kind", "EpcParameters"}, {"quotes", "Socket"}}}}}}};
-    Json request = {{"name", "epc"}, {"exactly", {{"deviceClassName", "sgx-epc.enclayer.io"}}}};
-    api_.put_claim("bank", {{"kind", "ResourceClaim"},
-                            {"metadata", {{"namespace", "bank"}, {"name", name(claim).name}, {"uid", uuid(claim)}}},
-                            {"spec", {{"devices", {{"requests", {request}}}}}},
-                            {"status", {{"allocation", {{"devices", devices}}}}}});
+    api_.put_claim(fake::allocated_claim(claim, mib, quotes ? fake::quotes_by_socket() : Json()));
   }
   std::string prepare(unsigned claim) {
-    auto all = claims_.prepare({name(claim)});
-    return all ? all->at(uuid(claim)).error : "call: " + all.error().message();
+    auto all = claims_.prepare({claim_name(claim)});
+    return all ? all->at(claim_uid(claim)).error : "call: " + all.error().message();
   }
   std::string unprepare(unsigned claim) {
-    auto all = claims_.unprepare({name(claim)});
-    return all ? all->at(uuid(claim)) : "call: " + all.error().message();
+    auto all = claims_.unprepare({claim_name(claim)});
+    return all ? all->at(claim_uid(claim)) : "call: " + all.error().message();
   }
 
   std::vector<std::string> files(const char* in) const { return base::Root(folder_.path()).list(in); }
@@ -224,8 +201,8 @@ class TwoDoorsKilled : public TwoDoors {
       std::vector<std::string> held, expected, cdi;
       for (const auto& [uid, claim] : ledger->claims()) held.push_back(uid);
       for (unsigned claim : live) {
-        expected.push_back(uuid(claim));
-        cdi.push_back("k8s.sgx.enclayer.io-epc_" + uuid(claim) + ".json");
+        expected.push_back(claim_uid(claim));
+        cdi.push_back("k8s.sgx.enclayer.io-epc_" + claim_uid(claim) + ".json");
       }
       ASSERT_EQ(held, expected) << "after pod " << pod;
       ASSERT_EQ(files("cdi"), cdi) << "after pod " << pod;

@@ -8,6 +8,7 @@ from .attested import AttestedSecret
 from .basics import Basics
 from .builds import KUBERNETES_VERSION, NEXT_KUBERNETES_VERSION
 from .chart import Chart
+from .claimscost import ClaimsCost
 from .cluster import Cluster, gathered
 from .controlplane import ControlPlane
 from .demo import Demo
@@ -49,7 +50,7 @@ class NextPolicies:
 NEXT_SUITE = "policies-next"  # the only one that needs the newer API server
 SUITES = {
     "basics": Basics, "images": Images, "policies": policies, NEXT_SUITE: NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
-    "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "attestation": AttestedSecret, "dra": Dra, "claims-at-scale": ClaimsAtScale, "demo": Demo,
+    "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "attestation": AttestedSecret, "dra": Dra, "claims-at-scale": ClaimsAtScale, "claims-cost": ClaimsCost, "demo": Demo,
 }
 BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "attestation", "dra", "addon-at-scale"]  # scale is in the last of them
 ELSEWHERE = ["basics", "policies"]  # on another version

@@ -1,8 +1,8 @@
 """What the kubelet itself spends on EPC in devices of 1 MiB: one measurement a size, on this machine, printed as tables.
 
 Nothing asks the kubelet anything while it is measured: when it has taken a list is read from its checkpoint, which it
-writes right after, and what a pod saw from the file of its log. CPU time has steps of 10 ms and includes what the kubelet
-does anyway (the first figure printed)."""
+writes right after, and what a pod saw from the file of its log. CPU time includes what the kubelet does anyway (the first
+figure printed)."""
 
 import json
 import time
