@@ -19,8 +19,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kMib = 1 << 20;
-// What one node's list carries (docs/limits.md).
-constexpr std::uint64_t kMostSimEpc = 256 * kMib * 1024;
+constexpr std::uint64_t kMostSimEpc = 16 * kMib * kMib;
+// What the device plugin can list of one node (docs/limits.md).
+constexpr std::uint64_t kMostListedMib = 256 * 1024;
 // Of one claim: what eight digits of a template's name say (admission-translate.yaml).
 constexpr std::size_t kMostClaimMib = 99'999'999;
 
@@ -32,7 +33,7 @@ std::string wrong_namespace(const std::string& name) {
 
 std::string wrong_sim_epc(const std::string& text) {
   auto bytes = base::parse_quantity(text);
-  return bytes && *bytes >= kMib && *bytes <= kMostSimEpc ? "" : ": a simulated node has 1Mi to 256Gi";
+  return bytes && *bytes >= kMib && *bytes <= kMostSimEpc ? "" : ": a simulated node has 1Mi to 16Ti";
 }
 
 std::string wrong_epc(const std::string& text) {
@@ -194,7 +195,7 @@ constexpr std::array kTable = {
             .flag = "--sim-epc",
             .member = &Settings::sim_epc,
             .shown = "AMOUNT",
-            .help = "The EPC that a simulated node pretends to have, 1Mi to 256Gi",
+            .help = "The EPC that a simulated node pretends to have, 1Mi to 16Ti",
             .pattern = kAmount,
             .least = 1,
             .most = 20,
@@ -668,6 +669,17 @@ Result<> check_attestation(const Settings& settings) {
   return {};
 }
 
+// MiB of a simulated node that the device plugin would list; --dra-epc as the driver reads it (device_plugin/node.h).
+std::uint64_t listed_of_sim(const Settings& settings) {
+  auto mib = [](const std::string& text) { return text.empty() ? 0 : *base::parse_quantity(text) / kMib; };
+  std::uint64_t all = mib(settings.sim_epc);
+  all -= std::min(all, mib(settings.epc_reserve));
+  if (!settings.epc_cap.empty()) all = std::min(all, mib(settings.epc_cap));
+  const std::string& part = settings.dra_epc;
+  const std::uint64_t claims = part.ends_with('%') ? all * std::stoul(part) / 100 : mib(part);
+  return all - std::min(all, claims);
+}
+
 // What a single setting cannot know.
 Result<> check_together(const Settings& settings) {
   if (!settings.pccs_url.empty() && !settings.qcnl_conf.empty())
@@ -702,6 +714,11 @@ Result<> check_together(const Settings& settings) {
                          (settings.quote_helper ? " for the quote helper, its standby and their successors" : "") +
                          ": give at most " + std::to_string(all > kept ? all - kept : 0) + "Mi, or 100%");
     }
+  if (settings.platform == Platform::kSim && listed_of_sim(settings) > kMostListedMib)
+    return Error(ErrorKind::kInvalidArgument,
+                 "--sim-epc " + settings.sim_epc + " leaves " + std::to_string(listed_of_sim(settings)) +
+                     " MiB to the device plugin, which lists 256Gi at most: give claims more of it with --dra-epc, or "
+                     "offer less with --epc-cap 256Gi");
   if (settings.platform == Platform::kHardware && settings.quote_helper && helper_image(settings).empty())
     return Error(ErrorKind::kInvalidArgument,
                  "--image " + settings.image +

@@ -212,9 +212,11 @@ TEST(Settings, a_refusal_names_flag_value_and_remedy) {
       {[](Settings& s) { s.log_level = "loud"; }, {"--log-level loud", "error warn info debug"}},
       {[](Settings& s) { s.priority_class = "x: y"; }, {"--priority-class x: y", "system-node-critical"}},
       {[](Settings& s) { s.provision_limit = 0; }, {"--provision-limit 0", "1 to 1000"}},
+      {[](Settings& s) { s.platform = Platform::kSim, s.sim_epc = "1Ti", s.dra_epc = "74%"; },
+       {"--sim-epc 1Ti leaves 272630 MiB", "--dra-epc", "--epc-cap 256Gi"}},
       {[](Settings& s) { s.sim_epc = "8GB"; }, {"--sim-epc 8GB", "8Gi"}},
-      {[](Settings& s) { s.sim_epc = "512Ki"; }, {"--sim-epc 512Ki", "1Mi to 256Gi"}},
-      {[](Settings& s) { s.sim_epc = "257Gi"; }, {"--sim-epc 257Gi", "1Mi to 256Gi"}},
+      {[](Settings& s) { s.sim_epc = "512Ki"; }, {"--sim-epc 512Ki", "1Mi to 16Ti"}},
+      {[](Settings& s) { s.sim_epc = "17Ti"; }, {"--sim-epc 17Ti", "1Mi to 16Ti"}},
       {[](Settings& s) {
          s.image = "a/sgx:1";
          s.quote_helper = true;
@@ -236,6 +238,13 @@ TEST(Settings, no_part_for_claims_is_written_as_zero_or_as_nothing) {
   EXPECT_TRUE(given(settings, "draEpc", {"0"}));
   EXPECT_EQ(settings, Settings());
   EXPECT_TRUE(check(with([](Settings& s) { s.dra_epc = "100Mi", s.epc_cap = "120Mi", s.quote_helper = true; })));
+}
+
+TEST(Settings, a_simulated_node_has_what_the_device_plugin_can_list_and_claims_besides) {
+  for (const char* part : {"75%", "768Gi"})
+    EXPECT_TRUE(check(with([&](Settings& s) { s.platform = Platform::kSim, s.sim_epc = "1Ti", s.dra_epc = part; })));
+  EXPECT_TRUE(check(with([](Settings& s) { s.platform = Platform::kSim, s.sim_epc = "1Ti", s.epc_cap = "256Gi"; })));
+  EXPECT_FALSE(check(with([](Settings& s) { s.platform = Platform::kSim, s.sim_epc = "257Gi"; })));
 }
 
 TEST(Settings, a_flag_that_is_repeated_gives_all_entries_anew_as_kubernetes_writes_them) {
