@@ -73,6 +73,8 @@ inline constexpr MetricName kClaimEpcHeldMib{"enclayer_claim_epc_held_mib", Metr
                                              "EPC that prepared claims hold, in MiB."};
 inline constexpr MetricName kClaimsPrepared{"enclayer_claims_prepared", MetricType::kGauge, "", kDraDriver,
                                             "Claims that are prepared on this node."};
+inline constexpr MetricName kClaimErrors{"enclayer_claim_errors_total", MetricType::kCounter, "call", kDraDriver,
+                                         "Claims that could not be prepared or released, by the kubelet's call."};
 
 // --- The quote helper ---
 
@@ -183,6 +185,7 @@ inline constexpr MetricName kAll[] = {
     kClaimEpcMib,
     kClaimEpcHeldMib,
     kClaimsPrepared,
+    kClaimErrors,
     kAesmRequests,
     kAesmErrors,
     kQuotes,

@@ -62,6 +62,8 @@ void Driver::measure(base::Metrics& metrics) const {
   namespace metric = base::metric;
   const auto offered = preparation_.offered();
   metrics.gauge(metric::kClaimEpcMib).set(offered ? static_cast<double>(offered->epc_mib()) : 0);
+  metrics.replace(metric::kClaimErrors, {{{{"call", "prepare"}}, static_cast<double>(failed_prepares_)},
+                                         {{{"call", "unprepare"}}, static_cast<double>(failed_releases_)}});
   const auto held = preparation_.held();
   if (!held) return;
   metrics.gauge(metric::kClaimEpcHeldMib).set(static_cast<double>(held->held_mib()));
@@ -114,7 +116,7 @@ Result<> Driver::serve() {
   socket_ = sockets_.fresh();
   PluginServer::Driver driver;
   driver.prepare = [this](const auto& claims) { return prepare(claims); };
-  driver.unprepare = [this](const ClaimName& claim) { return preparation_.unprepare(claim, claims()); };
+  driver.unprepare = [this](const ClaimName& claim) { return unprepare(claim); };
   driver.health = [this] { return health(); };
   driver.told = [this](const std::string& refusal) { told_by_kubelet(refusal); };
   driver.now = around_.now;
@@ -123,12 +125,21 @@ Result<> Driver::serve() {
   return {};
 }
 
-std::vector<PluginServer::Prepared> Driver::prepare(const std::vector<ClaimName>& names) const {
+std::vector<PluginServer::Prepared> Driver::prepare(const std::vector<ClaimName>& names) {
   std::vector<PluginServer::Prepared> all;
   all.reserve(names.size());
   const Preparation::Claims from = claims();
-  for (const ClaimName& name : names) all.push_back(preparation_.prepare(name, from));
+  for (const ClaimName& name : names) {
+    all.push_back(preparation_.prepare(name, from));
+    if (!all.back()) ++failed_prepares_;
+  }
   return all;
+}
+
+Result<> Driver::unprepare(const ClaimName& claim) {
+  auto done = preparation_.unprepare(claim, claims());
+  if (!done) ++failed_releases_;
+  return done;
 }
 
 Preparation::Claims Driver::claims() const {

@@ -59,7 +59,8 @@ class Driver {
   Result<> begin();
   Result<> look();
   Result<> serve();
-  std::vector<PluginServer::Prepared> prepare(const std::vector<ClaimName>& claims) const;
+  std::vector<PluginServer::Prepared> prepare(const std::vector<ClaimName>& claims);
+  Result<> unprepare(const ClaimName& claim);
   Preparation::Claims claims() const;  // one client for all that is asked
   std::vector<DeviceHealth> health() const;
   void told_by_kubelet(const std::string& refusal);
@@ -71,6 +72,7 @@ class Driver {
   const Surroundings around_;
   const kubelet::PluginSockets sockets_;
   const Preparation preparation_;
+  std::atomic<unsigned> failed_prepares_ = 0, failed_releases_ = 0;  // claims
   SlicePublisher publisher_;
   bool published_ = false;  // once
 

@@ -368,9 +368,13 @@ TEST_F(DraDriver, tells_a_prober_whether_the_kubelet_has_it) {
   EXPECT_THAT(ready(), HasSubstr(" 200 "));
   allocate(1, 60);
   ASSERT_EQ(prepare(1).error, "");
+  allocate(2, 60);
+  EXPECT_NE(prepare(2).error, "");
   EXPECT_THAT(fake::http_get(address, "/metrics"),
               AllOf(HasSubstr("\nenclayer_claim_epc_mib 100\n"), HasSubstr("\nenclayer_claim_epc_held_mib 60\n"),
-                    HasSubstr("\nenclayer_claims_prepared 1\n")));
+                    HasSubstr("\nenclayer_claims_prepared 1\n"),
+                    HasSubstr("\nenclayer_claim_errors_total{call=\"prepare\"} 1\n"),
+                    HasSubstr("\nenclayer_claim_errors_total{call=\"unprepare\"} 0\n")));
 }
 
 TEST_F(DraDriver, ends_at_sigterm_and_leaves_its_slice_to_the_next_instance) {

@@ -19,6 +19,8 @@ FIRED = {
     "EnclayerNoEpc": ('enclayer_epc_mib{instance="a"}', "0x60", "8192x60"),
     "EnclayerNotRegistered": ('enclayer_list_streams{instance="a",resource="epc"}', "0x60", "1x60"),
     "EnclayerAllocationsFail": ('enclayer_allocations_total{instance="a",resource="epc",result="refused"}', "0+1x60", "5x60"),
+    "EnclayerNoClaimEpc": ('enclayer_claim_epc_mib{instance="a"}', "0x60", "8192x60"),
+    "EnclayerClaimsFail": ('enclayer_claim_errors_total{instance="a",call="prepare"}', "0+1x60", "3x60"),
     "EnclayerEpcLeaked": ('enclayer_epc_leaks_total{instance="a"}', "1x60", "0x60"),
     "EnclayerEpcPoisoned": ('enclayer_epc_poisoned_pages_total{instance="a"}', "1x60", "0x60"),
     "EnclayerQuotesWait": ('enclayer_quote_queue_seconds_bucket{instance="a",le="5"}', "0x60", "0+60x60"),
