@@ -28,7 +28,7 @@ class ClaimsCost(Dra):
 
     def by_claims(self, gib):
         self.cluster.enclayer("update", "--sim-epc", f"{gib + 1}Gi", "--dra-epc", f"{gib}Gi")
-        self.wait_for_slice(f"{gib}Gi")
+        self.wait_for_slice(f"{gib}Gi" if gib % 1024 else f"{gib // 1024}Ti")
         self.cluster.wait_for_allocatable(EPC, 1024)
         self.compare(lambda name: self.create(name, f"{AMOUNT_MIB}Mi"))
 
