@@ -67,15 +67,17 @@ void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code);   //
 void add_enable(CLI::App& app, const Surroundings& around, int& exit_code);   // enable.cc
 void add_list(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
 void add_show(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
-void add_update(CLI::App& app, const Surroundings& around, int& exit_code);   // update.cc
-void add_epc_savings(CLI::App& app, int& exit_code);                          // epc_savings.cc
-void add_inspect(CLI::App& app, int& exit_code);                              // inspect.cc
-void add_policy(CLI::App& app, int& exit_code);                               // policy.cc
-void add_quote(CLI::App& app, int& exit_code);                                // quote.cc
-void add_render(CLI::App& app, int& exit_code);                               // render.cc
-void add_sim(CLI::App& app, Time now, int& exit_code);                        // sim.cc
-void add_translate(CLI::App& app, int& exit_code);                            // translate.cc
-void add_verify(CLI::App& app, Time now, int& exit_code);                     // verify.cc
+// `now`: when the archive says that it was made.
+void add_sysdump(CLI::App& app, const Surroundings& around, Time now, int& exit_code);  // sysdump.cc
+void add_update(CLI::App& app, const Surroundings& around, int& exit_code);             // update.cc
+void add_epc_savings(CLI::App& app, int& exit_code);                                    // epc_savings.cc
+void add_inspect(CLI::App& app, int& exit_code);                                        // inspect.cc
+void add_policy(CLI::App& app, int& exit_code);                                         // policy.cc
+void add_quote(CLI::App& app, int& exit_code);                                          // quote.cc
+void add_render(CLI::App& app, int& exit_code);                                         // render.cc
+void add_sim(CLI::App& app, Time now, int& exit_code);                                  // sim.cc
+void add_translate(CLI::App& app, int& exit_code);                                      // translate.cc
+void add_verify(CLI::App& app, Time now, int& exit_code);                               // verify.cc
 
 // Where the command line is a shell's question for completion, answers it from `app`, complete with its subcommands,
 // and gives the exit code.

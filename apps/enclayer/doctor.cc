@@ -29,38 +29,27 @@ bool any_is_wrong(const std::vector<Link>& links) {
   return std::any_of(links.begin(), links.end(), [](const Link& one) { return one.standing == Standing::kWrong; });
 }
 
-void print_json(const std::vector<Link>& links) {
-  ordered_json list = ordered_json::array();
-  for (const Link& link : links)
-    list.push_back(
-        {{"link", link.name}, {"standing", to_string(link.standing)}, {"why", link.why}, {"next", link.next}});
-  print(stdout, ordered_json{{"links", std::move(list)}}.dump(2, ' ', false, ordered_json::error_handler_t::replace));
-}
-
-void print_link(const Link& link, std::size_t width) {
+std::string line(const Link& link, std::size_t width) {
   std::string line = std::string(to_string(link.standing));
   line.resize(9, ' ');
-  line += link.name + std::string(width - link.name.size() + 2, ' ') + link.why;
-  print(stdout, line);
+  line += link.name + std::string(width - link.name.size() + 2, ' ') + link.why + "\n";
   if (!link.next.empty() && link.standing != Standing::kOk)
-    print(stdout, std::string(9 + width + 2, ' ') + "next: " + link.next);
-}
-
-// What is wrong comes first, in the order of the way; then all of it.
-void print_text(const std::vector<Link>& links) {
-  std::size_t width = 0;
-  for (const Link& link : links) width = std::max(width, link.name.size());
-  if (any_is_wrong(links)) {
-    for (const Link& link : links)
-      if (link.standing == Standing::kWrong) print_link(link, width);
-    print(stdout, "\nThe rest of the way:");
-  }
-  for (const Link& link : links)
-    if (link.standing != Standing::kWrong) print_link(link, width);
+    line += std::string(9 + width + 2, ' ') + "next: " + link.next + "\n";
+  return line;
 }
 
 Result<int> doctor(const DoctorFlags& flags, const Surroundings& around) {
   ENCLAYER_TRY(const Looked all, look(flags.cluster, around));
+  const auto links = examine(all);
+  std::string text = flags.output == "json" ? in_json(links) : in_text(links);
+  text.pop_back();
+  print(stdout, text);
+  return any_is_wrong(links) ? kSomethingIsWrong : 0;
+}
+
+}  // namespace
+
+std::vector<Link> examine(const Looked& all) {
   Examined examined{.cluster = all.cluster,
                     .before = all.remembered_settings(),
                     .no_settings = all.no_settings,
@@ -73,12 +62,25 @@ Result<int> doctor(const DoctorFlags& flags, const Surroundings& around) {
   if (all.state.on && all.not_asked.empty())
     examined.said = ask_why_not_ready(all.api->kubectl(), all.cluster,
                                       (all.before ? all.before->settings : manifests::Settings()).metrics_port);
-  const auto links = examine(examined);
-  flags.output == "json" ? print_json(links) : print_text(links);
-  return any_is_wrong(links) ? kSomethingIsWrong : 0;
+  return examine(examined);
 }
 
-}  // namespace
+std::string in_json(const std::vector<Link>& links) {
+  ordered_json list = ordered_json::array();
+  for (const Link& link : links)
+    list.push_back(
+        {{"link", link.name}, {"standing", to_string(link.standing)}, {"why", link.why}, {"next", link.next}});
+  return ordered_json{{"links", std::move(list)}}.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+// What is wrong comes first, in the order of the way; then all of it.
+std::string in_text(const std::vector<Link>& links) {
+  std::size_t width = 0;
+  for (const Link& link : links) width = std::max(width, link.name.size());
+  std::string wrong, rest;
+  for (const Link& link : links) (link.standing == Standing::kWrong ? wrong : rest) += line(link, width);
+  return wrong.empty() ? rest : wrong + "\nThe rest of the way:\n" + rest;
+}
 
 void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code) {
   auto flags = std::make_shared<DoctorFlags>();

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `show` and `doctor` say something about: the cluster and its add-on, looked at once.
+// What `show`, `doctor` and `sysdump` say something about: the cluster and its add-on, looked at once.
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "addon/api_server.h"
 #include "addon/cluster.h"
+#include "addon/doctor.h"
 #include "addon/helper_facts.h"
 #include "addon/install.h"
 #include "addon/protection.h"
@@ -38,5 +40,16 @@ Result<Looked> look_at_cluster(const ClusterFlags& flags, const Surroundings& ar
 
 // All of it. Asks the API server for a dry run, and pods by kubectl exec, where the user may.
 Result<Looked> look(const ClusterFlags& flags, const Surroundings& around);
+
+// ---- What `show` says of it: show.cc ----
+
+addon::State with_warnings(const Looked& all);  // state, with all that there is to warn of
+nlohmann::ordered_json in_json(const Looked& all, const addon::State& state);
+
+// ---- What `doctor` says of it: doctor.cc ----
+
+std::vector<addon::Link> examine(const Looked& all);
+std::string in_json(const std::vector<addon::Link>& links);
+std::string in_text(const std::vector<addon::Link>& links);
 
 }  // namespace enclayer::apps

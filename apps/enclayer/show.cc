@@ -28,8 +28,8 @@ struct ShowFlags {
   bool problems = false;
 };
 
-void print_value(const ordered_json& json) {
-  apps::print(stdout, json.dump(2, ' ', false, ordered_json::error_handler_t::replace));
+std::string text_of(const ordered_json& json) {
+  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }
 void print(const std::string& text) { apps::print(stdout, text); }
 
@@ -99,8 +99,10 @@ ordered_json protection_json(const Protection& protection) {
           {"flaws", std::move(flaws)}};
 }
 
-void print_json(const State& state, const Remembered* before, const Protection& protection,
-                const std::vector<HelperFacts>& helpers) {
+}  // namespace
+
+ordered_json in_json(const Looked& all, const State& state) {
+  const Remembered* before = all.remembered_settings();
   ordered_json policies = ordered_json::array(), nodes = ordered_json::array(), claims = ordered_json::array();
   for (const Claim& claim : state.claims)
     claims.push_back({{"namespace", claim.name_space},
@@ -125,21 +127,22 @@ void print_json(const State& state, const Remembered* before, const Protection& 
                      {"quote_helper", node.helper},
                      {"quotes", node.quotes},
                      {"reason", node.reason}});
-  print_value(
-      {{"on", state.on},
-       {"namespace", state.name_space},
-       {"kept_by", state.kept_by},
-       {"versions", {{"cli", base::kVersion}, {"addon", state.addon_version}, {"cluster", state.cluster_version}}},
-       {"settings", before != nullptr ? settings_json(before->settings) : ordered_json()},
-       {"parts", parts_json(state.parts)},
-       {"policies", policies},
-       {"protection", state.on ? protection_json(protection) : ordered_json()},
-       {"quote_helpers", helpers_json(helpers)},
-       {"nodes", nodes},
-       {"claims", claims},
-       {"nodes_without_sgx", state.other_nodes},
-       {"warnings", state.warnings}});
+  return {{"on", state.on},
+          {"namespace", state.name_space},
+          {"kept_by", state.kept_by},
+          {"versions", {{"cli", base::kVersion}, {"addon", state.addon_version}, {"cluster", state.cluster_version}}},
+          {"settings", before != nullptr ? settings_json(before->settings) : ordered_json()},
+          {"parts", parts_json(state.parts)},
+          {"policies", policies},
+          {"protection", state.on ? protection_json(all.protection) : ordered_json()},
+          {"quote_helpers", helpers_json(all.helpers)},
+          {"nodes", nodes},
+          {"claims", claims},
+          {"nodes_without_sgx", state.other_nodes},
+          {"warnings", state.warnings}};
 }
+
+namespace {
 
 void print_parts(const std::vector<PartState>& parts) {
   std::vector<std::vector<std::string>> rows = {{"PART", "STATE", "NODES", "IMAGE"}};
@@ -245,19 +248,28 @@ void warn_of_protection(const Looked& all, State& now) {
     warn("other vendors' names are not translated, because " + protection.translation.why);
 }
 
-Result<> show(const ShowFlags& flags, const Surroundings& around) {
-  ENCLAYER_TRY(Looked all, look(flags.cluster, around));
+}  // namespace
+
+State with_warnings(const Looked& all) {
   State now = all.state;
   if (!all.no_settings.empty()) now.warnings.insert(now.warnings.begin(), all.no_settings);
   warn_of_protection(all, now);
   if (!all.not_asked.empty())
     now.warnings.push_back("quote helpers were not asked what they quote with: " + all.not_asked);
   now.warnings.insert(now.warnings.end(), all.helper_warnings.begin(), all.helper_warnings.end());
+  return now;
+}
+
+namespace {
+
+Result<> show(const ShowFlags& flags, const Surroundings& around) {
+  ENCLAYER_TRY(const Looked all, look(flags.cluster, around));
+  State now = with_warnings(all);
   if (flags.problems) std::erase_if(now.nodes, [](const NodeState& node) { return node.reason.empty(); });
   if (flags.problems && flags.output != "json")
     print_problems(now);
   else
-    flags.output == "json" ? print_json(now, all.remembered_settings(), all.protection, all.helpers)
+    flags.output == "json" ? print(text_of(in_json(all, now)))
                            : print_text(now, all.remembered_settings(), all.protection, all.helpers, around.program);
   return {};
 }
@@ -269,7 +281,7 @@ Result<> list(const ShowFlags& flags, const Surroundings& around) {
     ordered_json out = ordered_json::array();
     for (const PartState& part : there)
       out.push_back({{"name", part.name}, {"on", part.on}, {"meaning", part.meaning}});
-    print_value(out);
+    print(text_of(out));
     return {};
   }
   std::vector<std::vector<std::string>> rows = {{"PART", "STATE", "WHAT IT DOES"}};

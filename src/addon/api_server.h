@@ -51,7 +51,8 @@ struct ApiRequest {
   std::string path;        // with its query
   std::string doing = {};  // for errors: "list nodes"
   std::string body = {}, content_type = "application/json";
-  bool metadata_only = false;  // of each object of a list nothing else is answered; much less of a large one
+  bool metadata_only = false;        // of each object of a list nothing else is answered; much less of a large one
+  std::chrono::seconds timeout{60};  // for all tries
 };
 
 class ApiServer {

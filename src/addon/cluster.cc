@@ -228,6 +228,8 @@ bool Pod::holds_sgx() const {
          std::any_of(requests.begin(), requests.end(), [](const auto& one) { return one.second > 0; });
 }
 
+std::string Pod::container() const { return app.starts_with(kProgramPrefix) ? app.substr(kProgramPrefix.size()) : app; }
+
 unsigned Cluster::minor_version() const {
   unsigned minor = 0;
   if (version.starts_with("v1.")) std::from_chars(version.data() + 3, version.data() + version.size(), minor);

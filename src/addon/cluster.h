@@ -49,7 +49,8 @@ struct Pod {
   // What the scheduler counts: containers that run side by side are added up, init containers take turns.
   Resources requests;
 
-  bool holds_sgx() const;  // any of `requests`: on a node, and not ended
+  bool holds_sgx() const;         // any of `requests`: on a node, and not ended
+  std::string container() const;  // of one of ours: the one that is the daemon
   std::string full_name() const { return name_space + "/" + name; }
 };
 

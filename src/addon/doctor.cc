@@ -228,9 +228,6 @@ class Examination {
   std::vector<Link> links_;
 };
 
-// The container that is the daemon.
-std::string container_of(const Pod& pod) { return pod.app.substr(std::string_view("enclayer-").size()); }
-
 }  // namespace
 
 std::string_view to_string(Standing standing) {
@@ -244,13 +241,13 @@ std::map<std::string, std::string> ask_why_not_ready(const Kubectl& kubectl, con
   std::vector<const Pod*> asked;
   for (const Pod& pod : cluster.pods)
     if (pod.ours && !pod.ready && !pod.leaving && pod.phase == "Running" && !pod.address.empty() &&
-        pod.app != kDetect && pod.app.starts_with("enclayer-") && asked.size() < kMostAsked)
+        pod.app != kDetect && pod.app.starts_with(kProgramPrefix) && asked.size() < kMostAsked)
       asked.push_back(&pod);
   std::vector<std::string> answers(asked.size());
   at_once(asked.size(), [&](std::size_t i) {
     const Pod& pod = *asked[i];
     auto answer = kubectl.run(
-        {.arguments = {"exec", "-n", pod.name_space, pod.name, "-c", container_of(pod), "--", "/usr/bin/" + pod.app,
+        {.arguments = {"exec", "-n", pod.name_space, pod.name, "-c", pod.container(), "--", "/usr/bin/" + pod.app,
                        "--metrics-listen=[" + pod.address + "]:" + std::to_string(port), "--probe=/readyz"},
          .doing = "ask pod " + pod.name + " why it is not ready",
          .also_good = 4,

@@ -23,6 +23,8 @@ inline constexpr std::string_view kSettingsKey = "settings.json", kPreviousKey =
 
 inline constexpr std::string_view kDetect = "enclayer-detect", kPlugin = "enclayer-device-plugin",
                                   kDriver = "enclayer-dra-driver", kHelper = "enclayer-quote-helper";
+// Our programs' names begin so; the container that a program is the daemon of has the rest.
+inline constexpr std::string_view kProgramPrefix = "enclayer-";
 // The attestation service: its Deployment, and what the label kComponent says of it.
 inline constexpr std::string_view kAttest = "enclayer-attest", kAttestation = "attestation-service";
 // The helper's second container.

@@ -14,6 +14,7 @@
 //                                         says that it does not reach the API server
 //    "not_ready": {"enclayer-detect": {"node-a": ["ErrImagePull", "no such image"]}},
 //    "self_test": {"phase": "Failed", "log": "..."},
+//    "logs": "...",                       what containers of other pods have written
 //    "facts": {...},                      what every quote helper says with --facts
 //    "keeps_old": ["node-a"],             its quote helper is not replaced while two would run side by side
 //    "late_epc": 2}                       so many more looks at the nodes show no EPC yet
@@ -288,7 +289,10 @@ class Api {
       if (resource_ == plural(kind) && !cluster_.knows(kind)) return fake::http_answer(404, "404 page not found\n");
     if (resource_ == "nodefeaturerules" && !cluster_.state().value("has_nfd", false))
       return fake::http_answer(404, "404 page not found\n");
-    if (part_ == "log") return fake::http_answer(200, cluster_.state().value("/self_test/log"_json_pointer, ""));
+    if (part_ == "log")
+      return fake::http_answer(200, cluster_.state().contains("logs")
+                                        ? cluster_.state()["logs"].get<std::string>()
+                                        : cluster_.state().value("/self_test/log"_json_pointer, ""));
     const std::string& method = request_.method;
     if (method == "POST") return create();
     if (method == "PATCH") return has("application/apply-patch+yaml") ? apply() : merge();

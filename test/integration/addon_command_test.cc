@@ -718,6 +718,46 @@ TEST_F(AddonCommands, doctor_says_what_is_wrong_first_with_the_next_command) {
   EXPECT_THAT(standings, testing::IsSupersetOf({"ok", "off", "wrong"}));
 }
 
+TEST_F(AddonCommands, sysdump_is_one_archive_that_says_first_what_is_in_it_and_has_no_secret) {
+  folder_.write("qcnl.conf", R"({"pccs_url": "https://pccs.example/", "password": "geheim-1"})");
+  ASSERT_EQ(run({"enable", "--enable-sgxquotehelper", "--qcnl-conf", folder_.path() / "qcnl.conf"}).exit_code, 0);
+  change([](json& cluster) {
+    cluster["objects"].push_back({{"apiVersion", "v1"},
+                                  {"kind", "Secret"},
+                                  {"metadata", {{"name", "s"}, {"namespace", "enclayer-system"}}},
+                                  {"data", {{"token", "geheim-2"}}}});
+    json pod = user_pod(10);
+    pod["spec"]["containers"][0]["env"] = {{{"name", "PASSWORD"}, {"value", "geheim-3"}}};
+    cluster["objects"].push_back(pod);
+    cluster["logs"] = "a line of a log \x1b[2J\n";
+  });
+  const std::string archive = folder_.path() / "case.tar.gz";
+  const Finished done = run({"sysdump", "--out", archive});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.out, AllOf(HasSubstr("Not in it, by construction"), HasSubstr("doctor.txt"), HasSubstr(archive)));
+  EXPECT_EQ(std::filesystem::status(archive).permissions(),
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  const Finished listed = fake::run({"/bin/tar", "-tzf", archive}, 60s);
+  EXPECT_THAT(listed.out, testing::ContainsRegex("^enclayer-sysdump-[0-9TZ]+/contents.txt\n.*/doctor.txt\n"));
+  EXPECT_THAT(listed.out, AllOf(HasSubstr("/show.json\n"), HasSubstr("/cluster.json\n"), HasSubstr("/events.txt\n"),
+                                testing::ContainsRegex("/logs/enclayer-quote-helper-[^/]*quote-helper.log\n")));
+  const std::string all = fake::run({"/bin/tar", "-xzOf", archive}, 60s).out;
+  EXPECT_THAT(all, AllOf(HasSubstr("a line of a log ?[2J"), HasSubstr("\"job\""), HasSubstr("bytes, SHA-256 "),
+                         Not(HasSubstr("geheim"))));
+
+  const Finished again = run({"sysdump", "--out", archive});
+  EXPECT_EQ(again.exit_code, 5);
+  EXPECT_THAT(again.err, HasSubstr("is there already"));
+  change([](json& cluster) {
+    cluster["faults"] = {{{"match", "/log?"}, {"times", 1000}, {"err", "pods \"x\" is forbidden"}, {"status", 403}},
+                         {{"match", "/events"}, {"times", 1000}, {"err", "events is forbidden"}, {"status", 403}}};
+  });
+  const Finished half = run({"sysdump", "--out", archive + "2"});
+  ASSERT_EQ(half.exit_code, 0) << half.err;
+  EXPECT_THAT(half.out,
+              AllOf(HasSubstr("Left out:"), HasSubstr("events.txt: cannot list events"), HasSubstr("is forbidden")));
+}
+
 TEST_F(AddonCommands, alerts_come_where_the_prometheus_operator_is_and_stay_out_elsewhere) {
   change([](json& cluster) { cluster["unknown_kinds"] = {"PrometheusRule", "PodMonitor"}; });
   const Finished without = enable({"--enable-monitoring"});
