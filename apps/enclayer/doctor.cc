@@ -50,11 +50,13 @@ Result<int> doctor(const DoctorFlags& flags, const Surroundings& around) {
 }  // namespace
 
 std::vector<Link> examine(const Looked& all) {
+  const Clocks clocks = all.state.on ? read_clocks(*all.api) : Clocks();
   Examined examined{.cluster = all.cluster,
                     .before = all.remembered_settings(),
                     .no_settings = all.no_settings,
                     .state = all.state,
                     .protection = all.protection,
+                    .clocks = clocks,
                     .not_asked = all.not_asked,
                     .helper_warnings = all.helper_warnings,
                     .helpers_asked = all.helpers.size(),

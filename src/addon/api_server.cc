@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <ctime>
 #include <optional>
 #include <thread>
 
@@ -97,7 +98,7 @@ ApiServer::~ApiServer() {
   std::filesystem::remove(socket_, ignored);
 }
 
-Result<std::string> ApiServer::send(const ApiRequest& request) const {
+Result<http::Response> ApiServer::answer(const ApiRequest& request) const {
   // The proxy takes requests for this host alone, so that no web page can reach it by a name of its own.
   http::Request out{"http://localhost" + request.path, request.method, {}, request.body};
   out.headers.emplace_back(request.metadata_only
@@ -106,9 +107,24 @@ Result<std::string> ApiServer::send(const ApiRequest& request) const {
   if (!request.body.empty()) out.headers.push_back("Content-Type: " + request.content_type);
   auto answer = http::Client(options(socket_, request.timeout)).send(out);
   if (!answer) return answer.error().with_context("cannot " + request.doing);
-  std::string_view body = base::as_text(answer->body);
-  if (answer->status / 100 != 2) return api_error(answer->status, body, request.doing);
-  return std::string(body);
+  if (answer->status / 100 != 2) return api_error(answer->status, base::as_text(answer->body), request.doing);
+  return answer;
+}
+
+Result<std::string> ApiServer::send(const ApiRequest& request) const {
+  ENCLAYER_TRY(const http::Response answered, answer(request));
+  return std::string(base::as_text(answered.body));
+}
+
+Result<Time> ApiServer::time() const {
+  ENCLAYER_TRY(const http::Response answered, answer({.path = "/version", .doing = "ask the API server for the time"}));
+  constexpr std::string_view kDate = "\nDate: ";
+  const std::size_t at = answered.headers.find(kDate);
+  std::tm date{};
+  if (at == std::string::npos ||
+      ::strptime(answered.headers.c_str() + at + kDate.size(), "%a, %d %b %Y %H:%M:%S GMT", &date) == nullptr)
+    return malformed("the API server does not say what time it is");
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::from_time_t(::timegm(&date)));
 }
 
 void at_once(std::size_t count, const std::function<void(std::size_t)>& task) {

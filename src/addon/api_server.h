@@ -30,6 +30,11 @@
 #include "base/child_process.h"
 #include "base/json.h"
 #include "enclayer/error.h"
+#include "enclayer/time.h"
+
+namespace enclayer::http {
+struct Response;
+}
 
 namespace enclayer::addon {
 
@@ -71,6 +76,8 @@ class ApiServer {
 
   // The body of an answer with status 2xx.
   Result<std::string> send(const ApiRequest& request) const;
+  // Its clock, by which its answers are dated (RFC 9110, 6.6.1).
+  Result<Time> time() const;
   // All of them, eight at a time; the answers in the order of the requests.
   std::vector<Result<std::string>> send_all(const std::vector<ApiRequest>& requests) const;
 
@@ -82,6 +89,7 @@ class ApiServer {
   const Kubectl& kubectl() const { return kubectl_; }
 
  private:
+  Result<http::Response> answer(const ApiRequest& request) const;
   ApiServer(const Kubectl& kubectl, std::filesystem::path socket) : kubectl_(kubectl), socket_(std::move(socket)) {}
 
   Kubectl kubectl_;

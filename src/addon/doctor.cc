@@ -12,6 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::size_t kToSeconds = std::string_view("2026-01-31T23:59:59").size();
+
 // The same thing on many nodes is one thing.
 class Found {
  public:
@@ -127,8 +129,36 @@ class Examination {
     down.put(links_, "nodes", "kubectl describe node NAME");
     if (down.empty())
       put("nodes", Standing::kOk, std::to_string(all_.state.nodes.size()) + " nodes with SGX are ready");
+    look_at_clocks();
     silent.put(links_, "SGX", kubectl("logs ds/" + std::string(kPlugin)));
     if (silent.empty()) put("SGX", Standing::kOk, "every node with a device plugin offers EPC");
+  }
+
+  void look_at_clocks() {
+    const Clocks& clocks = all_.clocks;
+    if (!clocks.not_known.empty()) return put("clocks", Standing::kUnknown, clocks.not_known);
+    std::vector<std::string> fast, slow;
+    std::chrono::seconds most_ahead{0}, most_behind{0};
+    for (const NodeState& one : all_.state.nodes) {
+      const Node* node = cluster_.node(one.name);
+      const auto clock = clocks.ahead.find(one.name);
+      if (node == nullptr || !node->ready || clock == clocks.ahead.end()) continue;
+      if (clock->second > kMostAhead) fast.push_back(one.name), most_ahead = std::max(most_ahead, clock->second);
+      if (clock->second < -kMostBehind) slow.push_back(one.name), most_behind = std::max(most_behind, -clock->second);
+    }
+    const std::string next = "kubectl -n kube-node-lease get lease NAME -o yaml; on the node: chronyc tracking";
+    if (!fast.empty())
+      put("clocks", Standing::kWrong,
+          in_words(fast) + ": the clock is ahead of the API server's, by " + std::to_string(most_ahead.count()) + " s",
+          next);
+    if (!slow.empty())
+      put("clocks", Standing::kWrong,
+          in_words(slow) +
+              ": the clock is behind the API server's, or the kubelet is silent: the last heartbeat is dated " +
+              std::to_string(most_behind.count()) + " s ago",
+          next);
+    if (fast.empty() && slow.empty())
+      put("clocks", Standing::kOk, "nodes date their heartbeats as the API server does");
   }
 
   void look_at_runtime() {
@@ -233,6 +263,24 @@ class Examination {
 std::string_view to_string(Standing standing) {
   static constexpr std::string_view kWords[] = {"ok", "off", "unknown", "wrong"};
   return kWords[static_cast<std::size_t>(standing)];
+}
+
+Clocks read_clocks(const ApiServer& api) {
+  Clocks out;
+  std::map<std::string, Time> renewed;
+  auto listed = api.list("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", "list the nodes' leases",
+                         [&](base::JsonValue lease) {
+                           // With microseconds: "2026-01-31T23:59:59.000000Z".
+                           const std::string text = lease["spec"]["renewTime"].text().substr(0, kToSeconds) + "Z";
+                           if (auto time = parse_time(text)) renewed[lease["metadata"]["name"].text()] = *time;
+                         });
+  auto now = listed ? api.time() : Result<Time>(listed.error());
+  if (!now) {
+    out.not_known = now.error().message();
+    return out;
+  }
+  for (const auto& [node, time] : renewed) out.ahead[node] = time - *now;
+  return out;
 }
 
 std::vector<Link> examine(const Examined& all) { return Examination(all).run(); }

@@ -3,16 +3,18 @@
 // what is wrong and why, what is not known and why, and the next command. The first link that is wrong is where to begin:
 // what comes after it may be wrong because of it.
 //
-//   cluster - add-on - images - admission - other plugins - nodes - SGX - container runtime - device plugin - DRA driver -
+//   cluster - add-on - images - admission - other plugins - nodes - clocks - SGX - container runtime - device plugin - DRA driver -
 //   quote helper - Quoting Enclave - pods - attestation service
 //
 // Everything is judged from what others have read: `examine()` is a function of plain values.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "addon/api_server.h"
 #include "addon/cluster.h"
 #include "addon/helper_facts.h"
 #include "addon/install.h"
@@ -32,13 +34,23 @@ struct Link {
   std::string next;  // a command; empty where there is none
 };
 
+// How far clocks of nodes are from the API server's: their kubelets date a Lease with each heartbeat (coordination.k8s.io/v1,
+// spec.renewTime; every 10 s). By a wrong clock certificates and collateral are not valid yet, or no more.
+struct Clocks {
+  std::string not_known;                              // why; empty: they are
+  std::map<std::string, std::chrono::seconds> ahead;  // by node; less than 0: behind, or its heartbeat is that old
+};
+inline constexpr std::chrono::seconds kMostAhead{5}, kMostBehind{60};
+Clocks read_clocks(const ApiServer& api);
+
 // What was read of a cluster.
 struct Examined {
   const Cluster& cluster;
   const Remembered* before = nullptr;  // what the cluster remembers; nullptr: nothing
   std::string no_settings{};           // why that cannot be read
   const State& state;
-  const Protection& protection;                // of an add-on that is on
+  const Protection& protection;  // of an add-on that is on
+  const Clocks& clocks;
   std::string not_asked{};                     // why no pod was asked anything; empty: they were
   std::vector<std::string> helper_warnings{};  // warnings_of() the helpers
   std::size_t helpers_asked = 0;

@@ -38,6 +38,7 @@ class Doctor : public testing::Test {
                                 .no_settings = no_settings_,
                                 .state = now,
                                 .protection = protection_,
+                                .clocks = clocks_,
                                 .not_asked = {},
                                 .helper_warnings = helper_warnings_,
                                 .helpers_asked = 1,
@@ -57,6 +58,7 @@ class Doctor : public testing::Test {
   Cluster cluster_ = rolling();
   Remembered before_;
   Protection protection_;
+  Clocks clocks_;
   std::string no_settings_;
   std::vector<std::string> helper_warnings_;
   std::map<std::string, std::string> said_;
@@ -103,6 +105,16 @@ TEST_F(Doctor, names_what_is_missing_and_runtimes_that_pass_claims_over) {
   EXPECT_THAT(wrong(), Contains("add-on: DaemonSet enclayer-dra-driver is missing"));
   cluster_.nodes[1].runtime = "containerd://1.7.27";
   EXPECT_THAT(wrong(), Contains(HasSubstr("container runtime: b: ")));
+}
+
+TEST_F(Doctor, names_clocks_that_are_off_by_more_than_a_heartbeat_explains) {
+  clocks_.ahead = {{"a", kMostAhead}, {"b", -kMostBehind}, {"without-sgx", std::chrono::hours(1)}};
+  EXPECT_THAT(wrong(), IsEmpty());
+  clocks_.ahead = {{"a", std::chrono::seconds(3600)}, {"b", std::chrono::seconds(-90)}};
+  EXPECT_THAT(wrong(), ElementsAre("clocks: a: the clock is ahead of the API server's, by 3600 s",
+                                   HasSubstr("clocks: b: the clock is behind the API server's")));
+  clocks_.not_known = "cannot list the nodes' leases: forbidden";
+  EXPECT_THAT(wrong(), IsEmpty());
 }
 
 TEST_F(Doctor, names_quoting_enclaves_that_are_behind_and_nodes_that_are_down) {

@@ -14,6 +14,7 @@
 //                                         says that it does not reach the API server
 //    "not_ready": {"enclayer-detect": {"node-a": ["ErrImagePull", "no such image"]}},
 //    "self_test": {"phase": "Failed", "log": "..."},
+//    "date": "Thu, 01 Jan 2026 00:00:00 GMT",    its clock; this one where nothing is said
 //    "logs": "...",                       what containers of other pods have written
 //    "facts": {...},                      what every quote helper says with --facts
 //    "keeps_old": ["node-a"],             its quote helper is not replaced while two would run side by side
@@ -282,7 +283,9 @@ class Api {
 
   HttpAnswer answer() {
     if (request_.target == "/version")
-      return answered(200, {{"gitVersion", cluster_.state().value("version", "v1.36.3")}});
+      return fake::http_answer(200, json{{"gitVersion", cluster_.state().value("version", "v1.36.3")}}.dump(),
+                               "Content-Type: application/json\r\nDate: " +
+                                   cluster_.state().value("date", "Thu, 01 Jan 2026 00:00:00 GMT") + "\r\n");
     if (resource_ == "selfsubjectaccessreviews") return review();
     for (const char* kind : {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding", "ValidatingAdmissionPolicy",
                              "ValidatingAdmissionPolicyBinding", "PrometheusRule", "PodMonitor"})

@@ -703,6 +703,19 @@ TEST_F(AddonCommands, doctor_says_what_is_wrong_first_with_the_next_command) {
   EXPECT_EQ(well.exit_code, 0) << well.out << well.err;
   EXPECT_THAT(well.out, testing::ContainsRegex("ok +quote helper +ready on 2 of 2 nodes"));
 
+  EXPECT_THAT(well.out, testing::ContainsRegex("ok +clocks "));
+  change([](json& cluster) {
+    for (auto [node, time] :
+         {std::pair{"node-a", "2026-01-01T00:07:00.123456Z"}, {"node-b", "2025-12-31T23:50:00.000000Z"}})
+      cluster["objects"].push_back({{"apiVersion", "coordination.k8s.io/v1"},
+                                    {"kind", "Lease"},
+                                    {"metadata", {{"name", node}, {"namespace", "kube-node-lease"}}},
+                                    {"spec", {{"renewTime", time}}}});
+  });
+  EXPECT_THAT(run({"doctor"}).out,
+              AllOf(testing::ContainsRegex("wrong +clocks +node-a: the clock is ahead of the API server's, by 420 s"),
+                    testing::ContainsRegex("wrong +clocks +node-b: the clock is behind .* dated 600 s ago")));
+
   change([](json& cluster) {
     json& objects = cluster["objects"];
     for (std::size_t i = 0; i < objects.size(); ++i)

@@ -21,7 +21,7 @@ class ClaimsCost(Dra):
         return [
             ("enclayer enable --dra-epc 50%", self.enable),
             *((f"one more pod on a node with {gib:,} GiB for claims", lambda gib=gib: self.by_claims(gib)) for gib in BY_CLAIMS_GIB),
-            (f"a kubelet restart on that node, with {LARGE}i claimed and without", self.restart),
+            (f"a kubelet restart on that node, with {LARGE} claimed and without", self.restart),
             *((f"one more pod on a node with {gib:,} GiB as devices", lambda gib=gib: self.by_devices(gib)) for gib in BY_DEVICES_GIB),
             ("enclayer disable", self.disable),
         ]
@@ -70,7 +70,7 @@ class ClaimsCost(Dra):
             self.run("large", LARGE)
             spent["with"].append(self.restart_kubelet_once())
             self.cluster.remove_pods("large")
-        say(", ".join(f"{kind} {LARGE}i claimed: {statistics.median(all_):.2f} s of CPU time" for kind, all_ in spent.items()) + f", medians of {RESTARTS}")
+        say(", ".join(f"{kind} {LARGE} claimed: {statistics.median(all_):.2f} s of CPU time" for kind, all_ in spent.items()) + f", medians of {RESTARTS}")
 
     def restart_kubelet_once(self):
         before = self.slices()[0]["metadata"]["uid"]
