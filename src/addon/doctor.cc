@@ -285,6 +285,18 @@ Clocks read_clocks(const ApiServer& api) {
 
 std::vector<Link> examine(const Examined& all) { return Examination(all).run(); }
 
+std::string own_words(std::string_view said) {
+  constexpr std::string_view kSays = " says: ", kNotReady = "not ready\n";
+  if (const std::size_t at = said.find(kSays); at != said.npos) said.remove_prefix(at + kSays.size());
+  if (said.starts_with(kNotReady)) said.remove_prefix(kNotReady.size());
+  std::string out;
+  for (std::size_t end; !said.empty(); said.remove_prefix(std::min(said.size(), end + 1))) {
+    end = std::min(said.find('\n'), said.size());
+    if (end > 0) out += (out.empty() ? "" : "; ") + std::string(said.substr(0, end));
+  }
+  return out;
+}
+
 std::map<std::string, std::string> ask_why_not_ready(const Kubectl& kubectl, const Cluster& cluster, unsigned port) {
   std::vector<const Pod*> asked;
   for (const Pod& pod : cluster.pods)
@@ -301,11 +313,7 @@ std::map<std::string, std::string> ask_why_not_ready(const Kubectl& kubectl, con
          .also_good = 4,
          .max_output = 64 << 10,
          .timeout = 5s});
-    // "enclayer-quote-helper: [10.0.0.1]:9410/readyz says: the socket ... is another one's"
-    const std::string said = answer ? answer->err : "it does not answer: " + answer.error().message();
-    const std::size_t words = said.find(" says: ");
-    answers[i] = words == said.npos ? said : said.substr(words + std::string_view(" says: ").size());
-    while (answers[i].ends_with('\n')) answers[i].pop_back();
+    answers[i] = answer ? own_words(answer->err) : "it does not answer: " + answer.error().message();
   });
   std::map<std::string, std::string> out;
   for (std::size_t i = 0; i < asked.size(); ++i)

@@ -61,6 +61,10 @@ struct Examined {
 // A link may be there more than once: each thing that is wrong with it is one.
 std::vector<Link> examine(const Examined& all);
 
+// A sentence of what a program says of a probe that failed: "enclayer-quote-helper: [10.0.0.1]:9410/readyz says: not ready",
+// and then the reasons, a line each.
+std::string own_words(std::string_view said);
+
 // Why pods of ours that run are not ready, in their own words (`--probe=/readyz` by kubectl exec), by full name: of
 // kMostAsked pods, all at once, each for a few seconds. A pod that does not answer is one that says so.
 // `port`: of their metrics.

@@ -84,6 +84,14 @@ TEST_F(Doctor, tells_what_a_pod_says_of_itself) {
   EXPECT_THAT(wrong(), ElementsAre("quote helper: a, b: the socket /var/run/aesmd/aesm.socket is somebody else's"));
 }
 
+TEST_F(Doctor, makes_a_sentence_of_what_a_probe_that_failed_printed) {
+  EXPECT_EQ(own_words("enclayer-device-plugin: [10.0.0.1]:9410/readyz says: not ready\na: gone\nb: gone\n\n"),
+            "a: gone; b: gone");
+  EXPECT_EQ(own_words("enclayer-device-plugin: [10.0.0.1]:9410/readyz does not answer\n"),
+            "enclayer-device-plugin: [10.0.0.1]:9410/readyz does not answer");
+  EXPECT_EQ(own_words(""), "");
+}
+
 TEST_F(Doctor, names_images_policies_settings_and_versions) {
   Pod& plugin = pod(kPlugin, "b");
   plugin.ready = false, plugin.why_not = "ErrImagePull: not found";
