@@ -67,6 +67,7 @@ void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code);   //
 void add_enable(CLI::App& app, const Surroundings& around, int& exit_code);   // enable.cc
 void add_list(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
 void add_show(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
+void add_top(CLI::App& app, const Surroundings& around, int& exit_code);      // top.cc
 void add_update(CLI::App& app, const Surroundings& around, int& exit_code);   // update.cc
 void add_epc_savings(CLI::App& app, int& exit_code);                          // epc_savings.cc
 void add_inspect(CLI::App& app, int& exit_code);                              // inspect.cc
