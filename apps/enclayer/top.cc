@@ -101,22 +101,6 @@ class Terminal {
   termios before_{};
 };
 
-// The usage of a cluster, with what is to be said of it beside.
-struct Watched {
-  LiveUsage live;
-  std::vector<std::string> notes;
-
-  Usage now() const {
-    Usage out = live.now();
-    out.notes.insert(out.notes.begin(), notes.begin(), notes.end());
-    const auto a_turn = std::chrono::seconds(out.daemons / Turns::kASecond);
-    if (a_turn > 30s)
-      out.notes.push_back(std::to_string(out.daemons) + " daemons are asked, " + std::to_string(Turns::kASecond) +
-                          " a second: what they say may be " + std::to_string(a_turn.count()) + " s old");
-    return out;
-  }
-};
-
 // At most `most` lines.
 std::vector<std::string> notes_of(const Usage& usage, std::size_t most) {
   std::vector<std::string> out;
@@ -132,7 +116,13 @@ const std::string& name_of(const std::map<std::string, T>& names, T value) {
   return std::find_if(names.begin(), names.end(), [&](const auto& one) { return one.second == value; })->first;
 }
 
-void show_live(Watched& watched, Terminal& terminal, View view) {
+// `notes`: what is to be said beside, first.
+Usage with(const std::vector<std::string>& notes, Usage usage) {
+  usage.notes.insert(usage.notes.begin(), notes.begin(), notes.end());
+  return usage;
+}
+
+void show_live(LiveUsage& live, const std::vector<std::string>& notes_before, Terminal& terminal, View view) {
   static constexpr Order kNext[] = {Order::kMapped, Order::kQuotes, Order::kWait, Order::kName, Order::kAsked};
   for (char key = '\0'; key != 'q'; key = terminal.key(1s)) {
     if (key == 'n') view.by = By::kNode;
@@ -140,7 +130,11 @@ void show_live(Watched& watched, Terminal& terminal, View view) {
     if (key == 'c') view.by = By::kContainer;
     if (key == 'o') view.order = kNext[static_cast<std::size_t>(view.order)];
     const winsize size = Terminal::size();
-    const Usage usage = watched.now();
+    Usage usage = with(notes_before, live.now());
+    constexpr std::size_t kNoticed = 30;
+    if (usage.daemons > kNoticed * Turns::kWhileLive)
+      usage.notes.push_back(std::to_string(usage.daemons) + " daemons are asked in turn: what they say may be " +
+                            std::to_string(usage.daemons / Turns::kWhileLive) + " s old");
     const auto notes = notes_of(usage, std::min(kMostNotes, size.ws_row / std::size_t{4}));
     view.lines = size.ws_row - std::min<std::size_t>(notes.size() + 1, size.ws_row);
     std::vector<std::string> lines = {"enclayer top, by " + name_of(kBy, view.by) +
@@ -151,7 +145,7 @@ void show_live(Watched& watched, Terminal& terminal, View view) {
     for (std::string& line : lines) line.resize(std::min<std::size_t>(line.size(), size.ws_col));
     terminal.draw(lines);
     auto nodes = nodes_shown(usage, view);
-    watched.live.look_at({std::make_move_iterator(nodes.begin()), std::make_move_iterator(nodes.end())});
+    live.look_at({std::make_move_iterator(nodes.begin()), std::make_move_iterator(nodes.end())});
   }
 }
 
@@ -178,10 +172,16 @@ Result<> top(const TopFlags& flags, const Surroundings& around) {
   // Before there are other threads, which a signal could find.
   std::optional<Terminal> terminal;
   if (is_live) terminal.emplace();
-  Watched watched{{*all.api, std::move(all.cluster), settings, may_ask, interval}, std::move(notes)};
-  if (is_live) return show_live(watched, *terminal, flags.view), Result<>();
-  watched.live.wait(interval + 2 * Scraper::kPatience);
-  const Usage usage = watched.now();
+  LiveUsage live(*all.api, std::move(all.cluster), settings,
+                 {interval, !may_ask  ? 0
+                            : is_live ? Turns::kWhileLive
+                                      : Turns::kForOnePicture});
+  if (is_live) return show_live(live, notes, *terminal, flags.view), Result<>();
+  const bool all_asked = live.wait(interval + 2 * Scraper::kPatience);
+  Usage usage = with(notes, live.now());
+  if (!all_asked)
+    usage.notes.push_back("not all of " + std::to_string(usage.daemons) + " daemons could be asked twice; --interval " +
+                          std::to_string(2 * usage.daemons / Turns::kForOnePicture) + " takes the time for that");
   if (flags.output == "json") return print(stdout, to_json(usage)), Result<>();
   for (const auto& lines : {table(usage, flags.view), notes_of(usage, usage.notes.size())})
     for (const std::string& line : lines) print(stdout, line);

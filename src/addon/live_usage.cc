@@ -18,15 +18,13 @@ Cluster watched(Cluster cluster) {
 
 }  // namespace
 
-LiveUsage::LiveUsage(const ApiServer& api, Cluster cluster, const manifests::Settings& settings, bool may_ask,
-                     std::chrono::seconds interval)
+LiveUsage::LiveUsage(const ApiServer& api, Cluster cluster, const manifests::Settings& settings, Pace pace)
     : api_(api),
       settings_(settings),
-      may_ask_(may_ask),
-      interval_(interval),
+      pace_(pace),
       cluster_(std::make_shared<const Cluster>(watched(std::move(cluster)))),
       as_of_(steady_clock::now()),
-      scraper_(api, interval) {
+      scraper_(api, pace.interval, pace.a_second) {
   ask();
   thread_ = std::jthread([this] { run(); });
 }
@@ -63,7 +61,7 @@ void LiveUsage::look_at(std::set<std::string> nodes) {
 }
 
 void LiveUsage::ask() {
-  if (!may_ask_) return;
+  if (pace_.a_second == 0) return;
   auto daemons = daemons_of(*cluster_, settings_);
   daemons_ = daemons.size();
   scraper_.ask(std::move(daemons), looked_at_);
@@ -75,7 +73,7 @@ void LiveUsage::run() {
   bool may_watch = true;
   std::unique_lock lock(mutex_);
   // Watching takes kWatch itself.
-  while (!ending_.wait_for(lock, std::max(interval_ - kWatch, std::chrono::seconds(1)), [&] { return ends_; })) {
+  while (!ending_.wait_for(lock, std::max(pace_.interval - kWatch, std::chrono::seconds(1)), [&] { return ends_; })) {
     const auto age = steady_clock::now() - read;
     if (!may_watch && age < kUnwatched) continue;
     lock.unlock();

@@ -24,18 +24,20 @@ class LiveUsage {
   // All is read anew so often, because not all of it is watched; and so often where nothing may be watched.
   static constexpr std::chrono::seconds kAnew{600}, kUnwatched{60};
 
-  // `cluster` was read just now. `may_ask`: pods of ours may be asked by kubectl exec. `interval`: how often the same
-  // pod is asked, at most, and the cluster watched. `api` outlives it, and is of no use after it.
-  LiveUsage(const ApiServer& api, Cluster cluster, const manifests::Settings& settings, bool may_ask,
-            std::chrono::seconds interval);
+  struct Pace {
+    std::chrono::seconds interval;  // how often the same daemon is asked, at most, and the cluster watched
+    int a_second;                   // how many daemons are asked: Turns::kWhileLive, kForOnePicture; 0: none may be
+  };
+  // `cluster` was read just now. `api` outlives it, and is of no use after it.
+  LiveUsage(const ApiServer& api, Cluster cluster, const manifests::Settings& settings, Pace pace);
   LiveUsage(const LiveUsage&) = delete;
   ~LiveUsage();
 
   Usage now() const;
   // Daemons of these nodes are asked sooner.
   void look_at(std::set<std::string> nodes);
-  // Until every daemon was asked twice, or could not be, but so long at most.
-  void wait(std::chrono::steady_clock::duration longest) { scraper_.wait(longest); }
+  // As Scraper::wait().
+  bool wait(std::chrono::steady_clock::duration longest) { return scraper_.wait(longest); }
 
  private:
   void run();
@@ -43,8 +45,7 @@ class LiveUsage {
 
   const ApiServer& api_;
   const manifests::Settings settings_;
-  const bool may_ask_;
-  const std::chrono::seconds interval_;
+  const Pace pace_;
   mutable std::mutex mutex_;
   std::condition_variable ending_;
   bool ends_ = false;

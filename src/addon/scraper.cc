@@ -16,7 +16,8 @@ constexpr std::size_t kMostTold = 300;  // bytes of why somebody cannot be asked
 // Of a pod of ours, or nullopt where there is nobody to answer.
 std::optional<Daemon> daemon_of(const Pod& pod, const manifests::Settings& settings) {
   const bool is_helper = pod.app == kHelper, is_plugin = pod.app == kPlugin && settings.account_mapped;
-  if (!pod.ours || !(is_helper || is_plugin) || pod.phase != "Running" || pod.leaving || pod.address.empty())
+  if (!pod.ours || !(is_helper || is_plugin) || pod.phase != "Running" || pod.leaving ||
+      (settings.metrics && pod.address.empty()))
     return std::nullopt;
   Daemon out{pod.name_space, pod.name, pod.node, pod.app, {}, {}};
   const std::string host = settings.metrics ? "[" + pod.address + "]:" : "127.0.0.1:";
@@ -100,8 +101,8 @@ void Turns::set(std::vector<Daemon> daemons, std::set<std::string> looked_at) {
 }
 
 Turns::Next Turns::next(Time now) {
-  constexpr std::chrono::duration<double> kOne{1.0 / kASecond};
-  if (counted_) allowance_ = std::min<double>(kAtOnceAtFirst, allowance_ + (now - *counted_) / kOne);
+  const std::chrono::duration<double> a_turn(1.0 / a_second_);
+  if (counted_) allowance_ = std::min<double>(kAtOnceAtFirst, allowance_ + (now - *counted_) / a_turn);
   counted_ = now;
   Next out{nullptr, Time::max()};
   const Daemon* best[2] = {};  // of those that are looked at, and of the others
@@ -115,7 +116,7 @@ Turns::Next Turns::next(Time now) {
   }
   out.daemon = best[others_ ? 1 : 0] != nullptr ? best[others_ ? 1 : 0] : best[others_ ? 0 : 1];
   if (out.daemon == nullptr) return out;
-  if (allowance_ < 1) return {nullptr, now + std::chrono::ceil<std::chrono::milliseconds>((1 - allowance_) * kOne)};
+  if (allowance_ < 1) return {nullptr, now + std::chrono::ceil<std::chrono::milliseconds>((1 - allowance_) * a_turn)};
   --allowance_;
   others_ = !others_;
   Place& place = places_.at(out.daemon->full_name());
@@ -140,7 +141,7 @@ void Turns::done(const std::string& full_name, Result<Look> look, Time now) {
     said.now = std::move(*look);
     said.trouble.clear();
     place.pause = kPause;
-    place.due = *place.asked + interval_;
+    place.due = place.asked.value_or(now) + interval_;
   } else {
     said.now.reset();
     said.trouble = base::printable(look.error().message(), kMostTold);
@@ -155,7 +156,8 @@ bool Turns::all_said_twice() const {
          });
 }
 
-Scraper::Scraper(const ApiServer& api, std::chrono::seconds interval) : api_(api), turns_(interval) {
+Scraper::Scraper(const ApiServer& api, std::chrono::seconds interval, int a_second)
+    : api_(api), turns_(interval, a_second) {
   for (std::size_t i = 0; i < kAtOnce; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -180,9 +182,9 @@ std::map<std::string, Said> Scraper::said() const {
   return turns_.said();
 }
 
-void Scraper::wait(std::chrono::steady_clock::duration longest) {
+bool Scraper::wait(std::chrono::steady_clock::duration longest) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, longest, [&] { return turns_.all_said_twice(); });
+  return changed_.wait_for(lock, longest, [&] { return turns_.all_said_twice(); });
 }
 
 void Scraper::run() {

@@ -97,7 +97,7 @@ class Account {
       one.name = container.name;
       one.asked = amount(container.requests, kEpcResource);
       if (amount(container.requests, kQuoteResource) > 0)
-        slots_[pod.node].emplace_back(at(pod.node).pods.size() - 1, use.containers.size() - 1);
+        slots_[pod.node].emplace_back(places_.at({pod.node, pod.full_name()}), use.containers.size() - 1);
     }
   }
   void put(const Claim& claim) {
@@ -110,22 +110,31 @@ class Account {
     }
   }
 
-  void put_quotes(NodeUse& node, const Look& before, const Look& now) {
-    Use none;
-    none.quotes = none.refused = 0;
-    node.add(none);
-    for (const auto& [pod, container] : slots_[node.name]) {
-      node.pods[pod].add(none);
-      node.pods[pod].containers[container].add(none);
+  static QuoteCounts sum(const Figures& figures) {
+    QuoteCounts out;
+    for (const auto& [holder, counts] : figures.quotes) {
+      out.made += counts.made;
+      out.refused += counts.refused;
     }
+    return out;
+  }
+  void put_quotes(NodeUse& node, const Look& before, const Look& now) {
     const auto between = now.when - before.when;
+    auto rate = [&](const QuoteCounts& was, const QuoteCounts& is) {
+      Use use;
+      use.quotes = per_minute(was.made, is.made, between);
+      use.refused = per_minute(was.refused, is.refused, between);
+      return use;
+    };
+    // By the sums: what a slot's holder had is moved to slot gone with it, and was not made since.
+    node.add(rate(sum(before.figures), sum(now.figures)));
+    for (const auto& [pod, container] : slots_[node.name]) {
+      node.pods[pod].add(rate({}, {}));
+      node.pods[pod].containers[container].add(rate({}, {}));
+    }
     for (const auto& [holder, counts] : now.figures.quotes) {
       const auto found = before.figures.quotes.find(holder);
-      const QuoteCounts was = found == before.figures.quotes.end() ? QuoteCounts{} : found->second;
-      Use use;
-      use.quotes = per_minute(was.made, counts.made, between);
-      use.refused = per_minute(was.refused, counts.refused, between);
-      node.add(use);
+      const Use use = rate(found == before.figures.quotes.end() ? QuoteCounts{} : found->second, counts);
       const auto place = places_.find({node.name, holder.name_space + "/" + holder.pod});
       if (place == places_.end()) continue;
       PodUse& pod = node.pods[place->second];
@@ -219,7 +228,8 @@ std::string whole(std::optional<double> value) { return value ? whole(*value) : 
 
 std::string duration(std::optional<double> seconds) {
   if (!seconds) return "-";
-  return *seconds < 1 ? whole(std::ceil(*seconds * 1000)) + " ms" : whole(std::ceil(*seconds)) + " s";
+  if (*seconds < 0.001) return "<1 ms";
+  return *seconds < 1 ? whole(*seconds * 1000) + " ms" : whole(*seconds) + " s";
 }
 
 std::vector<std::string> cells(const Row& row) {

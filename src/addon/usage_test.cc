@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "addon/names.h"
@@ -134,6 +135,13 @@ TEST_F(UsageTest, who_has_a_slot_and_asks_nothing_is_at_zero_and_one_look_is_no_
   helper("n1", {{{"bank", "a", "main"}, {10, 1}}});
   said_["e/helper-n1"].now->figures.serves = said_["e/helper-n1"].before->figures.serves = false;
   EXPECT_EQ(usage(cluster_, said_).nodes[0].quotes, std::nullopt) << "one that waits counts nothing";
+}
+
+TEST_F(UsageTest, what_the_holder_of_a_slot_had_is_not_counted_again_when_it_is_gone) {
+  helper("n1", {});
+  said_["e/helper-n1"].before->figures.quotes = {{{}, {100, 0}}, {{"bank", "gone", "main"}, {5000, 0}}};
+  said_["e/helper-n1"].now->figures.quotes = {{{}, {5105, 0}}};
+  EXPECT_EQ(usage(cluster_, said_).nodes[0].quotes, 5 * 12);
 }
 
 TEST_F(UsageTest, who_cannot_be_asked_is_named_the_same_reason_once) {
