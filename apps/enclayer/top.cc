@@ -29,8 +29,6 @@ namespace {
 using namespace addon;
 using namespace std::chrono_literals;
 
-constexpr std::size_t kMostNotes = 5;
-
 const std::map<std::string, By> kBy = {{"node", By::kNode}, {"pod", By::kPod}, {"container", By::kContainer}};
 const std::map<std::string, Order> kOrders = {{"asked", Order::kAsked},
                                               {"mapped", Order::kMapped},
@@ -101,13 +99,19 @@ class Terminal {
   termios before_{};
 };
 
-// At most `most` lines.
-std::vector<std::string> notes_of(const Usage& usage, std::size_t most) {
+// At most `most` lines, of so many columns; 0 columns: a line a note, of any length.
+std::vector<std::string> notes_of(const Usage& usage, std::size_t most, std::size_t columns) {
   std::vector<std::string> out;
-  for (std::size_t i = 0; i < std::min(usage.notes.size(), most); ++i)
-    out.push_back("note: " + base::printable(usage.notes[i], 1000));
-  if (usage.notes.size() > most && most > 0)
-    out.back() += " (and " + std::to_string(usage.notes.size() - most) + " more notes)";
+  for (const std::string& note : usage.notes) {
+    std::string text = "note: " + base::printable(note, 1000);
+    while (columns > 0 && text.size() > columns) {
+      const std::size_t space = text.rfind(' ', columns), end = space == text.npos || space < 8 ? columns : space;
+      out.push_back(text.substr(0, end));
+      text = "      " + text.substr(text[end] == ' ' ? end + 1 : end);
+    }
+    out.push_back(std::move(text));
+  }
+  if (out.size() > most) out.resize(most);
   return out;
 }
 
@@ -135,7 +139,7 @@ void show_live(LiveUsage& live, const std::vector<std::string>& notes_before, Te
     if (usage.daemons > kNoticed * Turns::kWhileLive)
       usage.notes.push_back(std::to_string(usage.daemons) + " daemons are asked in turn: what they say may be " +
                             std::to_string(usage.daemons / Turns::kWhileLive) + " s old");
-    const auto notes = notes_of(usage, std::min(kMostNotes, size.ws_row / std::size_t{4}));
+    const auto notes = notes_of(usage, size.ws_row / std::size_t{3}, size.ws_col);
     view.lines = size.ws_row - std::min<std::size_t>(notes.size() + 1, size.ws_row);
     std::vector<std::string> lines = {"enclayer top, by " + name_of(kBy, view.by) +
                                       ", order: " + name_of(kOrders, view.order) +
@@ -183,7 +187,7 @@ Result<> top(const TopFlags& flags, const Surroundings& around) {
     usage.notes.push_back("not all of " + std::to_string(usage.daemons) + " daemons could be asked twice; --interval " +
                           std::to_string(2 * usage.daemons / Turns::kForOnePicture) + " takes the time for that");
   if (flags.output == "json") return print(stdout, to_json(usage)), Result<>();
-  for (const auto& lines : {table(usage, flags.view), notes_of(usage, usage.notes.size())})
+  for (const auto& lines : {table(usage, flags.view), notes_of(usage, usage.notes.size(), 0)})
     for (const std::string& line : lines) print(stdout, line);
   return {};
 }
