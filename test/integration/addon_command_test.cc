@@ -809,6 +809,19 @@ TEST_F(AddonCommands, top_shows_what_the_rights_allow_and_says_what_they_do_not)
   EXPECT_THAT(none.err, HasSubstr("cannot list pods"));
 }
 
+TEST_F(AddonCommands, top_names_daemons_that_are_too_old_to_be_asked_or_say_too_much) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change([](json& cluster) {
+    cluster["faults"] = {{{"match", "enclayer-quote-helper-node-a"},
+                          {"err", "enclayer-quote-helper: --probe: /metrics not in {/readyz,/healthz}"}}};
+    cluster["pages"] = {{"enclayer-quote-helper-node-b/quote-helper", {std::string(5'000'000, '\n')}}};
+  });
+  const Finished told = run({"top"});
+  EXPECT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_THAT(told.out, AllOf(HasSubstr("quote helpers on node-a are of another version, which cannot be asked"),
+                              HasSubstr("quote helpers on node-b cannot be asked: the answer is longer than")));
+}
+
 TEST_F(AddonCommands, top_on_a_terminal_follows_keys_and_leaves_it_as_it_was) {
   ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
   change([](json& cluster) {  // nobody waits for those who say nothing
