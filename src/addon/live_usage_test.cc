@@ -33,6 +33,7 @@ esac)";
 // A node with a quote helper, and a pod with EPC and a slot.
 Cluster one_node() {
   Cluster cluster;
+  cluster.stored = {{"e", "0.2.0", "{}", ""}};
   Node node;
   node.name = "a";
   node.allocatable = {{std::string(kEpcResource), 100}};

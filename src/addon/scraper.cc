@@ -77,8 +77,10 @@ std::vector<Daemon> daemons_of(const Cluster& cluster, const manifests::Settings
   }
   for (const Claim& claim : cluster.claims) epc[claim.node] += claim.mib;
   std::vector<std::pair<std::int64_t, Daemon>> found;
+  // Anybody may put our labels on a pod of theirs, and could say what they like there.
+  const std::string place = cluster.name_space();
   for (const Pod& pod : cluster.pods)
-    if (auto daemon = daemon_of(pod, settings))
+    if (auto daemon = pod.name_space == place ? daemon_of(pod, settings) : std::nullopt)
       found.emplace_back(pod.app == kHelper ? quotes[pod.node] : epc[pod.node], std::move(*daemon));
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<Daemon> out;

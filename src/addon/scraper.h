@@ -37,7 +37,7 @@ struct Daemon {
   std::string full_name() const { return name_space + "/" + pod; }
 };
 
-// The quote helpers, and, where they may look, the device plugins, that run: those first on whose nodes most pods hold
+// The quote helpers, and, where they may look, the device plugins, that run in the add-on's namespace: those first on whose nodes most pods hold
 // what they have figures of.
 std::vector<Daemon> daemons_of(const Cluster& cluster, const manifests::Settings& settings);
 

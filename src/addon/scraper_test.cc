@@ -38,6 +38,9 @@ TEST(DaemonsOf, are_those_that_have_figures_and_can_be_asked) {
   holder.name = "job", holder.node = "b", holder.phase = "Running";
   holder.requests = {{std::string(kQuoteResource), 1}};
   cluster.pods.push_back(holder);
+  Pod posing = cluster.pods[0];
+  posing.name_space = "elsewhere";
+  cluster.pods.push_back(posing);
   manifests::Settings settings;
   auto names = [&] {
     std::vector<std::string> out;
