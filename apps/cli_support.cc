@@ -124,10 +124,11 @@ void add_metrics_options(CLI::App& app, DaemonOptions& options) {
   app.add_option("--metrics-listen", options.metrics_listen,
                  "Serve /metrics, /healthz and /readyz over HTTP there; off unless given")
       ->option_text("ADDR:PORT");
-  app.add_option("--probe", options.probe, "Ask the daemon that serves there, and end: 0 it says ok, 4 not")
-      ->check(CLI::IsMember({"/readyz", "/healthz"}))
+  app.add_option("--probe", options.probe,
+                 "Ask the daemon that serves there, print what it says, and end: 0 it says ok, 4 not")
+      ->check(CLI::IsMember({"/readyz", "/healthz", "/metrics"}))
       ->needs("--metrics-listen")
-      ->option_text("/readyz|/healthz");
+      ->option_text("/readyz|/healthz|/metrics");
 }
 
 }  // namespace enclayer::apps

@@ -69,6 +69,7 @@ void add_list(CLI::App& app, const Surroundings& around, int& exit_code);     //
 void add_show(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
 // `now`: when the archive says that it was made.
 void add_sysdump(CLI::App& app, const Surroundings& around, Time now, int& exit_code);  // sysdump.cc
+void add_top(CLI::App& app, const Surroundings& around, int& exit_code);                // top.cc
 void add_update(CLI::App& app, const Surroundings& around, int& exit_code);             // update.cc
 void add_epc_savings(CLI::App& app, int& exit_code);                                    // epc_savings.cc
 void add_inspect(CLI::App& app, int& exit_code);                                        // inspect.cc

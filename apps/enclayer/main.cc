@@ -99,6 +99,7 @@ Each command explains itself: enclayer verify --help)");
       {"show", [&] { apps::add_show(app, around, exit_code); }},
       {"sim", [&] { apps::add_sim(app, now, exit_code); }},
       {"sysdump", [&] { apps::add_sysdump(app, around, now, exit_code); }},
+      {"top", [&] { apps::add_top(app, around, exit_code); }},
       {"translate", [&] { apps::add_translate(app, exit_code); }},
       {"update", [&] { apps::add_update(app, around, exit_code); }},
       {"verify", [&] { apps::add_verify(app, now, exit_code); }}};

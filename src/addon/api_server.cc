@@ -27,9 +27,10 @@ constexpr std::size_t kAtOnce = 8;          // requests
 constexpr std::size_t kMaxTold = 2000;      // bytes of an answer in a message
 constexpr std::chrono::seconds kStart{30};  // for a login that asks somebody
 
-http::Options options(const std::filesystem::path& socket, std::chrono::seconds timeout) {
+http::Options options(const std::filesystem::path& socket, int stop, std::chrono::seconds timeout) {
   http::Options out;
   out.unix_socket = socket;
+  out.stop = stop;
   out.any_status = true;
   out.limits.request = out.limits.total = out.limits.stalled = timeout;
   out.limits.tries = 3;
@@ -105,7 +106,7 @@ Result<http::Response> ApiServer::answer(const ApiRequest& request) const {
                                ? "Accept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
                                : "Accept: application/json");
   if (!request.body.empty()) out.headers.push_back("Content-Type: " + request.content_type);
-  auto answer = http::Client(options(socket_, request.timeout)).send(out);
+  auto answer = http::Client(options(socket_, stop_.fd(), request.timeout)).send(out);
   if (!answer) return answer.error().with_context("cannot " + request.doing);
   if (answer->status / 100 != 2) return api_error(answer->status, base::as_text(answer->body), request.doing);
   return answer;

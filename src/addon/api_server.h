@@ -29,6 +29,7 @@
 #include "addon/kubectl.h"
 #include "base/child_process.h"
 #include "base/json.h"
+#include "base/wakeup.h"
 #include "enclayer/error.h"
 #include "enclayer/time.h"
 
@@ -88,12 +89,18 @@ class ApiServer {
 
   const Kubectl& kubectl() const { return kubectl_; }
 
+  // From any thread: requests that are under way fail, and so do all that come. stopped() is a descriptor that is
+  // readable from then on, for what else has to end with them.
+  void stop() const { stop_.ring(); }
+  int stopped() const { return stop_.fd(); }
+
  private:
   Result<http::Response> answer(const ApiRequest& request) const;
   ApiServer(const Kubectl& kubectl, std::filesystem::path socket) : kubectl_(kubectl), socket_(std::move(socket)) {}
 
   Kubectl kubectl_;
   std::filesystem::path socket_;
+  base::Wakeup stop_;
   base::UniqueFd said_;  // the pipe of its standard output: without a reader, the next word would end it
   std::unique_ptr<base::ChildProcess> proxy_;
 };

@@ -5,10 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <thread>
 
 #include "addon/cluster.h"
+#include "addon/test_proxied.h"
 #include "fake/http_service.h"
-#include "fake/temp_folder.h"
 
 namespace enclayer::addon {
 namespace {
@@ -17,33 +18,6 @@ using fake::http_answer;
 using fake::HttpRequest;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-// A program in place of kubectl that says what a proxy says, and an API server on its socket.
-class Proxied {
- public:
-  explicit Proxied(fake::HttpService::Handler handler, const std::string& script = "echo serving; exec sleep 600")
-      : service_(std::move(handler), std::nullopt, ApiServer::socket_in(folder_.path())) {
-    folder_.write("kubectl", "#!/bin/sh\necho \"$@\" > " + (folder_.path() / "called").string() + "\n" + script + "\n");
-    std::filesystem::permissions(folder_.path() / "kubectl", std::filesystem::perms::owner_all);
-  }
-
-  Result<std::unique_ptr<ApiServer>> start() {
-    Connection connection;
-    connection.program = folder_.path() / "kubectl";
-    connection.context = "prod";
-    return ApiServer::start(Kubectl(connection), folder_.path());
-  }
-  std::string called() const {
-    std::ifstream in(folder_.path() / "called");
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  const fake::TempFolder& folder() const { return folder_; }
-  std::vector<std::string> requests() const { return service_.requests(); }
-
- private:
-  fake::TempFolder folder_;
-  fake::HttpService service_;
-};
 
 TEST(ApiServer, is_asked_through_kubectl_proxy_in_kubectls_context) {
   std::string head;
@@ -139,6 +113,39 @@ TEST(ApiServer, a_cluster_is_kept_up_to_date_by_what_changes) {
   EXPECT_THAT(proxied.requests(),
               ElementsAre(HasSubstr("&timeoutSeconds=2&resourceVersion=7"), HasSubstr("resourceVersion=9"),
                           HasSubstr("resourceVersion=12"), "/api/v1/nodes?limit=500"));
+}
+
+TEST(ApiServer, what_is_not_needed_and_may_not_be_watched_stays_as_it_was_read) {
+  const std::string claims = "/apis/resource.k8s.io/v1/resourceclaims", nodes = "/api/v1/nodes";
+  bool may_watch_nodes = true;
+  Proxied proxied([&](const HttpRequest& request) {
+    return request.target.starts_with(nodes) && may_watch_nodes ? http_answer(200, "") : http_answer(403, "no");
+  });
+  auto api = proxied.start();
+  ASSERT_TRUE(api);
+  Cluster first;
+  first.versions = {{nodes, "7"}, {claims, "7"}};
+  first.claims = {{"c", "bank", "a", {}, 48}};
+  ClusterWatch watch(**api, first);
+  ASSERT_TRUE(watch.refresh());
+  ASSERT_TRUE(watch.refresh());
+  EXPECT_EQ(watch.cluster().claims.size(), 1U);
+  EXPECT_THAT(watch.cluster().not_seen, ElementsAre(HasSubstr("cannot list ResourceClaims"))) << "once";
+  may_watch_nodes = false;
+  EXPECT_EQ(watch.refresh().error().kind(), ErrorKind::kPermissionDenied) << "what is needed is not done without";
+}
+
+TEST(ApiServer, that_is_stopped_answers_nothing_any_more) {
+  Proxied proxied([](const HttpRequest&) { return fake::HttpAnswer{"", fake::HttpAnswer::Then::kHang}; });
+  auto api = proxied.start();
+  ASSERT_TRUE(api);
+  std::jthread waits([&] { EXPECT_FALSE((*api)->send({.path = "/version", .doing = "ask"})); });
+  while (proxied.requests().empty()) std::this_thread::yield();
+  const auto begin = std::chrono::steady_clock::now();
+  (*api)->stop();
+  waits.join();
+  EXPECT_FALSE((*api)->send({.path = "/version", .doing = "ask"}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20)) << "a request may take a minute";
 }
 
 TEST(ReadList, that_is_none_is_malformed) {

@@ -88,23 +88,35 @@ void add(Resources& to, const Resources& more) {
   for (const auto& [name, amount] : more) to[name] += amount;
 }
 
+Resources container_requests(JsonValue container) {
+  Resources requests = sgx_resources(container["resources"]["limits"]);
+  for (const auto& [name, amount] : sgx_resources(container["resources"]["requests"])) requests[name] = amount;
+  return requests;
+}
+
+bool stays(JsonValue init_container) { return init_container["restartPolicy"].text() == "Always"; }
+
 // As the scheduler counts (KEP-753): init containers run one after the other, those that restart stay.
 Resources pod_requests(JsonValue spec) {
-  auto of = [](JsonValue container) {
-    Resources requests = sgx_resources(container["resources"]["limits"]);
-    for (const auto& [name, amount] : sgx_resources(container["resources"]["requests"])) requests[name] = amount;
-    return requests;
-  };
   Resources sum, most;
   for (const auto& [key, container] : spec["initContainers"].entries()) {
     Resources now = sum;
-    add(now, of(container));
+    add(now, container_requests(container));
     for (const auto& [name, amount] : now) most[name] = std::max(most[name], amount);
-    if (container["restartPolicy"].text() == "Always") sum = now;
+    if (stays(container)) sum = now;
   }
-  for (const auto& [key, container] : spec["containers"].entries()) add(sum, of(container));
+  for (const auto& [key, container] : spec["containers"].entries()) add(sum, container_requests(container));
   for (const auto& [name, amount] : most) sum[name] = std::max(sum[name], amount);
   return sum;
+}
+
+std::vector<Container> containers(JsonValue spec) {
+  std::vector<Container> out;
+  for (const auto& [key, container] : spec["initContainers"].entries())
+    if (stays(container)) out.push_back({container["name"].text(), container_requests(container)});
+  for (const auto& [key, container] : spec["containers"].entries())
+    out.push_back({container["name"].text(), container_requests(container)});
+  return out;
 }
 
 std::vector<std::string> images(JsonValue spec) {
@@ -178,6 +190,7 @@ struct Source {
   void (*move)(Cluster& from, Cluster& to) = nullptr;       // all of them
   bool needed = true;                                       // without it there is no answer
   Scope scope = Scope::kState;                              // the narrowest that has it
+  bool Cluster::*there = nullptr;                           // set when the API server knows the kind
 };
 
 template <class T>
@@ -219,7 +232,15 @@ constexpr Source kRevisions = {"/apis/apps/v1/controllerrevisions?labelSelector=
                                [](Cluster& from, Cluster& to) { to.newest_revision = std::move(from.newest_revision); },
                                false,
                                Scope::kAll};
-constexpr const Source* kSources[] = {&kNodes, &kPods, &kDaemonSets, &kDeployments, &kRevisions};
+constexpr Source kClaims = {"/apis/resource.k8s.io/v1/resourceclaims",
+                            "list ResourceClaims",
+                            read_claim,
+                            [](JsonValue object, Cluster& from) { drop_from(from.claims, object); },
+                            [](Cluster& from, Cluster& to) { to.claims = std::move(from.claims); },
+                            false,
+                            Scope::kState,
+                            &Cluster::has_claims};
+constexpr const Source* kSources[] = {&kNodes, &kPods, &kDaemonSets, &kDeployments, &kClaims, &kRevisions};
 
 }  // namespace
 
@@ -299,6 +320,7 @@ std::optional<Pod> read_pod(JsonValue object) {
   if (pod.requests.empty() && !pod.ours) return std::nullopt;
   pod.name = metadata["name"].text();
   pod.name_space = metadata["namespace"].text();
+  pod.uid = metadata["uid"].text();
   pod.node = spec["nodeName"].text();
   pod.app = metadata["labels"]["app.kubernetes.io/name"].text();
   if (pod.ours) pod.address = object["status"]["podIP"].text();
@@ -306,6 +328,7 @@ std::optional<Pod> read_pod(JsonValue object) {
   pod.leaving = metadata.has("deletionTimestamp");
   pod.revision = metadata["labels"]["controller-revision-hash"].text();
   pod.images = images(spec);
+  pod.containers = containers(spec);
   pod.annotations = chosen(metadata["annotations"], is_our_key);
   pod.ready = condition(object, "Ready")["status"].text() == "True";
   if (!pod.ready) pod.why_not = why_not(object);
@@ -371,7 +394,10 @@ void read_claim(JsonValue object, Cluster& into) {
   claim.name = object["metadata"]["name"].text();
   claim.name_space = object["metadata"]["namespace"].text();
   for (const auto& [at, user] : status["reservedFor"].entries())
-    if (user["resource"].text() == "pods") claim.pods.push_back(user["name"].text());
+    if (user["resource"].text() == "pods") {
+      claim.pods.push_back(user["name"].text());
+      claim.uids.push_back(user["uid"].text());
+    }
   into.claims.push_back(std::move(claim));
 }
 
@@ -454,7 +480,8 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
   std::vector<Question> questions;
   for (const Source* source : kSources)
     if (scope == Scope::kAll || source->scope == scope)
-      questions.push_back({source->path, source->doing, source->put, source->needed, nullptr, true});
+      questions.push_back({source->path, source->doing, source->put, source->needed,
+                           source->there != nullptr ? &(cluster.*source->there) : nullptr, true});
   const std::string selected = "?labelSelector=app.kubernetes.io%2Fpart-of%3Denclayer";
   questions.push_back({"/api/v1/configmaps" + selected, kListSettings, [](JsonValue object, Cluster& into) {
                          if (object["metadata"]["name"].text() != kSettingsMap) return;
@@ -476,7 +503,6 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
                          },
                          false, there});
   const std::string resource = "/apis/resource.k8s.io/v1/";
-  questions.push_back({resource + "resourceclaims", "list ResourceClaims", read_claim, false, &cluster.has_claims});
   questions.push_back({resource + "resourceslices?fieldSelector=spec.driver%3D" + std::string(kDraDriver),
                        "list ResourceSlices", read_slice, false, &unused});
   if (scope == Scope::kAll) {
@@ -573,6 +599,10 @@ Result<> ClusterWatch::refresh() {
                      if (type != "DELETED") source.put(object, cluster_);
                    }));
       if (known) continue;
+    } else if (answers[i].error().code() == 403 && !source.needed) {
+      cluster_.not_seen.push_back(answers[i].error().message());
+      cluster_.versions.erase(source.path);
+      continue;
     } else if (answers[i].error().code() != 410) {
       return answers[i].error();
     }

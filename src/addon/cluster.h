@@ -33,19 +33,26 @@ struct Node {
   std::map<std::string, std::string, std::less<>> labels, annotations;
 };
 
+// Of a pod, as long as the pod: not an init container that ends.
+struct Container {
+  std::string name;
+  Resources requests;
+};
+
 struct Pod {
-  std::string name, name_space, node;  // `node` is empty while it is not scheduled
-  std::string meant_for;               // the node, also before a DaemonSet's pod is scheduled
-  std::string app;                     // label app.kubernetes.io/name
-  std::string address;                 // of one of ours; empty: none yet
-  bool ours = false;                   // label part-of: enclayer
-  std::string phase;                   // Pending, Running, Succeeded, Failed
+  std::string name, name_space, uid, node;  // `node` is empty while it is not scheduled
+  std::string meant_for;                    // the node, also before a DaemonSet's pod is scheduled
+  std::string app;                          // label app.kubernetes.io/name
+  std::string address;                      // of one of ours; empty: none yet
+  bool ours = false;                        // label part-of: enclayer
+  std::string phase;                        // Pending, Running, Succeeded, Failed
   bool ready = false, leaving = false;
   std::string
       why_not;  // of a pod that is not ready: "ErrImagePull: ...", "Unschedulable: ...", "CrashLoopBackOff: ..."
   std::string revision;                                         // label controller-revision-hash
   std::vector<std::string> images;                              // each once
   std::map<std::string, std::string, std::less<>> annotations;  // those that begin with enclayer.io/
+  std::vector<Container> containers;
   // What the scheduler counts: containers that run side by side are added up, init containers take turns.
   Resources requests;
 
@@ -57,8 +64,9 @@ struct Pod {
 // EPC that a ResourceClaim has of a node.
 struct Claim {
   std::string name, name_space, node;
-  std::vector<std::string> pods;  // for which it is reserved
-  std::int64_t mib = 0;           // 0 of the provisioning device alone
+  std::vector<std::string> pods;       // for which it is reserved
+  std::int64_t mib = 0;                // 0 of the provisioning device alone
+  std::vector<std::string> uids = {};  // of `pods`
 
   std::string full_name() const { return name_space + "/" + name; }
 };
@@ -148,13 +156,14 @@ enum class Scope {
 // told in `not_seen`.
 Result<Cluster> read_cluster(const ApiServer& api, Scope scope);
 
-// A cluster that is kept up to date: nodes, pods, DaemonSets, Deployments and revisions are watched from where
+// A cluster that is kept up to date: nodes, pods, DaemonSets, Deployments, claims and revisions are watched from where
 // read_cluster() read them, so that waiting costs the API server what changes, and not what there is.
 class ClusterWatch {
  public:
   ClusterWatch(const ApiServer& api, Cluster from) : api_(api), cluster_(std::move(from)) {}
 
-  // What changes within two seconds (kWatch). After an error the next call goes on from there.
+  // What changes within two seconds (kWatch). After an error the next call goes on from there. What is not needed and may
+  // not be watched stays as it was read, which `not_seen` tells.
   Result<> refresh();
   const Cluster& cluster() const { return cluster_; }
 

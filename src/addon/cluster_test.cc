@@ -115,6 +115,17 @@ TEST(Pods, count_epc_as_the_scheduler_does) {
       << "one that restarts stays";
 }
 
+TEST(Pods, name_their_containers_that_stay_each_with_what_it_asks_for) {
+  const Pod found = one_pod(R"({"metadata":{"name":"p","uid":"u"},"spec":{"initContainers":[)" + container(9) + "," +
+                            container(2, R"(,"restartPolicy":"Always")") + R"(],"containers":[)" + container(4) +
+                            R"(,{"name":"plain"}]},"status":{"phase":"Running"}})");
+  EXPECT_EQ(found.uid, "u");
+  std::vector<std::int64_t> epc;
+  for (const Container& one : found.containers) epc.push_back(amount(one.requests, kEpcResource));
+  EXPECT_THAT(epc, ElementsAre(2, 4, 0));
+  EXPECT_EQ(found.containers[2].name, "plain");
+}
+
 TEST(Pods, that_are_not_ready_say_why) {
   std::string spec = R"({"nodeName":"a","containers":[)" + container(1) + "]}";
   EXPECT_EQ(
@@ -447,7 +458,7 @@ TEST(Claims, are_read_of_slices_and_of_what_was_allocated) {
       read_slice);
   EXPECT_EQ(slices.offered_to_claims, (std::map<std::string, std::int64_t>{{"a", 65537}}));
   const Cluster claims = of_list(
-      R"({"metadata":{"name":"c","namespace":"bank"},"status":{"reservedFor":[{"resource":"pods","name":"p"}],
+      R"({"metadata":{"name":"c","namespace":"bank"},"status":{"reservedFor":[{"resource":"pods","name":"p","uid":"u"}],
             "allocation":{"devices":{"results":[
               {"driver":"sgx.enclayer.io","pool":"a","consumedCapacity":{"epc":"64Gi"}},{"driver":"gpu.example","pool":"g"}]}}}},
          {"metadata":{"name":"waits","namespace":"bank"}},
@@ -458,6 +469,7 @@ TEST(Claims, are_read_of_slices_and_of_what_was_allocated) {
   EXPECT_EQ(claims.claims[0].node, "a");
   EXPECT_EQ(claims.claims[0].mib, 65536);
   EXPECT_THAT(claims.claims[0].pods, ElementsAre("p"));
+  EXPECT_THAT(claims.claims[0].uids, ElementsAre("u"));
 }
 
 TEST(Claims, are_shown_beside_what_the_plugin_offers) {

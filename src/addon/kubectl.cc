@@ -54,8 +54,10 @@ Result<Answer> Kubectl::run(const Call& call) const {
   Answer answer;
   for (bool ended = false; !ended;) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
-    pollfd waits[] = {{out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}, {child->fd(), POLLIN, 0}};
+    pollfd waits[] = {
+        {out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}, {child->fd(), POLLIN, 0}, {call.stop, POLLIN, 0}};
     ::poll(waits, std::size(waits), static_cast<int>(std::clamp<milliseconds::rep>(left.count(), 0, 60'000)));
+    if (waits[3].revents != 0) return Error(ErrorKind::kUnavailable, "cannot " + call.doing + ": it was stopped");
     // First whether it has ended: what it wrote before that is there to be read.
     auto ending = child->wait(milliseconds(0));
     base::keep_output(err.read, answer.err, kMaxErr);

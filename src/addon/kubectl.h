@@ -29,6 +29,7 @@ struct Call {
   int also_good = 0;                  // an exit code that is no error either: 1 where `kubectl diff` found something
   std::size_t max_output = 64 << 20;  // bytes; more is kExhausted, and the program is ended
   std::chrono::seconds timeout{0};    // 0: the connection's
+  int stop = -1;                      // a descriptor: once it is readable, the program is ended
 };
 
 struct Answer {
@@ -42,7 +43,7 @@ class Kubectl {
   explicit Kubectl(Connection connection);
 
   // Runs it to its end. kIo, with kubectl's own words: it ended with another code than 0 and `also_good`; kTimedOut:
-  // the deadline passed; kNotFound: there is no such program.
+  // the deadline passed; kUnavailable: it was stopped; kNotFound: there is no such program.
   Result<Answer> run(const Call& call) const;
 
   std::vector<std::string> command(const std::vector<std::string>& arguments) const;

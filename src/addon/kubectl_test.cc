@@ -77,6 +77,15 @@ TEST(Kubectl, who_does_not_answer_in_time_is_ended) {
   EXPECT_THAT(late.error().message(), HasSubstr("cannot list nodes: kubectl was not done after 1 s"));
 }
 
+TEST(Kubectl, is_ended_when_it_is_told_to_stop) {
+  Script script("exec sleep 600\n");
+  const base::Wakeup stop;
+  stop.ring();
+  auto stopped = Kubectl(through(script)).run(Call{.doing = "list nodes", .stop = stop.fd()});
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().kind(), ErrorKind::kUnavailable);
+}
+
 TEST(Kubectl, an_exit_code_may_be_an_answer) {
   Script script("echo found; exit 1\n");
   Kubectl kubectl(through(script));

@@ -23,6 +23,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/malformed.h"
 #include "base/metrics.h"
 #include "http/listen_address.h"
 
@@ -265,7 +266,7 @@ Result<std::unique_ptr<Server>> serve_metrics(const std::string& address, const 
   return Server::listen(address, {{"/metrics", page, /*slow=*/true}, {"/healthz", alive}, {"/readyz", ready}});
 }
 
-Result<> probe(const std::string& address, const std::string& path) {
+Result<std::string> probe(const std::string& address, const std::string& path) {
   ENCLAYER_TRY(const tcp::endpoint where, parse_address(address));
   const base::UniqueFd fd(::socket(where.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval patience{2, 0};
@@ -275,14 +276,19 @@ Result<> probe(const std::string& address, const std::string& path) {
   std::string answer;
   if (::connect(fd.get(), where.data(), static_cast<socklen_t>(where.size())) == 0 &&
       ::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
-    char some[1024];
-    for (ssize_t size = 0; answer.size() < kMaxRequest && (size = ::recv(fd.get(), some, sizeof some, 0)) > 0;)
+    char some[16 << 10];
+    for (ssize_t size = 0; answer.size() <= kMostProbed && (size = ::recv(fd.get(), some, sizeof some, 0)) > 0;)
       answer.append(some, static_cast<std::size_t>(size));
   }
-  if (answer.starts_with("HTTP/1.1 200 ")) return {};
-  const std::size_t body = answer.find("\r\n\r\n");
-  return Error(ErrorKind::kUnavailable,
-               address + path + (body == answer.npos ? " does not answer" : " says: " + answer.substr(body + 4)));
+  if (answer.size() > kMostProbed)
+    return base::malformed(address + path + " says more than " + std::to_string(kMostProbed) + " bytes");
+  const std::size_t end = answer.find("\r\n\r\n");
+  if (end == answer.npos) return Error(ErrorKind::kUnavailable, address + path + " does not answer");
+  std::string body = answer.substr(end + 4);
+  if (!answer.starts_with("HTTP/1.1 200 ")) return Error(ErrorKind::kUnavailable, address + path + " says: " + body);
+  if (answer.substr(0, end + 2).find("\r\nContent-Length: " + std::to_string(body.size()) + "\r\n") == answer.npos)
+    return base::malformed(address + path + " was cut off after " + std::to_string(body.size()) + " bytes");
+  return body;
 }
 
 }  // namespace enclayer::http

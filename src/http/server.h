@@ -7,6 +7,7 @@
 // of the address that has the most of them, so a client crowds out itself first.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -60,7 +61,9 @@ Result<std::unique_ptr<Server>> serve_metrics(const std::string& address, const 
                                               Probes probes = {});
 
 // GET `path` of a daemon on this machine at "ADDR:PORT", as a prober that runs beside it does. It has 2 s for each step.
-// kUnavailable: nobody answers, or not with 200; the message has what was said.
-Result<> probe(const std::string& address, const std::string& path);
+// Gives what is said. kUnavailable: nobody answers, or not with 200; the message has what was said. kMalformed: the
+// answer ends before its Content-Length, or has more than kMostProbed bytes.
+inline constexpr std::size_t kMostProbed = 4 << 20;
+Result<std::string> probe(const std::string& address, const std::string& path);
 
 }  // namespace enclayer::http

@@ -2,6 +2,7 @@
 #include "http/server.h"
 
 #include <arpa/inet.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -12,7 +13,9 @@
 #include <future>
 
 #include "base/file.h"
+#include "base/metric_names.h"
 #include "base/metrics.h"
+#include "fake/http_service.h"
 
 namespace enclayer::http {
 namespace {
@@ -118,7 +121,7 @@ TEST(HttpServer, readiness_says_what_is_missing_and_figures_are_brought_up_to_da
 }
 
 TEST(HttpServer, a_prober_beside_a_daemon_hears_what_it_says_or_that_nobody_answers) {
-  const base::Metrics metrics;
+  base::Metrics metrics;
   std::string missing;
   auto served = serve_metrics("127.0.0.1:0", metrics, {.not_ready = [&] { return missing; }});
   ASSERT_TRUE(served) << served.error().message();
@@ -127,10 +130,21 @@ TEST(HttpServer, a_prober_beside_a_daemon_hears_what_it_says_or_that_nobody_answ
   missing = "no list yet";
   EXPECT_NE(probe(address, "/readyz").error().message().find("no list yet"), std::string::npos);
   EXPECT_EQ(probe(address, "/readyz").error().kind(), ErrorKind::kUnavailable);
-  EXPECT_TRUE(probe(address, "/healthz"));
+  EXPECT_EQ(probe(address, "/healthz").value(), "ok\n");
+  metrics.gauge(base::metric::kEpcMib).set(7);
+  EXPECT_THAT(probe(address, "/metrics").value(), testing::EndsWith("enclayer_epc_mib 7\n"));
   served->reset();
   EXPECT_NE(probe(address, "/healthz").error().message().find("does not answer"), std::string::npos);
   EXPECT_EQ(probe("nowhere", "/healthz").error().kind(), ErrorKind::kInvalidArgument);
+}
+
+TEST(HttpServer, a_prober_refuses_an_answer_that_is_cut_off_or_has_no_end) {
+  std::string answer;
+  fake::HttpService service([&](const fake::HttpRequest&) { return fake::HttpAnswer{answer}; });
+  answer = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok\n";
+  EXPECT_THAT(probe(service.address(), "/metrics").error().message(), testing::HasSubstr("was cut off after 3 bytes"));
+  answer = "HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n" + std::string(5'000'000, 'x');
+  EXPECT_THAT(probe(service.address(), "/metrics").error().message(), testing::HasSubstr("more than 4194304 bytes"));
 }
 
 TEST(HttpServer, a_probe_is_answered_behind_connections_that_say_nothing_or_half) {

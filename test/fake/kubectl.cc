@@ -17,6 +17,9 @@
 //    "date": "Thu, 01 Jan 2026 00:00:00 GMT",    its clock; this one where nothing is said
 //    "logs": "...",                       what containers of other pods have written
 //    "facts": {...},                      what every quote helper says with --facts
+//    "pages": {"enclayer-quote-helper-node-a/quote-helper": ["first", "then", null]},
+//                                         what that container says of its metrics, one after the other and then the
+//                                         last; null: it never says anything
 //    "keeps_old": ["node-a"],             its quote helper is not replaced while two would run side by side
 //    "late_epc": 2}                       so many more looks at the nodes show no EPC yet
 //
@@ -211,6 +214,8 @@ class Cluster {
       json why = state_.value(json::json_pointer("/not_ready/" + name + "/" + on), json());
       pod["status"] = {{"phase", why.is_null() ? "Running" : "Pending"},
                        {"conditions", {{{"type", "Ready"}, {"status", why.is_null() ? "True" : "False"}}}}};
+      if (why.is_null()) pod["status"]["podIP"] = "10.0.0.1";
+      pod["metadata"]["uid"] = "uid-of-" + pod["metadata"]["name"].get<std::string>();
       if (!why.is_null())
         pod["status"]["containerStatuses"] = {
             {{"name", "it"}, {"ready", false}, {"state", {{"waiting", {{"reason", why[0]}, {"message", why[1]}}}}}}};
@@ -472,6 +477,24 @@ int proxy(const std::string& socket, const char* folder) {
   while (true) ::pause();
 }
 
+// A page of the container's metrics; -1: there is none. How often it was asked is in a file of its own, because pods are
+// asked at the same time.
+int say_metrics(const json& pages, const std::string& container, const std::string& folder) {
+  if (!pages.contains(container) || pages[container].empty()) {
+    std::fprintf(stderr, "error: unable to upgrade connection: container not found\n");
+    return 1;
+  }
+  std::string count = folder + "/asked-" + container;
+  std::replace(count.begin() + static_cast<long>(folder.size()) + 1, count.end(), '/', '-');
+  std::size_t before = 0;
+  std::ifstream(count) >> before;
+  std::ofstream(count) << before + 1;
+  const json& page = pages[container][std::min(before, pages[container].size() - 1)];
+  while (page.is_null()) ::pause();
+  std::cout << page.get<std::string>();
+  return 0;
+}
+
 int diff(Cluster& cluster) {
   bool differs = false;
   for (const json& document : documents(std::string(std::istreambuf_iterator<char>(std::cin), {}))) {
@@ -508,6 +531,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   if (arguments[0] == "diff") return diff(cluster);
+  if (arguments[0] == "exec" && arguments.back() == "--probe=/metrics")
+    return say_metrics(cluster.state().value("pages", json::object()), arguments.at(3) + "/" + arguments.at(5), folder);
   if (arguments[0] == "exec") {
     std::cout << cluster.state().value("facts", json::object());
     return 0;

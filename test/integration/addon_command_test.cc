@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // `enclayer enable`, `update`, `show`, `list` and `disable`, the real binary, with a stand-in of kubectl and a cluster.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/child_process.h"
 #include "fake/process.h"
 #include "fake/temp_folder.h"
 
@@ -769,6 +776,153 @@ TEST_F(AddonCommands, sysdump_is_one_archive_that_says_first_what_is_in_it_and_h
   ASSERT_EQ(half.exit_code, 0) << half.err;
   EXPECT_THAT(half.out,
               AllOf(HasSubstr("Left out:"), HasSubstr("events.txt: cannot list events"), HasSubstr("is forbidden")));
+}
+
+// What a quote helper's process says: quotes that container c of pod team/job got, and requests that did not wait.
+std::string helper_page(int quotes, bool serves = true) {
+  return "enclayer_socket_ours " + std::to_string(serves ? 1 : 0) +
+         "\nenclayer_quote_queue_depth "
+         "2\nenclayer_pod_quotes_total{slot=\"p0\",namespace=\"team\",pod=\"job\",container="
+         "\"c\",result=\"made\"} " +
+         std::to_string(quotes) + "\nenclayer_quote_queue_seconds_bucket{le=\"0.005\"} " + std::to_string(quotes) +
+         "\nenclayer_quote_queue_seconds_bucket{le=\"+Inf\"} " + std::to_string(quotes) + "\n";
+}
+
+TEST_F(AddonCommands, top_shows_who_has_asked_for_epc_maps_it_and_gets_quotes) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper", "--account-mapped"}).exit_code, 0);
+  change([](json& cluster) {
+    json pod = user_pod(10);
+    pod["metadata"]["uid"] = "u-1";
+    pod["spec"]["containers"][0]["resources"]["limits"]["enclayer.io/quote"] = "1";
+    cluster["objects"].push_back(pod);
+    const std::string mapped =
+        "enclayer_epc_committed_bytes 9437184\nenclayer_epc_mapped_bytes{pod_uid=\"u-1\"} 8388608\n";
+    json pages = json::array();
+    for (int i = 0; i < 100; ++i) pages.push_back(helper_page(100 + 7 * i));
+    // On node-a the standby serves; on node-b one says what cannot be, and one nothing.
+    cluster["pages"] = {{"enclayer-quote-helper-node-a/quote-helper", {helper_page(0, false)}},
+                        {"enclayer-quote-helper-node-a/standby", pages},
+                        {"enclayer-quote-helper-node-b/quote-helper", {"enclayer_quote_queue_depth -\x1b[2J1\n"}},
+                        {"enclayer-device-plugin-node-a/device-plugin", {mapped}},
+                        {"enclayer-device-plugin-node-b/device-plugin", {nullptr}}};
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  const Finished json_out = run({"top", "--output", "json", "--interval", "1"});
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  ASSERT_EQ(json_out.exit_code, 0) << json_out.err;
+  const json told = json::parse(json_out.out);
+  ASSERT_EQ(told["nodes"].size(), 2U) << json_out.out;
+  const json& node = told["nodes"][0];
+  EXPECT_EQ(node["name"], "node-a");
+  EXPECT_EQ(node["epc_mib"], 1024);
+  EXPECT_EQ(node["asked_mib"], 10 + 10) << "the job, and the helper with its standby";
+  EXPECT_EQ(node["mapped_mib"], 9);
+  EXPECT_EQ(node["waiting"], 2);
+  EXPECT_EQ(node["wait_p99_seconds"], 0.005);
+  const json& pod =
+      *std::find_if(node["pods"].begin(), node["pods"].end(), [](const json& p) { return p["name"] == "job"; });
+  EXPECT_EQ(pod["mapped_mib"], 8);
+  // Seven quotes between two looks, which began at least a second apart.
+  EXPECT_LE(pod["quotes_per_minute"], 2 * 7 * 60);
+  EXPECT_GE(pod["quotes_per_minute"], 7 * 60 / took.count());
+  EXPECT_EQ(pod["containers"][0]["quotes_per_minute"], pod["quotes_per_minute"]);
+  EXPECT_EQ(told["daemons"], (json{{"asked", 4}, {"answered", 2}}));
+  EXPECT_EQ(told["nodes"][1]["mapped_mib"], nullptr) << "nobody knows";
+  const std::string notes = told["notes"].dump();
+  EXPECT_THAT(notes, HasSubstr("device plugins on node-b did not answer within 5 s"));
+  EXPECT_THAT(notes, HasSubstr("quote helpers on node-b say what cannot be: line 1 of the page of metrics"));
+
+  const Finished text = run({"top", "--by", "node", "--order", "name", "--interval", "1"});
+  EXPECT_THAT(text.out, testing::StartsWith(
+                            "2 nodes with 2,048 MiB of EPC: 30 asked for, 0 by claims, 9 mapped\nquotes a minute: "));
+  EXPECT_THAT(text.out, testing::ContainsRegex("\n  1,024 +20 +0 +9 +[0-9]+ +0 +5 ms  node-a\n"));
+  EXPECT_THAT(text.out, testing::ContainsRegex("\n  1,024 +10 +0 +- +- +- +-  node-b\n"));
+  EXPECT_THAT(text.out, Not(HasSubstr("\x1b")));
+}
+
+TEST_F(AddonCommands, top_shows_what_the_rights_allow_and_says_what_they_do_not) {
+  const Finished off = run({"top"});
+  EXPECT_EQ(off.exit_code, 0);
+  EXPECT_THAT(off.out, AllOf(testing::StartsWith("0 nodes with 0 MiB"), HasSubstr("enclayer is not switched on here")));
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change([](json& cluster) {
+    cluster["denied"] = {"create pods/exec"};
+    cluster["faults"] = {
+        {{"match", "GET /apis/resource.k8s.io/v1/resourceclaims"}, {"status", 403}, {"err", "no list"}}};
+    cluster["objects"].push_back(user_pod(10));
+  });
+  const Finished some = run({"top"});
+  EXPECT_EQ(some.exit_code, 0) << some.err;
+  EXPECT_THAT(some.out, AllOf(HasSubstr("team/job  node-a"), HasSubstr("that takes the right to create pods/exec"),
+                              HasSubstr("cannot list ResourceClaims")));
+  EXPECT_THAT(calls(), Not(HasSubstr("--probe=/metrics")));
+  change([](json& cluster) { cluster["faults"] = {{{"match", "/api/v1/pods"}, {"status", 403}, {"err", "no list"}}}; });
+  const Finished none = run({"top"});
+  EXPECT_EQ(none.exit_code, 3);
+  EXPECT_THAT(none.err, HasSubstr("cannot list pods"));
+}
+
+TEST_F(AddonCommands, top_names_daemons_that_are_too_old_to_be_asked_or_say_too_much) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change([](json& cluster) {
+    cluster["faults"] = {{{"match", "enclayer-quote-helper-node-a"},
+                          {"err", "enclayer-quote-helper: --probe: /metrics not in {/readyz,/healthz}"}}};
+    cluster["pages"] = {{"enclayer-quote-helper-node-b/quote-helper", {std::string(5'000'000, '\n')}}};
+  });
+  const Finished told = run({"top"});
+  EXPECT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_THAT(told.out, AllOf(HasSubstr("quote helpers on node-a are of another version, which cannot be asked"),
+                              HasSubstr("quote helpers on node-b cannot be asked: the answer is longer than")));
+}
+
+TEST_F(AddonCommands, top_on_a_terminal_follows_keys_and_leaves_it_as_it_was) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change([](json& cluster) {  // nobody waits for those who say nothing
+    for (const char* pod : {"enclayer-quote-helper-node-a/quote-helper", "enclayer-quote-helper-node-b/quote-helper"})
+      cluster["pages"][pod] = {nullptr};
+    cluster["objects"].push_back(user_pod(10));
+  });
+  const base::UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  ASSERT_TRUE(master.get() >= 0 && ::grantpt(master.get()) == 0 && ::unlockpt(master.get()) == 0);
+  const winsize size{12, 80, 0, 0};
+  ::ioctl(master.get(), TIOCSWINSZ, &size);
+  base::UniqueFd terminal(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  termios before{}, after{};
+  ::tcgetattr(terminal.get(), &before);
+  auto top =
+      base::ChildProcess::start({.command = {ENCLAYER_BIN_DIR "/enclayer", "top", "--kubectl", ENCLAYER_FAKE_KUBECTL},
+                                 .environment = {{"FAKE_CLUSTER=" + folder_.path().string()}},
+                                 .input = terminal.get(),
+                                 .output = terminal.get()});
+  ASSERT_TRUE(top) << top.error().message();
+  std::string seen;
+  auto shows = [&](const std::string& text) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (seen.find(text) == std::string::npos && std::chrono::steady_clock::now() < deadline) {
+      pollfd wait{master.get(), POLLIN, 0};
+      char some[4096];
+      if (::poll(&wait, 1, 100) == 1)
+        if (const ssize_t size_read = ::read(master.get(), some, sizeof some); size_read > 0)
+          seen.append(some, static_cast<std::size_t>(size_read));
+    }
+    const bool found = seen.find(text) != std::string::npos;
+    if (found) seen.erase(0, seen.find(text) + text.size());
+    return found;
+  };
+  auto type = [&](const char* keys) { ASSERT_GT(::write(master.get(), keys, std::strlen(keys)), 0); };
+  EXPECT_TRUE(shows("\x1b[?1049h")) << seen;
+  EXPECT_TRUE(shows("enclayer top, by pod, order: asked")) << seen;
+  EXPECT_TRUE(shows("team/job")) << seen;
+  type("no");
+  EXPECT_TRUE(shows("enclayer top, by node, order: mapped")) << seen;
+  const auto begin = std::chrono::steady_clock::now();
+  type("\x03");
+  const auto ending = (*top)->wait(20s);
+  EXPECT_TRUE(ending && ending->exit_code() == 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s) << "pods have five seconds to answer";
+  EXPECT_TRUE(shows("\x1b[?1049l")) << seen;
+  ::tcgetattr(terminal.get(), &after);
+  EXPECT_EQ(before.c_lflag, after.c_lflag);
 }
 
 TEST_F(AddonCommands, alerts_come_where_the_prometheus_operator_is_and_stay_out_elsewhere) {

@@ -62,6 +62,7 @@ class Addon:
             ("the quote helper has few rights; with all of them nobody moves, replaces or links over a slot's folder", self.attack_slots),
             ("the container that serves is killed under load: the other one takes over, and it comes back as the standby", self.kill_helpers),
             ("without a standby, and with one again, under load: no quote fails", self.do_without_standby),
+            ("enclayer top: the EPC that a pod asked for, and its quotes a minute by its own count", self.top),
             ("every other YAML of samples/", self.apply_samples),
             (f"provisioning, {PROVISION_LIMIT} at a time: refused with the step that is left, running once it is done, and one too many waits", self.provision),
             ("samples/autoscaling: busy pods with EPC get more of them, by CPU", self.autoscale),
@@ -193,6 +194,32 @@ class Addon:
             say(self.cluster.enclayer("update", change))
             check(self.helper.containers() == containers, f"the helper's containers are {self.helper.containers()}")
         self.end_asker("asker")
+
+    def top(self):
+        self.start_asker("asker")
+        told, node, pod = self.look_at_asker()
+        helper = next(one for one in node["pods"] if one["name"].startswith("enclayer-quote-helper-"))
+        check(node["epc_mib"] == NODE_MIB and pod["asked_mib"] == 10 and helper["asked_mib"] == HELPER_MIB * len(CONTAINERS), f"asked for: {node}")
+        check(pod["containers"][0]["quotes_per_minute"] == pod["quotes_per_minute"] <= node["quotes_per_minute"], f"quotes: {node}")
+        check(pod["refused_per_minute"] == 0 and node["wait_p99_seconds"] is not None and node["mapped_mib"] is None, f"beside them: {node}")
+        check(told["daemons"] == {"asked": 1, "answered": 1} and not told["notes"], f"who was asked: {told['daemons']}, {told['notes']}")
+        say(self.cluster.enclayer("top"))
+        say(self.cluster.enclayer("top", "--by", "node", "--order", "quotes", "--interval", "1"))
+        self.end_asker("asker")
+
+    def look_at_asker(self):
+        """What top says, of it the node and the pod, whose quotes a minute have to be as many as the pod counts. What pods map is not to
+        be had here: this node's processes are in a PID namespace of its own, which the plugin refuses."""
+        def count():
+            return len(self.cluster.log("asker").splitlines()), time.monotonic()
+
+        (before, begin), told, (after, end) = count(), json.loads(self.cluster.enclayer("top", "--output", "json", "--interval", "10")), count()
+        node = next(node for node in told["nodes"] if node["name"] == NODE)
+        pod = next(pod for pod in node["pods"] if pod["name"] == "asker")
+        counted = (after - before) / (end - begin) * 60
+        say(f"{pod['quotes_per_minute']:.0f} quotes a minute, by the pod's own count {counted:.0f}; {node['wait_p99_seconds']} s of waiting at most for 99 of 100")
+        check(0.7 * counted < pod["quotes_per_minute"] < 1.4 * counted, f"top says {pod['quotes_per_minute']}, the pod counted {counted}")
+        return told, node, pod
 
     def apply_samples(self):
         self.run_job("out-of-process/job-aks.yaml", "attest-as-on-aks", judge=self.check_slot)

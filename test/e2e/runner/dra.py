@@ -44,7 +44,7 @@ class Dra:
             ("the templates are gone once nobody needs them; one that a person made stays", self.collect_templates),
             ("a claim of the provisioning class is refused where the namespace is not labelled; the driver's account may write no slice of another node, that of enclayer-claim-templates no other template",
              self.try_policies),
-            ("enclayer show: EPC by door, claims by pod", self.show),
+            ("enclayer show and top: EPC by door, claims by pod", self.show),
             ("enclayer update --dra-epc 0 and enclayer disable refuse while a claim is held", self.refuse),
             ("enclayer disable: nothing is left", self.disable),
         ]
@@ -309,6 +309,9 @@ class Dra:
         check(node["epc_mib"]["allocatable"] == PLUGIN_MIB and node["dra_driver"] == "ready", f"the node is {node}")
         (claim,) = told["claims"]
         check((claim["pods"], claim["node"], claim["epc_mib"]) == (["shown"], NODE, 1024), f"the claim is {claim}")
+        (node,) = json.loads(self.cluster.enclayer("top", "--output", "json"))["nodes"]
+        claimed = {pod["name"]: pod["claimed_mib"] for pod in node["pods"] if pod["claimed_mib"]}
+        check(node["claimed_mib"] == 1024 and claimed == {"shown": 1024}, f"top says {node}")
         check(not told["warnings"], f"warnings: {told['warnings']}")
 
     def refuse(self):

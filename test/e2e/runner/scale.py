@@ -9,6 +9,7 @@ from .cluster import condition, epc_of
 from .controlplane import fake_node
 from .process import wait_for
 from .steps import check, say
+from .terminal import Terminal
 from .testbed import EPC
 
 SGX_NODES = 700
@@ -19,6 +20,7 @@ TWICE_MIB = 2731
 ONCE_MIB = NODE_MIB - 2 * TWICE_MIB
 PODS = 5000
 SHOW_SECONDS = 3
+TOP_SECONDS, TOP_CPU_PERCENT, TOP_BEGINS_SECONDS, TOP_WATCHED_SECONDS = 2, 1, 20, 60
 DISABLE_SECONDS = 60
 SGX_LABELS = {"enclayer.io/sgx": "true", "enclayer.io/sim": "true", "enclayer.io/platform": "sim"}  # as enclayer-detect would
 NAMESPACE = "scale"
@@ -136,13 +138,14 @@ class AddonAtScale(Scale):
             (f"enclayer enable: on {SGX_NODES} nodes", self.enable),
             *steps[1:],
             (f"enclayer show tells of {SGX_NODES + PLAIN_NODES:,} nodes and {PODS:,} pods within {SHOW_SECONDS} s", self.show),
+            (f"enclayer top: a picture within {TOP_SECONDS} s, then {TOP_CPU_PERCENT} % of a processor of the API server at most", self.top),
             (f"enclayer disable within {DISABLE_SECONDS} s", self.disable),
             last,
         ]
 
     def enable(self):
         begin = time.monotonic()
-        lines = self.cluster.enclayer("enable", "--platform", "sim", "--image", self.cluster.image).splitlines()
+        lines = self.cluster.enclayer("enable", "--platform", "sim", "--image", self.cluster.image, "--account-mapped", "--disable-metrics").splitlines()
         say(f"{time.monotonic() - begin:.0f} s, {len(lines)} lines, the last: {lines[-1]}")
 
     def show(self):
@@ -155,6 +158,28 @@ class AddonAtScale(Scale):
         check(free <= {0, ONCE_MIB - 1}, f"free are {free} MiB; all but one node are full, and that has {ONCE_MIB - 1}")
         say(", ".join(f"{each:.2f} s" for each in seconds))
         check(not self.cluster.judge_times or min(seconds) <= SHOW_SECONDS, f"the fastest of {len(seconds)} took {min(seconds):.2f} s")
+
+    def top(self):
+        """On a terminal, for a while. No program runs in the pods of played nodes, so that nobody answers."""
+        idle = self.apiserver_percent(lambda: time.sleep(TOP_WATCHED_SECONDS))
+        begin = time.monotonic()
+        with Terminal([self.cluster.product("enclayer"), "top"], self.cluster.environment()) as terminal:
+            terminal.until(" more\x1b")
+            first = time.monotonic() - begin
+            begun = self.apiserver_percent(lambda: terminal.after(TOP_BEGINS_SECONDS))
+            busy = self.apiserver_percent(lambda: say(terminal.after(TOP_WATCHED_SECONDS)))
+        say(f"the first picture after {first:.2f} s; of a processor the API server took {idle:.1f} % before, {begun:.1f} % in the next "
+            f"{TOP_BEGINS_SECONDS} s, in which many are asked, and then {busy:.1f} %")
+        check(not self.cluster.judge_times or (first <= TOP_SECONDS and busy - idle <= TOP_CPU_PERCENT), "the goals are not met")
+        told = json.loads(self.cluster.enclayer("top", "--output", "json"))
+        check(sum(node["asked_mib"] for node in told["nodes"]) == sum(per_node(self.pods()).values()), "what was asked for is another sum")
+        check(told["daemons"]["asked"] >= SGX_NODES and any("device plugins on" in note for note in told["notes"]), f"{told['daemons']}, {told['notes']}")
+
+    def apiserver_percent(self, act):
+        """Of one processor, while that happens."""
+        before, begin = self.plane.apiserver.cpu_seconds(), time.monotonic()
+        act()
+        return (self.plane.apiserver.cpu_seconds() - before) / (time.monotonic() - begin) * 100
 
     def disable(self):
         self.plane.kubectl("delete", "namespace", NAMESPACE, "--wait", timeout=300)

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who uses how much of the EPC, and who asks for quotes: node by node, pod by pod, container by container. A function of
+// what a cluster holds and of what its daemons have said; as JSON, and as a table of as many lines as there is room for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "addon/cluster.h"
+#include "addon/figures.h"
+
+namespace enclayer::addon {
+
+// Of a container, a pod, a node or all of them. What nobody has told is not there; a sum is of what was told.
+struct Use {
+  std::int64_t asked = 0, claimed = 0;    // EPC in MiB: devices of the plugin, and ResourceClaims
+  std::optional<double> mapped;           // MiB of enclaves in the address spaces of processes
+  std::optional<double> quotes, refused;  // a minute
+
+  void add(const Use& more);
+};
+
+struct ContainerUse : Use {
+  std::string name;
+};
+
+struct PodUse : Use {
+  std::string name_space, name;
+  std::vector<ContainerUse> containers;  // that ask for something
+};
+
+struct NodeUse : Use {
+  std::string name;
+  std::int64_t epc = 0;                 // MiB, of both doors
+  std::optional<double> wait, waiting;  // seconds that 99 of 100 requests waited at most; requests that wait now
+  std::vector<PodUse> pods;
+};
+
+struct Usage {
+  std::vector<NodeUse> nodes;  // with EPC or with pods that use SGX, by name
+  std::size_t pending = 0;     // pods that ask for EPC and are on no node yet
+  std::int64_t pending_mib = 0;
+  std::size_t daemons = 0, answered = 0;  // that are asked in turn, and that did answer when they were last
+  std::vector<std::string> notes;         // who cannot be asked and why, and what may not be seen
+};
+
+// Figures of pods and containers that the API server does not know on the node of who tells them count for the node alone.
+Usage usage(const Cluster& cluster, const std::map<std::string, Said>& said);
+
+// docs/top.md says what each member is.
+std::string to_json(const Usage& usage);
+
+enum class By { kNode, kPod, kContainer };
+enum class Order { kAsked, kMapped, kQuotes, kWait, kName };  // the most first; kAsked counts claims too
+
+struct View {
+  By by = By::kPod;
+  Order order = Order::kAsked;
+  std::size_t lines = 0, columns = 0;  // there is room for so many, at least 4 lines; 0: for all
+};
+
+// Two lines about all of it, a head and the rows; those for which there is no room are one. Names stand at the end, where
+// a line is cut.
+std::vector<std::string> table(const Usage& usage, const View& view);
+
+// The nodes of the rows that table() shows.
+std::vector<std::string> nodes_shown(const Usage& usage, const View& view);
+
+}  // namespace enclayer::addon
