@@ -1,6 +1,6 @@
 # Thin on purpose: the presets in CMakePresets.json and the scripts in tools/ do the work.
 .DEFAULT_GOAL := help
-.PHONY: help build image image-dcap install uninstall demo test check-all e2e e2e-cluster demo-cluster lint format sanitize fuzz bench clean
+.PHONY: help build image image-dcap release release-check install uninstall demo test check-all e2e e2e-cluster demo-cluster lint format sanitize fuzz bench clean
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 # VERSION is common in environments; only who writes it behind make means a Kubernetes.
@@ -33,6 +33,18 @@ image-dcap: ## Container image for SGX hardware, with Intel's packages out of th
 	@tools/packages image
 	@tools/build release $$(tools/image enclayer-dcap --programs)
 	@tools/image enclayer-dcap --debs "$(DCAP_DEBS)" $(IMAGE_FLAGS)
+
+release: ## What users download: static command, .deb, chart, checksums, in build/release-files; BASE_URL=https://... where they will lie
+	@tools/packages build
+	@tools/packages image
+	@tools/build release enclayer
+	@tools/release $(if $(BASE_URL),--base-url "$(BASE_URL)") $(RELEASE_FLAGS)
+
+release-check: ## Make them twice from clones in different folders, compare, and try them on bare Debian 12 and 13 (root; an hour)
+	@tools/packages build
+	@tools/packages image
+	@tools/packages release-check
+	@test/release/check $(RELEASE_FLAGS)
 
 demo: ## Build, then watch a simulated SGX node hand out EPC and answer a quote request (about a second)
 	@tools/packages build

@@ -68,7 +68,11 @@ Result<std::string> read_input_text(const std::string& path, std::size_t max) {
 Result<std::string> trusted_authorities(const std::string& file) {
   constexpr std::size_t kMaxPem = 1 << 20;  // the authorities of a whole system have 220 KB
   if (!file.empty()) return read_input_text(file, kMaxPem);
-  return base::read_text("/etc/ssl/certs/ca-certificates.crt", kMaxPem).value_or("");
+  for (const char* systems : {"/etc/ssl/certs/ca-certificates.crt",                 // Debian, Alpine, Arch
+                              "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  // Red Hat, Fedora
+                              "/etc/ssl/ca-bundle.pem"})                            // SUSE
+    if (auto found = base::read_text(systems, kMaxPem)) return found;
+  return "";
 }
 
 CLI::Option* add_output_flag(CLI::App& app, std::string& output, const char* for_people) {

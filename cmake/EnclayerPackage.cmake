@@ -12,7 +12,7 @@ find_package(tl-expected REQUIRED)
 add_library(enclayer_static STATIC $<TARGET_OBJECTS:enclayer_base_values> $<TARGET_OBJECTS:enclayer_base_digest> $<TARGET_OBJECTS:enclayer_attestation>)
 set_target_properties(enclayer_static PROPERTIES OUTPUT_NAME enclayer_cxx EXPORT_NAME enclayer LINKER_LANGUAGE CXX)
 target_compile_features(enclayer_static INTERFACE cxx_std_20)
-target_link_libraries(enclayer_static INTERFACE OpenSSL::Crypto tl::expected cbor)
+target_link_libraries(enclayer_static INTERFACE OpenSSL::Crypto tl::expected)
 target_include_directories(enclayer_static INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 
 add_library(enclayer_shared SHARED ${CMAKE_SOURCE_DIR}/src/attestation/c_api.cc)

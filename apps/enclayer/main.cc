@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // enclayer: the add-on's life in a cluster, quotes and their verification, from the command line.
+#include <nss.h>
+#include <openssl/crypto.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -33,6 +36,11 @@ std::string program_name(const char* argument) {
 
 int main(int argc, char** argv) {
   using namespace enclayer;
+  // The program is static: shared libraries of this machine are another C library's. Names are looked up in /etc/hosts
+  // and by DNS, whatever else nsswitch.conf says, and what an openssl.cnf would load is not loaded.
+  ::__nss_configure_lookup("hosts", "files dns");
+  ::OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
+
   const apps::Surroundings around{program_name(argc > 0 ? argv[0] : nullptr), apps::environment("PATH"), cache_home()};
   CLI::App app(
       "enclayer is the SGX layer of Kubernetes: it switches EPC and quotes on in a cluster, gets SGX attestation\n"

@@ -1,45 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attestation/cbor_reader.h"
 
-#include <cbor.h>
+#include <utility>
 
 namespace enclayer::attestation {
 
-struct CborReader::Callbacks {
-  template <Kind kind, class Number>
-  static void number(void* reader, Number value) {
-    static_cast<CborReader*>(reader)->kind_ = kind;
-    static_cast<CborReader*>(reader)->value_ = value;
-  }
-  template <Kind kind>
-  static void string(void* reader, cbor_data data, std::size_t size) {
-    static_cast<CborReader*>(reader)->kind_ = kind;
-    static_cast<CborReader*>(reader)->content_ = {data, size};
-  }
-};
+// Section 3: three bits are the major type, the other five the argument itself, up to 23, or say with 24 to 27 that it
+// is in the 1, 2, 4 or 8 bytes that follow, the greatest first.
+std::optional<std::uint64_t> CborReader::argument(MajorType wanted) {
+  const ByteView here = std::exchange(rest_, {});
+  if (here.empty() || here[0] >> 5 != wanted) return std::nullopt;
+  const unsigned low = here[0] & 0x1fu;
+  if (low > 27) return std::nullopt;
+  const std::size_t size = low < 24 ? 0 : std::size_t{1} << (low - 24);
+  if (here.size() - 1 < size) return std::nullopt;
+  std::uint64_t value = size == 0 ? low : 0;
+  for (std::uint8_t byte : here.subspan(1, size)) value = value << 8 | byte;
+  rest_ = here.subspan(1 + size);
+  return value;
+}
 
-std::optional<std::uint64_t> CborReader::next(Kind wanted) {
-  static const cbor_callbacks kCallbacks = [] {
-    cbor_callbacks all = cbor_empty_callbacks;  // what is not named here leaves kNone
-    all.uint8 = Callbacks::number<Kind::kNumber, std::uint8_t>;
-    all.uint16 = Callbacks::number<Kind::kNumber, std::uint16_t>;
-    all.uint32 = Callbacks::number<Kind::kNumber, std::uint32_t>;
-    all.uint64 = Callbacks::number<Kind::kNumber, std::uint64_t>;
-    all.tag = Callbacks::number<Kind::kTag, std::uint64_t>;
-    all.array_start = Callbacks::number<Kind::kArray, std::size_t>;
-    all.map_start = Callbacks::number<Kind::kMap, std::size_t>;
-    all.byte_string = Callbacks::string<Kind::kBytes>;
-    all.string = Callbacks::string<Kind::kText>;
-    return all;
-  }();
-  kind_ = Kind::kNone;
-  const cbor_decoder_result result = cbor_stream_decode(rest_.data(), rest_.size(), &kCallbacks, this);
-  if (result.status != CBOR_DECODER_FINISHED || kind_ != wanted) {
-    rest_ = {};
-    return std::nullopt;
-  }
-  rest_ = rest_.subspan(result.read);
-  return value_;
+std::optional<ByteView> CborReader::content(MajorType wanted) {
+  const auto size = argument(wanted);
+  const ByteView here = std::exchange(rest_, {});
+  if (!size || *size > here.size()) return std::nullopt;
+  rest_ = here.subspan(static_cast<std::size_t>(*size));
+  return here.first(static_cast<std::size_t>(*size));
 }
 
 }  // namespace enclayer::attestation

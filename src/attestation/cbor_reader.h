@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// CBOR (RFC 8949), item by item: libcbor's streaming decoder, which allocates nothing, so that a length is only believed
-// as far as there are bytes. Reading a known structure this way has the depth of that structure.
+// CBOR (RFC 8949), item by item, where it lies: nothing is allocated, and a length is only believed as far as there are
+// bytes. Reading a known structure this way has the depth of that structure.
 #pragma once
 
 #include <cstdint>
@@ -19,24 +19,24 @@ class CborReader {
   bool done() const { return rest_.empty(); }
 
   // The next item, if it is of this kind; nullopt: it is of another, is not whole, or has no length in front of it
-  // ("indefinite"), and nothing more can be read.
-  std::optional<std::uint64_t> number() { return next(Kind::kNumber); }  // 0 or more
-  std::optional<std::uint64_t> tag() { return next(Kind::kTag); }
-  std::optional<std::uint64_t> array() { return next(Kind::kArray); }  // how many items follow
-  std::optional<std::uint64_t> map() { return next(Kind::kMap); }      // how many pairs of items follow
-  std::optional<ByteView> bytes() { return next(Kind::kBytes) ? std::optional(content_) : std::nullopt; }
+  // ("indefinite"), and nothing more can be read. A number may be written longer than it has to be.
+  std::optional<std::uint64_t> number() { return argument(kNumber); }  // 0 or more
+  std::optional<std::uint64_t> tag() { return argument(kTag); }
+  std::optional<std::uint64_t> array() { return argument(kArray); }  // how many items follow
+  std::optional<std::uint64_t> map() { return argument(kMap); }      // how many pairs of items follow
+  std::optional<ByteView> bytes() { return content(kBytes); }
   std::optional<std::string_view> text() {
-    return next(Kind::kText) ? std::optional(base::as_text(content_)) : std::nullopt;
+    auto found = content(kText);
+    return found ? std::optional(base::as_text(*found)) : std::nullopt;
   }
 
  private:
-  enum class Kind { kNone, kNumber, kTag, kArray, kMap, kBytes, kText };
-  std::optional<std::uint64_t> next(Kind wanted);
+  enum MajorType { kNumber = 0, kBytes = 2, kText = 3, kArray = 4, kMap = 5, kTag = 6 };  // section 3.1
 
-  struct Callbacks;
-  ByteView rest_, content_;
-  Kind kind_ = Kind::kNone;
-  std::uint64_t value_ = 0;
+  std::optional<std::uint64_t> argument(MajorType wanted);
+  std::optional<ByteView> content(MajorType wanted);
+
+  ByteView rest_;
 };
 
 }  // namespace enclayer::attestation

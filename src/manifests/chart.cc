@@ -163,7 +163,10 @@ std::string chart_yaml() {
          version +
          "\"\n"
          "# ValidatingAdmissionPolicy\n"
-         "kubeVersion: \">=1.30.0-0\"\n";
+         "kubeVersion: \">=1.30.0-0\"\n"
+         "annotations:  # for Artifact Hub; tools/release adds the changes\n"
+         "  artifacthub.io/category: security\n"
+         "  artifacthub.io/license: Apache-2.0\n";
 }
 
 }  // namespace

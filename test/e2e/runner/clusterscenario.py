@@ -13,8 +13,10 @@ from .cluster import Cluster, gathered
 from .controlplane import ControlPlane
 from .demo import Demo
 from .dra import Dra
+from .faults import Faults
 from .images import Images
 from .process import Daemon
+from .release import Release
 from .scale import AddonAtScale, ClaimsAtScale, Scale
 from .steps import Failure
 
@@ -50,7 +52,8 @@ class NextPolicies:
 NEXT_SUITE = "policies-next"  # the only one that needs the newer API server
 SUITES = {
     "basics": Basics, "images": Images, "policies": policies, NEXT_SUITE: NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
-    "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "attestation": AttestedSecret, "dra": Dra, "claims-at-scale": ClaimsAtScale, "claims-cost": ClaimsCost, "demo": Demo,
+    "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "attestation": AttestedSecret, "dra": Dra, "claims-at-scale": ClaimsAtScale, "claims-cost": ClaimsCost,
+    "faults": Faults, "release": Release, "demo": Demo,
 }
 BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "attestation", "dra", "addon-at-scale"]  # scale is in the last of them
 ELSEWHERE = ["basics", "policies"]  # on another version
