@@ -84,6 +84,7 @@ std::vector<Daemon> daemons_of(const Cluster& cluster, const manifests::Settings
       found.emplace_back(pod.app == kHelper ? quotes[pod.node] : epc[pod.node], std::move(*daemon));
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<Daemon> out;
+  out.reserve(found.size());
   for (auto& [held, daemon] : found) out.push_back(std::move(daemon));
   return out;
 }

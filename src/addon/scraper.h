@@ -59,8 +59,8 @@ class Turns {
 
   // Takes a turn; nullptr: nobody's before `when`.
   struct Next {
-    const Daemon* daemon;
-    Time when;
+    const Daemon* daemon = nullptr;
+    Time when{};
   };
   Next next(Time now);
   // Ends it, with what came of it; of a daemon that is not asked any more that is nothing.
