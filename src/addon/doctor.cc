@@ -240,9 +240,10 @@ class Examination {
     }
     Found found;
     for (const Pod& pod : cluster_.pods) {
-      if (!pod.ours || pod.app != kAttest || pod.ready || pod.leaving) continue;
+      if (!pod.ours || pod.app != kAttest || pod.leaving) continue;
       const auto said = all_.said.find(pod.full_name());
-      found.add(said != all_.said.end() ? said->second : pod.why_not, "pod " + pod.name);
+      if (said != all_.said.end() || !pod.ready)
+        found.add(said != all_.said.end() ? said->second : pod.why_not, "pod " + pod.name);
     }
     found.put(links_, "attestation service", kubectl("logs deployment/" + std::string(kAttest)));
     if (found.empty() && service->ready < service->wanted)
@@ -286,22 +287,30 @@ Clocks read_clocks(const ApiServer& api) {
 std::vector<Link> examine(const Examined& all) { return Examination(all).run(); }
 
 std::string own_words(std::string_view said) {
-  constexpr std::string_view kSays = " says: ", kNotReady = "not ready\n";
+  constexpr std::string_view kSays = " says: ", kNotReady = "not ready\n", kOk = "ok", kButOk = "ok, ",
+                             kKubectl = "command terminated with exit code";
   if (const std::size_t at = said.find(kSays); at != said.npos) said.remove_prefix(at + kSays.size());
-  if (said.starts_with(kNotReady)) said.remove_prefix(kNotReady.size());
+  for (std::string_view begin : {kNotReady, kButOk, kOk})
+    if (said.starts_with(begin)) {
+      said.remove_prefix(begin.size());
+      break;
+    }
   std::string out;
   for (std::size_t end; !said.empty(); said.remove_prefix(std::min(said.size(), end + 1))) {
     end = std::min(said.find('\n'), said.size());
-    if (end > 0) out += (out.empty() ? "" : "; ") + std::string(said.substr(0, end));
+    const std::string_view line = said.substr(0, end);
+    if (!line.empty() && !line.starts_with(kKubectl)) out += (out.empty() ? "" : "; ") + std::string(line);
   }
   return out;
 }
 
-std::map<std::string, std::string> ask_why_not_ready(const Kubectl& kubectl, const Cluster& cluster, unsigned port) {
+std::map<std::string, std::string> ask_what_is_wrong(const Kubectl& kubectl, const Cluster& cluster, unsigned port) {
   std::vector<const Pod*> asked;
+  const std::string place = cluster.name_space();
   for (const Pod& pod : cluster.pods)
-    if (pod.ours && !pod.ready && !pod.leaving && pod.phase == "Running" && !pod.address.empty() &&
-        pod.app != kDetect && pod.app.starts_with(kProgramPrefix) && asked.size() < kMostAsked)
+    if (pod.ours && pod.name_space == place && (!pod.ready || pod.app == kAttest) && !pod.leaving &&
+        pod.phase == "Running" && !pod.address.empty() && pod.app != kDetect && pod.app.starts_with(kProgramPrefix) &&
+        asked.size() < kMostAsked)
       asked.push_back(&pod);
   std::vector<std::string> answers(asked.size());
   at_once(asked.size(), [&](std::size_t i) {
@@ -309,11 +318,12 @@ std::map<std::string, std::string> ask_why_not_ready(const Kubectl& kubectl, con
     auto answer = kubectl.run(
         {.arguments = {"exec", "-n", pod.name_space, pod.name, "-c", pod.container(), "--", "/usr/bin/" + pod.app,
                        "--metrics-listen=[" + pod.address + "]:" + std::to_string(port), "--probe=/readyz"},
-         .doing = "ask pod " + pod.name + " why it is not ready",
+         .doing = "ask pod " + pod.name + " what is wrong",
          .also_good = 4,
          .max_output = 64 << 10,
          .timeout = 5s});
-    answers[i] = answer ? own_words(answer->err) : "it does not answer: " + answer.error().message();
+    answers[i] = answer ? own_words(answer->exit_code == 0 ? answer->out : answer->err)
+                        : "it does not answer: " + answer.error().message();
   });
   std::map<std::string, std::string> out;
   for (std::size_t i = 0; i < asked.size(); ++i)

@@ -54,20 +54,21 @@ struct Examined {
   std::string not_asked{};                     // why no pod was asked anything; empty: they were
   std::vector<std::string> helper_warnings{};  // warnings_of() the helpers
   std::size_t helpers_asked = 0;
-  std::map<std::string, std::string> said{};  // pods of ours that are not ready, by full name -> their own words
+  std::map<std::string, std::string> said{};  // by ask_what_is_wrong()
   std::string_view version{};                 // of this program
 };
 
 // A link may be there more than once: each thing that is wrong with it is one.
 std::vector<Link> examine(const Examined& all);
 
-// A sentence of what a program says of a probe that failed: "enclayer-quote-helper: [10.0.0.1]:9410/readyz says: not ready",
-// and then the reasons, a line each.
+// A sentence of what a probe of /readyz prints: "enclayer-quote-helper: [10.0.0.1]:9410/readyz says: not ready" and the
+// reasons, a line each; or "ok, collateral has expired at ..."; or "ok", which is nothing.
 std::string own_words(std::string_view said);
 
-// Why pods of ours that run are not ready, in their own words (`--probe=/readyz` by kubectl exec), by full name: of
-// kMostAsked pods, all at once, each for a few seconds. A pod that does not answer is one that says so.
+// What pods of ours that run have to say of themselves (`--probe=/readyz` by kubectl exec), by full name: why they are
+// not ready, and of the attestation service's also what is wrong beside that. Of kMostAsked pods of the add-on's
+// namespace, all at once, each for a few seconds. A pod that does not answer is one that says so.
 // `port`: of their metrics.
-std::map<std::string, std::string> ask_why_not_ready(const Kubectl& kubectl, const Cluster& cluster, unsigned port);
+std::map<std::string, std::string> ask_what_is_wrong(const Kubectl& kubectl, const Cluster& cluster, unsigned port);
 
 }  // namespace enclayer::addon

@@ -84,11 +84,15 @@ TEST_F(Doctor, tells_what_a_pod_says_of_itself) {
   EXPECT_THAT(wrong(), ElementsAre("quote helper: a, b: the socket /var/run/aesmd/aesm.socket is somebody else's"));
 }
 
-TEST_F(Doctor, makes_a_sentence_of_what_a_probe_that_failed_printed) {
-  EXPECT_EQ(own_words("enclayer-device-plugin: [10.0.0.1]:9410/readyz says: not ready\na: gone\nb: gone\n\n"),
+TEST_F(Doctor, makes_a_sentence_of_what_a_probe_printed) {
+  EXPECT_EQ(own_words("enclayer-device-plugin: [10.0.0.1]:9410/readyz says: not ready\na: gone\nb: gone\n\n"
+                      "command terminated with exit code 4\n"),
             "a: gone; b: gone");
   EXPECT_EQ(own_words("enclayer-device-plugin: [10.0.0.1]:9410/readyz does not answer\n"),
             "enclayer-device-plugin: [10.0.0.1]:9410/readyz does not answer");
+  EXPECT_EQ(own_words("ok, collateral has expired at 2026-01-01T00:00:00Z\n"),
+            "collateral has expired at 2026-01-01T00:00:00Z");
+  EXPECT_EQ(own_words("ok\n"), "");
   EXPECT_EQ(own_words(""), "");
 }
 
@@ -123,6 +127,19 @@ TEST_F(Doctor, names_clocks_that_are_off_by_more_than_a_heartbeat_explains) {
                                    HasSubstr("clocks: b: the clock is behind the API server's")));
   clocks_.not_known = "cannot list the nodes' leases: forbidden";
   EXPECT_THAT(wrong(), IsEmpty());
+}
+
+TEST_F(Doctor, names_collateral_that_has_expired_while_the_attestation_service_is_ready) {
+  Deployment service;
+  service.name = kAttest, service.component = kAttestation, service.wanted = service.ready = service.there = 1;
+  service.updated = 1;
+  cluster_.deployments = {service};
+  Pod& replica = cluster_.pods.emplace_back(cluster_.pods[0]);
+  replica.name = "enclayer-attest-x", replica.app = kAttest, replica.requests.clear(), replica.ready = true;
+  EXPECT_THAT(wrong(), IsEmpty());
+  said_[replica.full_name()] = "collateral has expired at 2026-01-01T00:00:00Z";
+  EXPECT_THAT(wrong(), ElementsAre("attestation service: pod enclayer-attest-x: collateral has expired at "
+                                   "2026-01-01T00:00:00Z"));
 }
 
 TEST_F(Doctor, names_quoting_enclaves_that_are_behind_and_nodes_that_are_down) {

@@ -16,6 +16,7 @@
 //    "self_test": {"phase": "Failed", "log": "..."},
 //    "date": "Thu, 01 Jan 2026 00:00:00 GMT",    its clock; this one where nothing is said
 //    "logs": "...",                       what containers of other pods have written
+//    "readyz": "ok, ...",                 what every pod says of itself with --probe=/readyz
 //    "facts": {...},                      what every quote helper says with --facts
 //    "pages": {"enclayer-quote-helper-node-a/quote-helper": ["first", "then", null]},
 //                                         what that container says of its metrics, one after the other and then the
@@ -533,6 +534,10 @@ int main(int argc, char** argv) {
   if (arguments[0] == "diff") return diff(cluster);
   if (arguments[0] == "exec" && arguments.back() == "--probe=/metrics")
     return say_metrics(cluster.state().value("pages", json::object()), arguments.at(3) + "/" + arguments.at(5), folder);
+  if (arguments[0] == "exec" && arguments.back() == "--probe=/readyz") {
+    std::cout << cluster.state().value("readyz", "ok\n");
+    return 0;
+  }
   if (arguments[0] == "exec") {
     std::cout << cluster.state().value("facts", json::object());
     return 0;

@@ -39,6 +39,7 @@ class Faults:
                 ("an image is not there", "images .*localhost/none:1", self.image_missing),
                 ("a container runtime passes CDI over", "container runtime .*containerd 1.7.27", self.cdi_off),
                 ("a clock is an hour ahead", "clocks .*ahead", self.clock_ahead),
+                ("the attestation service's collateral has expired", "attestation service .*collateral has expired", self.collateral_expired),
                 ("the QE is older than an up-to-date platform's", "Quoting Enclave .*ISVSVN 1.* has 2", self.qe_old),
             ]),
             ("enclayer disable", self.disable),
@@ -134,7 +135,8 @@ class Faults:
         try:
             yield
         finally:
-            self.cluster.enclayer("update", "--adopt")
+            # The pod that hangs has the room of the one that would be tried.
+            self.cluster.enclayer("update", "--adopt", "--no-self-test")
 
     @contextmanager
     def clock_ahead(self):
@@ -149,6 +151,17 @@ class Faults:
             yield lambda: self.patch("node", NODE, "--subresource=status", change=old)
         finally:
             self.cluster.enclayer("update", "--dra-epc", "0")
+
+    @contextmanager
+    def collateral_expired(self):
+        case = self.cluster.work / "expired"
+        self.cluster.enclayer("sim", "case", "root-crl-expired", "--out-dir", case)
+        self.cluster.enclayer("update", "--enable-attestation-service", "--attestation-collateral", case / "collateral.json",
+                              "--attestation-simulated-root", case / "root.pem")
+        try:
+            yield
+        finally:
+            self.cluster.enclayer("update", "--disable-attestation-service")
 
     @contextmanager
     def qe_old(self):
@@ -170,7 +183,7 @@ class Faults:
 
     def disable(self):
         say(self.cluster.enclayer("disable"))
-        left = self.plane.kubectl("get", KINDS, "-A", "-l", OURS, "-o", "name")
+        left = self.plane.kubectl("get", f"{KINDS},deployments", "-A", "-l", OURS, "-o", "name")
         check(not left, f"these are left: {left}")
         self.cluster.wait_for_allocatable(EPC, 0)
         self.cluster.label_node("enclayer.io/sim-")
