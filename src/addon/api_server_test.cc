@@ -8,14 +8,15 @@
 #include <thread>
 
 #include "addon/cluster.h"
-#include "addon/test_proxied.h"
 #include "fake/http_service.h"
+#include "fake/proxied.h"
 
 namespace enclayer::addon {
 namespace {
 
 using fake::http_answer;
 using fake::HttpRequest;
+using fake::Proxied;
 using testing::ElementsAre;
 using testing::HasSubstr;
 

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "addon/names.h"
-#include "addon/test_proxied.h"
+#include "fake/proxied.h"
 
 namespace enclayer::addon {
 namespace {
@@ -17,6 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 using fake::http_answer;
 using fake::HttpRequest;
+using fake::Proxied;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::SizeIs;

@@ -89,17 +89,18 @@ std::vector<Daemon> daemons_of(const Cluster& cluster, const manifests::Settings
   return out;
 }
 
-void Turns::set(std::vector<Daemon> daemons, std::set<std::string> looked_at) {
-  daemons_ = std::move(daemons);
-  looked_at_ = std::move(looked_at);
-  std::map<std::string, Place> places;
+void Turns::set(std::vector<Daemon> daemons, const std::set<std::string>& looked_at) {
+  std::map<std::string, Place> before;
+  for (Place& place : places_) before[place.daemon.full_name()] = std::move(place);
   std::map<std::string, Said> said;
-  for (const Daemon& daemon : daemons_) {
+  places_.clear();
+  for (Daemon& daemon : daemons) {
     const std::string name = daemon.full_name();
-    places[name] = places_[name];
     if (const auto found = said_.find(name); found != said_.end()) said[name] = std::move(found->second);
+    Place& place = places_.emplace_back(std::move(before[name]));
+    place.is_looked_at = looked_at.contains(daemon.node);
+    place.daemon = std::move(daemon);
   }
-  places_ = std::move(places);
   said_ = std::move(said);
 }
 
@@ -107,37 +108,34 @@ Turns::Next Turns::next(Time now) {
   const std::chrono::duration<double> a_turn(1.0 / a_second_);
   if (counted_) allowance_ = std::min<double>(kAtOnceAtFirst, allowance_ + (now - *counted_) / a_turn);
   counted_ = now;
+  if (allowance_ < 1) return {nullptr, now + std::chrono::ceil<std::chrono::milliseconds>((1 - allowance_) * a_turn)};
   Next out{nullptr, Time::max()};
-  const Daemon* best[2] = {};  // of those that are looked at, and of the others
-  for (const Daemon& daemon : daemons_) {
-    const Place& place = places_.at(daemon.full_name());
+  Place* best[2] = {};  // of those that are looked at, and of the others
+  for (Place& place : places_) {
     if (place.under_way) continue;
     out.when = std::min(out.when, place.due);
-    if (place.due > now) continue;
-    const Daemon*& one = best[looked_at_.contains(daemon.node) ? 0 : 1];
-    if (one == nullptr || place.asked < places_.at(one->full_name()).asked) one = &daemon;
+    Place*& one = best[place.is_looked_at ? 0 : 1];
+    if (place.due <= now && (one == nullptr || place.asked < one->asked)) one = &place;
   }
-  out.daemon = best[others_ ? 1 : 0] != nullptr ? best[others_ ? 1 : 0] : best[others_ ? 0 : 1];
-  if (out.daemon == nullptr) return out;
-  if (allowance_ < 1) return {nullptr, now + std::chrono::ceil<std::chrono::milliseconds>((1 - allowance_) * a_turn)};
+  Place* place = best[others_ ? 1 : 0] != nullptr ? best[others_ ? 1 : 0] : best[others_ ? 0 : 1];
+  if (place == nullptr) return out;
   --allowance_;
   others_ = !others_;
-  Place& place = places_.at(out.daemon->full_name());
-  place.asked = now;
-  place.under_way = true;
+  place->asked = now;
+  place->under_way = true;
+  out.daemon = &place->daemon;
   return out;
 }
 
 void Turns::done(const std::string& full_name, Result<Look> look, Time now) {
-  const auto found = places_.find(full_name);
+  const auto found = std::find_if(places_.begin(), places_.end(),
+                                  [&](const Place& one) { return one.daemon.full_name() == full_name; });
   if (found == places_.end()) return;
-  Place& place = found->second;
+  Place& place = *found;
   place.under_way = false;
-  const Daemon& daemon =
-      *std::find_if(daemons_.begin(), daemons_.end(), [&](const Daemon& one) { return one.full_name() == full_name; });
   Said& said = said_[full_name];
-  said.node = daemon.node;
-  said.app = daemon.app;
+  said.node = place.daemon.node;
+  said.app = place.daemon.app;
   said.before.reset();
   if (look) {
     if (said.now && said.now->process == look->process) said.before = std::move(said.now);
@@ -154,7 +152,7 @@ void Turns::done(const std::string& full_name, Result<Look> look, Time now) {
 }
 
 bool Turns::all_said_twice() const {
-  return said_.size() == daemons_.size() && std::all_of(said_.begin(), said_.end(), [](const auto& one) {
+  return said_.size() == places_.size() && std::all_of(said_.begin(), said_.end(), [](const auto& one) {
            return one.second.before || !one.second.trouble.empty();
          });
 }
@@ -172,10 +170,10 @@ Scraper::~Scraper() {
   changed_.notify_all();
 }
 
-void Scraper::ask(std::vector<Daemon> daemons, std::set<std::string> looked_at) {
+void Scraper::ask(std::vector<Daemon> daemons, const std::set<std::string>& looked_at) {
   {
     std::lock_guard lock(mutex_);
-    turns_.set(std::move(daemons), std::move(looked_at));
+    turns_.set(std::move(daemons), looked_at);
   }
   changed_.notify_all();
 }

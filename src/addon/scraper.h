@@ -55,7 +55,7 @@ class Turns {
   Turns(std::chrono::seconds interval, int a_second) : interval_(interval), a_second_(a_second) {}
 
   // Who there is to be asked. What others have said is forgotten. `looked_at`: nodes.
-  void set(std::vector<Daemon> daemons, std::set<std::string> looked_at);
+  void set(std::vector<Daemon> daemons, const std::set<std::string>& looked_at);
 
   // Takes a turn; nullptr: nobody's before `when`.
   struct Next {
@@ -71,6 +71,8 @@ class Turns {
 
  private:
   struct Place {
+    Daemon daemon;
+    bool is_looked_at = false;
     std::optional<Time> asked;  // when its last turn began
     Time due{};                 // not before that
     bool under_way = false;
@@ -79,9 +81,7 @@ class Turns {
 
   const std::chrono::seconds interval_;
   const int a_second_;
-  std::vector<Daemon> daemons_;
-  std::set<std::string> looked_at_;
-  std::map<std::string, Place> places_;
+  std::vector<Place> places_;
   std::map<std::string, Said> said_;
   double allowance_ = kAtOnceAtFirst;
   std::optional<Time> counted_;  // when the allowance was
@@ -98,7 +98,7 @@ class Scraper {
   Scraper(const Scraper&) = delete;
   ~Scraper();
 
-  void ask(std::vector<Daemon> daemons, std::set<std::string> looked_at = {});
+  void ask(std::vector<Daemon> daemons, const std::set<std::string>& looked_at = {});
   std::map<std::string, Said> said() const;
   // Until everybody has said something twice, or that they cannot, but so long at most: then false.
   bool wait(std::chrono::steady_clock::duration longest);

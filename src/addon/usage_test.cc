@@ -123,6 +123,7 @@ TEST_F(UsageTest, figures_are_put_to_pods_that_are_on_the_node) {
   EXPECT_EQ(of(now, 1, "c").quotes, std::nullopt) << "a helper knows nothing of another node's pods";
   EXPECT_EQ(of(now, 1, "c").mapped, std::nullopt);
   EXPECT_EQ(of(now, 1, "d").mapped, 60);
+  EXPECT_THAT(now.nodes[0].pods, SizeIs(2)) << "no daemon brings a pod to a node";
 }
 
 TEST_F(UsageTest, who_has_a_slot_and_asks_nothing_is_at_zero_and_one_look_is_no_rate) {

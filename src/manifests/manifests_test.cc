@@ -475,7 +475,7 @@ TEST(Manifests, the_role_for_show_reads_and_is_nobodys) {
   std::set<std::string> verbs;
   for (const YAML::Node& rule : parsed(all, "ClusterRole", "enclayer-show")["rules"])
     for (const YAML::Node& verb : rule["verbs"]) verbs.insert(verb.as<std::string>());
-  EXPECT_EQ(verbs, (std::set<std::string>{"get", "list"}));
+  EXPECT_EQ(verbs, (std::set<std::string>{"get", "list", "watch"}));
   for (const Document& one : all) EXPECT_FALSE(one.kind == "ClusterRoleBinding" && one.name == "enclayer-show");
 }
 

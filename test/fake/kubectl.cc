@@ -20,7 +20,7 @@
 //    "facts": {...},                      what every quote helper says with --facts
 //    "pages": {"enclayer-quote-helper-node-a/quote-helper": ["first", "then", null]},
 //                                         what that container says of its metrics, one after the other and then the
-//                                         last; null: it never says anything
+//                                         last; null: it never says anything; a number: so many line feeds
 //    "keeps_old": ["node-a"],             its quote helper is not replaced while two would run side by side
 //    "late_epc": 2}                       so many more looks at the nodes show no EPC yet
 //
@@ -492,7 +492,7 @@ int say_metrics(const json& pages, const std::string& container, const std::stri
   std::ofstream(count) << before + 1;
   const json& page = pages[container][std::min(before, pages[container].size() - 1)];
   while (page.is_null()) ::pause();
-  std::cout << page.get<std::string>();
+  std::cout << (page.is_number() ? std::string(page.get<std::size_t>(), '\n') : page.get<std::string>());
   return 0;
 }
 

@@ -867,7 +867,7 @@ TEST_F(AddonCommands, top_names_daemons_that_are_too_old_to_be_asked_or_say_too_
   change([](json& cluster) {
     cluster["faults"] = {{{"match", "enclayer-quote-helper-node-a"},
                           {"err", "enclayer-quote-helper: --probe: /metrics not in {/readyz,/healthz}"}}};
-    cluster["pages"] = {{"enclayer-quote-helper-node-b/quote-helper", {std::string(5'000'000, '\n')}}};
+    cluster["pages"] = {{"enclayer-quote-helper-node-b/quote-helper", {5'000'000}}};
   });
   const Finished told = run({"top"});
   EXPECT_EQ(told.exit_code, 0) << told.err;
