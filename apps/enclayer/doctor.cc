@@ -62,8 +62,8 @@ std::vector<Link> examine(const Looked& all) {
                     .helpers_asked = all.helpers.size(),
                     .version = base::kVersion};
   if (all.state.on && all.not_asked.empty())
-    examined.said = ask_what_is_wrong(all.api->kubectl(), all.cluster,
-                                      (all.before ? all.before->settings : manifests::Settings()).metrics_port);
+    examined.said =
+        ask_what_is_wrong(all.api->kubectl(), all.cluster, all.before ? all.before->settings : manifests::Settings());
   return examine(examined);
 }
 

@@ -5,6 +5,7 @@
 
 #include "addon/names.h"
 #include "addon/rollout.h"
+#include "addon/scraper.h"
 #include "base/container_runtime.h"
 
 namespace enclayer::addon {
@@ -304,20 +305,21 @@ std::string own_words(std::string_view said) {
   return out;
 }
 
-std::map<std::string, std::string> ask_what_is_wrong(const Kubectl& kubectl, const Cluster& cluster, unsigned port) {
+std::map<std::string, std::string> ask_what_is_wrong(const Kubectl& kubectl, const Cluster& cluster,
+                                                     const manifests::Settings& settings) {
   std::vector<const Pod*> asked;
   const std::string place = cluster.name_space();
   for (const Pod& pod : cluster.pods)
     if (pod.ours && pod.name_space == place && (!pod.ready || pod.app == kAttest) && !pod.leaving &&
-        pod.phase == "Running" && !pod.address.empty() && pod.app != kDetect && pod.app.starts_with(kProgramPrefix) &&
-        asked.size() < kMostAsked)
+        pod.phase == "Running" && !metrics_address(pod, settings).empty() && pod.app != kDetect &&
+        pod.app.starts_with(kProgramPrefix) && asked.size() < kMostAsked)
       asked.push_back(&pod);
   std::vector<std::string> answers(asked.size());
   at_once(asked.size(), [&](std::size_t i) {
     const Pod& pod = *asked[i];
     auto answer = kubectl.run(
         {.arguments = {"exec", "-n", pod.name_space, pod.name, "-c", pod.container(), "--", "/usr/bin/" + pod.app,
-                       "--metrics-listen=[" + pod.address + "]:" + std::to_string(port), "--probe=/readyz"},
+                       "--metrics-listen=" + metrics_address(pod, settings), "--probe=/readyz"},
          .doing = "ask pod " + pod.name + " what is wrong",
          .also_good = 4,
          .max_output = 64 << 10,

@@ -68,7 +68,7 @@ std::string own_words(std::string_view said);
 // What pods of ours that run have to say of themselves (`--probe=/readyz` by kubectl exec), by full name: why they are
 // not ready, and of the attestation service's also what is wrong beside that. Of kMostAsked pods of the add-on's
 // namespace, all at once, each for a few seconds. A pod that does not answer is one that says so.
-// `port`: of their metrics.
-std::map<std::string, std::string> ask_what_is_wrong(const Kubectl& kubectl, const Cluster& cluster, unsigned port);
+std::map<std::string, std::string> ask_what_is_wrong(const Kubectl& kubectl, const Cluster& cluster,
+                                                     const manifests::Settings& settings);
 
 }  // namespace enclayer::addon

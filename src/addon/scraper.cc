@@ -17,15 +17,14 @@ constexpr std::size_t kMostTold = 300;  // bytes of why somebody cannot be asked
 std::optional<Daemon> daemon_of(const Pod& pod, const manifests::Settings& settings) {
   const bool is_helper = pod.app == kHelper, is_plugin = pod.app == kPlugin && settings.account_mapped;
   if (!pod.ours || !(is_helper || is_plugin) || pod.phase != "Running" || pod.leaving ||
-      (settings.metrics && pod.address.empty()))
+      metrics_address(pod, settings).empty())
     return std::nullopt;
   Daemon out{pod.name_space, pod.name, pod.node, pod.app, {}, {}};
-  const std::string host = settings.metrics ? "[" + pod.address + "]:" : "127.0.0.1:";
   auto add = [&](std::string_view container) {
-    out.addresses.push_back(host + std::to_string(settings.metrics_port + out.containers.size()));
+    out.addresses.push_back(metrics_address(pod, settings, out.containers.size()));
     out.containers.emplace_back(container);
   };
-  add(pod.app.substr(std::string_view("enclayer-").size()));
+  add(pod.container());
   for (const Container& container : pod.containers)
     if (container.name == kStandby) add(kStandby);
   return out;
@@ -67,6 +66,12 @@ Result<Look> ask(const ApiServer& api, const Daemon& daemon, std::size_t first) 
 }
 
 }  // namespace
+
+std::string metrics_address(const Pod& pod, const manifests::Settings& settings, std::size_t process) {
+  const std::string port = std::to_string(settings.metrics_port + process);
+  if (!settings.metrics) return "127.0.0.1:" + port;
+  return pod.address.empty() ? "" : "[" + pod.address + "]:" + port;
+}
 
 std::vector<Daemon> daemons_of(const Cluster& cluster, const manifests::Settings& settings) {
   std::map<std::string, std::int64_t> quotes, epc;  // by node

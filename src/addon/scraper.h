@@ -30,6 +30,10 @@
 
 namespace enclayer::addon {
 
+// Where a process of one of our pods serves metrics and probes, as its --metrics-listen says: the helper's standby is the
+// second one. Empty: the pod has no address yet.
+std::string metrics_address(const Pod& pod, const manifests::Settings& settings, std::size_t process = 0);
+
 // A daemon's pod, and where its processes serve their metrics.
 struct Daemon {
   std::string name_space, pod, node, app;
