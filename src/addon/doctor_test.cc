@@ -130,6 +130,7 @@ TEST_F(Doctor, names_clocks_that_are_off_by_more_than_a_heartbeat_explains) {
 }
 
 TEST_F(Doctor, names_collateral_that_has_expired_while_the_attestation_service_is_ready) {
+  before_.settings.attestation_service = true;
   Deployment service;
   service.name = kAttest, service.component = kAttestation, service.wanted = service.ready = service.there = 1;
   service.updated = 1;
