@@ -37,7 +37,7 @@ class Faults:
                 ("the folder of the slots is gone", "slots", self.slots_gone),
                 ("a policy's binding is gone", "admission .*enclayer-translate is missing", self.binding_gone),
                 ("an image is not there", "images .*localhost/none:1", self.image_missing),
-                ("a container runtime passes CDI over", "container runtime .*containerd 1.7.27", self.cdi_off),
+                ("a container runtime passes CDI over", "container runtime .*containerd://1.7.27", self.cdi_off),
                 ("a clock is an hour ahead", "clocks .*ahead", self.clock_ahead),
                 ("the attestation service's collateral has expired", "attestation service .*collateral has expired", self.collateral_expired),
                 ("the QE is older than an up-to-date platform's", "Quoting Enclave .*ISVSVN 1.* has 2", self.qe_old),
