@@ -70,11 +70,15 @@ Result<> sysdump(const SysdumpFlags& flags, const Surroundings& around, Time now
            shown.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
   dump.add_cluster(all.cluster);
   if (const std::string place = all.cluster.name_space(); !place.empty()) {
-    progress("reading events and logs in namespace " + place);
+    progress("reading events, logs and metrics in namespace " + place);
     dump.add_events(*all.api, place);
     dump.add_logs(*all.api, all.cluster);
+    if (all.not_asked.empty())
+      dump.add_metrics(*all.api, all.cluster, all.before ? all.before->settings : manifests::Settings());
+    else
+      dump.leave_out("metrics: " + all.not_asked);
   } else {
-    dump.leave_out("events and logs: the add-on is not switched on here");
+    dump.leave_out("events, logs and metrics: the add-on is not switched on here");
   }
 
   ENCLAYER_TRY(const std::string archive, dump.packed(folder, now));
@@ -97,16 +101,17 @@ void add_sysdump(CLI::App& app, const Surroundings& around, Time now, int& exit_
   command
       ->add_option_function<int>(
           "--timeout", [flags](int seconds) { flags->limits.time = std::chrono::seconds(seconds); },
-          "How long to read logs, in seconds")
+          "How long to read logs, and how long metrics, in seconds")
       ->check(CLI::Range(1, 3600))
       ->option_text("SECONDS [" + std::to_string(flags->limits.time.count()) + "]");
   add_output_flag(*command, flags->output, "text");
   add_cluster_flags(*command, flags->cluster);
   command->footer(
-      "In it: what show and doctor say, nodes, pods that are the add-on's or name SGX, events, and the end of the "
-      "logs\n"
-      "of the add-on's pods: of at most 24 that are not ready, and of one for each program and image. Never in it:\n"
-      "Secrets, files that settings name, tokens, environments, quotes and report data. At most 32 MiB before it is\n"
+      "In it: what show and doctor say, nodes, pods that are the add-on's or name SGX, events, metrics and the end of\n"
+      "the logs of the add-on's pods: of at most 24 that are not ready, and of one for each program and image. Never "
+      "in\n"
+      "it: Secrets, files that settings name, tokens, environments, quotes and report data. At most 32 MiB before it "
+      "is\n"
       "compressed. The first file, contents.txt, says what is there, and what could not be read and why; look through\n"
       "it before you send it.\n"
       "Exit codes: 0 written; 1 misuse, no such context; 3 a right is missing, no kubectl, the file cannot be "

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "addon/names.h"
+#include "addon/scraper.h"
 #include "base/json.h"
+#include "base/metrics_page.h"
 #include "base/printable.h"
 
 namespace enclayer::addon {
@@ -62,34 +64,6 @@ ordered_json workload_json(const auto& one) {
           {"wanted", one.wanted},
           {"updated", one.updated},
           {"ready", one.ready}};
-}
-
-// One container's log, and where it goes.
-struct LogAsked {
-  std::string name;
-  ApiRequest request;
-  bool may_be_missing = false;
-};
-
-std::vector<LogAsked> logs_of(const Pod& pod) {
-  std::vector<std::string> containers = {pod.container()};
-  if (pod.app == kHelper) containers.emplace_back(kStandby);
-  std::vector<LogAsked> out;
-  for (const std::string& container : containers)
-    for (const bool previous : {false, true}) {
-      if (previous && pod.ready) continue;
-      LogAsked one;
-      one.name = "logs/" + pod.name + "." + container + (previous ? ".previous" : "") + ".log";
-      one.request.path = "/api/v1/namespaces/" + pod.name_space + "/pods/" + pod.name + "/log?container=" + container +
-                         "&tailLines=" + std::to_string(kLogLines) + "&limitBytes=" + std::to_string(kLogBytes) +
-                         (previous ? "&previous=true" : "");
-      one.request.doing = "read the log of " + pod.name + "'s container " + container;
-      one.request.timeout = kPatience;
-      // Not every helper has a standby, and not every container has run before.
-      one.may_be_missing = previous || container == kStandby;
-      out.push_back(std::move(one));
-    }
-  return out;
 }
 
 }  // namespace
@@ -173,23 +147,63 @@ void Sysdump::add_events(const ApiServer& api, const std::string& name_space) {
   }
 }
 
-void Sysdump::add_logs(const ApiServer& api, const Cluster& cluster) {
+void Sysdump::ask(const std::vector<Asked>& asked) {
   const auto end = std::chrono::steady_clock::now() + limits_.time;
-  std::vector<LogAsked> asked;
-  for (const Pod* pod : pods_to_ask(cluster))
-    for (LogAsked& one : logs_of(*pod)) asked.push_back(std::move(one));
   std::vector<Result<std::string>> answers(asked.size());
   at_once(asked.size(), [&](std::size_t i) {
     answers[i] = std::chrono::steady_clock::now() < end
-                     ? api.send(asked[i].request)
-                     : Error(ErrorKind::kTimedOut, "the time for reading logs was over");
+                     ? asked[i].ask()
+                     : Error(ErrorKind::kTimedOut, "the " + std::to_string(limits_.time.count()) + " s were over");
   });
   for (std::size_t i = 0; i < asked.size(); ++i) {
     if (answers[i])
-      add(asked[i].name, "the last lines, at most " + std::to_string(kLogLines), base::for_terminal(*answers[i]));
+      add(asked[i].name, asked[i].about, base::for_terminal(*answers[i]));
     else if (!asked[i].may_be_missing || answers[i].error().code() / 100 != 4)
       leave_out(asked[i].name + ": " + answers[i].error().message());
   }
+}
+
+void Sysdump::add_logs(const ApiServer& api, const Cluster& cluster) {
+  std::vector<Asked> asked;
+  for (const Pod* pod : pods_to_ask(cluster)) {
+    std::vector<std::string> containers = {pod->container()};
+    if (pod->app == kHelper) containers.emplace_back(kStandby);
+    for (const std::string& container : containers)
+      for (const bool previous : {false, true}) {
+        if (previous && pod->ready) continue;
+        ApiRequest request;
+        request.path = "/api/v1/namespaces/" + pod->name_space + "/pods/" + pod->name + "/log?container=" + container +
+                       "&tailLines=" + std::to_string(kLogLines) + "&limitBytes=" + std::to_string(kLogBytes) +
+                       (previous ? "&previous=true" : "");
+        request.doing = "read the log of " + pod->name + "'s container " + container;
+        request.timeout = kPatience;
+        // Not every helper has a standby, and not every container has run before.
+        asked.push_back({"logs/" + pod->name + "." + container + (previous ? ".previous" : "") + ".log",
+                         "the last lines, at most " + std::to_string(kLogLines),
+                         [&api, request = std::move(request)] { return api.send(request); },
+                         previous || container == kStandby});
+      }
+  }
+  ask(asked);
+}
+
+void Sysdump::add_metrics(const ApiServer& api, const Cluster& cluster, const manifests::Settings& settings) {
+  std::vector<Asked> asked;
+  for (const Pod* pod : pods_to_ask(cluster)) {
+    const std::string address = metrics_address(*pod, settings);
+    if (pod->app == kDetect || pod->phase != "Running" || address.empty()) continue;
+    asked.push_back({"metrics/" + pod->name + ".txt", "its metrics", [&api, pod, address]() -> Result<std::string> {
+                       ENCLAYER_TRY(const Answer said,
+                                    api.kubectl().run({.arguments = {"exec", "-n", pod->name_space, pod->name, "-c",
+                                                                     pod->container(), "--", "/usr/bin/" + pod->app,
+                                                                     "--metrics-listen=" + address, "--probe=/metrics"},
+                                                       .doing = "read the metrics of " + pod->name,
+                                                       .max_output = base::kMostPage,
+                                                       .timeout = kPatience}));
+                       return said.out;
+                     }});
+  }
+  ask(asked);
 }
 
 std::string Sysdump::contents() const {

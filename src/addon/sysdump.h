@@ -5,6 +5,7 @@
 //
 //   cluster.json   nodes, pods that are ours or name SGX, and our workloads, by the fields of cluster.h
 //   events.txt     of the add-on's namespace and of nodes: time, type, reason, object, message
+//   metrics/*.txt  the page of metrics of those pods (docs/metrics.md)
 //   logs/*.log     the end of what containers of our pods have written, which by the project's rule has no secret in it
 //   others         what the caller makes of such values: what `show` and `doctor` say
 //
@@ -14,18 +15,21 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "addon/api_server.h"
 #include "addon/archive.h"
 #include "addon/cluster.h"
+#include "manifests/settings.h"
 
 namespace enclayer::addon {
 
 struct DumpLimits {
   std::size_t bytes = std::size_t{32} << 20;  // of all files, before they are compressed
-  std::chrono::seconds time{60};              // for logs and events; what is not there by then is left out
+  std::chrono::seconds time{60};              // for logs and metrics, each; what is not there by then is left out
 };
 
 class Sysdump {
@@ -40,6 +44,8 @@ class Sysdump {
   // What only the API server and kubelets know. What cannot be read is left out.
   void add_events(const ApiServer& api, const std::string& name_space);
   void add_logs(const ApiServer& api, const Cluster& cluster);
+  // By kubectl exec, as `enclayer top` asks.
+  void add_metrics(const ApiServer& api, const Cluster& cluster, const manifests::Settings& settings);
 
   // A table of what is in it, and what is not.
   std::string contents() const;
@@ -47,6 +53,14 @@ class Sysdump {
   Result<std::string> packed(const std::string& folder, Time time) const;
 
  private:
+  // Does all of it, eight at a time, and adds what came of it, in the order of `asked`, until the time is over.
+  struct Asked {
+    std::string name, about;
+    std::function<Result<std::string>()> ask;
+    bool may_be_missing = false;  // a 4xx says that there is none
+  };
+  void ask(const std::vector<Asked>& asked);
+
   struct File {
     ArchiveFile file;
     std::string about;

@@ -750,6 +750,7 @@ TEST_F(AddonCommands, sysdump_is_one_archive_that_says_first_what_is_in_it_and_h
     pod["spec"]["containers"][0]["env"] = {{{"name", "PASSWORD"}, {"value", "geheim-3"}}};
     cluster["objects"].push_back(pod);
     cluster["logs"] = "a line of a log \x1b[2J\n";
+    cluster["pages"] = {{"enclayer-device-plugin-node-a/device-plugin", {"enclayer_epc_mib 1024\n"}}};
   });
   const std::string archive = folder_.path() / "case.tar.gz";
   const Finished done = run({"sysdump", "--out", archive});
@@ -760,10 +761,11 @@ TEST_F(AddonCommands, sysdump_is_one_archive_that_says_first_what_is_in_it_and_h
   const Finished listed = fake::run({"/bin/tar", "-tzf", archive}, 60s);
   EXPECT_THAT(listed.out, testing::ContainsRegex("^enclayer-sysdump-[0-9TZ]+/contents.txt\n.*/doctor.txt\n"));
   EXPECT_THAT(listed.out, AllOf(HasSubstr("/show.json\n"), HasSubstr("/cluster.json\n"), HasSubstr("/events.txt\n"),
-                                testing::ContainsRegex("/logs/enclayer-quote-helper-[^/]*quote-helper.log\n")));
+                                testing::ContainsRegex("/logs/enclayer-quote-helper-[^/]*quote-helper.log\n"),
+                                HasSubstr("/metrics/enclayer-device-plugin-node-a.txt\n")));
   const std::string all = fake::run({"/bin/tar", "-xzOf", archive}, 60s).out;
-  EXPECT_THAT(all, AllOf(HasSubstr("a line of a log ?[2J"), HasSubstr("\"job\""), HasSubstr("bytes, SHA-256 "),
-                         Not(HasSubstr("geheim"))));
+  EXPECT_THAT(all, AllOf(HasSubstr("a line of a log ?[2J"), HasSubstr("enclayer_epc_mib 1024\n"), HasSubstr("\"job\""),
+                         HasSubstr("bytes, SHA-256 "), Not(HasSubstr("geheim"))));
 
   const Finished again = run({"sysdump", "--out", archive});
   EXPECT_EQ(again.exit_code, 5);
