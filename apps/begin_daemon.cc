@@ -11,7 +11,8 @@ std::optional<int> begin_daemon(const std::string& program, const DaemonOptions&
   if (!options.probe.empty()) {
     auto answered = http::probe(options.metrics_listen, options.probe);
     if (!answered) return fail(program, answered.error());
-    std::fwrite(answered->data(), 1, answered->size(), stdout);
+    const std::string& said = *answered;
+    std::fwrite(said.data(), 1, said.size(), stdout);
     return std::fflush(stdout) == 0 ? 0 : fail(program, Error(ErrorKind::kIo, "nobody takes what it says"));
   }
   base::log::setup(options.log_level, options.log_format);
