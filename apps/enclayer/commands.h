@@ -62,21 +62,22 @@ void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_
 void add_completion(CLI::App& app, int& exit_code);                         // completion.cc
 void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code);  // detect.cc
 // They keep a reference to `around`.
-void add_disable(CLI::App& app, const Surroundings& around, int& exit_code);  // disable.cc
-void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code);   // doctor.cc
-void add_enable(CLI::App& app, const Surroundings& around, int& exit_code);   // enable.cc
-void add_list(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
-void add_show(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
-void add_top(CLI::App& app, const Surroundings& around, int& exit_code);      // top.cc
-void add_update(CLI::App& app, const Surroundings& around, int& exit_code);   // update.cc
-void add_epc_savings(CLI::App& app, int& exit_code);                          // epc_savings.cc
-void add_inspect(CLI::App& app, int& exit_code);                              // inspect.cc
-void add_policy(CLI::App& app, int& exit_code);                               // policy.cc
-void add_quote(CLI::App& app, int& exit_code);                                // quote.cc
-void add_render(CLI::App& app, int& exit_code);                               // render.cc
-void add_sim(CLI::App& app, Time now, int& exit_code);                        // sim.cc
-void add_translate(CLI::App& app, int& exit_code);                            // translate.cc
-void add_verify(CLI::App& app, Time now, int& exit_code);                     // verify.cc
+void add_dashboard(CLI::App& app, const Surroundings& around, int& exit_code);  // dashboard.cc
+void add_disable(CLI::App& app, const Surroundings& around, int& exit_code);    // disable.cc
+void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code);     // doctor.cc
+void add_enable(CLI::App& app, const Surroundings& around, int& exit_code);     // enable.cc
+void add_list(CLI::App& app, const Surroundings& around, int& exit_code);       // show.cc
+void add_show(CLI::App& app, const Surroundings& around, int& exit_code);       // show.cc
+void add_top(CLI::App& app, const Surroundings& around, int& exit_code);        // top.cc
+void add_update(CLI::App& app, const Surroundings& around, int& exit_code);     // update.cc
+void add_epc_savings(CLI::App& app, int& exit_code);                            // epc_savings.cc
+void add_inspect(CLI::App& app, int& exit_code);                                // inspect.cc
+void add_policy(CLI::App& app, int& exit_code);                                 // policy.cc
+void add_quote(CLI::App& app, int& exit_code);                                  // quote.cc
+void add_render(CLI::App& app, int& exit_code);                                 // render.cc
+void add_sim(CLI::App& app, Time now, int& exit_code);                          // sim.cc
+void add_translate(CLI::App& app, int& exit_code);                              // translate.cc
+void add_verify(CLI::App& app, Time now, int& exit_code);                       // verify.cc
 
 // Where the command line is a shell's question for completion, answers it from `app`, complete with its subcommands,
 // and gives the exit code.
