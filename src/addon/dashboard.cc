@@ -25,9 +25,7 @@ std::string digest_of(std::string_view page, const std::string& tag) {
   return "'sha256-" + base::to_base64(digest) + "'";
 }
 
-double seconds(Moment from, Moment to) {
-  return static_cast<double>(std::chrono::round<std::chrono::seconds>(to - from).count());
-}
+std::int64_t seconds(Moment from, Moment to) { return std::chrono::round<std::chrono::seconds>(to - from).count(); }
 
 ordered_json number(std::optional<double> value) { return value ? ordered_json(*value) : ordered_json(); }
 
