@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-PATIENCE = 60  # seconds; also of a busy machine
+PATIENCE = 180  # seconds; doctor looks at 700 nodes through a stand-in, on a busy machine perhaps
 
 
 class Browser:
