@@ -62,11 +62,12 @@ void add_collateral(CLI::App& app, Time now, const std::filesystem::path& cache_
 void add_completion(CLI::App& app, int& exit_code);                         // completion.cc
 void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code);  // detect.cc
 // They keep a reference to `around`.
-void add_disable(CLI::App& app, const Surroundings& around, int& exit_code);  // disable.cc
-void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code);   // doctor.cc
-void add_enable(CLI::App& app, const Surroundings& around, int& exit_code);   // enable.cc
-void add_list(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
-void add_show(CLI::App& app, const Surroundings& around, int& exit_code);     // show.cc
+void add_dashboard(CLI::App& app, const Surroundings& around, int& exit_code);  // dashboard.cc
+void add_disable(CLI::App& app, const Surroundings& around, int& exit_code);    // disable.cc
+void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code);     // doctor.cc
+void add_enable(CLI::App& app, const Surroundings& around, int& exit_code);     // enable.cc
+void add_list(CLI::App& app, const Surroundings& around, int& exit_code);       // show.cc
+void add_show(CLI::App& app, const Surroundings& around, int& exit_code);       // show.cc
 // `now`: when the archive says that it was made.
 void add_sysdump(CLI::App& app, const Surroundings& around, Time now, int& exit_code);  // sysdump.cc
 void add_top(CLI::App& app, const Surroundings& around, int& exit_code);                // top.cc

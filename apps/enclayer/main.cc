@@ -89,6 +89,7 @@ Each command explains itself: enclayer verify --help)");
          apps::add_collateral(app, now, cache_home(), http::proxies_of_environment(apps::environment), exit_code);
        }},
       {"completion", [&] { apps::add_completion(app, exit_code); }},
+      {"dashboard", [&] { apps::add_dashboard(app, around, exit_code); }},
       {"detect",
        [&] {
          apps::add_detect(app,

@@ -18,10 +18,9 @@
 #include "addon/live_usage.h"
 #include "base/file.h"
 #include "base/printable.h"
-#include "base/version.h"
 #include "cli_support.h"
 #include "commands.h"
-#include "look.h"
+#include "watch.h"
 
 namespace enclayer::apps {
 namespace {
@@ -120,12 +119,6 @@ const std::string& name_of(const std::map<std::string, T>& names, T value) {
   return std::find_if(names.begin(), names.end(), [&](const auto& one) { return one.second == value; })->first;
 }
 
-// `notes`: what is to be said beside, first.
-Usage with(const std::vector<std::string>& notes, Usage usage) {
-  usage.notes.insert(usage.notes.begin(), notes.begin(), notes.end());
-  return usage;
-}
-
 void show_live(LiveUsage& live, const std::vector<std::string>& notes_before, Terminal& terminal, View view) {
   static constexpr Order kNext[] = {Order::kMapped, Order::kQuotes, Order::kWait, Order::kName, Order::kAsked};
   for (char key = '\0'; key != 'q'; key = terminal.key(1s)) {
@@ -134,11 +127,7 @@ void show_live(LiveUsage& live, const std::vector<std::string>& notes_before, Te
     if (key == 'c') view.by = By::kContainer;
     if (key == 'o') view.order = kNext[static_cast<std::size_t>(view.order)];
     const winsize size = Terminal::size();
-    Usage usage = with(notes_before, live.now());
-    constexpr std::size_t kNoticed = 30;
-    if (usage.daemons > kNoticed * Turns::kWhileLive)
-      usage.notes.push_back(std::to_string(usage.daemons) + " daemons are asked in turn: what they say may be " +
-                            std::to_string(usage.daemons / Turns::kWhileLive) + " s old");
+    const Usage usage = with(notes_before, live.now());
     const auto notes = notes_of(usage, size.ws_row / std::size_t{3}, size.ws_col);
     view.lines = size.ws_row - std::min<std::size_t>(notes.size() + 1, size.ws_row);
     std::vector<std::string> lines = {"enclayer top, by " + name_of(kBy, view.by) +
@@ -154,35 +143,19 @@ void show_live(LiveUsage& live, const std::vector<std::string>& notes_before, Te
 }
 
 Result<> top(const TopFlags& flags, const Surroundings& around) {
-  ENCLAYER_TRY(Looked all, look_at_cluster(flags.cluster, around));
-  std::vector<std::string> notes;
-  const std::string place = all.cluster.name_space();
-  bool may_ask = !place.empty();
-  if (!may_ask) notes.push_back("enclayer is not switched on here; `" + around.program + " enable` does that");
-  if (!all.no_settings.empty()) notes.push_back(all.no_settings);
-  if (all.before)
-    if (auto apart = versions_apart(all.before->version, base::kVersion); !apart.empty()) notes.push_back(apart);
-  if (may_ask) {
-    ENCLAYER_TRY(auto lacked, lacking(*all.api, {{"create", "", "pods/exec", place}}));
-    may_ask = lacked.empty();
-    if (!may_ask)
-      notes.push_back(
-          "what is mapped, quotes and waits are not shown: that takes the right to create pods/exec in namespace " +
-          place);
-  }
-  const auto settings = all.before ? all.before->settings : manifests::Settings();
+  ENCLAYER_TRY(Watchable all, look_before_watching(flags.cluster, around));
   const std::chrono::seconds interval(flags.interval);
   const bool is_live = flags.output == "text" && ::isatty(STDIN_FILENO) != 0 && ::isatty(STDOUT_FILENO) != 0;
   // Before there are other threads, which a signal could find.
   std::optional<Terminal> terminal;
   if (is_live) terminal.emplace();
-  LiveUsage live(*all.api, std::move(all.cluster), settings,
-                 {interval, !may_ask  ? 0
-                            : is_live ? Turns::kWhileLive
-                                      : Turns::kForOnePicture});
-  if (is_live) return show_live(live, notes, *terminal, flags.view), Result<>();
+  LiveUsage live(*all.api, std::move(all.cluster), all.settings,
+                 {interval, !all.may_ask ? 0
+                            : is_live    ? Turns::kWhileLive
+                                         : Turns::kForOnePicture});
+  if (is_live) return show_live(live, all.notes, *terminal, flags.view), Result<>();
   const bool all_asked = live.wait(interval + 2 * Scraper::kPatience);
-  Usage usage = with(notes, live.now());
+  Usage usage = with(all.notes, live.now());
   if (!all_asked)
     usage.notes.push_back("not all of " + std::to_string(usage.daemons) + " daemons could be asked twice; --interval " +
                           std::to_string(2 * usage.daemons / Turns::kForOnePicture) + " takes the time for that");

@@ -47,9 +47,14 @@ Usage LiveUsage::now() const {
   lock.unlock();
   Usage out = usage(*cluster, scraper_.said());
   out.daemons = daemons;
-  if (!trouble.empty())
-    out.notes.insert(out.notes.begin(),
-                     "what the cluster holds is as it was " + std::to_string(age.count()) + " s ago: " + trouble);
+  constexpr std::size_t kNoticed = 30;
+  if (pace_.a_second == Turns::kWhileLive && daemons > kNoticed * Turns::kWhileLive)
+    out.notes.push_back(std::to_string(daemons) + " daemons are asked in turn: what they say may be " +
+                        std::to_string(daemons / Turns::kWhileLive) + " s old");
+  if (trouble.empty()) return out;
+  out.age = age;
+  out.notes.insert(out.notes.begin(),
+                   "what the cluster holds is as it was " + std::to_string(age.count()) + " s ago: " + trouble);
   return out;
 }
 

@@ -92,6 +92,7 @@ TEST(LiveUsage, says_how_old_it_is_where_nothing_may_be_watched) {
   EXPECT_EQ(live.now().daemons, 0U) << "none may be asked";
   ASSERT_TRUE(comes_true([&] { return !live.now().notes.empty(); }));
   EXPECT_THAT(live.now().notes, Contains(testing::AllOf(HasSubstr("is as it was"), HasSubstr("cannot list nodes"))));
+  EXPECT_TRUE(live.now().age);
   EXPECT_THAT(live.now().nodes, SizeIs(1));
 }
 

@@ -270,7 +270,7 @@ Usage usage(const Cluster& cluster, const std::map<std::string, Said>& said) {
   return account.done();
 }
 
-std::string to_json(const Usage& usage) {
+std::string to_json(const Usage& usage, int indent) {
   ordered_json nodes = ordered_json::array();
   for (const NodeUse& node : usage.nodes) {
     ordered_json pods = ordered_json::array();
@@ -291,8 +291,9 @@ std::string to_json(const Usage& usage) {
   return ordered_json{{"nodes", std::move(nodes)},
                       {"pending", {{"pods", usage.pending}, {"asked_mib", usage.pending_mib}}},
                       {"daemons", {{"asked", usage.daemons}, {"answered", usage.answered}}},
+                      {"age_seconds", usage.age ? ordered_json(usage.age->count()) : ordered_json()},
                       {"notes", usage.notes}}
-      .dump(2, ' ', false, ordered_json::error_handler_t::replace);
+      .dump(indent, ' ', false, ordered_json::error_handler_t::replace);
 }
 
 std::vector<std::string> table(const Usage& usage, const View& view) {

@@ -3,6 +3,7 @@
 // what a cluster holds and of what its daemons have said; as JSON, and as a table of as many lines as there is room for.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -46,14 +47,17 @@ struct Usage {
   std::size_t pending = 0;     // pods that ask for EPC and are on no node yet
   std::int64_t pending_mib = 0;
   std::size_t daemons = 0, answered = 0;  // that are asked in turn, and that did answer when they were last
-  std::vector<std::string> notes;         // who cannot be asked and why, and what may not be seen
+  // How long ago the cluster was as it is told here, where it is known that this is not as it should be: the first note
+  // says why.
+  std::optional<std::chrono::seconds> age;
+  std::vector<std::string> notes;  // who cannot be asked and why, and what may not be seen
 };
 
 // Figures of pods and containers that the API server does not know on the node of who tells them count for the node alone.
 Usage usage(const Cluster& cluster, const std::map<std::string, Said>& said);
 
 // docs/top.md says what each member is.
-std::string to_json(const Usage& usage);
+std::string to_json(const Usage& usage, int indent = 2);  // -1: in one line
 
 enum class By { kNode, kPod, kContainer };
 enum class Order { kAsked, kMapped, kQuotes, kWait, kName };  // the most first; kAsked counts claims too

@@ -45,6 +45,14 @@ Result<tcp::endpoint> parse_address(const std::string& address) {
   return tcp::endpoint(asio::ip::make_address(where.ip), where.port);
 }
 
+// In a time that says nothing about where two texts of the same length differ.
+bool same(const std::string& a, const std::string& b) {
+  unsigned differ = a.size() == b.size() ? 0 : 1;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
+    differ |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  return differ == 0;
+}
+
 struct Connection {
   beast::tcp_stream stream;
   asio::ip::address peer;
@@ -108,7 +116,7 @@ struct Served {
 
 class Listener final : public Server {
  public:
-  explicit Listener(std::vector<Page> pages) {
+  Listener(std::vector<Page> pages, Audience audience) : audience_(audience) {
     for (Page& page : pages) pages_.push_back({std::move(page)});
   }
 
@@ -170,6 +178,7 @@ class Listener final : public Server {
     response.result(static_cast<unsigned>(reply->status));
     response.set(beast::http::field::content_type, reply->content_type);
     response.set(beast::http::field::connection, "close");
+    for (const auto& [name, value] : reply->headers) response.set(name, value);
     response.body() = {reply->body.data(), reply->body.size()};
     response.prepare_payload();
     boost::system::error_code ignored;
@@ -194,11 +203,15 @@ class Listener final : public Server {
   asio::awaitable<std::shared_ptr<const Reply>> reply_to(Connection& connection,
                                                          const beast::http::request<beast::http::empty_body>& request) {
     auto at_once = [](Reply reply) { return std::make_shared<const Reply>(std::move(reply)); };
-    if (request.method() != beast::http::verb::get) co_return at_once({405, kText, "only GET is served here\n"});
+    const bool is_secret = audience_ == Audience::kWhoKnowsThePath;
+    if (is_secret && request[beast::http::field::host] != address())
+      co_return at_once({421, kText, "served here: " + address() + ", and no other name or port\n"});
     const std::string target(request.target());
     const std::string path = target.substr(0, target.find('?'));
     auto found =
-        std::find_if(pages_.begin(), pages_.end(), [&](const Served& served) { return served.page.path == path; });
+        std::find_if(pages_.begin(), pages_.end(), [&](const Served& served) { return same(served.page.path, path); });
+    if (is_secret && found == pages_.end()) co_return at_once({404, kText, "not served here\n"});
+    if (request.method() != beast::http::verb::get) co_return at_once({405, kText, "only GET is served here\n"});
     if (found == pages_.end()) co_return at_once({404, kText, "served here: " + paths() + "\n"});
     if (!found->page.slow) co_return at_once(found->page.make());
     if (!found->next) found->next = std::make_shared<Edition>();
@@ -231,6 +244,7 @@ class Listener final : public Server {
     return out;
   }
 
+  const Audience audience_;
   // All but maker_ are only touched in the thread.
   std::vector<Served> pages_;
   Stage reading_{kMaxReading}, answering_{kMaxAnswering};
@@ -242,8 +256,8 @@ class Listener final : public Server {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::listen(const std::string& address, std::vector<Page> pages) {
-  auto server = std::make_unique<Listener>(std::move(pages));
+Result<std::unique_ptr<Server>> Server::listen(const std::string& address, std::vector<Page> pages, Audience audience) {
+  auto server = std::make_unique<Listener>(std::move(pages), audience);
   ENCLAYER_CHECK(server->start(address));
   return std::unique_ptr<Server>(std::move(server));
 }

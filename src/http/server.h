@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "enclayer/error.h"
@@ -25,6 +26,7 @@ struct Reply {
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  std::vector<std::pair<std::string, std::string>> headers = {};  // beside those of every answer
 };
 
 struct Page {
@@ -35,6 +37,15 @@ struct Page {
   bool slow = false;
 };
 
+// Whom a server answers.
+enum class Audience {
+  kAnybody,  // and says which paths there are
+  // Who knows a path, which has something in it that cannot be guessed. No answer says which paths there are, how long a
+  // comparison takes does not either, and a request whose Host is not address() is refused (421): a web page that had a
+  // name of its own resolved to this machine (DNS rebinding) would send that name.
+  kWhoKnowsThePath
+};
+
 class Server {
  public:
   static constexpr std::size_t kMaxReading = 64;    // connections whose request is not complete
@@ -42,7 +53,8 @@ class Server {
 
   // Listens on "ADDR:PORT" ("127.0.0.1:0" takes a free port, "[::1]:9090" works). kInvalidArgument for another form,
   // kConflict when the port is taken.
-  static Result<std::unique_ptr<Server>> listen(const std::string& address, std::vector<Page> pages);
+  static Result<std::unique_ptr<Server>> listen(const std::string& address, std::vector<Page> pages,
+                                                Audience audience = Audience::kAnybody);
   virtual ~Server() = default;  // stops listening and joins the threads; a page that is being made is waited for
 
   // "127.0.0.1:41234": the address with the real port.

@@ -87,6 +87,31 @@ TEST(HttpServer, unknown_paths_other_methods_and_garbage_do_not_stop_it) {
   EXPECT_EQ(ask(served->address(), "GET /metrics HTTP/1.0\r\n\r\n").substr(0, 12), "HTTP/1.1 200");
 }
 
+TEST(HttpServer, who_does_not_know_the_path_learns_nothing_and_other_names_of_the_host_are_refused) {
+  auto made = Server::listen("127.0.0.1:0",
+                             {{"/secret/",
+                               [] {
+                                 return Reply{200, "text/html", "<p>", {{"Cache-Control", "no-store"}}};
+                               }}},
+                             Audience::kWhoKnowsThePath);
+  ASSERT_TRUE(made);
+  const std::string address = (*made)->address();
+  auto asked = [&](const std::string& line, const std::string& host) {
+    return ask(address, line + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+  };
+  EXPECT_THAT(asked("GET /secret/", address), testing::AllOf(testing::StartsWith("HTTP/1.1 200"),
+                                                             testing::HasSubstr("\r\nCache-Control: no-store\r\n")));
+  for (const char* line : {"GET /", "GET /secret", "GET /secret/x", "GET /sfcret/", "POST /"})
+    EXPECT_THAT(asked(line, address),
+                testing::AllOf(testing::StartsWith("HTTP/1.1 404"), testing::Not(testing::HasSubstr("secret"))))
+        << line;
+  EXPECT_THAT(asked("POST /secret/", address), testing::StartsWith("HTTP/1.1 405"));
+  const std::string port = address.substr(address.find(':'));
+  for (const std::string& host : {"evil.example" + port, "localhost" + port, std::string("127.0.0.1"), std::string()})
+    EXPECT_THAT(asked("GET /secret/", host), testing::StartsWith("HTTP/1.1 421")) << host;
+  EXPECT_THAT(ask(address, "GET /secret/ HTTP/1.0\r\n\r\n"), testing::StartsWith("HTTP/1.1 421"));
+}
+
 TEST(HttpServer, a_daemons_metrics_and_health_are_served) {
   base::Metrics metrics;
   metrics.counter({"enclayer_test_total", base::MetricType::kCounter, "", "test", "A test."}).add();

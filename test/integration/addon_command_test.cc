@@ -3,17 +3,21 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "base/child_process.h"
 #include "fake/process.h"
@@ -925,6 +929,148 @@ TEST_F(AddonCommands, top_on_a_terminal_follows_keys_and_leaves_it_as_it_was) {
   EXPECT_TRUE(shows("\x1b[?1049l")) << seen;
   ::tcgetattr(terminal.get(), &after);
   EXPECT_EQ(before.c_lflag, after.c_lflag);
+}
+
+// What a server on this machine says to one request, header and body; "" where nobody listens.
+std::string asked(const std::string& address, const std::string& request) {
+  const base::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const timeval patience{20, 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return "";
+  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return "";
+  std::string said;
+  char some[4096];
+  for (ssize_t size; (size = ::recv(fd.get(), some, sizeof some, 0)) > 0;)
+    said.append(some, static_cast<std::size_t>(size));
+  return said;
+}
+std::string body_of(const std::string& answer) {
+  return answer.substr(std::min(answer.size(), answer.find("\r\n\r\n") + 4));
+}
+
+// `enclayer dashboard`, as a browser sees it.
+class Dashboard {
+ public:
+  explicit Dashboard(const std::filesystem::path& folder)
+      : program({ENCLAYER_BIN_DIR "/enclayer", "dashboard", "--kubectl", ENCLAYER_FAKE_KUBECTL},
+                {{"FAKE_CLUSTER", folder}, {"TMPDIR", folder}}) {
+    EXPECT_TRUE(program.wait_for_output("/\n", 20s)) << program.output();
+    const std::string url = program.out().substr(0, program.out().find('\n'));
+    const std::size_t end = url.find('/', 7);
+    address = url.substr(7, end - 7);
+    root = url.substr(std::min(end, url.size()));
+  }
+  std::string get(const std::string& path) const {
+    return asked(address, "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\n\r\n");
+  }
+  // The state, once it is like that; else as it is after a while.
+  json state(const std::function<bool(const json&)>& is_there) const {
+    const auto deadline = std::chrono::steady_clock::now() + 30s;
+    while (true) {
+      json now = json::parse(body_of(get(root + "state.json")), nullptr, false);
+      if (now.is_discarded() || is_there(now) || std::chrono::steady_clock::now() > deadline) return now;
+      std::this_thread::yield();
+    }
+  }
+
+  fake::Process program;
+  std::string address, root;
+};
+
+TEST_F(AddonCommands, dashboard_serves_whoever_has_its_address_until_ctrl_c) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  const std::string hostile = "<img src=x onerror=alert(1)>\u202e";
+  change([&](json& cluster) {
+    json pod = user_pod(10);
+    pod["metadata"]["name"] = hostile;
+    cluster["objects"].push_back(pod);
+    json pages = json::array();
+    for (int i = 0; i < 100; ++i) pages.push_back(helper_page(100 + 7 * i));
+    for (const char* node : {"node-a", "node-b"})
+      cluster["pages"]["enclayer-quote-helper-" + std::string(node) + "/quote-helper"] = pages;
+  });
+  Dashboard page(folder_.path());
+  ASSERT_TRUE(page.address.starts_with("127.0.0.1:")) << page.program.output();
+  ASSERT_EQ(page.root.size(), 34U) << "128 bits in hex";
+  Dashboard other(folder_.path());
+  EXPECT_NE(page.root, other.root);
+
+  const std::string html = page.get(page.root);
+  EXPECT_THAT(html, testing::StartsWith("HTTP/1.1 200 OK\r\n"));
+  for (const char* header :
+       {"Content-Type: text/html; charset=utf-8", "Content-Security-Policy: default-src 'none'; style-src 'sha256-",
+        "X-Content-Type-Options: nosniff", "Referrer-Policy: no-referrer", "Cache-Control: no-store"})
+    EXPECT_THAT(html, HasSubstr(std::string("\r\n") + header));
+  EXPECT_THAT(html, HasSubstr("<title>enclayer dashboard</title>"));
+  EXPECT_LE(body_of(html).size(), 200'000U);
+
+  for (const std::string& path : {std::string("/"), std::string("/state.json"), other.root, other.root + "state.json"})
+    EXPECT_THAT(page.get(path), AllOf(testing::StartsWith("HTTP/1.1 404"), Not(HasSubstr(page.root)))) << path;
+  EXPECT_THAT(asked(page.address, "GET " + page.root + " HTTP/1.1\r\nHost: evil.example\r\n\r\n"),
+              AllOf(testing::StartsWith("HTTP/1.1 421"), Not(HasSubstr("html"))));
+  EXPECT_THAT(asked(page.address, "POST " + page.root + " HTTP/1.1\r\nHost: " + page.address + "\r\n\r\n"),
+              testing::StartsWith("HTTP/1.1 405"));
+
+  const json state = page.state([](const json& now) {
+    return now["doctor"]["age_seconds"].is_number() && now["usage"]["daemons"]["answered"] == 2 &&
+           now["usage"]["nodes"][0]["quotes_per_minute"] > json(0);
+  });
+  ASSERT_EQ(state["usage"]["nodes"].size(), 2U) << state.dump();
+  EXPECT_EQ(state["usage"]["nodes"][0]["epc_mib"], 1024);
+  EXPECT_EQ(state["usage"]["age_seconds"], nullptr);
+  EXPECT_GT(state["usage"]["nodes"][0]["quotes_per_minute"], 0);
+  EXPECT_THAT(state["usage"]["nodes"][0]["pods"].dump(), HasSubstr(json(hostile).dump()));
+  EXPECT_EQ(state["doctor"]["links"][0]["link"], "cluster");
+  EXPECT_EQ(state["doctor"]["trouble"], "");
+  ASSERT_GE(state["history"].size(), 1U);
+  EXPECT_TRUE(state["history"][0].contains("wait_p99_seconds"));
+  EXPECT_EQ(other.state([](const json& now) { return now["usage"]["nodes"].size() == 2; })["usage"]["nodes"].size(),
+            2U);
+
+  // The API server goes away: the page is told since when, and has what was known.
+  folder_.write("away", "");
+  const json without = page.state([](const json& now) { return now["usage"]["age_seconds"].is_number(); });
+  EXPECT_TRUE(without["usage"]["age_seconds"].is_number()) << without["usage"]["notes"];
+  EXPECT_THAT(without["usage"]["notes"][0], HasSubstr("what the cluster holds is as it was"));
+  EXPECT_EQ(without["usage"]["nodes"].size(), 2U);
+  std::filesystem::remove(folder_.path() / "away");
+  EXPECT_EQ(page.state([](const json& now) { return now["usage"]["age_seconds"].is_null(); })["usage"]["age_seconds"],
+            nullptr);
+
+  for (auto [one, number] : {std::pair{&page, SIGINT}, {&other, SIGTERM}}) {
+    one->program.signal(number);
+    EXPECT_EQ(one->program.wait(10s), 0) << one->program.output();
+    EXPECT_EQ(asked(one->address, "GET / HTTP/1.1\r\n\r\n"), "") << "nobody listens any more";
+  }
+  for (const auto& left : std::filesystem::directory_iterator(folder_.path()))
+    EXPECT_THAT(left.path().filename().string(), Not(testing::StartsWith("enclayer-"))) << "of kubectl proxy";
+}
+
+TEST_F(AddonCommands, dashboard_ends_while_doctor_waits_for_pods_that_say_nothing) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  change([](json& cluster) {
+    for (const char* pod : {"enclayer-quote-helper-node-a/quote-helper", "enclayer-quote-helper-node-b/quote-helper"})
+      cluster["pages"][pod] = {nullptr};
+  });
+  Dashboard page(folder_.path());
+  EXPECT_EQ(page.state([](const json&) { return true; })["usage"]["nodes"].size(), 2U) << "nobody is waited for";
+  page.program.signal(SIGINT);
+  EXPECT_EQ(page.program.wait(4s), 0) << page.program.output();
+}
+
+TEST_F(AddonCommands, dashboard_is_for_this_machine_alone) {
+  for (const char* address : {"0.0.0.0:0", "[::]:0", "192.0.2.1:0"}) {
+    const Finished refused = run({"dashboard", "--listen", address});
+    EXPECT_EQ(refused.exit_code, 1) << address;
+    EXPECT_THAT(refused.err, AllOf(HasSubstr(std::string(address) + " is no loopback address"), HasSubstr("ssh -L")));
+  }
+  EXPECT_THAT(run({"dashboard", "--listen", "localhost"}).err, HasSubstr("is not ADDR:PORT"));
+  folder_.write("away", "");
+  EXPECT_EQ(run({"dashboard"}).exit_code, 4);
 }
 
 TEST_F(AddonCommands, alerts_come_where_the_prometheus_operator_is_and_stay_out_elsewhere) {
