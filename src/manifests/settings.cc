@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 constexpr std::uint64_t kMib = 1 << 20;
 constexpr std::uint64_t kMostSimEpc = 16 * kMib * kMib;
 // What the device plugin can list of one node (docs/limits.md).
-constexpr std::uint64_t kMostListedMib = 256 * 1024;
+constexpr std::uint64_t kMostListedMib = 262'144;
 // Of one claim: what eight digits of a template's name say (admission-translate.yaml).
 constexpr std::size_t kMostClaimMib = 99'999'999;
 
