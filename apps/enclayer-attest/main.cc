@@ -101,7 +101,6 @@ void add_flags(CLI::App& app, Flags& flags) {
                  "Clients with a certificate of these authorities are known by its subject")
       ->option_text("PEM");
   app.add_option("--issuer", flags.issuer, "The URL under which clients reach this service; tokens name it")
-      ->required()
       ->option_text("URL (required)");
   auto* state = app.add_option("--state-dir", flags.state_dir, "Where signing keys are made, kept and turned over")
                     ->option_text("DIR");
@@ -121,7 +120,6 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->needs(names)
       ->option_text("NAME");
   app.add_option("--policy", flags.policy, "Which evidence gets a token: a text in Azure Attestation's policy language")
-      ->required()
       ->option_text("FILE (required)");
   app.add_option("--verify-policy", flags.verify_policy,
                  "What is accepted at all, as in `enclayer verify --policy`; --policy can only ask for more")
@@ -482,6 +480,11 @@ int main(int argc, char** argv) {
   add_flags(app, flags);
   if (auto parsed = apps::parse(app, argc, argv); !parsed.go_on) return parsed.exit_code;
   if (auto ended = apps::begin_daemon(kProgram, flags.daemon)) return *ended;
+  // Only now: a probe needs neither.
+  if (flags.issuer.empty() || flags.policy.empty())
+    return apps::fail(kProgram,
+                      Error(ErrorKind::kInvalidArgument, std::string(flags.issuer.empty() ? "--issuer" : "--policy") +
+                                                             " is required; `enclayer-attest --help` says what it is"));
   auto done = run(std::move(flags), signals.get());
   return done ? 0 : apps::fail(kProgram, done.error());
 }

@@ -341,7 +341,8 @@ TEST(Settings, every_one_has_a_value_that_is_empty_where_it_means_off_or_none) {
   const auto by_default = nlohmann::json::parse(to_json(Settings(), Scope::kAll));
   for (const Setting& rule : setting_table()) {
     const auto& value = by_default.at(std::string(rule.name));
-    const bool off = value == "" || value == false || value == 0 || (value.is_structured() && value.empty());
+    const bool off = (value.is_string() && value.get<std::string>().empty()) || value == false || value == 0 ||
+                     (value.is_structured() && value.empty());
     EXPECT_EQ(value_of(Settings(), rule).empty(), off) << rule.name;
   }
   EXPECT_EQ(value_of(with([](Settings& s) { s.workers = 7; }), *setting_named("workers")), "7");

@@ -654,9 +654,8 @@ TEST_F(AddonCommands, attestation_service_is_switched_on_shown_waited_for_and_ta
   const std::filesystem::path folder = folder_.path() / "attest";
   std::filesystem::create_directories(folder);
   auto in = [&](const char* name) { return (folder / name).string(); };
-  ASSERT_EQ(fake::run({ENCLAYER_BIN_DIR "/enclayer", "sim", "case", "up-to-date", "--out-dir", folder.string()}, 60s)
-                .exit_code,
-            0);
+  const std::string program = ENCLAYER_BIN_DIR "/enclayer";
+  ASSERT_EQ(fake::run({program, "sim", "case", "up-to-date", "--out-dir", folder.string()}, 60s).exit_code, 0);
   const std::vector<std::string> trust = {"--attestation-simulated-root", in("root.pem"), "--attestation-collateral",
                                           in("collateral.json")};
   std::ofstream(in("policy.txt")) << "version=1.0;\nauthorizationrules { => allow(); };\nissuancerules { };\n";

@@ -760,6 +760,14 @@ TEST_F(AttestService, bodies_and_evidence_beyond_their_limits_are_refused) {
   EXPECT_EQ(azure({{"quote", to_base64url(platform_.quote_of("x"))}}).status, 200u);
 }
 
+TEST_F(AttestService, a_probe_takes_no_flags_but_where_it_is_served) {
+  start();
+  const auto probed = fake::run({ENCLAYER_BIN_DIR "/enclayer-attest", "--metrics-listen",
+                                 fake::metrics_address(service_->output()), "--probe", "/readyz"},
+                                60s);
+  EXPECT_EQ(probed.exit_code, 0) << probed.err;
+}
+
 TEST_F(AttestService, ten_thousand_idle_connections_hold_nobody_up) {
   if (!fake::allow_descriptors(10'500)) GTEST_SKIP() << "this machine does not allow so many descriptors";
   start();
