@@ -282,6 +282,10 @@ const Deployment* Cluster::deployment(std::string_view component) const {
   return found == deployments.end() ? nullptr : &*found;
 }
 
+bool Cluster::is_daemon(const Pod& pod) const {
+  return pod.ours && pod.app.starts_with(kProgramPrefix) && pod.name_space == name_space();
+}
+
 std::string Cluster::name_space() const {
   if (!stored.empty()) return stored.front().name_space;
   for (const DaemonSet& set : daemon_sets)

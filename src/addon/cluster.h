@@ -141,6 +141,9 @@ struct Cluster {
   const Node* node(std::string_view name) const;
   const DaemonSet* ours(std::string_view name) const;
   const Deployment* deployment(std::string_view component) const;
+  // Whether it is a pod of one of our programs, and does not only say so: where the add-on is not, anybody may write our
+  // labels.
+  bool is_daemon(const Pod& pod) const;
   std::string name_space() const;  // where the add-on is, by `stored` or its DaemonSets; empty: nowhere
   // Who keeps the add-on's objects as they are beside us, or in our place: Helm, Flux or Argo CD, with the name of what
   // is to be changed there. Empty: nobody.

@@ -307,29 +307,24 @@ std::string own_words(std::string_view said) {
 
 std::map<std::string, std::string> ask_what_is_wrong(const Kubectl& kubectl, const Cluster& cluster,
                                                      const manifests::Settings& settings) {
-  std::vector<const Pod*> asked;
-  const std::string place = cluster.name_space();
+  std::vector<Daemon> asked;
   for (const Pod& pod : cluster.pods)
-    if (pod.ours && pod.name_space == place && (!pod.ready || pod.app == kAttest) && !pod.leaving &&
-        pod.phase == "Running" && !metrics_address(pod, settings).empty() && pod.app != kDetect &&
-        pod.app.starts_with(kProgramPrefix) && asked.size() < kMostAsked)
-      asked.push_back(&pod);
+    if ((!pod.ready || pod.app == kAttest) && !pod.leaving && asked.size() < kMostAsked)
+      if (auto daemon = daemon_of(pod, cluster, settings)) asked.push_back(*std::move(daemon));
   std::vector<std::string> answers(asked.size());
   at_once(asked.size(), [&](std::size_t i) {
-    const Pod& pod = *asked[i];
-    auto answer = kubectl.run(
-        {.arguments = {"exec", "-n", pod.name_space, pod.name, "-c", pod.container(), "--", "/usr/bin/" + pod.app,
-                       "--metrics-listen=" + metrics_address(pod, settings), "--probe=/readyz"},
-         .doing = "ask pod " + pod.name + " what is wrong",
-         .also_good = 4,
-         .max_output = 64 << 10,
-         .timeout = 5s});
+    Call call = probe(asked[i], 0, "/readyz");
+    call.doing = "ask pod " + asked[i].pod + " what is wrong";
+    call.also_good = 4;
+    call.max_output = 64 << 10;
+    call.timeout = 5s;
+    auto answer = kubectl.run(call);
     answers[i] = answer ? own_words(answer->exit_code == 0 ? answer->out : answer->err)
                         : "it does not answer: " + answer.error().message();
   });
   std::map<std::string, std::string> out;
   for (std::size_t i = 0; i < asked.size(); ++i)
-    if (!answers[i].empty()) out[asked[i]->full_name()] = std::move(answers[i]);
+    if (!answers[i].empty()) out[asked[i].full_name()] = std::move(answers[i]);
   return out;
 }
 

@@ -57,7 +57,7 @@ Result<HelperFacts> parse_helper_facts(std::string_view text) {
 std::vector<HelperFacts> ask_helpers(const Kubectl& kubectl, const Cluster& cluster) {
   std::map<std::string, const Pod*> by_image;
   for (const Pod& pod : cluster.pods)
-    if (pod.ours && pod.app == kHelper && pod.ready && !pod.leaving && !pod.images.empty())
+    if (cluster.is_daemon(pod) && pod.app == kHelper && pod.ready && !pod.leaving && !pod.images.empty())
       by_image.emplace(pod.images.front(), &pod);
 
   std::vector<HelperFacts> out;

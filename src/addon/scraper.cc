@@ -14,30 +14,13 @@ constexpr std::size_t kAtOnce = 8;      // processes of kubectl
 constexpr std::size_t kMostTold = 300;  // bytes of why somebody cannot be asked
 
 // Of a pod of ours, or nullopt where there is nobody to answer.
-std::optional<Daemon> daemon_of(const Pod& pod, const manifests::Settings& settings) {
-  const bool is_helper = pod.app == kHelper, is_plugin = pod.app == kPlugin && settings.account_mapped;
-  if (!pod.ours || !(is_helper || is_plugin) || pod.phase != "Running" || pod.leaving ||
-      metrics_address(pod, settings).empty())
-    return std::nullopt;
-  Daemon out{pod.name_space, pod.name, pod.node, pod.app, {}, {}};
-  auto add = [&](std::string_view container) {
-    out.addresses.push_back(metrics_address(pod, settings, out.containers.size()));
-    out.containers.emplace_back(container);
-  };
-  add(pod.container());
-  for (const Container& container : pod.containers)
-    if (container.name == kStandby) add(kStandby);
-  return out;
-}
-
 Result<Figures> ask_process(const ApiServer& api, const Daemon& daemon, std::size_t process) {
-  auto answer = api.kubectl().run(
-      {.arguments = {"exec", "-n", daemon.name_space, daemon.pod, "-c", daemon.containers[process], "--",
-                     "/usr/bin/" + daemon.app, "--metrics-listen=" + daemon.addresses[process], "--probe=/metrics"},
-       .doing = "be asked",
-       .max_output = base::kMostPage,
-       .timeout = Scraper::kPatience,
-       .stop = api.stopped()});
+  Call call = probe(daemon, process, "/metrics");
+  call.doing = "be asked";
+  call.max_output = base::kMostPage;
+  call.timeout = Scraper::kPatience;
+  call.stop = api.stopped();
+  auto answer = api.kubectl().run(call);
   if (answer) {
     auto figures = read_figures(answer->out);
     return figures ? std::move(figures) : figures.error().with_context("say what cannot be");
@@ -67,10 +50,35 @@ Result<Look> ask(const ApiServer& api, const Daemon& daemon, std::size_t first) 
 
 }  // namespace
 
-std::string metrics_address(const Pod& pod, const manifests::Settings& settings, std::size_t process) {
-  const std::string port = std::to_string(settings.metrics_port + process);
-  if (!settings.metrics) return "127.0.0.1:" + port;
-  return pod.address.empty() ? "" : "[" + pod.address + "]:" + port;
+std::optional<Daemon> daemon_of(const Pod& pod, const Cluster& cluster, const manifests::Settings& settings) {
+  if (!cluster.is_daemon(pod) || pod.app == kDetect || pod.phase != "Running" ||
+      (settings.metrics && pod.address.empty()))
+    return std::nullopt;
+  Daemon out{pod.name_space, pod.name, pod.node, pod.app, {}, {}};
+  const std::string host = settings.metrics ? "[" + pod.address + "]:" : "127.0.0.1:";
+  auto add = [&](std::string_view container) {
+    out.addresses.push_back(host + std::to_string(settings.metrics_port + out.containers.size()));
+    out.containers.emplace_back(container);
+  };
+  add(pod.container());
+  for (const Container& container : pod.containers)
+    if (container.name == kStandby) add(kStandby);
+  return out;
+}
+
+Call probe(const Daemon& daemon, std::size_t process, const std::string& path) {
+  Call call;
+  call.arguments = {"exec",
+                    "-n",
+                    daemon.name_space,
+                    daemon.pod,
+                    "-c",
+                    daemon.containers[process],
+                    "--",
+                    "/usr/bin/" + daemon.app,
+                    "--metrics-listen=" + daemon.addresses[process],
+                    "--probe=" + path};
+  return call;
 }
 
 std::vector<Daemon> daemons_of(const Cluster& cluster, const manifests::Settings& settings) {
@@ -82,11 +90,10 @@ std::vector<Daemon> daemons_of(const Cluster& cluster, const manifests::Settings
   }
   for (const Claim& claim : cluster.claims) epc[claim.node] += claim.mib;
   std::vector<std::pair<std::int64_t, Daemon>> found;
-  // Anybody may put our labels on a pod of theirs, and could say what they like there.
-  const std::string place = cluster.name_space();
   for (const Pod& pod : cluster.pods)
-    if (auto daemon = pod.name_space == place ? daemon_of(pod, settings) : std::nullopt)
-      found.emplace_back(pod.app == kHelper ? quotes[pod.node] : epc[pod.node], std::move(*daemon));
+    if (pod.app == kHelper || (pod.app == kPlugin && settings.account_mapped))
+      if (auto daemon = daemon_of(pod, cluster, settings); daemon && !pod.leaving)
+        found.emplace_back(pod.app == kHelper ? quotes[pod.node] : epc[pod.node], std::move(*daemon));
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<Daemon> out;
   out.reserve(found.size());

@@ -30,16 +30,17 @@
 
 namespace enclayer::addon {
 
-// Where a process of one of our pods serves metrics and probes, as its --metrics-listen says: the helper's standby is the
-// second one. Empty: the pod has no address yet.
-std::string metrics_address(const Pod& pod, const manifests::Settings& settings, std::size_t process = 0);
-
 // A daemon's pod, and where its processes serve their metrics.
 struct Daemon {
   std::string name_space, pod, node, app;
   std::vector<std::string> containers, addresses;  // one of each a process: "quote-helper", "[10.0.0.3]:9410"
   std::string full_name() const { return name_space + "/" + pod; }
 };
+
+// nullopt: the pod is none of our daemons', does not run, has no address yet, or serves nothing (enclayer-detect).
+std::optional<Daemon> daemon_of(const Pod& pod, const Cluster& cluster, const manifests::Settings& settings);
+// Asks a process of it for "/metrics" or "/readyz"; what it says is the call's output.
+Call probe(const Daemon& daemon, std::size_t process, const std::string& path);
 
 // The quote helpers, and, where they may look, the device plugins, that run in the add-on's namespace: those first on whose nodes most pods hold
 // what they have figures of.

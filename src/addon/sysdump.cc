@@ -69,12 +69,10 @@ ordered_json workload_json(const auto& one) {
 }  // namespace
 
 std::vector<const Pod*> pods_to_ask(const Cluster& cluster) {
-  const std::string place = cluster.name_space();
   std::vector<const Pod*> unwell, well;
   std::map<std::pair<std::string, std::string>, bool> seen;  // program and image
   for (const Pod& pod : cluster.pods) {
-    // The label alone can be anybody's, in another namespace.
-    if (!pod.ours || pod.name_space != place || pod.node.empty() || !pod.app.starts_with(kProgramPrefix)) continue;
+    if (!cluster.is_daemon(pod) || pod.node.empty()) continue;
     const std::string image = pod.images.empty() ? "" : pod.images.front();
     if (!pod.ready && unwell.size() < kMostUnwell) unwell.push_back(&pod);
     if (pod.ready && well.size() < kMostWell && !std::exchange(seen[{pod.app, image}], true)) well.push_back(&pod);
@@ -190,16 +188,14 @@ void Sysdump::add_logs(const ApiServer& api, const Cluster& cluster) {
 void Sysdump::add_metrics(const ApiServer& api, const Cluster& cluster, const manifests::Settings& settings) {
   std::vector<Asked> asked;
   for (const Pod* pod : pods_to_ask(cluster)) {
-    const std::string address = metrics_address(*pod, settings);
-    if (pod->app == kDetect || pod->phase != "Running" || address.empty()) continue;
-    asked.push_back({"metrics/" + pod->name + ".txt", "its metrics", [&api, pod, address]() -> Result<std::string> {
-                       ENCLAYER_TRY(const Answer said,
-                                    api.kubectl().run({.arguments = {"exec", "-n", pod->name_space, pod->name, "-c",
-                                                                     pod->container(), "--", "/usr/bin/" + pod->app,
-                                                                     "--metrics-listen=" + address, "--probe=/metrics"},
-                                                       .doing = "read the metrics of " + pod->name,
-                                                       .max_output = base::kMostPage,
-                                                       .timeout = kPatience}));
+    const auto daemon = daemon_of(*pod, cluster, settings);
+    if (!daemon) continue;
+    Call call = probe(*daemon, 0, "/metrics");
+    call.doing = "read the metrics of " + pod->name;
+    call.max_output = base::kMostPage;
+    call.timeout = kPatience;
+    asked.push_back({"metrics/" + pod->name + ".txt", "its metrics", [&api, call]() -> Result<std::string> {
+                       ENCLAYER_TRY(const Answer said, api.kubectl().run(call));
                        return said.out;
                      }});
   }
