@@ -28,6 +28,8 @@ class Cost:
         self.pods = []
 
     def listed(self):
+        if self.kubelet.minor < 36:  # it has no ResourceHealthStatus by default, which half of the tables are about
+            return []
         return [
             *((f"what the kubelet spends on {gib} GiB", lambda gib=gib: self.measure(gib * 1024)) for gib in SIZES_GIB),
             ("the tables of docs/limits.md", self.print_tables),

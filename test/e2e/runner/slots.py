@@ -128,6 +128,8 @@ class Slots:
         self.kubelet.daemon.stop()
         self.testbed.start_kubelet()
         self.testbed.wait_for_devices(QUOTE, QUOTE_LIMIT)
+        for name in names:  # a pod that the kubelet has not admitted again would fail while the plugin is away (kubernetes 138446)
+            wait_for(f"the kubelet reports {name} as running", lambda name=name: self.testbed.container(name), 60)
         say("the kubelet was stopped and started")
         self.testbed.stop_daemon(self.testbed.plugin)
         self.testbed.start_plugin_again()
