@@ -48,8 +48,8 @@ release-check: ## Make them twice from clones in different folders, compare, and
 
 demo: ## Build, then watch a simulated SGX node hand out EPC and answer a quote request (about a second)
 	@tools/packages build
-	@tools/build release enclayer enclayer-device-plugin enclayer-quote-helper enclayer-demo
-	@build/release/libexec/enclayer-demo
+	@tools/build demo enclayer-demo
+	@build/demo/libexec/enclayer-demo
 
 test: ## Build and run every test that needs no cluster
 	@tools/packages build

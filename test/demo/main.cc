@@ -168,7 +168,7 @@ class Demo {
   // The pod has asked for enclayer.io/quote, as in samples/attest/pod.yaml: socket and variable come with it.
   Result<> attest(const fake::Kubelet::Allocation& given) {
     std::map<std::string, std::string> environment = given.envs;
-    environment["ENCLAYER"] = bin_ / "enclayer";
+    environment["ENCLAYER"] = self_.parent_path() / "enclayer";
     ENCLAYER_CHECK(base::make_folder(in_folder("container"), 0700));
     std::vector<std::string> argv = {self_, "--in-container", in_folder("container")};
     auto add = [&](const char* flag, const std::string& host, const std::string& container) {
@@ -181,9 +181,10 @@ class Demo {
     if (finished.exit_code == kNoContainer) {
       step("no mount namespace here", "the workload runs beside the daemons instead (" + last_line(finished.err) + ")");
       environment["AESM_SOCKET"] = in_folder("aesmd/aesm.socket");
-      ENCLAYER_TRY(finished, run_workload({bin_ / "enclayer", "quote", "--socket", environment["AESM_SOCKET"],
-                                           "--report-data", "656e636c61796572", "--out", in_folder("quote.bin")},
-                                          environment));
+      ENCLAYER_TRY(finished,
+                   run_workload({self_.parent_path() / "enclayer", "quote", "--socket", environment["AESM_SOCKET"],
+                                 "--report-data", "656e636c61796572", "--out", in_folder("quote.bin")},
+                                environment));
     }
     if (finished.exit_code != 0)
       return Error(ErrorKind::kUnavailable, "the workload ended with " + std::to_string(finished.exit_code) + ": " +
@@ -201,8 +202,8 @@ class Demo {
   }
 
   Result<> verify() {
-    auto exported = fake::run({bin_ / "enclayer", "sim", "export", "--state-dir", in_folder("state"), "--out",
-                               in_folder("collateral.json"), "--root-ca-out", in_folder("root.pem")});
+    auto exported = fake::run({self_.parent_path() / "enclayer", "sim", "export", "--state-dir", in_folder("state"),
+                               "--out", in_folder("collateral.json"), "--root-ca-out", in_folder("root.pem")});
     if (exported.exit_code != 0) return Error(ErrorKind::kInternal, "enclayer sim export: " + exported.err);
     step("collateral exported", "and the simulation's root certificate");
     ENCLAYER_TRY(nlohmann::json with_root, judge({"--root-ca", in_folder("root.pem")}));
@@ -218,8 +219,8 @@ class Demo {
 
   Result<nlohmann::json> judge(const std::vector<std::string>& more) {
     std::vector<std::string> argv = {
-        bin_ / "enclayer", "verify", "--quote", in_folder("quote.bin"), "--collateral", in_folder("collateral.json"),
-        "--output",        "json"};
+        self_.parent_path() / "enclayer", "verify",   "--quote", in_folder("quote.bin"), "--collateral",
+        in_folder("collateral.json"),     "--output", "json"};
     argv.insert(argv.end(), more.begin(), more.end());
     auto finished = fake::run(argv);
     auto verdict = nlohmann::json::parse(finished.out, nullptr, false);
