@@ -150,7 +150,8 @@ Result<> SlotSockets::put_socket(int parent, const std::string& name, Slot& slot
 
 std::string SlotSockets::not_ready() const {
   if (failed_ == 0) return {};
-  return std::to_string(failed_) + " slots below " + parent_.string() + " are not served";
+  return std::to_string(failed_) + (failed_ == 1 ? " slot below " : " slots below ") + parent_.string() +
+         (failed_ == 1 ? " is not served" : " are not served");
 }
 
 }  // namespace enclayer::helper

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import builds, cache, cases, footprint, isolation
-from .clusterscenario import NEXT_SUITE, ClusterScenario, suites_of
+from .clusterscenario import AUTOSCALING_SUITE, NEXT_SUITE, ClusterScenario, suites_of
 from .monitoring import Monitoring
 from .process import wait_for
 from .scenario import Scenario
@@ -180,8 +180,13 @@ def build(task, steps, logs):
         return build_client(steps, logs)
     if task["what"] == "node":
         return build_client(steps, logs) | build_node(version, steps, logs)
-    is_next_needed = NEXT_SUITE in suites_of(task["what"], task["suites"], version)
-    return build_cluster(version, steps, logs) | (build_next(steps, logs) if is_next_needed else {})
+    suites = suites_of(task["what"], task["suites"], version)
+    made = build_cluster(version, steps, logs)
+    if NEXT_SUITE in suites:
+        made |= build_next(steps, logs)
+    if AUTOSCALING_SUITE in suites:
+        made |= build_autoscaling(steps, logs)
+    return made
 
 
 def build_client(steps, logs):
@@ -226,6 +231,12 @@ def build_cluster(version, steps, logs):
 def build_next(steps, logs):
     with steps.step(f"the API server of Kubernetes {builds.NEXT_KUBERNETES_VERSION}, from source"):
         return {"next-kubernetes": builds.kubernetes(logs / "build.log", builds.NEXT_KUBERNETES_VERSION, "kube-apiserver").get("compiling; 8 to 15 minutes on two cores when nothing is cached")}
+
+
+def build_autoscaling(steps, logs):
+    log = logs / "build.log"
+    with steps.step(f"Debian's prometheus, and prometheus-adapter {builds.ADAPTER_VERSION} from source"):
+        return {"prometheus": builds.prometheus(log).get("downloading"), "adapter": builds.adapter(log).get("compiling; 5 minutes")}
 
 
 def inside(work):

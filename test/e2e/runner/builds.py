@@ -62,6 +62,7 @@ KWOK_VERSION = module_version("clients", "sigs.k8s.io/kwok")
 KUSTOMIZE_VERSION = module_version("clients", "sigs.k8s.io/kustomize/kustomize/v5")
 HELM_VERSION = module_version("clients", "helm.sh/helm/v4")
 METRICS_VERSION = module_version("clients", "sigs.k8s.io/metrics-server")
+ADAPTER_VERSION = module_version("adapter", "sigs.k8s.io/prometheus-adapter")
 
 
 def go_artefact(name, module, packages, variables, log):
@@ -147,6 +148,11 @@ def clients(log):
         "kustomize": "sigs.k8s.io/kustomize/kustomize/v5",
     }
     return go_artefact("clients", "clients", packages, variables, log)
+
+
+def adapter(log):
+    """A module of its own: it is of an older Kubernetes than what `clients` has."""
+    return go_artefact("adapter", "adapter", {"adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"}, {}, log)
 
 
 def pod_programs(log):

@@ -5,6 +5,7 @@ from policies.suite import Suite as Policies
 
 from .addon import Addon, Helm, Rendered
 from .attested import AttestedSecret
+from .autoscaling import Autoscaling
 from .basics import Basics
 from .builds import KUBERNETES_VERSION, NEXT_KUBERNETES_VERSION
 from .chart import Chart
@@ -50,10 +51,11 @@ class NextPolicies:
 
 
 NEXT_SUITE = "policies-next"  # the only one that needs the newer API server
+AUTOSCALING_SUITE = "autoscaling"  # the only one that needs Prometheus and its adapter
 SUITES = {
     "basics": Basics, "images": Images, "policies": policies, NEXT_SUITE: NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
     "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "attestation": AttestedSecret, "dra": Dra, "claims-at-scale": ClaimsAtScale, "claims-cost": ClaimsCost,
-    "faults": Faults, "release": Release, "demo": Demo,
+    "faults": Faults, AUTOSCALING_SUITE: Autoscaling, "release": Release, "demo": Demo,
 }
 BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "attestation", "dra", "addon-at-scale"]  # scale is in the last of them
 ELSEWHERE = ["basics", "policies"]  # on another version
