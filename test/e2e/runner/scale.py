@@ -19,7 +19,7 @@ NODE_MIB = 8192
 TWICE_MIB = 2731
 ONCE_MIB = NODE_MIB - 2 * TWICE_MIB
 PODS = 5000
-SHOW_SECONDS = 3
+SHOW_SECONDS, DOCTOR_SECONDS = 3, 10
 TOP_SECONDS, TOP_CPU_PERCENT, TOP_BEGINS_SECONDS, TOP_WATCHED_SECONDS = 2, 1, 20, 60
 DISABLE_SECONDS = 60
 SGX_LABELS = {"enclayer.io/sgx": "true", "enclayer.io/sim": "true", "enclayer.io/platform": "sim"}  # as enclayer-detect would
@@ -138,6 +138,7 @@ class AddonAtScale(Scale):
             (f"enclayer enable: on {SGX_NODES} nodes", self.enable),
             *steps[1:],
             (f"enclayer show tells of {SGX_NODES + PLAIN_NODES:,} nodes and {PODS:,} pods within {SHOW_SECONDS} s", self.show),
+            (f"enclayer doctor looks at all of them within {DOCTOR_SECONDS} s", self.examine),
             (f"enclayer top: a picture within {TOP_SECONDS} s, then {TOP_CPU_PERCENT} % of a processor of the API server at most", self.top),
             (f"enclayer disable within {DISABLE_SECONDS} s", self.disable),
             last,
@@ -158,6 +159,18 @@ class AddonAtScale(Scale):
         check(free <= {0, ONCE_MIB - 1}, f"free are {free} MiB; all but one node are full, and that has {ONCE_MIB - 1}")
         say(", ".join(f"{each:.2f} s" for each in seconds))
         check(not self.cluster.judge_times or min(seconds) <= SHOW_SECONDS, f"the fastest of {len(seconds)} took {min(seconds):.2f} s")
+
+    def examine(self):
+        """Nodes that kwok plays renew their Leases rarely, which is all that is wrong with them."""
+        seconds = []
+        for _ in range(3):
+            begin = time.monotonic()
+            told = json.loads(self.cluster.enclayer("doctor", "--output", "json", expect=2))
+            seconds.append(time.monotonic() - begin)
+        wrong = {link["link"] for link in told["links"] if link["standing"] == "wrong"}
+        check(wrong == {"clocks"}, f"wrong are {wrong}")
+        say(", ".join(f"{each:.2f} s" for each in seconds))
+        check(not self.cluster.judge_times or min(seconds) <= DOCTOR_SECONDS, f"the fastest of {len(seconds)} took {min(seconds):.2f} s")
 
     def top(self):
         """On a terminal, for a while. No program runs in the pods of played nodes, so that nobody answers."""
