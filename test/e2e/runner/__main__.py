@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from . import builds, cache, cases, footprint, isolation
-from .clusterscenario import AUTOSCALING_SUITE, NEXT_SUITE, ClusterScenario, suites_of
+from .clusterscenario import AUTOSCALING_SUITE, METRICS_POLICY_SUITE, NEXT_SUITE, ClusterScenario, suites_of
 from .monitoring import Monitoring
 from .process import wait_for
 from .scenario import Scenario
@@ -186,6 +186,8 @@ def build(task, steps, logs):
         made |= build_next(steps, logs)
     if AUTOSCALING_SUITE in suites:
         made |= build_autoscaling(steps, logs)
+    if METRICS_POLICY_SUITE in suites:
+        made |= build_router(steps, logs)
     return made
 
 
@@ -237,6 +239,13 @@ def build_autoscaling(steps, logs):
     log = logs / "build.log"
     with steps.step(f"Debian's prometheus, and prometheus-adapter {builds.ADAPTER_VERSION} from source"):
         return {"prometheus": builds.prometheus(log).get("downloading"), "adapter": builds.adapter(log).get("compiling; 5 minutes")}
+
+
+def build_router(steps, logs):
+    log = logs / "build.log"
+    with steps.step(f"Debian's iptables and ipset, and kube-router {builds.ROUTER_VERSION} from source"):
+        builds.firewall_packages(log)
+        return {"router": builds.router(log).get("compiling; 3 minutes")}
 
 
 def inside(work):

@@ -44,6 +44,10 @@ def cluster_packages(log):
     build_command([E2E.parent.parent / "tools/packages", "cluster"], cwd="/", log=log)
 
 
+def firewall_packages(log):
+    build_command([E2E.parent.parent / "tools/packages", "firewall"], cwd="/", log=log)
+
+
 def versions():
     text = output(["containerd", "--version"]) + output(["runc", "--version"])
     return "\n".join(line for line in text.splitlines() if line.startswith(("containerd ", "runc ")))
@@ -62,6 +66,7 @@ KWOK_VERSION = module_version("clients", "sigs.k8s.io/kwok")
 KUSTOMIZE_VERSION = module_version("clients", "sigs.k8s.io/kustomize/kustomize/v5")
 HELM_VERSION = module_version("clients", "helm.sh/helm/v4")
 METRICS_VERSION = module_version("clients", "sigs.k8s.io/metrics-server")
+ROUTER_VERSION = module_version("router", "github.com/cloudnativelabs/kube-router/v2")
 ADAPTER_VERSION = module_version("adapter", "sigs.k8s.io/prometheus-adapter")
 
 
@@ -153,6 +158,10 @@ def clients(log):
 def adapter(log):
     """A module of its own: it is of an older Kubernetes than what `clients` has."""
     return go_artefact("adapter", "adapter", {"adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"}, {}, log)
+
+
+def router(log):
+    return go_artefact("router", "router", {"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"}, {}, log)
 
 
 def pod_programs(log):

@@ -16,6 +16,7 @@ from .demo import Demo
 from .dra import Dra
 from .faults import Faults
 from .images import Images
+from .metricspolicy import MetricsPolicy
 from .process import Daemon
 from .release import Release
 from .scale import AddonAtScale, ClaimsAtScale, Scale
@@ -51,11 +52,12 @@ class NextPolicies:
 
 
 NEXT_SUITE = "policies-next"  # the only one that needs the newer API server
+METRICS_POLICY_SUITE = "metrics-policy"  # the only one that needs kube-router
 AUTOSCALING_SUITE = "autoscaling"  # the only one that needs Prometheus and its adapter
 SUITES = {
     "basics": Basics, "images": Images, "policies": policies, NEXT_SUITE: NextPolicies, "chart": Chart, "helm": Helm, "rendered": Rendered,
     "addon": Addon, "scale": Scale, "addon-at-scale": AddonAtScale, "attestation": AttestedSecret, "dra": Dra, "claims-at-scale": ClaimsAtScale, "claims-cost": ClaimsCost,
-    "faults": Faults, AUTOSCALING_SUITE: Autoscaling, "release": Release, "demo": Demo,
+    "faults": Faults, METRICS_POLICY_SUITE: MetricsPolicy, AUTOSCALING_SUITE: Autoscaling, "release": Release, "demo": Demo,
 }
 BY_DEFAULT = ["basics", "images", "policies", NEXT_SUITE, "chart", "helm", "rendered", "addon", "attestation", "dra", "addon-at-scale"]  # scale is in the last of them
 ELSEWHERE = ["basics", "policies"]  # on another version
