@@ -213,7 +213,7 @@ struct Connection {
 
 std::string bytes_of(const Answer& answer, bool keep) {
   std::string out = "HTTP/1.1 " + std::to_string(answer.status) + " ";
-  out += beast::http::obsolete_reason(static_cast<beast::http::status>(answer.status)).to_string() + "\r\n";
+  out += std::string(beast::http::obsolete_reason(static_cast<beast::http::status>(answer.status))) + "\r\n";
   auto line = [&out](std::string_view name, std::string_view value) {
     out.append(name).append(": ").append(value).append("\r\n");
   };
@@ -452,12 +452,12 @@ class Listener final : public HttpsServer {
     }
     auto request = parser.release();
     Incoming incoming;
-    incoming.method = request.method_string().to_string();
-    const std::string target = request.target().to_string();
+    incoming.method = std::string(request.method_string());
+    const std::string target(request.target());
     const std::size_t query = target.find('?');
     incoming.path = target.substr(0, query);
     if (query != target.npos) incoming.query = target.substr(query + 1);
-    incoming.authorization = request[beast::http::field::authorization].to_string();
+    incoming.authorization = std::string(request[beast::http::field::authorization]);
     incoming.body = std::move(request.body());
     incoming.peer = connection.peer;
     incoming.client = connection.client;
