@@ -8,6 +8,7 @@
 namespace enclayer::aesm {
 
 using AttKeyId = ByteArray<256>;
+inline constexpr std::size_t kPubKeyIdSize = 32;  // of a key's public id: SHA-256
 
 // id 0 | version 0 | MRSIGNER length 32 | MRSIGNER of Intel's QE in 48 bytes | product id 1 | ... | algorithm id 2.
 const AttKeyId& ecdsa_att_key_id();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "aesm/att_key_id.h"
 #include "aesm/codes.h"
 #include "base/bytes.h"
 #include "base/malformed.h"
@@ -15,7 +16,6 @@ namespace {
 namespace message = ::aesm::message;
 using base::as_bytes;
 
-constexpr std::uint64_t kPubKeyIdSize = 32;
 // What Intel's client writes (15 s); services ignore it.
 constexpr std::uint32_t kTimeoutMs = 15'000;
 // A v3 quote: header and report body, then a length, then what the length says.

@@ -16,7 +16,6 @@ namespace message = ::aesm::message;
 using base::as_bytes;
 
 constexpr std::size_t kAttKeyIdSize = std::tuple_size_v<AttKeyId>;
-constexpr std::uint64_t kPubKeyIdSize = 32;
 
 // How a request ended: a code for the client, a sentence for the log.
 struct Outcome {

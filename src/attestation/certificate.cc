@@ -17,32 +17,32 @@ namespace {
 constexpr std::uint8_t kP256Key[] = {0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
                                      0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
 
-constexpr base::Malformed malformed{"certificate: "};
-Error unsupported(std::string message) { return {ErrorKind::kUnsupported, "certificate: " + std::move(message)}; }
+constexpr base::Malformed bad_certificate{"certificate: "};
+Error unsupported_certificate(std::string message) {
+  return {ErrorKind::kUnsupported, "certificate: " + std::move(message)};
+}
 constexpr std::string_view kNotACertificate = "it is not X.509 in DER";
-
-Bytes copy_of(ByteView bytes) { return Bytes(bytes.begin(), bytes.end()); }
 
 Result<P256Key> key_from(ByteView subject_public_key_info) {
   DerReader whole(subject_public_key_info);
   DerReader parts(whole.next(DerReader::kSequence).value_or(ByteView()));
   auto algorithm = parts.whole(DerReader::kSequence);
   auto bits = parts.next(DerReader::kBitString);
-  if (!algorithm || !bits || !parts.done()) return malformed("it has no public key");
-  if (!same(*algorithm, kP256Key)) return unsupported("its key is not on the curve P-256");
+  if (!algorithm || !bits || !parts.done()) return bad_certificate("it has no public key");
+  if (!same(*algorithm, kP256Key)) return unsupported_certificate("its key is not on the curve P-256");
   // No bit unused, and the mark of an uncompressed point.
   if (bits->size() != 66 || (*bits)[0] != 0 || (*bits)[1] != 4)
-    return unsupported("its key is not an uncompressed point");
+    return unsupported_certificate("its key is not an uncompressed point");
   auto key = P256Key::from_point(base::array_at<64>(*bits, 2));
-  if (!key) return malformed("its key is not a point of P-256");
+  if (!key) return bad_certificate("its key is not a point of P-256");
   return *key;
 }
 
 // ---- Extensions: those that are processed. Others may be there, but not critical (RFC 5280, 4.2) ----
 
-enum Kind { kSubjectKey, kUsage, kConstraints, kAuthorityKey, kSgx, kKinds };
+enum ExtensionKind { kSubjectKey, kUsage, kConstraints, kAuthorityKey, kSgx, kKinds };
 
-Kind kind_of(ByteView oid) {
+ExtensionKind kind_of(ByteView oid) {
   constexpr std::uint8_t kSgxOid[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};  // 1.2.840.113741.1.13.1
   if (same(oid, kSgxOid)) return kSgx;
   if (oid.size() != 3 || oid[0] != 0x55 || oid[1] != 0x1d) return kKinds;
@@ -102,7 +102,7 @@ bool read_extensions(ByteView all, Certificate& out) {
   for (DerReader extensions(all); !extensions.done();) {
     auto extension = next_extension(extensions);
     if (!extension) return false;
-    Kind kind = kind_of(extension->oid);
+    ExtensionKind kind = kind_of(extension->oid);
     if (kind == kKinds) {
       // At most once, like every extension (RFC 5280, 4.2). Few fit into kMaxSize.
       good &= !extension->critical &&
@@ -120,10 +120,10 @@ bool read_extensions(ByteView all, Certificate& out) {
     DerReader value(*values[kSubjectKey]);
     auto id = value.next(DerReader::kOctetString);
     good &= id && value.done();
-    if (id) out.subject_key_id = copy_of(*id);
+    if (id) out.subject_key_id = base::copy_of(*id);
   }
   if (values[kAuthorityKey]) good &= read_authority_key_id(*values[kAuthorityKey], out.authority_key_id);
-  if (values[kSgx]) out.sgx_extension = copy_of(*values[kSgx]);
+  if (values[kSgx]) out.sgx_extension = base::copy_of(*values[kSgx]);
   out.extensions_understood = good;
   return true;
 }
@@ -143,20 +143,22 @@ Certificate::Certificate(ByteView der, ByteView signed_bytes, ByteView signature
       signature_size_(signature.size()) {}
 
 Result<Certificate> Certificate::from_der(ByteView der) {
-  ENCLAYER_TRY(SignedParts parts, signed_parts(der, kMaxSize, malformed, kNotACertificate));
-  ENCLAYER_TRY(TbsFields fields, tbs_fields(parts, malformed, kNotACertificate));
-  if (!same(parts.algorithm, kEcdsaWithSha256)) return unsupported("its signature is not ecdsa-with-SHA256");
+  ENCLAYER_TRY(SignedParts parts, signed_parts(der, kMaxSize, bad_certificate, kNotACertificate));
+  ENCLAYER_TRY(TbsFields fields, tbs_fields(parts, bad_certificate, kNotACertificate));
+  if (!same(parts.algorithm, kEcdsaWithSha256))
+    return unsupported_certificate("its signature is not ecdsa-with-SHA256");
   auto serial_number = unsigned_integer(fields.serial);
-  if (!serial_number) return malformed("its serial number is negative or not in its shortest form");
+  if (!serial_number) return bad_certificate("its serial number is negative or not in its shortest form");
   auto issuer_name = Name::from_der(fields.issuer), subject_name = Name::from_der(fields.subject);
-  if (!issuer_name || !subject_name) return malformed("its subject or issuer is not a name");
+  if (!issuer_name || !subject_name) return bad_certificate("its subject or issuer is not a name");
   ENCLAYER_TRY(P256Key key, key_from(fields.public_key));
 
   Certificate out(der, parts.content, parts.signature, std::move(*subject_name), std::move(*issuer_name),
                   std::move(key));
   out.validity = {fields.from, fields.until};
-  out.serial = copy_of(*serial_number);
-  if (fields.extensions && !read_extensions(*fields.extensions, out)) return malformed("its extensions are damaged");
+  out.serial = base::copy_of(*serial_number);
+  if (fields.extensions && !read_extensions(*fields.extensions, out))
+    return bad_certificate("its extensions are damaged");
   return out;
 }
 

@@ -10,9 +10,9 @@
 namespace enclayer::attestation {
 namespace {
 
-constexpr base::Malformed malformed{"CRL: "};
+constexpr base::Malformed bad_crl{"CRL: "};
 constexpr std::string_view kNotACrl = "it is not an X.509 CRL in DER";
-Error not_a_crl() { return malformed(kNotACrl); }
+Error not_a_crl() { return bad_crl(kNotACrl); }
 
 constexpr std::uint8_t kCrlNumber[] = {0x55, 0x1d, 0x14};  // 2.5.29.20
 
@@ -49,7 +49,7 @@ std::optional<Crl::Serial> next_entry(DerReader& entries, bool& understood) {
 Result<> read_entries(ByteView content, Crl& out) {
   for (DerReader entries(content); !entries.done();) {
     auto serial = next_entry(entries, out.extensions_understood);
-    if (!serial) return malformed("an entry of its list is damaged");
+    if (!serial) return bad_crl("an entry of its list is damaged");
     out.revoked.push_back(*serial);
   }
   std::sort(out.revoked.begin(), out.revoked.end());
@@ -59,28 +59,28 @@ Result<> read_entries(ByteView content, Crl& out) {
 Result<> read_extensions(ByteView content, Crl& out) {
   DerReader whole(content);
   auto all = whole.next(DerReader::kSequence);
-  if (!all || all->empty() || !whole.done()) return malformed("its extensions are damaged");
+  if (!all || all->empty() || !whole.done()) return bad_crl("its extensions are damaged");
   bool has_key_id = false;
   for (DerReader extensions(*all); !extensions.done();) {
     auto extension = next_extension(extensions);
-    if (!extension) return malformed("its extensions are damaged");
+    if (!extension) return bad_crl("its extensions are damaged");
     bool number = same(extension->oid, kCrlNumber), key_id = same(extension->oid, kAuthorityKeyId);
     if (extension->critical || (number && out.has_number) || (key_id && has_key_id)) out.extensions_understood = false;
     out.has_number = out.has_number || number;
     if (key_id && !read_authority_key_id(extension->value, out.authority_key_id))
-      return malformed("its authority key identifier is damaged");
+      return bad_crl("its authority key identifier is damaged");
     has_key_id = has_key_id || key_id;
   }
   return {};
 }
 
 Result<Crl> read(ByteView der, auto&& make) {
-  ENCLAYER_TRY(SignedParts parts, signed_parts(der, Crl::kMaxSize, malformed, kNotACrl));
+  ENCLAYER_TRY(SignedParts parts, signed_parts(der, Crl::kMaxSize, bad_crl, kNotACrl));
   DerReader list(*DerReader(parts.content).next(DerReader::kSequence));
   if (list.at(DerReader::kInteger)) {  // version: 1 means 2, which is what extensions need
     auto version = list.next();
     if (!version || DerReader::number(*version, DerReader::kInteger, 1) != 1U)
-      return malformed("it is of an unknown version");
+      return bad_crl("it is of an unknown version");
   }
   auto algorithm = list.whole(DerReader::kSequence);
   auto issuer = list.whole(DerReader::kSequence);
@@ -88,12 +88,12 @@ Result<Crl> read(ByteView der, auto&& make) {
   if (!algorithm || !issuer) return not_a_crl();
   if (!same(*algorithm, kEcdsaWithSha256) || !same(parts.algorithm, kEcdsaWithSha256))
     return Error(ErrorKind::kUnsupported, "CRL: its signature is not ecdsa-with-SHA256");
-  if (issuer->size() > Crl::kMaxNameSize) return malformed("its issuer's name is too long");
+  if (issuer->size() > Crl::kMaxNameSize) return bad_crl("its issuer's name is too long");
   auto name = Name::from_der(*issuer);
   if (!name) return not_a_crl();
 
   Crl out = make(std::move(*name), parts.content, parts.signature);
-  if (!from || !until) return malformed("it lacks thisUpdate or nextUpdate");
+  if (!from || !until) return bad_crl("it lacks thisUpdate or nextUpdate");
   out.validity = {*from, *until};
   out.digest = base::sha256(der);
   if (list.at(DerReader::kSequence)) {

@@ -199,7 +199,7 @@ Result<Evidence> evidence_from(ByteView bytes) {
   text = trimmed(text);
   if (text.starts_with('{')) return from_json(text);
   if (!text.empty() && is_text(text)) return from_text(text, "");
-  return from_bytes(Bytes(bytes.begin(), bytes.end()), "data");
+  return from_bytes(base::copy_of(bytes), "data");
 }
 
 }  // namespace enclayer

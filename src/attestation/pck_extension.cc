@@ -14,7 +14,7 @@ namespace {
 // 1.2.840.113741.1.13.1; what follows names the item.
 constexpr std::uint8_t kArc[] = {0x2a, 0x86, 0x48, 0x86, 0xf8, 0x4d, 0x01, 0x0d, 0x01};
 
-constexpr base::Malformed malformed{"SGX extension: "};
+constexpr base::Malformed bad_extension{"SGX extension: "};
 
 struct Item {
   std::uint8_t number = 0;  // the OID's last arc
@@ -24,18 +24,18 @@ struct Item {
 // SEQUENCE { OID kArc.`parents`.number, value }, and `number` not seen before.
 Result<Item> next_item(DerReader& items, ByteView parents, std::uint32_t& seen) {
   auto pair = items.next(DerReader::kSequence);
-  if (!pair) return malformed("an item is not a sequence of an object identifier and a value");
+  if (!pair) return bad_extension("an item is not a sequence of an object identifier and a value");
   DerReader parts(*pair);
   auto oid = parts.next(DerReader::kOid);
   auto value = parts.next();
   if (!oid || !value || !parts.done())
-    return malformed("an item is not a sequence of an object identifier and a value");
+    return bad_extension("an item is not a sequence of an object identifier and a value");
   if (oid->size() != sizeof kArc + parents.size() + 1 || !std::equal(std::begin(kArc), std::end(kArc), oid->begin()) ||
       !std::equal(parents.begin(), parents.end(), oid->begin() + sizeof kArc))
-    return malformed("an item has an object identifier that does not belong there");
+    return bad_extension("an item has an object identifier that does not belong there");
   std::uint8_t number = oid->back();
-  if (number == 0 || number > 18) return malformed("an item has the unknown number " + std::to_string(number));
-  if ((seen >> number & 1) != 0) return malformed("item " + std::to_string(number) + " is there twice");
+  if (number == 0 || number > 18) return bad_extension("an item has the unknown number " + std::to_string(number));
+  if ((seen >> number & 1) != 0) return bad_extension("item " + std::to_string(number) + " is there twice");
   seen |= 1U << number;
   return Item{number, *value};
 }
@@ -43,12 +43,12 @@ Result<Item> next_item(DerReader& items, ByteView parents, std::uint32_t& seen) 
 template <std::size_t N>
 Result<ByteArray<N>> octets(const Item& item, const char* name) {
   if (item.value.tag != DerReader::kOctetString || item.value.content.size() != N)
-    return malformed(std::string(name) + " is not an octet string of " + std::to_string(N) + " bytes");
+    return bad_extension(std::string(name) + " is not an octet string of " + std::to_string(N) + " bytes");
   return base::array_at<N>(item.value.content, 0);
 }
 
 Result<> read_tcb(const Item& tcb, PckExtension& out) {
-  if (tcb.value.tag != DerReader::kSequence) return malformed("the TCB is not a sequence");
+  if (tcb.value.tag != DerReader::kSequence) return bad_extension("the TCB is not a sequence");
   DerReader items(tcb.value.content);
   std::uint32_t seen = 0;
   const std::uint8_t parents[] = {2};
@@ -59,19 +59,19 @@ Result<> read_tcb(const Item& tcb, PckExtension& out) {
       continue;
     }
     auto svn = DerReader::number(item.value, DerReader::kInteger, item.number == 17 ? 0xffff : 0xff);
-    if (!svn) return malformed("TCB item " + std::to_string(item.number) + " is not an SVN");
+    if (!svn) return bad_extension("TCB item " + std::to_string(item.number) + " is not an SVN");
     if (item.number == 17) {
       out.tcb.pce_svn = static_cast<std::uint16_t>(*svn);
     } else {
       out.tcb.components[item.number - 1U] = static_cast<std::uint8_t>(*svn);
     }
   }
-  if (seen != 0x7fffe) return malformed("the TCB does not have all of its 18 items");
+  if (seen != 0x7fffe) return bad_extension("the TCB does not have all of its 18 items");
   return {};
 }
 
 Result<> read_configuration(const Item& configuration, PckExtension& out) {
-  if (configuration.value.tag != DerReader::kSequence) return malformed("the configuration is not a sequence");
+  if (configuration.value.tag != DerReader::kSequence) return bad_extension("the configuration is not a sequence");
   DerReader items(configuration.value.content);
   std::uint32_t seen = 0;
   const std::uint8_t parents[] = {7};
@@ -80,7 +80,7 @@ Result<> read_configuration(const Item& configuration, PckExtension& out) {
     ByteView content = item.value.content;
     if (item.number > 3 || item.value.tag != DerReader::kBoolean || content.size() != 1 ||
         (content[0] != 0 && content[0] != 0xff))
-      return malformed("configuration item " + std::to_string(item.number) + " is unknown or not a boolean");
+      return bad_extension("configuration item " + std::to_string(item.number) + " is unknown or not a boolean");
     (item.number == 1 ? out.dynamic_platform : item.number == 2 ? out.cached_keys : out.smt_enabled) = content[0] != 0;
   }
   return {};
@@ -91,7 +91,7 @@ Result<> read_configuration(const Item& configuration, PckExtension& out) {
 Result<PckExtension> parse_pck_extension(ByteView content) {
   DerReader outer(content);
   auto sequence = outer.next(DerReader::kSequence);
-  if (!sequence || !outer.done()) return malformed("it is not one sequence");
+  if (!sequence || !outer.done()) return bad_extension("it is not one sequence");
   PckExtension out;
   DerReader items(*sequence);
   std::uint32_t seen = 0;
@@ -113,7 +113,7 @@ Result<PckExtension> parse_pck_extension(ByteView content) {
       }
       case 5: {
         auto type = DerReader::number(item.value, DerReader::kEnumerated, 2);
-        if (!type) return malformed("the SGX type is not 0, 1 or 2");
+        if (!type) return bad_extension("the SGX type is not 0, 1 or 2");
         out.sgx_type = static_cast<std::uint8_t>(*type);
         break;
       }
@@ -122,10 +122,10 @@ Result<PckExtension> parse_pck_extension(ByteView content) {
         break;
       }
       case 7: ENCLAYER_CHECK(read_configuration(item, out)); break;
-      default: return malformed("item " + std::to_string(item.number) + " is unknown");
+      default: return bad_extension("item " + std::to_string(item.number) + " is unknown");
     }
   }
-  if (seen != 0x3e && seen != 0xfe) return malformed("it has neither the five nor the seven items of the profile");
+  if (seen != 0x3e && seen != 0xfe) return bad_extension("it has neither the five nor the seven items of the profile");
   return out;
 }
 

@@ -13,7 +13,7 @@ Result<std::uint32_t> misc_field(base::JsonValue json, std::string_view key) {
   return base::load_le32(bytes.data());
 }
 
-Result<QeIdentity> parse(std::string_view text) {
+Result<QeIdentity> read_qe_identity(std::string_view text) {
   ENCLAYER_TRY(base::JsonDocument document, base::JsonDocument::parse(text));
   base::JsonValue json = document.root();
   QeIdentity out;
@@ -69,7 +69,7 @@ std::string QeIdentity::mismatch(const ReportBody& report) const {
 }
 
 Result<QeIdentity> parse_qe_identity(std::string_view json) {
-  auto parsed = parse(json);
+  auto parsed = read_qe_identity(json);
   if (!parsed) return parsed.error().with_context("QE Identity");
   return parsed;
 }

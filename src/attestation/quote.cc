@@ -16,8 +16,8 @@ using base::load_le64;
 
 constexpr std::size_t kOpenEnclaveHeaderSize = 16;
 
-constexpr base::Malformed malformed{"quote: "};
-Error unsupported(std::string message) { return {ErrorKind::kUnsupported, "quote: " + std::move(message)}; }
+constexpr base::Malformed bad_quote{"quote: "};
+Error unsupported_quote(std::string message) { return {ErrorKind::kUnsupported, "quote: " + std::move(message)}; }
 
 // Takes fields from the front and says which one does not fit.
 class Fields {
@@ -28,7 +28,7 @@ class Fields {
 
   Result<ByteView> take(std::size_t size, const char* what) {
     if (auto taken = reader_.take(size)) return *taken;
-    return malformed(std::string("it ends in its ") + what + ", which has " + std::to_string(size) + " bytes; " +
+    return bad_quote(std::string("it ends in its ") + what + ", which has " + std::to_string(size) + " bytes; " +
                      std::to_string(left()) + " are left");
   }
   template <std::size_t N>
@@ -57,13 +57,13 @@ Result<QuoteHeader> parse_header(ByteView bytes) {
   header.vendor_id = array_at<16>(bytes, 12);
   header.user_data = array_at<20>(bytes, 28);
   if (header.version < 3 || header.version > 5)
-    return unsupported("version " + std::to_string(header.version) + " is not known here; 3, 4 and 5 are");
+    return unsupported_quote("version " + std::to_string(header.version) + " is not known here; 3, 4 and 5 are");
   if (header.att_key_type != QuoteHeader::kEcdsaP256)
-    return unsupported("attestation key type " + std::to_string(header.att_key_type) +
-                       " is not known here; 2, ECDSA on P-256, is");
+    return unsupported_quote("attestation key type " + std::to_string(header.att_key_type) +
+                             " is not known here; 2, ECDSA on P-256, is");
   if (header.tee_type != QuoteHeader::kSgx && (header.version == 3 || header.tee_type != QuoteHeader::kTdx))
-    return unsupported("TEE type " + std::to_string(header.tee_type) + " is not known in version " +
-                       std::to_string(header.version));
+    return unsupported_quote("TEE type " + std::to_string(header.tee_type) + " is not known in version " +
+                             std::to_string(header.version));
   if (header.version == 3) {
     header.qe_svn = load_le16(bytes.data() + 8);
     header.pce_svn = load_le16(bytes.data() + 10);
@@ -80,12 +80,12 @@ Result<std::size_t> body_size(const QuoteHeader& header, Fields& fields) {
   constexpr std::size_t kSizes[] = {ReportBody::kSize, TdReportBody::kSize, TdReportBody::kSize15,
                                     TdReportBody::kSize15Partitioned};
   if (type < 1 || type > std::size(kSizes))
-    return unsupported("body type " + std::to_string(type) + " is not known here; 1 to 4 are");
+    return unsupported_quote("body type " + std::to_string(type) + " is not known here; 1 to 4 are");
   std::size_t wanted = kSizes[type - 1];
   if (tdx != (type != 1))
-    return malformed("body type " + std::to_string(type) + " contradicts TEE type " + std::to_string(header.tee_type));
+    return bad_quote("body type " + std::to_string(type) + " contradicts TEE type " + std::to_string(header.tee_type));
   if (size != wanted)
-    return malformed("a body of type " + std::to_string(type) + " has " + std::to_string(wanted) + " bytes, not " +
+    return bad_quote("a body of type " + std::to_string(type) + " has " + std::to_string(wanted) + " bytes, not " +
                      std::to_string(size));
   return wanted;
 }
@@ -96,18 +96,18 @@ Result<CertificationData> parse_certification(std::uint16_t version, Fields& fie
   bool known = (out.type >= CertificationData::kPpidClear && out.type <= CertificationData::kPckChain) ||
                (out.type == CertificationData::kPlatformManifest && version >= 4);
   if (!known)
-    return unsupported("certification data type " + std::to_string(out.type) + " is not known in version " +
-                       std::to_string(version) + "; 1 to 5 are" + (version >= 4 ? ", and 7" : ""));
+    return unsupported_quote("certification data type " + std::to_string(out.type) + " is not known in version " +
+                             std::to_string(version) + "; 1 to 5 are" + (version >= 4 ? ", and 7" : ""));
   ENCLAYER_TRY(std::uint32_t size, fields.u32("certification data size"));
   if (size > CertificationData::kMaxSize)
-    return malformed("its certification data has " + std::to_string(size) + " bytes, at most " +
+    return bad_quote("its certification data has " + std::to_string(size) + " bytes, at most " +
                      std::to_string(CertificationData::kMaxSize) + " are read");
   bool fits = true;  // does the content look like the type that it is labelled with?
   if (out.type == CertificationData::kPpidClear) fits = size == 36 || size == 34;
   if (out.type == CertificationData::kPpidRsa2048) fits = size == 276;
   if (out.type == CertificationData::kPpidRsa3072) fits = size == 404;
   if (!fits)
-    return malformed("certification data of type " + std::to_string(out.type) + " cannot have " + std::to_string(size) +
+    return bad_quote("certification data of type " + std::to_string(out.type) + " cannot have " + std::to_string(size) +
                      " bytes");
   ENCLAYER_TRY(ByteView data, fields.take(size, "certification data"));
   out.data.assign(data.begin(), data.end());
@@ -122,10 +122,10 @@ Result<> parse_signature_data(ByteView bytes, Quote& quote) {
     ENCLAYER_TRY(std::uint16_t type, fields.u16("certification data type"));
     ENCLAYER_TRY(std::uint32_t size, fields.u32("certification data size"));
     if (type != CertificationData::kQeReportCertification)
-      return unsupported("version " + std::to_string(quote.header.version) + " has certification data of type 6, not " +
-                         std::to_string(type));
+      return unsupported_quote("version " + std::to_string(quote.header.version) +
+                               " has certification data of type 6, not " + std::to_string(type));
     if (size != fields.left())
-      return malformed("certification data should have " + std::to_string(size) + " bytes, " +
+      return bad_quote("certification data should have " + std::to_string(size) + " bytes, " +
                        std::to_string(fields.left()) + " are left of the signature data");
   }
   ENCLAYER_TRY(quote.qe_report_bytes, fields.array<ReportBody::kSize>("QE report"));
@@ -135,7 +135,7 @@ Result<> parse_signature_data(ByteView bytes, Quote& quote) {
   quote.qe_auth_data.assign(auth.begin(), auth.end());
   ENCLAYER_TRY(quote.certification, parse_certification(quote.header.version, fields));
   if (fields.left() != 0)
-    return malformed("its signature data goes on for " + std::to_string(fields.left()) +
+    return bad_quote("its signature data goes on for " + std::to_string(fields.left()) +
                      " bytes after the certification data");
   return {};
 }
@@ -161,7 +161,7 @@ Result<Quote> parse_quote(ByteView bytes) {
     std::uint64_t size = load_le64(bytes.data() + 8);
     bytes = bytes.subspan(kOpenEnclaveHeaderSize);
     if (size > bytes.size())
-      return malformed("its Open Enclave header promises " + std::to_string(size) + " bytes, " +
+      return bad_quote("its Open Enclave header promises " + std::to_string(size) + " bytes, " +
                        std::to_string(bytes.size()) + " follow");
     bytes = bytes.first(static_cast<std::size_t>(size));
     quote.open_enclave_header = true;

@@ -27,10 +27,8 @@ namespace enclayer {
 namespace attestation {
 namespace {
 
-constexpr base::Malformed malformed{"RA-TLS certificate: "};
-Error unsupported(const std::string& why) { return {ErrorKind::kUnsupported, "RA-TLS certificate: " + why}; }
-
-Bytes copy_of(ByteView bytes) { return Bytes(bytes.begin(), bytes.end()); }
+constexpr base::Malformed bad_ra_tls{"RA-TLS certificate: "};
+Error unsupported_ra_tls(const std::string& why) { return {ErrorKind::kUnsupported, "RA-TLS certificate: " + why}; }
 
 using KeyPtr = OpensslPtr<EVP_PKEY, EVP_PKEY_free>;
 
@@ -66,29 +64,29 @@ Result<const SignatureAlgorithm*> signature_algorithm(ByteView identifier) {
   const std::string oid = base::to_hex(parts.next(DerReader::kOid).value_or(ByteView()));
   constexpr std::uint8_t kNull = 0x05;
   const bool empty = !parts.at(kNull) || same(parts.next(kNull).value_or(identifier), {});  // NULL has no content
-  if (!empty || !parts.done()) return malformed("its signature's algorithm has parameters");
+  if (!empty || !parts.done()) return bad_ra_tls("its signature's algorithm has parameters");
   for (const SignatureAlgorithm& known : kSignatureAlgorithms)
     if (oid == known.oid) return &known;
-  return unsupported(
+  return unsupported_ra_tls(
       "its signature is of an algorithm that is not known here; ECDSA, RSA (PKCS #1, version 1.5) with "
       "SHA-256, SHA-384 or SHA-512 and Ed25519 are");
 }
 
-Result<KeyPtr> key_from(ByteView subject_public_key_info) {
+Result<KeyPtr> any_key_from(ByteView subject_public_key_info) {
   DerReader whole(subject_public_key_info);
   DerReader parts(whole.next(DerReader::kSequence).value_or(ByteView()));
   const std::string algorithm = base::to_hex(parts.whole(DerReader::kSequence).value_or(ByteView()));
   if (std::find(std::begin(kKeyAlgorithms), std::end(kKeyAlgorithms), algorithm) == std::end(kKeyAlgorithms))
-    return unsupported("its key is of a kind that is not known here; P-256, P-384, P-521, RSA and Ed25519 are");
+    return unsupported_ra_tls("its key is of a kind that is not known here; P-256, P-384, P-521, RSA and Ed25519 are");
   const unsigned char* at = subject_public_key_info.data();
   KeyPtr key(d2i_PUBKEY(nullptr, &at, static_cast<long>(subject_public_key_info.size())));
   ERR_clear_error();
   if (!key || at != subject_public_key_info.data() + subject_public_key_info.size())
-    return malformed("its key cannot be read");
+    return bad_ra_tls("its key cannot be read");
   if (const int bits = EVP_PKEY_get_bits(key.get());
       EVP_PKEY_is_a(key.get(), "RSA") != 0 && (bits < kMinRsaBits || bits > kMaxRsaBits))
-    return unsupported("its RSA key has " + std::to_string(bits) + " bits; " + std::to_string(kMinRsaBits) + " to " +
-                       std::to_string(kMaxRsaBits) + " are taken");
+    return unsupported_ra_tls("its RSA key has " + std::to_string(bits) + " bits; " + std::to_string(kMinRsaBits) +
+                              " to " + std::to_string(kMaxRsaBits) + " are taken");
   return key;
 }
 
@@ -104,7 +102,7 @@ bool signed_by(EVP_PKEY* key, const SignatureAlgorithm& algorithm, const SignedP
 
 // ---- Evidence: what each extension holds, and what its report data has to be ----
 
-struct Key {
+struct BoundKey {
   ByteView der;            // SubjectPublicKeyInfo
   ByteArray<32> digest{};  // SHA-256 of it
 };
@@ -133,18 +131,18 @@ Result<RaTlsEvidence> evidence_of(const char* kind, ByteView quote) {
   auto parsed = parse_quote(quote);
   if (!parsed) return parsed.error().with_context(std::string("RA-TLS certificate: its ") + kind + " evidence");
   if (parsed->size + (parsed->open_enclave_header ? 16 : 0) != quote.size())
-    return malformed(std::string("bytes follow after the quote of its ") + kind + " evidence");
-  return RaTlsEvidence{kind, copy_of(quote), std::move(*parsed)};
+    return bad_ra_tls(std::string("bytes follow after the quote of its ") + kind + " evidence");
+  return RaTlsEvidence{kind, base::copy_of(quote), std::move(*parsed)};
 }
 
 // Gramine's, and Intel's where it stands alone.
-Result<RaTlsEvidence> key_evidence(const char* kind, ByteView value, const Key& key) {
+Result<RaTlsEvidence> key_evidence(const char* kind, ByteView value, const BoundKey& key) {
   ENCLAYER_TRY(RaTlsEvidence out, evidence_of(kind, value));
   out.binds = says(out.parsed, key.digest);
   return out;
 }
 
-Result<RaTlsEvidence> open_enclave_report(ByteView value, const Key& key) {
+Result<RaTlsEvidence> open_enclave_report(ByteView value, const BoundKey& key) {
   ENCLAYER_TRY(RaTlsEvidence out, evidence_of("open-enclave", value));
   out.binds = says(out.parsed, key.digest) || says(out.parsed, base::sha256(base::as_bytes(pem_and_nul(key.der))));
   return out;
@@ -152,19 +150,19 @@ Result<RaTlsEvidence> open_enclave_report(ByteView value, const Key& key) {
 
 // oe_attestation_header_t: version u32 = 3, format UUID 16, 4 bytes of padding, size u64; then the quote, then the
 // custom claims, which are the key in PEM.
-Result<RaTlsEvidence> open_enclave_evidence(ByteView value, const Key& key) {
+Result<RaTlsEvidence> open_enclave_evidence(ByteView value, const BoundKey& key) {
   constexpr std::uint8_t kSgxEcdsa[] = {0xa3, 0xa2, 0x1e, 0x87, 0x1b, 0x4d, 0x40, 0x14,
                                         0xb7, 0x0a, 0xa1, 0x25, 0xd2, 0xfb, 0xcd, 0x8c};
   constexpr std::size_t kHeader = 32;
   if (value.size() < kHeader || base::load_le32(value.data()) != 3 || !same(value.subspan(4, 16), kSgxEcdsa) ||
       base::load_le64(value.data() + 24) != value.size() - kHeader)
-    return unsupported("its open-enclave evidence is not of the format SGX_ECDSA with a header of version 3");
+    return unsupported_ra_tls("its open-enclave evidence is not of the format SGX_ECDSA with a header of version 3");
   value = value.subspan(kHeader);
   auto parsed = parse_quote(value);
   if (!parsed) return parsed.error().with_context("RA-TLS certificate: its open-enclave evidence");
-  if (parsed->open_enclave_header) return malformed("its open-enclave evidence has a header too many");
+  if (parsed->open_enclave_header) return bad_ra_tls("its open-enclave evidence has a header too many");
   std::string_view claims = base::as_text(value.subspan(parsed->size));
-  RaTlsEvidence out{"open-enclave", copy_of(value.first(parsed->size)), std::move(*parsed)};
+  RaTlsEvidence out{"open-enclave", base::copy_of(value.first(parsed->size)), std::move(*parsed)};
   const bool hashed = says(out.parsed, base::sha256(base::as_bytes(claims)));
   while (claims.ends_with('\0') || claims.ends_with('\n')) claims.remove_suffix(1);
   constexpr std::string_view kBegin = "-----BEGIN PUBLIC KEY-----", kEnd = "-----END PUBLIC KEY-----";
@@ -180,7 +178,7 @@ constexpr std::uint64_t kQuoteTag = 60000, kReportTag = 60001, kLegacyReportTag 
 constexpr std::size_t kMaxClaims = 64;
 
 // [hash algorithm, hash] of the key (the numbers are those of IANA's "Named Information Hash Algorithm Registry").
-bool is_hash_of(ByteView hash_entry, const Key& key) {
+bool is_hash_of(ByteView hash_entry, const BoundKey& key) {
   CborReader reader(hash_entry);
   if (reader.array() != 2U) return false;
   const auto algorithm = reader.number();
@@ -197,33 +195,34 @@ bool is_hash_of(ByteView hash_entry, const Key& key) {
 }
 
 // tag([quote, claims]); claims are a map from texts to byte strings, of which "pubkey-hash" binds the key.
-Result<RaTlsEvidence> dice_evidence(ByteView value, const Key& key, RaTlsCertificate& certificate) {
+Result<RaTlsEvidence> dice_evidence(ByteView value, const BoundKey& key, RaTlsCertificate& certificate) {
   CborReader reader(value);
   const auto tag = reader.tag();
   if (tag == kReportTag || tag == kLegacyReportTag)
-    return unsupported("its dice evidence is a report, which only its own platform can check; a quote is needed");
-  if (tag != kQuoteTag) return unsupported("its dice evidence is not an SGX or TDX quote (CBOR tag 60000)");
+    return unsupported_ra_tls(
+        "its dice evidence is a report, which only its own platform can check; a quote is needed");
+  if (tag != kQuoteTag) return unsupported_ra_tls("its dice evidence is not an SGX or TDX quote (CBOR tag 60000)");
   const bool pair = reader.array() == 2U;
   const auto quote = pair ? reader.bytes() : std::nullopt, claims = quote ? reader.bytes() : std::nullopt;
-  if (!claims || !reader.done()) return malformed("its dice evidence is not two byte strings in an array");
+  if (!claims || !reader.done()) return bad_ra_tls("its dice evidence is not two byte strings in an array");
   ENCLAYER_TRY(RaTlsEvidence out, evidence_of("dice", *quote));
 
   CborReader map(*claims);
   const auto count = map.map();
-  if (!count || *count > kMaxClaims) return malformed("the claims of its dice evidence are not a map of at most 64");
+  if (!count || *count > kMaxClaims) return bad_ra_tls("the claims of its dice evidence are not a map of at most 64");
   std::vector<std::string_view> names;
   std::optional<ByteView> hash;
   for (std::uint64_t i = 0; i < *count; ++i) {
     const auto name = map.text();
     const auto content = name ? map.bytes() : std::nullopt;
-    if (!content) return malformed("a claim of its dice evidence is not a byte string by a name");
+    if (!content) return bad_ra_tls("a claim of its dice evidence is not a byte string by a name");
     if (std::find(names.begin(), names.end(), *name) != names.end())
-      return malformed("a claim of its dice evidence is there twice");
+      return bad_ra_tls("a claim of its dice evidence is there twice");
     names.push_back(*name);
     if (*name == "pubkey-hash") hash = content;
-    if (*name == "nonce") certificate.nonce = copy_of(*content);
+    if (*name == "nonce") certificate.nonce = base::copy_of(*content);
   }
-  if (!map.done()) return malformed("bytes follow after the claims of its dice evidence");
+  if (!map.done()) return bad_ra_tls("bytes follow after the claims of its dice evidence");
   out.binds = hash && is_hash_of(*hash, key) && says(out.parsed, base::sha256(*claims));
   return out;
 }
@@ -241,7 +240,7 @@ Result<Collateral> endorsements(ByteView value) {
     good = part.has_value();
     if (good) parts[i] = *part;
   }
-  if (!good || !reader.done()) return malformed("its collateral is not a number and 7 or 8 byte strings in an array");
+  if (!good || !reader.done()) return bad_ra_tls("its collateral is not a number and 7 or 8 byte strings in an array");
   auto text = [](ByteView bytes) {
     std::string out(base::as_text(bytes));
     if (out.ends_with('\0')) out.pop_back();
@@ -287,21 +286,21 @@ constexpr KnownExtension kKnownExtensions[] = {
 constexpr std::size_t kMaxExtensions = 64;     // real ones have up to 5
 constexpr std::size_t kMaxNameSize = 4 << 10;  // bytes; real ones have about 60
 
-Result<> read_extensions(DerReader extensions, const Key& key, RaTlsCertificate& out) {
+Result<> read_extensions(DerReader extensions, const BoundKey& key, RaTlsCertificate& out) {
   std::vector<std::string> seen;
   std::optional<RaTlsEvidence> intel, dice;
   while (!extensions.done()) {
     auto extension = next_extension(extensions);
-    if (!extension) return malformed("its extensions are damaged");
+    if (!extension) return bad_ra_tls("its extensions are damaged");
     if (seen.size() == kMaxExtensions)
-      return unsupported("it has more than " + std::to_string(kMaxExtensions) + " extensions");
+      return unsupported_ra_tls("it has more than " + std::to_string(kMaxExtensions) + " extensions");
     const std::string oid = base::to_hex(extension->oid);
-    if (std::find(seen.begin(), seen.end(), oid) != seen.end()) return malformed("an extension is there twice");
+    if (std::find(seen.begin(), seen.end(), oid) != seen.end()) return bad_ra_tls("an extension is there twice");
     seen.push_back(oid);
     const auto* known = std::find_if(std::begin(kKnownExtensions), std::end(kKnownExtensions),
                                      [&](const KnownExtension& k) { return oid == k.oid; });
     if (known == std::end(kKnownExtensions)) {
-      if (extension->critical) return unsupported("it has a critical extension that is not known here");
+      if (extension->critical) return unsupported_ra_tls("it has a critical extension that is not known here");
       continue;
     }
     const ByteView value = extension->value;
@@ -390,21 +389,21 @@ Verification verify_parsed(const RaTlsCertificate& certificate, const Collateral
 Result<RaTlsCertificate> parse_ra_tls(ByteView der) {
   using namespace attestation;
   constexpr std::string_view kNotACertificate = "it is not X.509 in DER";
-  ENCLAYER_TRY(SignedParts parts, signed_parts(der, RaTlsCertificate::kMaxSize, malformed, kNotACertificate));
-  ENCLAYER_TRY(TbsFields fields, tbs_fields(parts, malformed, kNotACertificate));
+  ENCLAYER_TRY(SignedParts parts, signed_parts(der, RaTlsCertificate::kMaxSize, bad_ra_tls, kNotACertificate));
+  ENCLAYER_TRY(TbsFields fields, tbs_fields(parts, bad_ra_tls, kNotACertificate));
   if (!fields.extensions)
     return Error(ErrorKind::kNotFound, "RA-TLS certificate: it has no extensions, so no evidence");
   ENCLAYER_TRY(const SignatureAlgorithm* signature, signature_algorithm(parts.algorithm));
   auto name = fields.subject.size() <= kMaxNameSize ? Name::from_der(fields.subject) : std::nullopt;
-  if (!name) return malformed("its subject is not a name");
-  ENCLAYER_TRY(KeyPtr key, attestation::key_from(fields.public_key));
+  if (!name) return bad_ra_tls("its subject is not a name");
+  ENCLAYER_TRY(KeyPtr key, attestation::any_key_from(fields.public_key));
 
   RaTlsCertificate out;
   out.subject = name->text();
   out.valid_from = fields.from;
   out.valid_until = fields.until;
-  out.public_key = copy_of(fields.public_key);
-  const attestation::Key bound{fields.public_key, base::sha256(fields.public_key)};
+  out.public_key = base::copy_of(fields.public_key);
+  const attestation::BoundKey bound{fields.public_key, base::sha256(fields.public_key)};
   ENCLAYER_CHECK(attestation::read_extensions(DerReader(*fields.extensions), bound, out));
   out.signed_itself = same(fields.issuer, fields.subject) && signed_by(key.get(), *signature, parts);
   return out;

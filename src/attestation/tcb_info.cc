@@ -69,7 +69,7 @@ Result<std::vector<TdxModuleIdentity>> parse_tdx_module_identities(base::JsonVal
   return out;
 }
 
-Result<TcbInfo> parse(std::string_view text) {
+Result<TcbInfo> read_tcb_info(std::string_view text) {
   ENCLAYER_TRY(base::JsonDocument document, base::JsonDocument::parse(text));
   base::JsonValue json = document.root();
   TcbInfo out;
@@ -143,7 +143,7 @@ const TdxModuleIdentity* TcbInfo::module_of(std::uint8_t major) const {
 }
 
 Result<TcbInfo> parse_tcb_info(std::string_view json) {
-  auto parsed = parse(json);
+  auto parsed = read_tcb_info(json);
   if (!parsed) return parsed.error().with_context("TCB Info");
   return parsed;
 }

@@ -31,6 +31,8 @@ inline void store_le64(std::uint8_t* p, std::uint64_t v) {
   store_le32(p + 4, static_cast<std::uint32_t>(v >> 32));
 }
 
+inline Bytes copy_of(ByteView bytes) { return Bytes(bytes.begin(), bytes.end()); }
+
 // The N bytes at `offset`; the caller has checked that they are there.
 template <std::size_t N>
 ByteArray<N> array_at(ByteView bytes, std::size_t offset) {

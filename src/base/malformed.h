@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bytes from outside that break their format, said alike for each of the formats:
 //
-//   constexpr base::Malformed malformed{"CRL: "};
-//   if (!whole.done()) return malformed("bytes follow after its end");
+//   constexpr base::Malformed bad_crl{"CRL: "};
+//   if (!whole.done()) return bad_crl("bytes follow after its end");
 #pragma once
 
 #include <string>

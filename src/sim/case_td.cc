@@ -13,7 +13,7 @@ using namespace verbs;
 constexpr char kModuleAdvisory[] = "INTEL-SA-00002";
 
 // Offsets in a quote of version 4 of a TD whose authentication data has 32 bytes (docs/formats/quote.md).
-constexpr std::size_t kMrTd = 48 + 136, kRtmr3 = 48 + 328 + 3 * 48, kReportData = 48 + 520, kSignatureSize = 632,
+constexpr std::size_t kMrTd = 48 + 136, kRtmr3 = 48 + 328 + 3 * 48, kReportData = 48 + 520, kSignatureDataSize = 632,
                       kSignature = 636, kOuterType = 764, kOuterSize = 766, kQeReport = 770, kQeSignature = 1154;
 // Of version 5: the body's descriptor.
 constexpr std::size_t kBodyType = 48, kBodySize = 50;
@@ -99,8 +99,9 @@ std::vector<Case> shapes() {
           "td-body-size-overflow", "the size of the body is 4,294,967,295", Reason::kUnsupportedQuoteFormat,
           td(as_version_5, on_its_way([](Bytes& quote) { base::store_le32(quote.data() + kBodySize, 0xffffffff); }))),
       refused("td-signature-size-overflow", "the size of the signature data of a TD's quote is 4,294,967,295",
-              Reason::kUnsupportedQuoteFormat,
-              td({}, on_its_way([](Bytes& quote) { base::store_le32(quote.data() + kSignatureSize, 0xffffffff); }))),
+              Reason::kUnsupportedQuoteFormat, td({}, on_its_way([](Bytes& quote) {
+                                                    base::store_le32(quote.data() + kSignatureDataSize, 0xffffffff);
+                                                  }))),
       refused("td-without-type-6", "the certification data of a TD's quote is of type 5, where 6 wraps it",
               Reason::kUnsupportedQuoteFormat,
               td({}, on_its_way([](Bytes& quote) { base::store_le16(quote.data() + kOuterType, 5); }))),

@@ -18,15 +18,15 @@ namespace {
 
 using attestation::OpensslPtr;
 
-Error openssl_failed(std::string_view doing) {
-  ERR_clear_error();
-  return {ErrorKind::kInternal, "OpenSSL cannot " + std::string(doing)};
-}
-
 // Instead of OpenSSL's own, which would ask on the terminal.
 int no_passphrase(char*, int, int, void*) { return -1; }
 
 }  // namespace
+
+Error openssl_failed(std::string_view doing) {
+  ERR_clear_error();
+  return {ErrorKind::kInternal, "OpenSSL cannot " + std::string(doing)};
+}
 
 Result<SigningKey> SigningKey::own(void* evp_pkey) {
   SigningKey key;

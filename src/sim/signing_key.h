@@ -12,6 +12,9 @@
 
 namespace enclayer::sim {
 
+// kInternal, "OpenSSL cannot ..."; what OpenSSL remembers of errors is forgotten.
+Error openssl_failed(std::string_view doing);
+
 class SigningKey {
  public:
   static Result<SigningKey> generate();

@@ -28,14 +28,9 @@ using Asn1Time = OpensslPtr<ASN1_TIME, ASN1_TIME_free>;
 
 constexpr long kX509V3 = 2, kCrlV2 = 1;  // versions count from zero
 
-Error openssl_failed(std::string_view doing) {
-  ERR_clear_error();
-  return {ErrorKind::kInternal, "OpenSSL cannot " + std::string(doing)};
-}
-
 EVP_PKEY* pkey(const SigningKey& key) { return static_cast<EVP_PKEY*>(key.evp_pkey()); }
-std::time_t seconds(Time time) { return static_cast<std::time_t>(time.time_since_epoch().count()); }
-Asn1Time asn1_time(Time time) { return Asn1Time(ASN1_TIME_set(nullptr, seconds(time))); }
+std::time_t in_seconds(Time time) { return static_cast<std::time_t>(time.time_since_epoch().count()); }
+Asn1Time asn1_time(Time time) { return Asn1Time(ASN1_TIME_set(nullptr, in_seconds(time))); }
 
 Integer asn1_integer(const Serial& serial) {
   BIGNUM* number = BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr);
@@ -221,7 +216,7 @@ Result<> check_identity(const Identity& identity, const Identity* issuer, Time n
   ERR_clear_error();
   if (!fits) return damaged("the certificate is for another key than the one beside it");
   if (!issued) return damaged("the certificate was not signed by the authority beside it");
-  std::time_t at = seconds(now);
+  std::time_t at = in_seconds(now);
   if (X509_cmp_time(X509_get0_notAfter(certificate.get()), &at) <= 0) return damaged("the certificate has expired");
   if (X509_cmp_time(X509_get0_notBefore(certificate.get()), &at) > 0)
     return damaged("the certificate is not valid yet: is this machine's clock right?");
