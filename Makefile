@@ -104,6 +104,7 @@ bench: ## AESM front end against the floor, verification and the device plugin b
 	@tools/build release enclayer-attest enclayer-device-plugin enclayer-quote-helper
 	@bench/aesm/run build/release/bin/enclayer-quote-helper
 	@bench/verify/run
+	@bench/metrics/run build/release/bin
 	@bench/attest/run build/release/bin/enclayer-attest
 	@bench/dra/run build/release/bin/enclayer-dra-driver
 	@bench/plugin/run build/release/bin/enclayer-device-plugin
