@@ -101,7 +101,7 @@ fuzz: ## Run every fuzz target for FUZZ_SECONDS (default 60) each
 bench: ## AESM front end against the floor, verification and the device plugin beside their peers, tokens (root, Go, pip; a quarter of an hour)
 	@tools/packages build
 	@tools/packages bench
-	@tools/build release enclayer-attest enclayer-device-plugin enclayer-quote-helper
+	@tools/build release enclayer enclayer-attest enclayer-device-plugin enclayer-dra-driver enclayer-quote-helper
 	@bench/aesm/run build/release/bin/enclayer-quote-helper
 	@bench/verify/run
 	@bench/metrics/run build/release/bin
