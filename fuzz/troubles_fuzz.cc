@@ -17,7 +17,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (trouble.says.empty() || trouble.says != base::printable(trouble.says, troubles::kMostSays)) std::abort();
     if (trouble.first > trouble.last || trouble.count == 0 || trouble.pods.size() > troubles::kMostPods) std::abort();
     for (const auto& pod : trouble.pods)
-      if (!base::is_dns_name(pod.space) || !base::is_dns_name(pod.name) || !base::is_dns_name(pod.uid)) std::abort();
+      if (!base::is_dns_name(pod.space) || !base::is_dns_name(pod.name) ||
+          !(pod.uid.empty() || base::is_dns_name(pod.uid)))
+        std::abort();
   }
   auto again = troubles::parse_troubles(troubles::to_json(*troubles));
   if (!again || *again != *troubles) std::abort();

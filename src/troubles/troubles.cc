@@ -39,10 +39,14 @@ Result<Time> time_in(base::JsonValue entry, const char* key) {
   return parse_time(text);
 }
 
+bool may_be(const Pod& pod) {
+  return base::is_dns_name(pod.space, 63) && base::is_dns_name(pod.name) &&
+         (pod.uid.empty() || base::is_dns_name(pod.uid, kMostUid));
+}
+
 Result<Pod> pod_in(base::JsonValue entry) {
   Pod pod{entry["namespace"].text(), entry["name"].text(), entry["uid"].text()};
-  if (!base::is_dns_name(pod.space, 63) || !base::is_dns_name(pod.name) || !base::is_dns_name(pod.uid, kMostUid))
-    return malformed("have a pod without a namespace, name and UID of Kubernetes");
+  if (!may_be(pod)) return malformed("have a pod without a namespace, name and UID of Kubernetes");
   return pod;
 }
 
@@ -133,14 +137,16 @@ Board::Board(std::filesystem::path folder, Time now) : folder_(std::move(folder)
   }
 }
 
-void Board::say(const Kind& kind, std::string_view wrong, Time now, const std::vector<Pod>& pods) {
+void Board::say(const Kind& kind, std::string_view wrong, Time now, const Pods& pods) {
   Entry& entry = entries_[kind.reason];
   auto& told = entry.told;
   auto count_again = [&] {
     told->count = static_cast<std::uint32_t>(std::min<std::uint64_t>(told->count + 1, kMostCount));
     told->last = std::max(told->first, now);
     told->says = base::printable(wrong, kMostSays);
-    told->pods.assign(pods.begin(), pods.begin() + static_cast<std::ptrdiff_t>(std::min(pods.size(), kMostPods)));
+    told->pods = pods ? pods() : std::vector<Pod>();
+    std::erase_if(told->pods, [](const Pod& pod) { return !may_be(pod); });
+    if (told->pods.size() > kMostPods) told->pods.resize(kMostPods);
   };
   if (wrong.empty() == (!told || told->over)) {
     entry.changes.reset();

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -44,7 +45,9 @@ inline constexpr Kind kSlotsNotServed{"SlotsNotServed", "SlotsServed"};         
 inline constexpr std::array kKinds = {kEpcLost,       kEpcDamaged,  kProvisioningLost, kQuotesLost,
                                       kNotRegistered, kCannotQuote, kSocketTaken,      kSlotsNotServed};
 
-inline constexpr std::array<std::string_view, 2> kWriters = {"device-plugin", "quote-helper"};  // folders
+// Whose folders there are.
+inline constexpr std::string_view kDevicePlugin = "device-plugin", kQuoteHelper = "quote-helper";
+inline constexpr std::array kWriters = {kDevicePlugin, kQuoteHelper};
 inline constexpr auto kFile = "troubles.json";
 
 inline constexpr std::chrono::seconds kSettles{10}, kRepeats{600};
@@ -55,9 +58,10 @@ inline constexpr std::chrono::seconds kConfirms{60}, kStale{300};
 // Of a file that is read: bytes of it and of a sentence, and pods that are named with a trouble.
 inline constexpr std::size_t kMostFile = 64 << 10, kMostSays = 700, kMostPods = 16;
 
-// A pod that is concerned, as in Kubernetes; each with its UID, by which `kubectl describe pod` finds Events.
+// A pod that is concerned, as in Kubernetes. Without its UID `kubectl describe pod` finds no Event: it is only named in the
+// node's.
 struct Pod {
-  std::string space, name, uid;
+  std::string space, name, uid;  // the last one empty: not known
 
   bool operator==(const Pod&) const = default;
 };
@@ -93,7 +97,9 @@ class Board {
   Board(std::filesystem::path folder, Time now);
 
   // What is wrong of this kind, or with an empty sentence: nothing. Each kind again at every look; `now` is its time.
-  void say(const Kind& kind, std::string_view wrong, Time now, const std::vector<Pod>& pods = {});
+  // `pods` is asked when the trouble counts, for it may take a while; a name that Kubernetes does not know is left out.
+  using Pods = std::function<std::vector<Pod>()>;
+  void say(const Kind& kind, std::string_view wrong, Time now, const Pods& pods = {});
 
   // Brings the file up to date. Cheap when there is nothing to do; what cannot be written is logged once.
   void keep(Time now);

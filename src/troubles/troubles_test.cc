@@ -29,7 +29,7 @@ const Pod kPod{"bank", "ledger-0", "7c2e0d2c-3f5a-4a0e-9c55-0a1b2c3d4e5f"};
 class BoardTest : public testing::Test {
  protected:
   void look(Board& board, const Kind& kind, std::string_view wrong, Time now, const std::vector<Pod>& pods = {}) {
-    board.say(kind, wrong, now, pods);
+    board.say(kind, wrong, now, [&] { return pods; });
     board.keep(now);
     std::error_code error;
     if (!fs::exists(file(), error)) return;
@@ -136,6 +136,18 @@ TEST_F(BoardTest, what_is_old_says_nothing) {
   EXPECT_EQ(said(kNoon + 1010s).at(0).first, kNoon + 1000s);
 }
 
+TEST_F(BoardTest, pods_that_cannot_be_are_left_out_and_the_others_are_not_too_many) {
+  std::vector<Pod> pods(20, kPod);
+  pods[0].name = "Not/a/pod";
+  pods[1].uid = "";
+  Board board(folder_.path(), kNoon);
+  for (const auto at : {0s, 10s}) look(board, kEpcLost, "gone", kNoon + at, pods);
+  auto troubles = said(kNoon + 10s);
+  ASSERT_EQ(troubles.size(), 1u);
+  EXPECT_EQ(troubles[0].pods.size(), kMostPods);
+  EXPECT_EQ(troubles[0].pods[0].uid, "");
+}
+
 TEST_F(BoardTest, damage_has_no_end) {
   Board board(folder_.path(), kNoon);
   for (const auto at : {0s, 10s}) look(board, kEpcDamaged, "2 pages", kNoon + at);
@@ -195,7 +207,7 @@ TEST(Troubles, are_refused_where_anything_about_them_is_not_ours) {
         with("gone", std::string(701, 'x')), with("12:00:00Z\",\"last", "12:00:01Z\",\"last"),
         with("\"count\":1", "\"count\":0"), with("\"count\":1", "\"count\":1000001"),
         with("\"count\":1", "\"count\":-1"), with("\"n\"", "\"../n\""), with("\"p\"", "\"P\""),
-        with("\"uid\":\"u\"", "\"uid\":\"\""), with("\"p\"", "7"),
+        with("\"uid\":\"u\"", "\"uid\":\"u/x\""), with("\"p\"", "7"),
         with("\"EpcLost\"", "\"EpcDamaged\"").replace(good.find("false") + 3, 5, "true"),
         "{\"troubles\":[" + entry + "," + entry + "]}"}) {
     auto refused = parse_troubles(bad);
