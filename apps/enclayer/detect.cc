@@ -167,7 +167,7 @@ Result<int> tell(const Flags& flags, const PodEnvironment& pod) {
   for (const auto& event : events)
     log::info("Event told", {{"object", event.kind + " " + event.object},
                              {"event", event.reason},
-                             {"message", event.message},
+                             {"says", event.message},
                              {"count", event.count}});
   return 0;
 }

@@ -54,8 +54,13 @@ std::string names_of(const std::vector<troubles::Pod>& pods) {
   return out;
 }
 
-Event event_of(const Trouble& trouble, std::string kind, const troubles::Pod& object, std::string message) {
-  if (trouble.over) message.insert(0, "over: ");
+// Of a pod's Event kubectl does not show where it comes from: its message has to. The policy sees to it.
+std::string on_node(const std::string& node) { return "on node " + node + ": "; }
+
+// `where` is what the message begins with.
+Event event_of(const Trouble& trouble, std::string kind, const troubles::Pod& object, std::string where,
+               const std::string& says) {
+  const std::string message = std::move(where) + (trouble.over ? "over: " : "") + says;
   return {std::move(kind),
           object.space,
           object.name,
@@ -91,10 +96,10 @@ Event event_of_node(const std::string& node, std::string_view reason, bool warni
 std::vector<Event> events_of(std::span<const Trouble> troubles, const std::string& node) {
   std::vector<Event> out;
   for (const Trouble& trouble : troubles)
-    out.push_back(event_of(trouble, "Node", {{}, node, node}, trouble.says + names_of(trouble.pods)));
+    out.push_back(event_of(trouble, "Node", {{}, node, node}, "", trouble.says + names_of(trouble.pods)));
   for (const Trouble& trouble : troubles)
     for (const auto& pod : trouble.pods)
-      out.push_back(event_of(trouble, "Pod", pod, "on node " + node + ": " + trouble.says));
+      if (!pod.uid.empty()) out.push_back(event_of(trouble, "Pod", pod, on_node(node), trouble.says));
   if (out.size() > kMostEvents) out.resize(kMostEvents);
   return out;
 }

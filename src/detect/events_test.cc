@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/dns_name.h"
+#include "base/file.h"
 #include "fake/api_server.h"
 
 namespace enclayer::detect {
@@ -44,12 +45,27 @@ TEST(Events, are_of_the_node_first_and_then_of_each_pod_that_is_concerned) {
                               true, kNoon, kNoon + 20min, 3}));
 }
 
+TEST(Events, of_a_pod_whose_uid_is_not_known_are_not_made_but_the_node_s_names_it) {
+  Trouble gone = kGone;
+  gone.pods = {{"bank", "ledger-0", ""}};
+  auto events = events_of(std::vector{gone}, "n1");
+  ASSERT_THAT(events, SizeIs(1));
+  EXPECT_THAT(events[0].message, EndsWith("; pods concerned: bank/ledger-0"));
+}
+
 TEST(Events, say_that_it_is_over_with_a_reason_of_its_own_once) {
   Trouble gone = kGone;
   gone.over = true;
   auto events = events_of(std::vector{gone}, "n1");
   EXPECT_THAT(events, ElementsAre(Event{"Node", "", "n1", "n1", "EpcBack", "over: /dev/sgx_enclave is gone", false,
                                         kNoon + 20min, kNoon + 20min, 1}));
+}
+
+TEST(Events, of_pods_say_first_on_which_node) {
+  Trouble gone = kGone;
+  gone.over = true;
+  gone.pods = {kPod};
+  EXPECT_EQ(events_of(std::vector{gone}, "n1")[1].message, "on node n1: over: /dev/sgx_enclave is gone");
 }
 
 TEST(Events, are_at_most_twenty_at_a_time_and_no_message_is_longer_than_kubernetes_has_them) {
@@ -85,6 +101,23 @@ TEST(Events, have_names_that_follow_from_object_and_reason_alone) {
   names.insert(name_of(pod, "n1"));
   EXPECT_THAT(names, SizeIs(5));
   EXPECT_TRUE(base::is_dns_name(name_of(event, std::string(kMostNodeOfEvents, 'n'))));
+}
+
+TEST(Events, have_the_reasons_that_the_policy_lets_through_and_the_page_explains) {
+  auto read = [](const char* path) {
+    return base::read_text(std::filesystem::path(ENCLAYER_SOURCE_DIR) / path, 1 << 20).value();
+  };
+  const std::string policy = read("deploy/manifests/detect/detect-policy.yaml"), page = read("docs/events.md");
+  std::vector<troubles::Kind> kinds(troubles::kKinds.begin(), troubles::kKinds.end());
+  kinds.push_back(kSgxLost);
+  std::string list;
+  for (const auto& kind : kinds)
+    for (std::string_view reason : {kind.reason, kind.over}) {
+      if (reason.empty()) continue;
+      list += std::string(list.empty() ? "'" : ", '").append(reason) + "'";
+      EXPECT_THAT(page, HasSubstr("`" + std::string(reason) + "`"));
+    }
+  EXPECT_THAT(policy, HasSubstr("variables.reason in [" + list + "]"));
 }
 
 TEST(Events, are_of_core_v1_as_the_kubelets_own_are) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// When the API server is told what is wrong: whenever that is otherwise than it was told, and with growing pauses, so
-// that neither a node where everything comes and goes nor an API server that refuses makes a storm. After the first time
-// it is 10 s, then twice that, up to 10 minutes; after so long without, they begin anew.
+// When the API server is told what is wrong: whenever that is otherwise than it was told, but five times at once and then
+// once a minute, so that a node where everything comes and goes makes no storm; and where it fails, after pauses of 10 s,
+// twice that, and so on up to 10 minutes.
 #pragma once
 
 #include <algorithm>
@@ -14,9 +14,10 @@ namespace enclayer::detect {
 class Telling {
  public:
   using Moment = std::chrono::steady_clock::time_point;
-  static constexpr std::chrono::seconds kFirstPause{10}, kLongestPause{600};
+  static constexpr int kAtOnce = 5;
+  static constexpr std::chrono::seconds kEach{60}, kFirstPause{10}, kLongestPause{600};
 
-  // Whether there is something to tell, of which nothing was told yet.
+  // Whether there is something to tell that was not told yet.
   bool is_news(const std::string& text) const { return text != told_; }
 
   // Not before then.
@@ -24,16 +25,19 @@ class Telling {
 
   // It was told, or tried: then it still is to be.
   void done(std::string text, bool worked, Moment now) {
-    if (worked) told_ = std::move(text);
-    const bool calm = now - next_ >= kLongestPause;
-    pause_ = calm ? kFirstPause : std::min(2 * pause_, kLongestPause);
-    next_ = now + pause_;
+    used_up_ = std::max(used_up_, now) + kEach;
+    next_ = used_up_ - (kAtOnce - 1) * kEach;
+    pause_ = worked ? kFirstPause / 2 : std::min(2 * pause_, kLongestPause);
+    if (worked)
+      told_ = std::move(text);
+    else
+      next_ = std::max(next_, now + pause_);
   }
 
  private:
   std::string told_;  // nothing is wrong, at first
   std::chrono::seconds pause_ = kFirstPause / 2;
-  Moment next_{};
+  Moment used_up_{}, next_{};  // all that was told has taken its minute by then
 };
 
 }  // namespace enclayer::detect
