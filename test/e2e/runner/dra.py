@@ -109,8 +109,7 @@ class Dra:
                 line for line in [*self.plane.kubectl("describe", "pod", "refused").splitlines(), ""] if not line or " FailedPrepareDynamicResources " in line), 60, pause=0.5)
         say(said.strip())
         check("claims.lock is locked by another process" in said, said)
-        self.cluster.wait_for_pod("refused", running)
-        self.cluster.remove_pods("refused")
+        self.cluster.remove_pods("refused")  # the kubelet tries it again after more than a minute
 
     def update(self):
         stop, started, failed = threading.Event(), [], []
