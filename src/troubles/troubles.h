@@ -9,7 +9,8 @@
 // A trouble is one kind of thing that is wrong, however many things are. Its writer counts, so a reader needs no memory:
 // what it says again is the same. It is written down once it has lasted for kSettles, for what a restart mends is no
 // news; it counts once more every kRepeats that it lasts, and whenever it comes back; when it is over it stays for
-// kRepeats, and what comes back by then is the same one. So a file changes a few times an hour, whatever happens.
+// kRepeats, and what comes back by then is the same one. So a file changes a few times an hour while things are lost, and
+// every kSettles at most where they come and go.
 #pragma once
 
 #include <array>
@@ -93,7 +94,7 @@ Result<std::string> text_of(const std::filesystem::path& folder, Time now);
 // Keeps a writer's file. Not for several threads.
 class Board {
  public:
-  // What the file says is gone on with, where it is of the last kRepeats: a writer that is started again is the same one.
+  // Goes on with what the file says, unless that is older than kStale: a writer that is started again is the same one.
   Board(std::filesystem::path folder, Time now);
 
   // What is wrong of this kind, or with an empty sentence: nothing. Each kind again at every look; `now` is its time.
