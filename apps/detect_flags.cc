@@ -7,13 +7,14 @@
 
 namespace enclayer::apps {
 
-void add_detect_flags(CLI::App& app, DetectFlags& flags) {
+void add_detect_flags(CLI::App& app, DetectFlags& flags, const char* told) {
   add_platform_option(app, flags.platform);
   app.add_option("--sim-epc", flags.sim_epc, "With --platform sim: EPC to pretend, in Ki, Mi, Gi, Ti or bytes")
       ->option_text("AMOUNT [8Gi]");
   app.add_option("--label-node", flags.node,
                  "Give this node, which has to be the one that we run on, the labels that say what it has")
       ->option_text("NAME");
+  app.add_option("--troubles-dir", flags.troubles_dir, told)->option_text("DIR")->needs("--label-node");
   app.add_option("--dev-root", flags.dev_root, "Where to look for device nodes")->option_text("DIR [/dev]");
   app.add_option("--sysfs-root", flags.sysfs_root, "Where to look for facts of the kernel")->option_text("DIR [/sys]");
   app.add_option("--account-dir", flags.account_dir, "Where the pod's token and ca.crt are")

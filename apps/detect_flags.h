@@ -15,14 +15,16 @@ struct DetectFlags {
   Platform platform = Platform::kHardware;
   std::string sim_epc;  // an amount; empty: not given
   std::filesystem::path dev_root = "/dev", sysfs_root = "/sys";
-  std::string node;  // whose labels are to be kept; empty: nobody's
+  std::string node;                    // whose labels are to be kept; empty: nobody's
+  std::filesystem::path troubles_dir;  // where daemons say what is wrong (troubles/troubles.h); empty: nowhere
   std::filesystem::path account_dir = "/var/run/secrets/kubernetes.io/serviceaccount";
   base::log::Level log_level = base::log::Level::kInfo;
   base::log::Format log_format = base::log::Format::kText;
 };
 
-// --platform, --sim-epc, --dev-root, --sysfs-root, --label-node, --account-dir, --log-level, --log-format.
-void add_detect_flags(CLI::App& app, DetectFlags& flags);
+// --platform, --sim-epc, --dev-root, --sysfs-root, --label-node, --troubles-dir, --account-dir, --log-level,
+// --log-format. What becomes of the troubles is `told`.
+void add_detect_flags(CLI::App& app, DetectFlags& flags, const char* told);
 
 // A look at this node, as the flags say. kInvalidArgument: --sim-epc is no amount, or there is no simulation.
 Result<detect::Findings> look(const DetectFlags& flags);

@@ -33,7 +33,9 @@ base::UniqueFd stop_signals() {
   return base::UniqueFd(::signalfd(-1, &signals, SFD_CLOEXEC));
 }
 
-bool wait_unless_stopped(const base::UniqueFd& stop, milliseconds timeout) { return !stopped(stop, -1, timeout); }
+bool wait_unless_stopped(const base::UniqueFd& stop, milliseconds timeout, int alarm) {
+  return !stopped(stop, alarm, timeout);
+}
 
 std::optional<Result<int>> run_to_end(const std::vector<std::string>& argv, const base::UniqueFd& stop,
                                       milliseconds patience) {

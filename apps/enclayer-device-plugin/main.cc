@@ -17,6 +17,7 @@
 #include "cli_support.h"
 #include "device_plugin/accounting.h"
 #include "device_plugin/cdi.h"
+#include "device_plugin/concerned.h"
 #include "device_plugin/node.h"
 #include "device_plugin/offering.h"
 #include "device_plugin/quote_slots.h"
@@ -25,6 +26,7 @@
 #include "http/server.h"
 #include "kubelet/pod_resources.h"
 #include "node_flags.h"
+#include "troubles/troubles.h"
 
 namespace enclayer::device_plugin {
 namespace {
@@ -45,6 +47,7 @@ struct Flags {
   Way registration = Way::kRegister;
   std::filesystem::path kubelet_dir = "/var/lib/kubelet";
   std::filesystem::path slots_dir = slots::kDefaultParent, aesmd_dir, cdi_dir = "/var/run/cdi";
+  std::filesystem::path troubles_dir;  // empty: nowhere
   bool account_mapped = false;
   std::filesystem::path proc_root = "/proc", kernel_log;
 };
@@ -112,6 +115,9 @@ void add_flags(CLI::App& app, Flags& flags) {
                  "Give every such container this folder instead, in which somebody else's aesmd serves aesm.socket")
       ->option_text("DIR")
       ->excludes(slots_dir);
+  app.add_option("--troubles-dir", flags.troubles_dir,
+                 "Where what is wrong here is left for enclayer-detect, which makes Events of it: in device-plugin/")
+      ->option_text("DIR [nowhere]");
   app.add_option("--registration", flags.registration,
                  "How the kubelet learns of us: register calls it; watcher leaves a socket in its plugins_registry")
       ->transform(
@@ -131,6 +137,8 @@ void add_flags(CLI::App& app, Flags& flags) {
                  "The kubelet's folder; sockets are in its device-plugins/, plugins_registry/ and pod-resources/")
       ->option_text("DIR [/var/lib/kubelet]");
 }
+
+Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 // What of its part the plugin offers now, beside the DRA driver's claims. Where that was never meant to be, nothing is
 // asked and nothing written.
@@ -157,12 +165,13 @@ Result<std::unique_ptr<QuoteSlots>> slots_of(const Flags& flags, std::function<Q
     return Error(ErrorKind::kInvalidArgument, "--quote-limit " + std::to_string(flags.quote_limit) + ": at most " +
                                                   std::to_string(QuoteSlots::kMost) +
                                                   " containers have a slot of the quote helper");
-  auto now = [] {
-    auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(since_1970).count());
+  auto uids = [&flags] {
+    return kubelet::read_pod_uids(std::filesystem::absolute(flags.kubelet_dir), kQuoteResource)
+        .value_or(kubelet::PodUids());
   };
+  auto seconds = [] { return static_cast<std::uint64_t>(now().time_since_epoch().count()); };
   return std::make_unique<QuoteSlots>(std::filesystem::absolute(flags.slots_dir), flags.quote_limit,
-                                      QuoteSlots::Sources{std::move(who), now});
+                                      QuoteSlots::Sources{std::move(who), seconds, uids});
 }
 
 // EPC first.
@@ -214,8 +223,18 @@ Result<bool> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) 
   if (flags.account_mapped) sources.proc_root = flags.proc_root;
   ENCLAYER_TRY(auto accounting, Accounting::start(node, sources, metrics));
 
-  auto at_each_look = [&] {
+  std::optional<troubles::Board> board;
+  if (!flags.troubles_dir.empty()) board.emplace(flags.troubles_dir / troubles::kDevicePlugin, now());
+
+  auto at_each_look = [&](const Offering::Troubles& wrong) {
     accounting->read_kernel_log();
+    if (board) {
+      const Time moment = now();
+      for (const auto& [kind, sentence] : wrong)
+        board->say(kind, sentence, moment, [&, kind = kind] { return concerned_by(kind, kubelet_dir); });
+      board->say(troubles::kEpcDamaged, accounting->damage(), moment);
+      board->keep(moment);
+    }
     for (const Device& device : devices)
       metrics.gauge(metric::kDeviceUsable, {{"device", device.name}}).set(device.why_not().empty() ? 1 : 0);
     if (!flags.grants.cdi) return;

@@ -22,6 +22,7 @@
 #include "helper/signals.h"
 #include "quoting/dcap_worker.h"
 #include "quoting/self_test.h"
+#include "troubles/troubles.h"
 
 namespace enclayer::quote_helper {
 namespace {
@@ -31,6 +32,7 @@ constexpr auto kProgram = "enclayer-quote-helper";
 struct Flags {
   apps::DaemonOptions daemon;
   helper::Options helper;
+  std::filesystem::path troubles_dir;
   bool self_test = false, facts = false;
   std::string output = "text";
 };
@@ -75,6 +77,9 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--state-dir", to.state_dir,
                  "Keys (private/), what verifiers of simulated quotes need (public/), and which socket is ours")
       ->option_text("DIR [/var/lib/enclayer]");
+  app.add_option("--troubles-dir", flags.troubles_dir,
+                 "Where what is wrong here is left for enclayer-detect, which makes Events of it: in quote-helper/")
+      ->option_text("DIR [nowhere]");
   app.add_option(
          "--instance", to.instance,
          "A name that stays through restarts, as a pod's UID. Who was succeeded by a newer instance then waits\n"
@@ -127,6 +132,8 @@ Result<int> run(Flags& flags) {
   options.socket = std::filesystem::absolute(options.socket);
   options.slots_dir = std::filesystem::absolute(options.slots_dir);
   options.state_dir = std::filesystem::absolute(options.state_dir);
+  if (!flags.troubles_dir.empty())
+    options.troubles = std::filesystem::absolute(flags.troubles_dir / troubles::kQuoteHelper);
   options.simulated = flags.daemon.platform == apps::Platform::kSim;
   options.metrics_listen = flags.daemon.metrics_listen;
   options.now = [] { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // enclayer detect: what SGX this node has, for people, and as labels of the node.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,6 +13,7 @@
 #include "base/version.h"
 #include "cli_support.h"
 #include "commands.h"
+#include "detect/events.h"
 #include "detect/own_node.h"
 #include "detect_flags.h"
 
@@ -94,13 +97,38 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
+http::Options options_within(const http::Limits& limits) {
+  http::Options options;
+  options.limits = limits;
+  options.user_agent = std::string("enclayer-detect/") + base::kVersion;
+  return options;
+}
+
+Time now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+// A node that could be used and cannot any more loses its label, and with it our daemons: it is the place to say why.
+// The label is there whether this can be said or not.
+void tell_of_labels(const http::ApiServer& api, const Flags& flags, const Findings& found,
+                    const detect::Labelled& done) {
+  auto names_sgx = [](const std::vector<std::string>& keys) {
+    return std::find(keys.begin(), keys.end(), detect::kSgxLabel) != keys.end();
+  };
+  const bool lost = names_sgx(done.removed);
+  if (done.taken_out || (!lost && !names_sgx(done.set))) return;
+  const std::string says = lost ? "SGX cannot be used here any more, the node's labels are gone: " + found.why_not
+                                : "SGX can be used here: " + std::to_string(found.epc.mib()) + " MiB of EPC, driver " +
+                                      found.driver + (found.simulated ? ", SIMULATED" : "");
+  const auto& [reason, over] = detect::kSgxLost;
+  auto event = detect::event_of_node(flags.node, lost ? reason : over, lost, says, now());
+  auto told = detect::tell(api, flags.node, {&event, 1}, options_within(detect::event_limits()));
+  if (!told) log::warn("no Event says so", {{"reason", told.error().message()}});
+}
+
 Result<int> label(const Flags& flags, const PodEnvironment& pod) {
   ENCLAYER_TRY(const Findings found, look(flags));
   ENCLAYER_TRY(auto api, http::api_server_of_pod(pod.service_host, pod.service_port, flags.account_dir));
-  http::Options options;
-  options.limits = detect::api_limits();
-  options.user_agent = std::string("enclayer-detect/") + base::kVersion;
-  ENCLAYER_TRY(auto done, detect::label_node(api, flags.node, detect::labels_of(found), std::move(options)));
+  ENCLAYER_TRY(auto done,
+               detect::label_node(api, flags.node, detect::labels_of(found), options_within(detect::api_limits())));
   if (done.taken_out)
     log::warn("node takes no part in the simulation: it does not carry the label that says so",
               {{"node", flags.node}, {"label", std::string(detect::kSimLabel) + "=true"}});
@@ -114,6 +142,33 @@ Result<int> label(const Flags& flags, const PodEnvironment& pod) {
                                  {"epc_mib", found.epc.mib()},
                                  {"driver", found.driver},
                                  {"simulated", found.simulated}});
+  tell_of_labels(api, flags, found, done);
+  return 0;
+}
+
+// What one writer's file says that cannot be read is no reason to be silent about the other's.
+Result<int> tell(const Flags& flags, const PodEnvironment& pod) {
+  std::vector<troubles::Trouble> all;
+  for (std::string_view writer : troubles::kWriters) {
+    const auto folder = flags.troubles_dir / writer;
+    auto text = troubles::text_of(folder, now());
+    if (text && text->empty()) continue;
+    auto read = text ? troubles::parse_troubles(*text) : text.error();
+    if (!read) {
+      log::warn("what is wrong cannot be read", {{"folder", folder.string()}, {"reason", read.error().message()}});
+      continue;
+    }
+    for (auto& trouble : *read) all.push_back(std::move(trouble));
+  }
+  const auto events = detect::events_of(all, flags.node);
+  if (events.empty()) return 0;
+  ENCLAYER_TRY(auto api, http::api_server_of_pod(pod.service_host, pod.service_port, flags.account_dir));
+  ENCLAYER_CHECK(detect::tell(api, flags.node, events, options_within(detect::event_limits())));
+  for (const auto& event : events)
+    log::info("Event told", {{"object", event.kind + " " + event.object},
+                             {"event", event.reason},
+                             {"says", event.message},
+                             {"count", event.count}});
   return 0;
 }
 
@@ -122,18 +177,21 @@ Result<int> label(const Flags& flags, const PodEnvironment& pod) {
 void add_detect(CLI::App& app, const PodEnvironment& pod, int& exit_code) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("detect", "What SGX this node has, and why it cannot be used");
-  add_detect_flags(*command, *flags);
+  add_detect_flags(*command, *flags,
+                   "Instead of labels, give the node and its pods Events of what our daemons say there is wrong");
   add_output_flag(*command, flags->output, "table")->excludes("--label-node");
   command->footer(
       R"(With --label-node it prints nothing, gives the node its labels and ends; the daemon enclayer-detect does that
-again whenever something has changed. docs/detect.md tells of both.
+again whenever something has changed. docs/detect.md tells of both, docs/events.md of --troubles-dir.
 Exit codes: 0 SGX can be used, or the labels are as they should be; 1 misuse; 2 the API server's answer cannot
 be read; 3 a file cannot be read; 4 SGX cannot be used, or the API server does not do what it is asked; 5 the
 node's labels do not keep still.
 Example: enclayer detect --output json)");
   command->callback([flags, pod, &exit_code] {
     log::setup(flags->log_level, flags->log_format);
-    auto done = flags->node.empty() ? show(*flags) : label(*flags, pod);
+    auto done = flags->node.empty()           ? show(*flags)
+                : flags->troubles_dir.empty() ? label(*flags, pod)
+                                              : tell(*flags, pod);
     exit_code = done ? *done : fail("enclayer detect", done.error());
   });
 }

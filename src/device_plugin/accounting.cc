@@ -53,9 +53,17 @@ void Accounting::read_kernel_log() {
   metrics_.counter(metric::kEpcLeaks).add(static_cast<double>(news.leaks));
   metrics_.counter(metric::kEpcPoisonedPages).add(static_cast<double>(news.poisoned_pages));
   metrics_.counter(metric::kKernelLogLost).add(static_cast<double>(news.lost));
+  all_.leaks += news.leaks;
+  all_.poisoned_pages += news.poisoned_pages;
   if (news.leaks + news.poisoned_pages > 0)
     log::error("the kernel has lost EPC until the next boot",
                {{"leaks", news.leaks}, {"poisoned_pages", news.poisoned_pages}});
+}
+
+std::string Accounting::damage() const {
+  if (all_.leaks + all_.poisoned_pages == 0) return {};
+  return "the kernel has lost EPC until the next boot: reports of leaked pages " + std::to_string(all_.leaks) +
+         ", pages with memory errors " + std::to_string(all_.poisoned_pages);
 }
 
 }  // namespace enclayer::device_plugin

@@ -36,12 +36,16 @@ class Accounting {
   // Now and then, in one thread: new lines of the kernel's log.
   void read_kernel_log();
 
+  // What the kernel has said of EPC that is lost until the next boot, in the same thread; empty: nothing.
+  std::string damage() const;
+
  private:
   Accounting(kubelet::EpcAccounts::Sources sources, base::Metrics& metrics);
 
   base::Metrics& metrics_;
   kubelet::EpcAccounts accounts_;
   std::optional<sgx::KernelLog> kernel_log_;
+  sgx::KernelLog::News all_;  // that there was
 };
 
 }  // namespace enclayer::device_plugin

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/log.h"
@@ -21,7 +22,7 @@ constexpr milliseconds kBetweenLooks{100};
 }  // namespace
 
 Result<std::unique_ptr<Offering>> Offering::start(std::vector<Offer> offers, const Place& place, base::Metrics& metrics,
-                                                  std::function<void()> at_each_look) {
+                                                  std::function<void(const Troubles&)> at_each_look) {
   std::unique_ptr<Offering> offering(new Offering(std::move(offers), place, metrics, std::move(at_each_look)));
   if (offering->wake_.fd() < 0) return Error(ErrorKind::kIo, std::string("eventfd: ") + std::strerror(errno));
   for (Resource& resource : offering->resources_) {
@@ -33,7 +34,8 @@ Result<std::unique_ptr<Offering>> Offering::start(std::vector<Offer> offers, con
   return offering;
 }
 
-Offering::Offering(std::vector<Offer> offers, Place place, base::Metrics& metrics, std::function<void()> at_each_look)
+Offering::Offering(std::vector<Offer> offers, Place place, base::Metrics& metrics,
+                   std::function<void(const Troubles&)> at_each_look)
     : place_(std::move(place)), metrics_(metrics), at_each_look_(std::move(at_each_look)) {
   for (Offer& offer : offers) resources_.push_back({std::move(offer), nullptr, std::nullopt});
 }
@@ -101,12 +103,29 @@ void Offering::look_at(Resource& resource) {
   resource.why_not = std::move(why_not);
 }
 
+// A resource that the kubelet never heard of is no loss.
+Offering::Troubles Offering::troubles() const {
+  Troubles out;
+  std::string unknown;
+  for (const Resource& resource : resources_) {
+    if (!resource.registration) continue;
+    const std::string& name = resource.offer.plugin.resource;
+    const troubles::Kind kind = resource.offer.trouble;
+    auto same = std::find_if(out.begin(), out.end(), [&](const auto& each) { return each.first == kind; });
+    if (same == out.end()) same = out.insert(out.end(), {kind, ""});
+    if (same->second.empty() && !resource.why_not->empty()) same->second = name + ": " + *resource.why_not;
+    if (!resource.registration->established()) unknown += (unknown.empty() ? "" : ", ") + name;
+  }
+  out.emplace_back(troubles::kNotRegistered, unknown.empty() ? "" : "the kubelet does not have the list of " + unknown);
+  return out;
+}
+
 void Offering::run() {
   while (!stopping_) {
     for (const Resource& resource : resources_)
       for (const auto& folder : resource.offer.folders) watch_.arm(folder);
     for (Resource& resource : resources_) look_at(resource);
-    at_each_look_();
+    at_each_look_(troubles());
     wait(watch_.patience(kLookAgain));
   }
 }

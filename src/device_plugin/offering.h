@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/folder_watch.h"
@@ -23,6 +24,7 @@
 #include "device_plugin/resources.h"
 #include "enclayer/error.h"
 #include "kubelet/registration.h"
+#include "troubles/troubles.h"
 
 namespace enclayer::device_plugin {
 
@@ -33,11 +35,14 @@ class Offering {
     kubelet::Registration::Way way;
   };
 
+  // What is wrong by each kind that there can be; an empty sentence where nothing is.
+  using Troubles = std::vector<std::pair<troubles::Kind, std::string>>;
+
   // Registers every offer, those that wait for their first time excepted. `at_each_look` is called in the thread, after
-  // the offers were looked at. `metrics` outlives the offering. kConflict when another plugin on this node serves one
+  // the offers were looked at, with what was seen. `metrics` outlives the offering. kConflict when another plugin on this node serves one
   // of the resources; then none is served.
   static Result<std::unique_ptr<Offering>> start(std::vector<Offer> offers, const Place& place, base::Metrics& metrics,
-                                                 std::function<void()> at_each_look);
+                                                 std::function<void(const Troubles&)> at_each_look);
   ~Offering();  // stops serving, within two seconds for each resource
 
   // Empty when the kubelet has the lists of all resources that it should know, and they can be given; otherwise a line
@@ -51,16 +56,18 @@ class Offering {
     std::optional<std::string> why_not;                   // what the kubelet was told last
   };
 
-  Offering(std::vector<Offer> offers, Place place, base::Metrics& metrics, std::function<void()> at_each_look);
+  Offering(std::vector<Offer> offers, Place place, base::Metrics& metrics,
+           std::function<void(const Troubles&)> at_each_look);
   Result<> register_now(Resource& resource, std::string why_not);
   void show(const std::string& resource, std::size_t devices, const std::string& why_not);
   void look_at(Resource& resource);
+  Troubles troubles() const;
   void run();
   void wait(std::chrono::milliseconds timeout);
 
   const Place place_;
   base::Metrics& metrics_;
-  const std::function<void()> at_each_look_;
+  const std::function<void(const Troubles&)> at_each_look_;
   mutable std::mutex mutex_;  // the resources; not held while their devices are looked at
   std::vector<Resource> resources_;
   base::FolderWatch watch_;

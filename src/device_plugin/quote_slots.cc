@@ -40,11 +40,14 @@ std::map<std::string, const kubelet::ContainerDevices*> by_slot(
   return out;
 }
 
-// `holder` with this container's name, where a reader of the file takes it.
-slots::Holder named(const slots::Holder& holder, const kubelet::ContainerDevices& container) {
+// `holder` with this container's name, where a reader of the file takes it. A UID that was known stays.
+slots::Holder named(const slots::Holder& holder, const kubelet::ContainerDevices& container,
+                    const kubelet::PodUids& uids) {
   for (const auto& name : {container.pod_namespace, container.pod, container.container})
     if (!slots::is_holder_name(name)) return {holder.generation};
-  return {holder.generation, container.pod_namespace, container.pod, container.container, container.devices};
+  const auto uid = uids.find(*std::min_element(container.listed.begin(), container.listed.end()));
+  return {holder.generation,   container.pod_namespace, container.pod,
+          container.container, container.devices,       uid == uids.end() ? holder.pod_uid : uid->second};
 }
 
 }  // namespace
@@ -140,12 +143,14 @@ QuoteSlots::PodDevices QuoteSlots::ask() {
   const slots::Holders before = holders_;
   const std::uint64_t gives = gives_;
   const bool last = tries_.value_or(0) + 1 >= kPauses.size();
+  const bool wants_uids = sources_.uids && !unknown_.empty();
   lock.unlock();
   PodDevices containers = sources_.who();
+  const auto uids = wants_uids && containers ? sources_.uids() : kubelet::PodUids();
   lock.lock();
   if (containers) {
     heard_ = true;
-    take_in(*containers, before, last);
+    take_in(*containers, uids, before, last);
   } else if (said_unanswered_ != containers.error().kind()) {
     log::warn("the kubelet does not say who has the quote slots", {{"reason", containers.error().message()}});
   }
@@ -162,8 +167,8 @@ QuoteSlots::PodDevices QuoteSlots::ask() {
   return containers;
 }
 
-void QuoteSlots::take_in(const std::vector<kubelet::ContainerDevices>& containers, const slots::Holders& before,
-                         bool last) {
+void QuoteSlots::take_in(const std::vector<kubelet::ContainerDevices>& containers, const kubelet::PodUids& uids,
+                         const slots::Holders& before, bool last) {
   const auto held = by_slot(containers);
   for (auto& [slot, holder] : holders_) {
     auto known = before.find(slot);
@@ -171,7 +176,7 @@ void QuoteSlots::take_in(const std::vector<kubelet::ContainerDevices>& container
     auto found = held.find(slot);
     const bool nobody = found == held.end();
     slots::Holder now{holder.generation};
-    if (!nobody && found->second != nullptr) now = named(holder, *found->second);
+    if (!nobody && found->second != nullptr) now = named(holder, *found->second, uids);
 
     if (now.named() || (nobody && last))
       unknown_.erase(slot);  // in the second case the pod never came to be

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "enclayer/error.h"
+#include "kubelet/checkpoint.h"
 #include "kubelet/pod_resources_wire.h"
 #include "slots/slots.h"
 
@@ -35,6 +36,8 @@ class QuoteSlots {
   struct Sources {
     std::function<PodDevices()> who;
     std::function<std::uint64_t()> now;  // seconds since 1970
+    std::function<kubelet::PodUids()>
+        uids{};  // of quotes; asked when a slot has no name yet. Not given: none are known
   };
 
   // `count` is 1 to kMost. Nothing is read or made before start().
@@ -71,7 +74,8 @@ class QuoteSlots {
   void run();
 
   // Under the mutex.
-  void take_in(const std::vector<kubelet::ContainerDevices>& containers, const slots::Holders& before, bool last);
+  void take_in(const std::vector<kubelet::ContainerDevices>& containers, const kubelet::PodUids& uids,
+               const slots::Holders& before, bool last);
   void write();
 
   const std::filesystem::path folder_;

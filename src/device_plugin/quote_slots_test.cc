@@ -86,6 +86,22 @@ TEST_F(QuoteSlotsTest, a_slot_that_is_given_has_a_new_generation_and_gets_its_na
   EXPECT_EQ(written().at("p1"), (Holder{kNow + 1})) << "nobody inherits the name";
 }
 
+TEST_F(QuoteSlotsTest, uid_of_a_pod_is_asked_for_with_its_name_and_stays) {
+  int asked = 0;
+  QuoteSlots slots(folder(), 2,
+                   {[this] { return reply_; }, [this] { return now_; },
+                    [&asked]() -> kubelet::PodUids {
+                      ++asked;
+                      return {{1, "u-1"}};
+                    }});
+  ASSERT_TRUE(slots.start());
+  give(slots, {1});
+  reply_ = std::vector<kubelet::ContainerDevices>{{"bank", "ledger-0", "app", 64, {1}}};
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(slots.ask());
+  EXPECT_EQ(written().at("p1"), (Holder{kNow, "bank", "ledger-0", "app", 64, "u-1"}));
+  EXPECT_LT(asked, 12) << "not when every slot has its name";
+}
+
 TEST_F(QuoteSlotsTest, generations_follow_the_clock_and_never_go_back_with_it) {
   QuoteSlots slots = make();
   ASSERT_TRUE(slots.start());

@@ -33,7 +33,7 @@ Result<kubelet::DeviceList> some(const char* flag, std::size_t limit) {
 
 // A resource whose containers get these devices.
 Offer offer_of_devices(std::string resource, kubelet::DeviceList list, const std::vector<Device>& devices,
-                       bool simulated, const Grants& how) {
+                       bool simulated, const Grants& how, troubles::Kind trouble = troubles::kEpcLost) {
   auto why_not = [devices]() -> std::string {
     for (const Device& device : devices)
       if (std::string why = device.why_not(); !why.empty()) return why;
@@ -49,7 +49,8 @@ Offer offer_of_devices(std::string resource, kubelet::DeviceList list, const std
                }},
               why_not,
               {},
-              false};
+              false,
+              trouble};
   for (const Device& device : devices) offer.folders.push_back(device.seen_at.parent_path());
   return offer;
 }
@@ -59,7 +60,8 @@ Result<Offer> offer_provision_as(const char* resource, const char* flag, std::si
   ENCLAYER_TRY(auto list, some(flag, limit));
   if (!node.provision)
     return Error(ErrorKind::kUnavailable, std::string(flag) + ": this node's SGX driver has no provisioning device");
-  return offer_of_devices(resource, std::move(list), {*node.provision}, node.simulated, grants);
+  return offer_of_devices(resource, std::move(list), {*node.provision}, node.simulated, grants,
+                          troubles::kProvisioningLost);
 }
 
 std::string why_no_answer(const fs::path& folder) {
@@ -80,7 +82,8 @@ Result<Offer> offer_of_folders(std::size_t limit,
     if (simulated) grant.envs["ENCLAYER_PLATFORM"] = "sim";
     return grant;
   };
-  return Offer{{kQuoteResource, std::move(list), allocate}, std::move(why_not), std::move(folders), true};
+  return Offer{
+      {kQuoteResource, std::move(list), allocate}, std::move(why_not), std::move(folders), true, troubles::kQuotesLost};
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "device_plugin/node.h"
 #include "device_plugin/quote_slots.h"
 #include "kubelet/plugin.h"
+#include "troubles/troubles.h"
 
 namespace enclayer::device_plugin {
 
@@ -35,6 +36,9 @@ struct Offer {
 
   // Whether the resource stays unknown to the kubelet until it could be given for the first time.
   bool only_once_usable = false;
+
+  // What is wrong on the node while it cannot be given.
+  troubles::Kind trouble = troubles::kEpcLost;
 };
 
 struct Grants {

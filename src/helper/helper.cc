@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "base/log.h"
@@ -20,6 +21,7 @@
 #include "helper/slot_sockets.h"
 #include "http/server.h"
 #include "net/frame_server.h"
+#include "troubles/troubles.h"
 
 namespace enclayer::helper {
 namespace {
@@ -69,6 +71,7 @@ Result<> give_user_0_up(const Options& options) {
                                                   std::to_string(::geteuid()) + ": only user 0 can become another");
   std::vector<std::filesystem::path> folders = {options.socket.parent_path(), options.state_dir};
   if (!options.hardware.dcap.cache_dir.empty()) folders.push_back(options.hardware.dcap.cache_dir);
+  if (!options.troubles.empty()) folders.push_back(options.troubles);
   ENCLAYER_CHECK(become(options.user, folders, options.hardware.dcap.dev_dir));
   log::info("user 0 given up", {{"uid", options.user}});
   return {};
@@ -120,6 +123,8 @@ void reload(Quotes& quotes, Time now) {
     log::error("not reloaded, everything stays as it was", {{"reason", reloaded.error().message()}});
 }
 
+constexpr auto kNotOurs = "the path of the legacy socket is not ours";
+
 // What the probes ask for, brought together as it comes to be.
 struct Parts {
   Quotes& quotes;
@@ -132,10 +137,30 @@ struct Parts {
     const SocketGuard* sockets = guard;
     if (sockets == nullptr) return "the sockets are not ours yet";
     if (sockets->waits()) return {};
-    if (!sockets->ours()) return "the path of the legacy socket is not ours";
+    if (!sockets->ours()) return kNotOurs;
     return slots.load()->not_ready();
   }
   std::string not_alive() const { return server.answers(kAlive) ? "" : "the thread that answers requests does not"; }
+};
+
+// What is wrong with the one that serves; another one waits and says nothing.
+class Troubles {
+ public:
+  explicit Troubles(const std::filesystem::path& folder) : folder_(folder) {}
+
+  void look(Quotes& quotes, const SocketGuard& guard, const SlotSockets& slots, Time now) {
+    if (folder_.empty() || guard.waits()) return board_.reset();
+    if (!board_) board_.emplace(folder_, now);
+    auto pods = [&] { return slots.pods(); };
+    board_->say(troubles::kCannotQuote, quotes.not_ready(), now, pods);
+    board_->say(troubles::kSocketTaken, guard.ours() ? "" : kNotOurs, now);
+    board_->say(troubles::kSlotsNotServed, slots.not_ready(), now, pods);
+    board_->keep(now);
+  }
+
+ private:
+  const std::filesystem::path& folder_;
+  std::optional<troubles::Board> board_;
 };
 
 }  // namespace
@@ -207,6 +232,7 @@ Result<> serve(const Options& options) {
              {"quotes", options.simulated ? "simulated" : "from SGX hardware"},
              {"max_connections", limits.max_connections}});
 
+  Troubles troubles(options.troubles);
   auto next_second = steady_clock::now();
   int number = 0;
   while (number == 0) {
@@ -220,6 +246,7 @@ Result<> serve(const Options& options) {
     if (moment >= next_second) {
       quotes->look_after(options.now());
       facts.keep(quotes->facts(), !guard.waits());
+      troubles.look(*quotes, guard, slot_sockets, options.now());
       scheduler.audit().look_after(moment);
       next_second = moment + 1s;
     }

@@ -30,7 +30,8 @@ struct Options {
   std::filesystem::path socket = "/var/run/aesmd/aesm.socket";
   std::filesystem::path slots_dir = slots::kDefaultParent;
   std::filesystem::path state_dir = "/var/lib/enclayer";
-  std::string instance;  // a name that stays; empty: a succeeded instance ends
+  std::filesystem::path troubles;  // the helper's folder (troubles/troubles.h); empty: none
+  std::string instance;            // a name that stays; empty: a succeeded instance ends
   bool replace = false;
   uid_t user = 0;             // that user 0 is given up for; 0: it is not
   int quotes_per_minute = 0;  // of one client; 0: no limit

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/error.h"
@@ -146,6 +147,17 @@ Result<> SlotSockets::put_socket(int parent, const std::string& name, Slot& slot
   slot.socket = identity_of(placed.status);
   server_.serve(std::move(placed.listener), slot.group, net::Holders::kOne);
   return {};
+}
+
+std::vector<troubles::Pod> SlotSockets::pods() const {
+  std::vector<troubles::Pod> out;
+  for (const auto& [name, slot] : slots_) {
+    auto holder = holders_.find(name);
+    if (holder == holders_.end() || !holder->second.named()) continue;
+    troubles::Pod pod{holder->second.pod_namespace, holder->second.pod, holder->second.pod_uid};
+    if (std::find(out.begin(), out.end(), pod) == out.end()) out.push_back(std::move(pod));
+  }
+  return out;
 }
 
 std::string SlotSockets::not_ready() const {

@@ -20,6 +20,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "base/folder_watch.h"
@@ -27,6 +28,7 @@
 #include "helper/client_identities.h"
 #include "helper/quote_audit.h"
 #include "net/frame_server.h"
+#include "troubles/troubles.h"
 
 namespace enclayer::helper {
 
@@ -56,6 +58,9 @@ class SlotSockets {
   // Empty when every slot has our socket, as it was when it was looked at last; otherwise what is wrong. Any thread.
   std::string not_ready() const;
   std::size_t served() const { return served_; }
+
+  // Who has slots, in the thread that looks.
+  std::vector<troubles::Pod> pods() const;
 
  private:
   struct Identity {

@@ -94,6 +94,15 @@ TEST_F(SlotSocketsTest, holder_has_its_name_as_soon_as_that_is_known_and_without
   EXPECT_EQ(asked_as("p0"), "p0 (bank/ledger-0/app)") << "half a file changes nothing";
 }
 
+TEST_F(SlotSocketsTest, pods_that_have_slots_are_told_once_each) {
+  make("p0"), make("p1"), make("p2");
+  hold("p0", {1, "bank", "ledger-0", "app", 64, "u-1"});
+  hold("p1", {1, "bank", "ledger-0", "side", 0, "u-1"});
+  hold("p7", {1, "bank", "gone", "app", 64, "u-7"});
+  look();
+  EXPECT_EQ(slots_.pods(), (std::vector<troubles::Pod>{{"bank", "ledger-0", "u-1"}}));
+}
+
 TEST_F(SlotSocketsTest, what_is_open_is_closed_when_another_container_holds_the_slot) {
   make("p0"), make("p1");
   hold("p0", {1, "bank", "ledger-0", "app", 64});

@@ -881,7 +881,7 @@ TEST(Manifests, policies_and_images_are_of_this_version) {
               base::kVersion)
         << document.name;
   }
-  EXPECT_EQ(policies, 6);
+  EXPECT_EQ(policies, 7);
   EXPECT_TRUE(Settings().image.ends_with(":" + std::string(base::kVersion))) << Settings().image;
 }
 
@@ -931,10 +931,10 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
   for (const Settings& settings : combinations()) {
     SCOPED_TRACE(to_json(settings));
     const Rights plugin = rights_of(pod_of(settings, "enclayer-device-plugin"));
-    std::set<std::string> expected = {"/var/lib/kubelet/device-plugins", "/dev read-only",
-                                      settings.external_aesmd ? "/var/run/aesmd read-only" : "/var/run/enclayer",
+    std::set<std::string> expected = {"/var/lib/kubelet/device-plugins", "/dev read-only", "/var/run/enclayer",
                                       "/var/lib/kubelet/pod-resources read-only",
                                       "/var/lib/kubelet/plugins/sgx.enclayer.io"};
+    if (settings.external_aesmd) expected.insert("/var/run/aesmd read-only");
     if (settings.cdi) expected.insert("/var/run/cdi");
     EXPECT_EQ(plugin.host_paths, expected);
     EXPECT_EQ(plugin.capabilities,
@@ -964,6 +964,29 @@ TEST(ManifestRights, plugin_and_helper_take_from_the_host_what_the_documents_lis
       base::read_text(fs::path(ENCLAYER_SOURCE_DIR) / "docs/quote-helper.md", 1 << 20).value();
   for (const char* word : {"/var/run/aesmd", "/var/lib/enclayer", "SETUID and SETGID"})
     EXPECT_THAT(helper_page, HasSubstr(word));
+}
+
+TEST(ManifestRights, detector_looks_at_the_host_and_has_two_rights_that_policies_bound) {
+  const Rights detector = rights_of(pod_of({}, "enclayer-detect"));
+  EXPECT_THAT(detector.host_paths, UnorderedElementsAre("/dev read-only", "/var/run/enclayer/troubles read-only"));
+  EXPECT_EQ(detector.capabilities, std::set<std::string>());
+  const auto all = documents({});
+  std::set<std::string> rights;
+  for (const YAML::Node& rule : parsed(all, "ClusterRole", "enclayer-detect")["rules"])
+    for (const YAML::Node& resource : rule["resources"])
+      rights.insert(resource.as<std::string>() + " " + text_of(rule["verbs"]));
+  EXPECT_THAT(rights, UnorderedElementsAre("nodes [get, patch]", "events [create, patch]"));
+  for (const char* policy : {"enclayer-own-node", "enclayer-own-events"}) {
+    EXPECT_EQ(parsed(all, "ValidatingAdmissionPolicy", policy)["spec"]["failurePolicy"].as<std::string>(), "Fail");
+    EXPECT_EQ(text_of(parsed(all, "ValidatingAdmissionPolicyBinding", policy)["spec"]["validationActions"]), "[Deny]");
+  }
+}
+
+TEST(ManifestRights, what_is_wrong_is_left_where_the_detector_looks) {
+  Settings settings;
+  settings.quote_helper = true;
+  for (const char* name : {"enclayer-device-plugin", "enclayer-quote-helper", "enclayer-detect"})
+    EXPECT_THAT(args(pod_of(settings, name)), testing::Contains("--troubles-dir=/var/run/enclayer/troubles")) << name;
 }
 
 TEST(ManifestRights, no_pod_of_ours_is_privileged_or_shares_what_belongs_to_the_host) {

@@ -62,9 +62,10 @@ Result<Holder> holder_of(base::JsonValue entry) {
   ENCLAYER_TRY(holder.pod, word_of(entry, "pod"));
   ENCLAYER_TRY(holder.container, word_of(entry, "container"));
   ENCLAYER_TRY(holder.epc_mib, number_of(entry, "epcMiB"));
+  ENCLAYER_TRY(holder.pod_uid, word_of(entry, "uid"));
   if (holder.pod_namespace.empty() != holder.pod.empty() || holder.container.empty() != holder.pod.empty())
     return malformed("have a slot with some of \"namespace\", \"pod\" and \"container\", and not all of them");
-  if (!holder.named()) holder.epc_mib = 0;
+  if (!holder.named()) holder = {holder.generation};
   return holder;
 }
 
@@ -121,6 +122,7 @@ std::string holders_json(const Holders& holders) {
     entry["pod"] = holder.pod;
     entry["container"] = holder.container;
     entry["epcMiB"] = holder.epc_mib;
+    if (!holder.pod_uid.empty()) entry["uid"] = holder.pod_uid;
   }
   return Json{{"slots", std::move(slots)}}.dump() + "\n";
 }

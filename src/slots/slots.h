@@ -55,6 +55,7 @@ struct Holder {
   std::uint64_t generation = 0;
   std::string pod_namespace = {}, pod = {}, container = {};  // as in Kubernetes; all empty: free, or not known yet
   std::uint64_t epc_mib = 0;
+  std::string pod_uid = {};  // where it is known
 
   bool named() const { return !pod.empty(); }
   bool operator==(const Holder&) const = default;
@@ -65,7 +66,8 @@ bool is_holder_name(std::string_view name);
 
 using Holders = std::map<std::string, Holder, std::less<>>;  // by slot
 
-// {"slots": {"p0": {"generation": 7, "namespace": "bank", "pod": "ledger-0", "container": "app", "epcMiB": 64}, ...}}
+// {"slots": {"p0": {"generation": 7, "namespace": "bank", "pod": "ledger-0", "container": "app", "epcMiB": 64,
+//   "uid": "..."}, ...}}
 // A slot has all three names or none. The file is replaced as a whole, mode 0644.
 std::string holders_json(const Holders& holders);
 Result<> write_holders(const std::filesystem::path& file, const Holders& holders);

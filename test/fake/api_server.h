@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An API server that knows one node: it answers GET and merge patches of it as a real one does, over TLS, to whoever
-// shows the token of the moment. A test can put answers of its own before the next ones.
+// An API server that knows one node and Events: it answers GET and merge patches of the node, and merge patches and POST
+// of Events, as a real one does, over TLS, to whoever shows the token of the moment. A test can put answers of its own
+// before the next ones.
 //
 //   fake::ApiServer api;
 //   run({bin + "/enclayer", "detect", "--label-node", "n1", "--account-dir", api.account()}, 30s, api.environment());
@@ -52,6 +53,10 @@ class ApiServer {
     std::lock_guard lock(mutex_);
     return labels_;
   }
+  std::map<std::string, nlohmann::json> events() const {  // by name
+    std::lock_guard lock(mutex_);
+    return events_;
+  }
   // As somebody else does with kubectl.
   void set(const std::string& key, const std::optional<std::string>& value) {
     std::lock_guard lock(mutex_);
@@ -60,6 +65,11 @@ class ApiServer {
   void set_runtime(const std::string& runtime) {
     std::lock_guard lock(mutex_);
     runtime_ = runtime;
+  }
+  // All requests for Events are answered with this status from now on; 0: as a real one would.
+  void refuse_events(int status) {
+    std::lock_guard lock(mutex_);
+    events_refused_ = status;
   }
   void next(Hook hook) {
     std::lock_guard lock(mutex_);
@@ -127,6 +137,7 @@ class ApiServer {
     }
     auto has = [&](const std::string& line) { return request.head.find("\r\n" + line + "\r\n") != std::string::npos; };
     if (!has("Authorization: Bearer " + token_)) return status(401, "Unauthorized");
+    if (request.target.find("/events") != std::string::npos) return of_event(request, has);
     const bool whole = has("Accept: application/json");
     if (!whole && !has("Accept: application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1")) broken_ += "Accept; ";
     const std::string path = "/api/v1/nodes/n1";
@@ -146,13 +157,43 @@ class ApiServer {
     return object();
   }
 
+  // A real one makes an Event in the namespace of its object, or in `default`, and patches none that is not there.
+  HttpAnswer of_event(const HttpRequest& request, const std::function<bool(const std::string&)>& has) {
+    const std::string begin = "/api/v1/namespaces/", end = "?fieldManager=enclayer-detect";
+    const std::size_t events = request.target.find("/events");
+    if (!request.target.starts_with(begin) || !request.target.ends_with(end)) return status(404, "no such path");
+    const std::string space = request.target.substr(begin.size(), events - begin.size());
+    const std::string rest = request.target.substr(events + 7, request.target.size() - end.size() - events - 7);
+    const bool patches = request.method == "PATCH";
+    if (!has(std::string("Content-Type: application/") + (patches ? "merge-patch+json" : "json")))
+      broken_ += "Content-Type of an Event; ";
+    Json sent = Json::parse(request.body, nullptr, false);
+    if (events_refused_ != 0) return status(events_refused_, "not now");
+    if (!sent.is_object()) return status(400, "no object");
+    if (patches) {
+      auto found = events_.find(rest.substr(std::min<std::size_t>(1, rest.size())));
+      if (found == events_.end() || found->second["metadata"]["namespace"] != space) return status(404, "not found");
+      found->second.merge_patch(sent);
+      return http_answer(200, found->second.dump());
+    }
+    if (request.method != "POST" || !rest.empty()) return status(405, "not allowed");
+    const Json& object = sent["involvedObject"];
+    if (sent["metadata"]["namespace"] != space || object.value("namespace", "default") != space)
+      return status(400, "involvedObject.namespace: Invalid value");
+    const std::string name = sent["metadata"]["name"];
+    if (events_.contains(name)) return status(409, "already exists");
+    events_[name] = sent;
+    return http_answer(201, sent.dump());
+  }
+
   mutable std::mutex mutex_;
   Labels labels_;
   std::deque<Hook> hooks_;
   std::vector<std::string> methods_;
+  std::map<std::string, Json> events_;
   std::string token_ = "first", broken_;
   std::string runtime_;  // of the node's status
-  int version_ = 1;
+  int version_ = 1, events_refused_ = 0;
   TempFolder account_;
   TlsIdentity identity_ = make_tls_identity();
   std::optional<HttpService> service_;

@@ -7,10 +7,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "fake/api_server.h"
 #include "fake/memory.h"
 #include "fake/process.h"
+#include "troubles/troubles.h"
 
 namespace enclayer {
 namespace {
@@ -53,6 +55,24 @@ class DetectTest : public testing::Test {
     }
     return condition();
   }
+  // What a writer says is wrong.
+  void say(const std::string& writer, const std::vector<troubles::Trouble>& all) {
+    fs::create_directories(folder_.path() / writer);
+    ASSERT_TRUE(base::write_file_atomic(folder_.path() / writer / troubles::kFile,
+                                        base::as_bytes(troubles::to_json(all)), 0644));
+  }
+  Finished tell() { return label({"--troubles-dir", folder_.path()}); }
+  static troubles::Trouble trouble(const troubles::Kind& kind, std::vector<troubles::Pod> pods = {}) {
+    const Time noon = *parse_time("2026-01-31T12:00:00Z");
+    return {kind, "it is gone", noon, noon, 1, false, std::move(pods)};
+  }
+  // By the object and the reason: "n1 EpcLost".
+  std::map<std::string, json> events() const {
+    std::map<std::string, json> out;
+    for (const auto& [name, event] : api_.events())
+      out[event["involvedObject"]["name"].get<std::string>() + " " + event["reason"].get<std::string>()] = event;
+    return out;
+  }
   bool labelled() const { return api_.labels().contains("enclayer.io/sgx"); }
   std::string no_devices() const { return folder_.path(); }
 
@@ -92,6 +112,7 @@ TEST_F(DetectTest, misuse_is_refused_with_1) {
                                              {"--platform", "sim", "--sim-epc", "1Ki"},
                                              {"--platform", "other"},
                                              {"--output", "json", "--label-node", "n1"},
+                                             {"--troubles-dir", "/tmp"},
                                              {"--output", "xml"}})
     EXPECT_EQ(detect(arguments).exit_code, 1) << testing::PrintToString(arguments);
   EXPECT_EQ(fake::run({ENCLAYER_BIN_DIR "/enclayer-detect"}, kPatience).exit_code, 1) << "no --label-node";
@@ -113,6 +134,101 @@ TEST_F(DetectTest, node_is_labelled_and_unlabelled) {
   auto removed = label({"--dev-root", no_devices()});
   ASSERT_EQ(removed.exit_code, 0) << removed.err;
   EXPECT_EQ(api_.labels(), (fake::ApiServer::Labels{{"enclayer.io/sim", "true"}, {"kubernetes.io/os", "linux"}}));
+}
+
+TEST_F(DetectTest, node_that_loses_its_labels_has_an_event_that_says_why) {
+  api_.set("enclayer.io/sim", "true");
+  ASSERT_EQ(label({"--platform", "sim"}).exit_code, 0);
+  ASSERT_TRUE(events().contains("n1 SgxFound"));
+  EXPECT_EQ(events()["n1 SgxFound"]["type"], "Normal");
+  EXPECT_THAT(events()["n1 SgxFound"]["message"].get<std::string>(),
+              HasSubstr("8192 MiB of EPC, driver sim, SIMULATED"));
+  ASSERT_EQ(label({"--dev-root", no_devices()}).exit_code, 0);
+  ASSERT_TRUE(events().contains("n1 SgxLost"));
+  EXPECT_EQ(events()["n1 SgxLost"]["type"], "Warning");
+  EXPECT_THAT(events()["n1 SgxLost"]["message"].get<std::string>(), HasSubstr("this machine is not an SGX node"));
+  const auto before = api_.methods().size();
+  ASSERT_EQ(label({"--dev-root", no_devices()}).exit_code, 0);
+  EXPECT_EQ(api_.methods().size(), before + 1) << "a node that never had SGX has no Events";
+}
+
+TEST_F(DetectTest, labels_are_changed_whether_an_event_says_so_or_not) {
+  api_.set("enclayer.io/sim", "true");
+  for (int i = 0; i < 2; ++i) api_.next([](const fake::HttpRequest&) { return std::nullopt; });
+  api_.next({"", HttpAnswer::Then::kHang});
+  auto done = label({"--platform", "sim"});
+  EXPECT_EQ(done.exit_code, 0);
+  EXPECT_TRUE(labelled());
+  EXPECT_THAT(done.err, HasSubstr("no Event says so"));
+}
+
+TEST_F(DetectTest, what_daemons_say_is_wrong_becomes_events_of_the_node_and_of_pods) {
+  say("device-plugin", {trouble(troubles::kEpcLost, {{"bank", "ledger-0", "u-1"}})});
+  say("quote-helper", {trouble(troubles::kCannotQuote)});
+  auto done = tell();
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  auto all = events();
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all["n1 EpcLost"]["message"], "it is gone; pods concerned: bank/ledger-0");
+  EXPECT_EQ(all["ledger-0 EpcLost"]["involvedObject"]["uid"], "u-1");
+  EXPECT_EQ(all["ledger-0 EpcLost"]["metadata"]["namespace"], "bank");
+  EXPECT_EQ(all["n1 CannotQuote"]["source"]["host"], "n1");
+  EXPECT_EQ(api_.count("GET"), 0u) << "labels are not looked at";
+}
+
+TEST_F(DetectTest, nothing_is_asked_of_the_api_server_where_nothing_is_wrong) {
+  say("device-plugin", {});
+  EXPECT_EQ(tell().exit_code, 0);
+  EXPECT_THAT(api_.methods(), IsEmpty());
+}
+
+TEST_F(DetectTest, file_that_lies_or_leads_elsewhere_does_not_silence_the_other) {
+  const std::string secret = "a secret of ours";
+  for (int what = 0; what < 4; ++what) {
+    const fs::path file = folder_.path() / "quote-helper" / troubles::kFile;
+    say("quote-helper", {});
+    fs::remove(file);
+    if (what == 0) folder_.write("quote-helper/troubles.json", secret);
+    if (what == 1) folder_.write("quote-helper/troubles.json", std::string(1 << 20, 'x'));
+    if (what == 2) {
+      folder_.write("elsewhere", secret);
+      fs::create_symlink(folder_.path() / "elsewhere", file);
+    }
+    if (what == 3) fs::create_directory(file);
+    say("device-plugin", {trouble(troubles::kEpcLost)});
+    auto done = tell();
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    EXPECT_THAT(done.err, HasSubstr("what is wrong cannot be read")) << what;
+    EXPECT_THAT(done.err, testing::Not(HasSubstr(secret))) << what;
+    EXPECT_TRUE(events().contains("n1 EpcLost")) << what;
+    fs::remove(file);
+  }
+}
+
+TEST_F(DetectTest, daemon_tells_what_begins_and_what_is_over) {
+  auto running = daemon({"--dev-root", no_devices(), "--troubles-dir", folder_.path()}, "3600");
+  ASSERT_TRUE(running->wait_for_output("SGX cannot be used here", kPatience)) << running->output();
+  say("device-plugin", {trouble(troubles::kEpcLost)});
+  ASSERT_TRUE(within(kPatience, [&] { return events().contains("n1 EpcLost"); })) << running->output();
+  auto over = trouble(troubles::kEpcLost);
+  over.over = true;
+  say("device-plugin", {over});
+  ASSERT_TRUE(within(kPatience, [&] { return events().contains("n1 EpcBack"); })) << running->output();
+  EXPECT_LE(fake::memory_mib(running->pid(), "VmHWM"), fake::kSanitized ? 1000 : 4);
+  running->signal(SIGTERM);
+  EXPECT_EQ(running->wait(kAtOnce), 0) << running->output();
+}
+
+TEST_F(DetectTest, daemon_labels_on_while_events_are_refused_and_tells_them_later) {
+  api_.set("enclayer.io/sim", "true");
+  say("device-plugin", {trouble(troubles::kEpcLost)});
+  api_.refuse_events(503);
+  auto running = daemon({"--platform", "sim", "--troubles-dir", folder_.path()});
+  ASSERT_TRUE(running->wait_for_output("what is wrong is not told", kPatience)) << running->output();
+  api_.set("enclayer.io/sgx", std::nullopt);
+  ASSERT_TRUE(within(kPatience, [&] { return labelled(); })) << running->output();
+  api_.refuse_events(0);
+  ASSERT_TRUE(within(kPatience, [&] { return events().contains("n1 EpcLost"); })) << running->output();
 }
 
 TEST_F(DetectTest, simulation_leaves_a_node_without_the_users_label_alone_and_says_so) {
@@ -173,7 +289,7 @@ TEST_F(DetectTest, daemon_that_cannot_label_at_the_start_ends_and_says_why) {
 TEST_F(DetectTest, daemon_that_cannot_label_later_tries_at_every_look) {
   api_.set("enclayer.io/sim", "true");
   auto running = daemon({"--platform", "sim"});
-  ASSERT_TRUE(within(kPatience, [&] { return labelled(); })) << running->output();
+  ASSERT_TRUE(within(kPatience, [&] { return events().contains("n1 SgxFound"); })) << running->output();
   for (int i = 0; i < 3; ++i) api_.next(http_answer(403, "not now"));
   api_.set("enclayer.io/sgx", std::nullopt);
   ASSERT_TRUE(within(kPatience, [&] { return labelled(); })) << running->output();

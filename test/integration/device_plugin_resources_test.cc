@@ -18,6 +18,7 @@
 #include "fake/process.h"
 #include "fake/temp_folder.h"
 #include "sgx/mapped_epc.h"
+#include "troubles/troubles.h"
 
 namespace enclayer {
 namespace {
@@ -129,6 +130,23 @@ TEST_F(DevicePluginResources, device_that_vanishes_takes_the_epc_with_it_until_i
   EXPECT_HAS(page("/readyz"), "200");
   EXPECT_EQ(probe("/readyz").exit_code, 0);
   EXPECT_TRUE(kubelet_.allocate(kEpc, 64));
+}
+
+TEST_F(DevicePluginResources, epc_that_is_lost_is_left_for_an_event_that_says_why) {
+  start({"--troubles-dir", folder_.path() / "troubles"});
+  expect_devices(kEpc, 64);
+  const fs::path file = folder_.path() / "troubles" / troubles::kDevicePlugin / troubles::kFile;
+  EXPECT_FALSE(fs::exists(file));
+  fs::remove(dev_ / "sgx_enclave");
+  for (const auto end = std::chrono::steady_clock::now() + kSoon;
+       !fs::exists(file) && std::chrono::steady_clock::now() < end;)
+    std::this_thread::sleep_for(10ms);
+  auto said = troubles::parse_troubles(base::read_text(file, troubles::kMostFile).value());
+  ASSERT_TRUE(said) << said.error().message();
+  ASSERT_EQ(said->size(), 1u);
+  EXPECT_EQ(said->front().kind, troubles::kEpcLost);
+  EXPECT_HAS(said->front().says, kEpc + ": ");
+  EXPECT_HAS(said->front().says, "sgx_enclave cannot be given: missing");
 }
 
 TEST_F(DevicePluginResources, device_whose_mode_lets_nobody_in_or_that_became_a_folder_is_unhealthy) {

@@ -148,11 +148,16 @@ TEST_F(DevicePluginSlots, container_gets_a_slot_of_its_own_which_is_named_when_t
   }
   EXPECT_EQ(unnamed.at("p2"), Holder());
 
+  // The kubelet's own notes have the UID of one of the pods.
+  folder_.write(
+      "kubelet/device-plugins/kubelet_internal_checkpoint",
+      R"({"Data":{"PodDeviceEntries":[{"PodUID":"u-1","ContainerName":"app","ResourceName":"enclayer.io/quote",)"
+      R"("DeviceIDs":{"-1":["A"]},"AllocResp":""}],"RegisteredDevices":{}},"Checksum":1})");
   pods_.set({{"bank", "ledger-0", "app", kEpc, 64},
              {"bank", "ledger-0", "app", kQuote, 1, -1, 0},
              {"shop", "cart", "main", kQuote, 1, -1, 1}});
   ASSERT_TRUE(wait_in_slots([&] { return holders().at("p0").named(); })) << plugin_->output();
-  EXPECT_EQ(holders().at("p0"), (Holder{unnamed.at("p0").generation, "bank", "ledger-0", "app", 64}));
+  EXPECT_EQ(holders().at("p0"), (Holder{unnamed.at("p0").generation, "bank", "ledger-0", "app", 64, "u-1"}));
   EXPECT_EQ(holders().at("p1"), (Holder{unnamed.at("p1").generation, "shop", "cart", "main", 0}));
 }
 

@@ -25,6 +25,7 @@
 #include "net/frame_client.h"
 #include "sim/enclave.h"
 #include "slots/slots.h"
+#include "troubles/troubles.h"
 
 namespace enclayer {
 namespace {
@@ -180,6 +181,19 @@ TEST_F(HardwareTest, missing_library_is_said_and_what_needs_no_quote_is_answered
   EXPECT_THAT(ready, HasSubstr("libsgx_dcap_ql.so.1 cannot be loaded"));
 }
 
+TEST_F(HardwareTest, helper_that_cannot_quote_leaves_it_for_an_event) {
+  auto command = argv({"--troubles-dir", folder_.path() / "troubles"});
+  *std::next(std::ranges::find(command, "--dcap-lib-dir")) = folder_.path();
+  auto helper = SourcesTest::start(command, environment());
+  const fs::path file = folder_.path() / "troubles" / troubles::kQuoteHelper / troubles::kFile;
+  ASSERT_TRUE(wait_for([&] { return fs::exists(file); })) << helper->output();
+  auto said = troubles::parse_troubles(base::read_text(file, troubles::kMostFile).value());
+  ASSERT_TRUE(said) << said.error().message();
+  ASSERT_EQ(said->size(), 1u);
+  EXPECT_EQ(said->front().kind, troubles::kCannotQuote);
+  EXPECT_THAT(said->front().says, HasSubstr("libsgx_dcap_ql.so.1 cannot be loaded"));
+}
+
 TEST_F(HardwareTest, predecessor_serves_until_the_new_instance_can_quote) {
   auto old = start();
   ASSERT_TRUE(quote(standin_report()));
@@ -329,14 +343,16 @@ class UserTest : public SourcesTest {
 };
 
 TEST_F(UserTest, user_0_is_given_up_for_good_with_all_capabilities_and_folders_stay_roots) {
-  auto helper = start();
+  const fs::path troubles = folder_.path() / "troubles";
+  auto helper = start({"--user", "64213", "--troubles-dir", troubles});
   std::string found = status(*helper);
   EXPECT_THAT(found, HasSubstr("Uid:\t64213\t64213\t64213\t64213"));
   EXPECT_THAT(found, HasSubstr("Gid:\t64213\t64213\t64213\t64213"));
   EXPECT_THAT(found, HasSubstr("Groups:\t \n"));
   for (const char* set : {"CapPrm", "CapEff"}) EXPECT_THAT(found, HasSubstr(std::string(set) + ":\t0000000000000000"));
   EXPECT_THAT(found, HasSubstr("NoNewPrivs:\t1"));
-  for (const fs::path& folder : {socket_.parent_path(), state_}) {
+  EXPECT_EQ(status_of(troubles).st_mode & 07777, 0755u) << "what others say is wrong is not the helper's to change";
+  for (const fs::path& folder : {socket_.parent_path(), state_, troubles / "quote-helper"}) {
     EXPECT_EQ(status_of(folder).st_uid, 0u);
     EXPECT_EQ(status_of(folder).st_gid, 64213u);
     EXPECT_EQ(status_of(folder).st_mode & 07777, 0775u);

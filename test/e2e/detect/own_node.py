@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""enclayer-detect against a real API server: the real program labels its node, and whoever holds its token can do nothing else.
+"""enclayer-detect against a real API server: the real program labels its node and makes Events of what is wrong there, which kubectl
+describe shows, and whoever holds its token can do nothing else.
 
     own_node.py --bin DIR [--kubectl PATH]
 
@@ -65,10 +66,10 @@ class Cluster:
         check(done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
-    def as_account(self, token, *arguments):
+    def as_account(self, token, *arguments, stdin=None):
         """The same program with the account's token alone: no certificate of an administrator beside it."""
         return self.run("--kubeconfig=/dev/null", f"--server={self.server}", f"--certificate-authority={self.ca}", f"--token={token}",
-                        *arguments)
+                        *arguments, stdin=stdin)
 
     def labels(self, node=OWN):
         return json.loads(self.kubectl("get", "node", node, "-o", "json"))["metadata"].get("labels", {})
@@ -92,7 +93,8 @@ def make_objects(cluster):
         cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {
             "name": name, "labels": {"kubernetes.io/os": "linux", "team": "one"}, "annotations": {"note": "one"}}}))
     # What the role does not give is given here, so that it is the policy that has to refuse it.
-    cluster.kubectl("create", "clusterrole", EVERYTHING, "--verb=*", "--resource=nodes,nodes/status,nodes/proxy")
+    cluster.kubectl("create", "clusterrole", EVERYTHING, "--verb=*",
+                    "--resource=nodes,nodes/status,nodes/proxy,events,events.events.k8s.io")
     cluster.kubectl("create", "clusterrolebinding", EVERYTHING, f"--clusterrole={EVERYTHING}", f"--serviceaccount={NAMESPACE}:{ACCOUNT}")
     cluster.kubectl("create", "-f", "-", stdin=json.dumps({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD, "namespace": NAMESPACE},
@@ -105,11 +107,11 @@ def remove_objects(cluster):
     cluster.run("delete", "clusterrolebinding,clusterrole", EVERYTHING, "--ignore-not-found")
 
 
-def refused(cluster, token, why, *arguments):
-    done = cluster.as_account(token, *arguments)
+def refused(cluster, token, why, *arguments, stdin=None, policy="enclayer-own-node"):
+    done = cluster.as_account(token, *arguments, stdin=stdin)
     what = " ".join(arguments)
-    check(done.returncode != 0, f"allowed: {what}")
-    check("'enclayer-own-node'" in done.stderr and why in done.stderr, f"refused for another reason: {what}: {done.stderr.strip()}")
+    check(done.returncode != 0, f"allowed: {what} {stdin or ''}")
+    check(f"'{policy}'" in done.stderr and why in done.stderr, f"refused for another reason: {what}: {done.stderr.strip()}")
     say(f"refused: {what}\n      {done.stderr.strip()}")
 
 
@@ -211,6 +213,85 @@ def policy(cluster, token):
     say("its own labels are allowed; administrators are not concerned")
 
 
+def write_troubles(folder, **more):
+    """What the device plugin leaves (src/troubles/troubles.h)."""
+    noon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    trouble = {"reason": "EpcLost", "says": "/dev/sgx_enclave cannot be given: missing", "first": noon, "last": noon, "count": 1, "over": False,
+               "pods": [], **more}
+    (folder / "device-plugin").mkdir(parents=True, exist_ok=True)
+    (folder / "device-plugin/troubles.json").write_text(json.dumps({"troubles": [trouble]}))
+
+
+def events(cluster, program, environment, pod):
+    """`enclayer detect --troubles-dir`, and what a person sees by kubectl describe."""
+    folder = cluster.work / "troubles"
+
+    def tell(**more):
+        write_troubles(folder, **more)
+        done = subprocess.run([program, "detect", f"--label-node={OWN}", f"--account-dir={cluster.ca.parent}", f"--troubles-dir={folder}"],
+                              text=True, capture_output=True, timeout=60, env=environment)
+        check(done.returncode == 0 and "refused" not in done.stderr, f"enclayer detect --troubles-dir: {done.stderr.strip()}")
+
+    def described(*what):
+        text = cluster.kubectl("describe", *what)
+        return text[text.index("Events:"):]
+
+    pods = [{"namespace": NAMESPACE, "name": POD, "uid": pod["metadata"]["uid"]}]
+    tell(pods=pods)
+    tell(pods=pods, count=3)
+    for what in (("node", OWN), ("pod", "-n", NAMESPACE, POD)):
+        said = described(*what)
+        check(re.search(r"Warning +EpcLost .*\(x3 over .*\) +enclayer  .*cannot be given: missing", said), f"{what}: {said}")
+        check(said.count("EpcLost") == 1, f"one Event an object and reason: {said}")
+        say(f"kubectl describe {' '.join(what)}:\n      {said.splitlines()[-1].strip()}")
+    tell(over=True)
+    check("EpcBack" in described("node", OWN), "what is over is not said")
+    said = cluster.kubectl("events", "--for", f"node/{OWN}", "-n", "default")
+    check("EpcLost" in said and "EpcBack" in said, f"kubectl events: {said}")
+
+
+def event_policy(cluster, token):
+    def event(**more):
+        out = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"enclayer.{OWN}.1", "namespace": "default"}, "type": "Warning",
+               "involvedObject": {"apiVersion": "v1", "kind": "Node", "name": OWN, "uid": OWN}, "reason": "EpcLost", "message": "x",
+               "source": {"component": "enclayer", "host": OWN}, "reportingComponent": "enclayer", "reportingInstance": OWN}
+        return json.dumps({**out, **more})
+
+    def no(why, *arguments, stdin=None):
+        refused(cluster, token, why, *arguments, stdin=stdin, policy="enclayer-own-events")
+
+    create = ("create", "-f", "-")
+    other = {"apiVersion": "v1", "kind": "Node", "name": OTHER, "uid": OTHER}
+    only_own, only_nodes, reasons = "on its own node only", "of its own node and of pods only", "has reasons of its own"
+    no(only_nodes, *create, stdin=event(involvedObject=other))
+    no(only_nodes, *create, stdin=event(involvedObject={"apiVersion": "v1", "kind": "Namespace", "name": "default"}))
+    no(only_own, *create, stdin=event(reportingInstance=OTHER))
+    no(only_own, *create, stdin=event(source={"component": "enclayer", "host": OTHER}))
+    no(only_own, *create, stdin=event(source={"component": "kubelet", "host": OWN}))
+    no(only_own, *create, stdin=event(reportingComponent="kubelet"))
+    no(only_own, *create, stdin=event(metadata={"name": f"enclayer.{OTHER}.1", "namespace": "default"}))
+    no(only_own, *create, stdin=event(metadata={"generateName": f"enclayer.{OTHER}.", "namespace": "default"}))
+    no(reasons, *create, stdin=event(reason="NodeNotReady"))
+    pod = {"apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "other", "uid": "1"}
+    no("say first on which node", *create, stdin=event(involvedObject=pod, message=f"on node {OTHER}: x"))
+    no("at most 1,024 characters", *create, stdin=event(message="x" * 1025))
+    no("finalizers", *create, stdin=event(metadata={"name": f"enclayer.{OWN}.1", "namespace": "default", "finalizers": ["evil.example/x"]}))
+    new = {"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "x", "namespace": "default"}, "type": "Warning", "action": "x",
+           "regarding": other, "reason": "EpcLost", "note": "x", "reportingController": "enclayer", "reportingInstance": OTHER,
+           "eventTime": "2026-01-31T12:00:00.000000Z"}
+    no(only_own, *create, stdin=json.dumps(new))
+    allowed = cluster.as_account(token, *create, stdin=event())
+    check(allowed.returncode == 0, f"what it is for is refused: {allowed.stderr}")
+    patch = ("patch", "event", "-n", "default", "--type=merge", "-p")
+    no("not make others of them", *patch, json.dumps({"reason": "CannotQuote"}), f"enclayer.{OWN}.1")
+    no("do nothing else with them", "delete", "event", "-n", "default", f"enclayer.{OWN}.1")
+    cluster.kubectl("create", "-f", "-", stdin=event(metadata={"name": f"enclayer.{OWN}.2", "namespace": "default"}, reason="Starting", reportingComponent="kubelet"))
+    no("not make others of them", *patch, json.dumps({"reason": "EpcLost", "reportingComponent": "enclayer"}), f"enclayer.{OWN}.2")
+    refused(cluster, cluster.token(), "its token names no node", *create, stdin=event(), policy="enclayer-own-events")
+    cluster.kubectl("delete", "event", "-n", "default", f"enclayer.{OWN}.1", f"enclayer.{OWN}.2")
+    say("Events of its own node and of pods are allowed, with our reasons")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, required=True, help="the folder of enclayer and enclayer-detect")
@@ -230,7 +311,9 @@ def main():
             environment = {**os.environ, "KUBERNETES_SERVICE_HOST": server.hostname, "KUBERNETES_SERVICE_PORT": str(server.port)}
             labelling(cluster, options.bin / "enclayer", environment)
             daemon(cluster, options.bin / "enclayer-detect", environment)
+            events(cluster, options.bin / "enclayer", environment, pod)
             policy(cluster, token)
+            event_policy(cluster, token)
         except Failure as failure:
             sys.exit(f"own_node.py: {failure}")
         finally:

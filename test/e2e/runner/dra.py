@@ -1,6 +1,7 @@
 """EPC by two doors on one node: the device plugin for old manifests, the DRA driver for ResourceClaims, both as `enclayer enable` installs
 them."""
 
+import fcntl
 import json
 import threading
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from .addon import KINDS, OURS
 from .cluster import condition, running
+from .isolation import KUBELET_DIR
 from .node import NODE, pod_manifest
 from .process import wait_for
 from .steps import check, say
@@ -33,6 +35,7 @@ class Dra:
         return [
             ("enclayer enable --dra-epc 50%: half of the EPC by the plugin, half in a ResourceSlice", self.enable),
             ("an old manifest and a claim, 10 MiB each, on one node, the claim's container not root: both have their devices open", self.hello_world),
+            ("a claim that the driver refuses: Kubernetes has an Event of that already, with our words", self.see_refusal),
             (f"enclayer update to {SECOND_GIB} GiB, {SECOND_DRIVER_GIB} of them the driver's, while pods with claims start: none fails", self.update),
             ("a slice that a person removes is back within 2 s", self.remove_slice),
             ("a pod with 64 GiB: Ready, and the size of its status", self.run_large),
@@ -96,6 +99,17 @@ class Dra:
             check([device["error"] for device in seen["devices"]] == [""] * len(ENCLAVE_DEVICES), f"{name} saw {seen['devices']}")
         say(f"{seconds:.1f} s from the claim's pod to its program with {', '.join(ENCLAVE_DEVICES)} open")
         self.cluster.remove_pods("hello")
+
+    def see_refusal(self):
+        """Somebody holds the ledger's lock for longer than the driver waits for it."""
+        with (KUBELET_DIR / "plugins/sgx.enclayer.io/claims.lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.create("refused", "10Mi")
+            said = wait_for("kubectl describe pod shows FailedPrepareDynamicResources", lambda: next(
+                line for line in [*self.plane.kubectl("describe", "pod", "refused").splitlines(), ""] if not line or " FailedPrepareDynamicResources " in line), 60, pause=0.5)
+        say(said.strip())
+        check("claims.lock is locked by another process" in said, said)
+        self.cluster.remove_pods("refused")  # the kubelet tries it again after more than a minute
 
     def update(self):
         stop, started, failed = threading.Event(), [], []

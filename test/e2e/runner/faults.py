@@ -1,4 +1,5 @@
-"""What goes wrong on clusters, planted one thing at a time: `enclayer doctor` names each in its first line, and nothing when it is mended."""
+"""What goes wrong on clusters, planted one thing at a time: `enclayer doctor` names each in its first line, and nothing when it is mended.
+Of what happens to a node there are Events, where `kubectl describe node` shows them."""
 
 import hashlib
 import json
@@ -7,14 +8,17 @@ import re
 import shutil
 import signal
 import stat
+import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .addon import KINDS, OURS
+from .builds import E2E
+from .cluster import running
 from .helperpod import NAMESPACE, SLOTS, HelperPod
-from .node import NODE
-from .process import wait_for
+from .node import NODE, pod_manifest
+from .process import output, wait_for
 from .steps import check, say
 from .testbed import EPC, WORKLOAD_IMAGE
 
@@ -30,10 +34,11 @@ class Faults:
     def listed(self):
         return [
             ("enclayer enable with the quote helper: doctor finds nothing", self.enable),
-            *((f"{fault}: {first!r}", lambda plant=plant, first=first: self.try_fault(plant, first)) for fault, first, plant in [
-                ("the device is gone", "device plugin .*" + DEVICE.name, self.device_gone),
+            ("a pod that a policy refuses: Kubernetes has an Event of that already", self.see_refusal_of_a_policy),
+            *((f"{fault}: {first!r}", lambda plant=plant, first=first, seen=seen: self.try_fault(plant, first, *seen)) for fault, first, plant, *seen in [
+                ("the device is gone", "device plugin .*" + DEVICE.name, self.device_gone, "EpcLost", "EpcBack"),
                 ("another aesmd answers at the socket", "other plugins .*intel-sgx-aesmd .*AESM socket", self.other_aesmd),
-                ("the helper is frozen", "quote helper .*does not answer", self.helper_frozen),
+                ("the helper is frozen", "quote helper .*does not answer", self.helper_frozen, "QuotesLost", "QuotesBack"),
                 ("the folder of the slots is gone", "slots", self.slots_gone),
                 ("a policy's binding is gone", "admission .*enclayer-translate is missing", self.binding_gone),
                 ("an image is not there", "images .*localhost/none:1", self.image_missing),
@@ -43,6 +48,7 @@ class Faults:
                 ("the QE is older than an up-to-date platform's", "Quoting Enclave .*ISVSVN 1.* has 2", self.qe_old),
             ]),
             ("enclayer disable", self.disable),
+            ("whoever holds the detector's token: detect/own_node.py", self.own_node),
         ]
 
     def enable(self):
@@ -53,7 +59,12 @@ class Faults:
     def doctor(self, expect):
         return self.cluster.enclayer("doctor", expect=expect).strip()
 
-    def try_fault(self, plant, first):
+    def describe(self, reason):
+        """The lines of `kubectl describe node` about an Event of ours."""
+        lines = self.plane.kubectl("describe", "node", NODE).splitlines()
+        return "\n".join(line for line in lines if re.search(rf" {reason} .* enclayer ", line))
+
+    def try_fault(self, plant, first, reason=None, over=None):
         with plant() as again:
             begin = time.monotonic()
 
@@ -66,7 +77,12 @@ class Faults:
 
             line = wait_for("doctor names it first", named, 120, pause=1)
             say(f"{line}\nafter {time.monotonic() - begin:.0f} s")
+            if reason:
+                say(wait_for(f"kubectl describe node shows {reason}", lambda: self.describe(reason), 90, pause=1).strip())
+                say(f"after {time.monotonic() - begin:.0f} s")
         wait_for("doctor finds nothing", lambda: self.doctor(0), 180, pause=1)
+        if over:
+            say(wait_for(f"kubectl describe node shows {over}", lambda: self.describe(over), 90, pause=1).strip())
 
     def patch(self, *what, change, kind="merge"):
         self.plane.kubectl("patch", *what, f"--type={kind}", "-p", json.dumps(change))
@@ -80,11 +96,45 @@ class Faults:
             self.patch("-n", NAMESPACE, "daemonset", "enclayer-device-plugin", kind="json",
                        change=[{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": f"--sim-device={DEVICE}"}])
             self.cluster.wait_for_daemon_set("enclayer-device-plugin", NAMESPACE)
+            self.cluster.wait_for_allocatable(EPC, 8192)
+            self.cluster.start_pod("holder", ["pause"], limits={EPC: 10, "enclayer.io/quote": 1})
+            self.cluster.wait_for_pod("holder", running)
             DEVICE.unlink()
+            self.see_refusal_of_a_pod()
             yield
+            say(self.described("pod", "holder", "EpcLost"))
         finally:
+            self.plane.kubectl("delete", "pod", "holder", "--ignore-not-found", "--grace-period=1")
             DEVICE.unlink(missing_ok=True)
             self.cluster.enclayer("update", "--adopt")
+
+    def see_refusal_of_a_pod(self):
+        """What the kubelet says of a pod that somebody put on the node himself."""
+        self.cluster.wait_for_allocatable(EPC, 0)
+        pod = pod_manifest("refused", WORKLOAD_IMAGE, ["pause"], limits={EPC: "10"})
+        pod["spec"]["nodeName"] = NODE
+        self.plane.apply(pod)
+        say(self.described("pod", "refused", "UnexpectedAdmissionError"))
+        self.cluster.remove_pods("refused")
+
+    def see_refusal_of_a_policy(self):
+        """The provisioning device, in a namespace that may not have it."""
+        labels = {"app": "refused"}
+        pod = pod_manifest("refused", WORKLOAD_IMAGE, ["pause"], limits={"sgx.intel.com/provision": "1"}, restart="Always")
+        template = {"metadata": {"labels": labels}, "spec": pod["spec"]}
+        self.plane.apply({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "refused", "namespace": "default"},
+                          "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}})
+        said = self.described("replicaset", "refused", "FailedCreate")
+        check("enclayer-provisioning" in said, said)
+        say(said)
+        self.plane.kubectl("delete", "replicaset", "refused")
+
+    def described(self, kind, name, reason):
+        """The first line of `kubectl describe` with this reason."""
+        def line():
+            return next((line.strip() for line in self.plane.kubectl("describe", kind, name).splitlines() if f" {reason} " in line), None)
+
+        return wait_for(f"kubectl describe {kind} {name} shows {reason}", line, 60, pause=0.5)
 
     @contextmanager
     def other_aesmd(self):
@@ -187,6 +237,14 @@ class Faults:
         check(not left, f"these are left: {left}")
         self.cluster.wait_for_allocatable(EPC, 0)
         self.cluster.label_node("enclayer.io/sim-")
+
+
+    def own_node(self):
+        script = E2E / "detect/own_node.py"
+        say(output([sys.executable, script, "--bin", self.cluster.paths["product"]], env=self.cluster.environment(), timeout=240))
+        for file in ("detect.yaml", "detect-policy.yaml"):
+            self.plane.kubectl("delete", "--ignore-not-found", "-f", E2E.parent.parent / "deploy/manifests/detect" / file)
+        self.plane.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
 
 
 def compact(value):
