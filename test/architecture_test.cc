@@ -72,6 +72,7 @@ std::string why_not(const fs::path& root, const fs::path& file, const std::strin
   const bool is_product = top == "src" || top == "include" || top == "apps";
   if (folder == target) {
     bool is_shared = (top == "apps" || from == "demo") && fs::exists(root / "apps" / target);
+    is_shared |= from == "demo" && fs::exists(root / "apps/enclayer" / target);  // its commands are the program's own
     return is_shared || fs::exists(file.parent_path() / target) ? "" : "which is not beside it";
   }
   if (folder == "proto") return "";

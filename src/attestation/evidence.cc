@@ -19,7 +19,6 @@
 namespace enclayer {
 namespace {
 
-using base::from_base64;
 using base::malformed;
 
 constexpr std::string_view kSpace = " \t\r\n";
