@@ -17,7 +17,7 @@ namespace log = base::log;
 using nlohmann::json;
 using troubles::Trouble;
 
-constexpr auto kFieldManager = "?fieldManager=enclayer-detect";
+constexpr auto kByDetector = "?fieldManager=enclayer-detect";
 constexpr auto kJson = "Accept: application/json", kJsonBody = "Content-Type: application/json",
                kMergePatch = "Content-Type: application/merge-patch+json";
 constexpr std::size_t kNameDigits = 16;
@@ -152,9 +152,9 @@ Result<> tell(const http::ApiServer& api, const std::string& node, std::span<con
     const std::string all = api.url + "/api/v1/namespaces/" + space_of(event) + "/events";
     const std::string own = all + "/" + name_of(event, node);
     ENCLAYER_TRY(http::Response answer,
-                 client.send({own + kFieldManager, "PATCH", {kJson, kMergePatch}, event_patch(event)}));
+                 client.send({own + kByDetector, "PATCH", {kJson, kMergePatch}, event_patch(event)}));
     if (answer.status == 404) {
-      ENCLAYER_TRY(answer, client.send({all + kFieldManager, "POST", {kJson, kJsonBody}, event_json(event, node)}));
+      ENCLAYER_TRY(answer, client.send({all + kByDetector, "POST", {kJson, kJsonBody}, event_json(event, node)}));
     }
     if (answer.status / 100 == 2) continue;
     if (!is_for_good(answer.status)) return Error(ErrorKind::kUnavailable, own + ": " + refusal(answer), answer.status);

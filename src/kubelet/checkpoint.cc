@@ -15,7 +15,7 @@
 namespace enclayer::kubelet {
 namespace {
 
-constexpr base::Malformed malformed{"the kubelet's notes of devices "};
+constexpr base::Malformed malformed_notes{"the kubelet's notes of devices "};
 constexpr std::size_t kMostUid = 64;
 constexpr std::size_t kMostDepth = 64;
 
@@ -96,8 +96,8 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
 
 Result<PodUids> parse_pod_uids(std::string_view json, std::string_view resource) {
   Reader reader(resource);
-  if (!nlohmann::json::sax_parse(json.begin(), json.end(), &reader)) return malformed("are no JSON");
-  if (!reader.has_entries) return malformed("have no \"PodDeviceEntries\"");
+  if (!nlohmann::json::sax_parse(json.begin(), json.end(), &reader)) return malformed_notes("are no JSON");
+  if (!reader.has_entries) return malformed_notes("have no \"PodDeviceEntries\"");
   std::erase_if(reader.found, [](const auto& pod) { return pod.second.empty(); });
   return std::move(reader.found);
 }
