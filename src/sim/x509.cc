@@ -191,7 +191,7 @@ Result<Bytes> issue_crl(const CrlOrder& order, const Identity& issuer) {
         X509_REVOKED_set_revocationDate(entry.get(), this_update.get()) != 1 ||
         X509_CRL_add0_revoked(crl.get(), entry.get()) != 1)
       return openssl_failed("put a serial number on a revocation list");
-    entry.release();
+    static_cast<void>(entry.release());  // the list has it
   }
   X509V3_CTX ctx;
   X509V3_set_ctx(&ctx, certificate.get(), nullptr, nullptr, crl.get(), 0);

@@ -167,7 +167,7 @@ TEST_F(BoardTest, clock_that_is_set_back_does_no_harm) {
 }
 
 TEST_F(BoardTest, folder_that_cannot_be_is_no_trouble) {
-  std::ofstream(folder_.path() / "plain");
+  std::ofstream plain(folder_.path() / "plain");
   Board board(folder_.path() / "plain" / "below", kNoon);
   for (const auto at : {0s, 10s, 20s}) {
     board.say(kEpcLost, "gone", kNoon + at);

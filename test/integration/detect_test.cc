@@ -42,8 +42,13 @@ class DetectTest : public testing::Test {
     return detect(arguments, api_.environment());
   }
   std::unique_ptr<fake::Process> daemon(std::vector<std::string> more, const std::string& every = "0.05") {
-    std::vector<std::string> arguments = {
-        ENCLAYER_BIN_DIR "/enclayer-detect", "--label-node", "n1", "--every", every, "--account-dir", api_.account()};
+    std::vector<std::string> arguments = {std::string(ENCLAYER_BIN_DIR) + "/enclayer-detect",
+                                          "--label-node",
+                                          "n1",
+                                          "--every",
+                                          every,
+                                          "--account-dir",
+                                          api_.account()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return std::make_unique<fake::Process>(arguments, api_.environment());
   }
