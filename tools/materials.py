@@ -114,6 +114,14 @@ def installed(name, relation):
     return Package(name, version, relation, source=f"{source} {source_version.strip('()') or version}", control=control)
 
 
+def with_headers(name):
+    """The package that has them: of one that stands for the newest version, as libboost-dev does, the first that it depends on."""
+    control = installed(name, "HEADERS").control
+    lists = [DPKG / f"info/{name}{architecture}.list" for architecture in ("", *(f":{each}" for each in ARCHITECTURES))]
+    files = next(listing for listing in lists if listing.exists()).read_text()
+    return name if "/usr/include/" in files else re.split(r"[ ,(|]", control_field(control, "Depends"))[0]
+
+
 def owner(path):
     package = dpkg_owners().get(path)
     if not package:
@@ -200,7 +208,7 @@ def add_programs(contents, recipe, build, scratch, debug):
         contents.add(f"/usr/bin/{name}", Entry(OURS, stripped.read_bytes(), mode=0o755))
         roots[name] = stripped
     contents.packages[OURS] = Package(OURS, version, "CONTAINS")
-    contents.packages |= {name: installed(name, "HEADERS") for name in recipe["headers"]}
+    contents.packages |= {name: installed(name, "HEADERS") for name in map(with_headers, recipe["headers"])}
     contents.packages |= {name: installed(name, "STATIC_LINK") for name in archives(recipe, build)}
     return version, roots
 
