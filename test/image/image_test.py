@@ -19,6 +19,7 @@ from standin_packages import INTEL, LIBRARIES, make_deb, make_debs
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ["ENCLAYER_BUILD_DIR"])
+LIBSSL = "libssl3t64" if Path("/var/lib/dpkg/info/libssl3t64:amd64.list").exists() else "libssl3"  # as Debian 13 calls it
 PROGRAMS = ("enclayer", "enclayer-attest", "enclayer-claim-templates", "enclayer-detect", "enclayer-device-plugin", "enclayer-dra-driver",
             "enclayer-quote-helper")
 
@@ -151,7 +152,7 @@ class EnclayerImage(unittest.TestCase):
         sbom = json.loads(inside)
         packages = {package["SPDXID"]: package for package in sbom["packages"]}
         named = {package["name"]: package["versionInfo"] for package in sbom["packages"]}
-        for package in ("libc6", "libssl3", "libgrpc++-dev", "libc6-dev"):  # needed and in the image; linked into its programs
+        for package in ("libc6", LIBSSL, "libgrpc++-dev", "libc6-dev"):  # needed and in the image; linked into its programs
             version = subprocess.check_output(["dpkg-query", "-W", "-f", "${Version}", f"{package}"], text=True)
             self.assertEqual(named[package], version)
         self.assertEqual(named["enclayer"], self.version)
@@ -178,7 +179,7 @@ class EnclayerImage(unittest.TestCase):
         self.assertEqual(told["subject"], [{"name": f"localhost/enclayer:{self.version}", "digest": {"sha256": digest}}])
         definition = told["predicate"]["buildDefinition"]
         dependencies = {one["name"]: one for one in definition["resolvedDependencies"]}
-        for package in ("libc6", "libssl3", "libgrpc++-dev"):
+        for package in ("libc6", LIBSSL, "libgrpc++-dev"):
             version = subprocess.check_output(["dpkg-query", "-W", "-f", "${Version}", package], text=True)
             self.assertEqual(dependencies[package]["annotations"]["version"], version)
         if (SOURCE / ".git").exists():
@@ -187,9 +188,9 @@ class EnclayerImage(unittest.TestCase):
         self.assertRegex(" ".join(definition["internalParameters"]["compilers"]), r"GCC|clang")
 
     def offering(self, candidate):
-        """A folder with an apt-cache that offers this version of libssl3."""
+        """A folder with an apt-cache that offers this version of OpenSSL's library."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
-        (folder / "apt-cache").write_text(f"#!/bin/sh\nprintf 'libssl3:\\n  Installed: 1\\n  Candidate: {candidate}\\n'\n")
+        (folder / "apt-cache").write_text(f"#!/bin/sh\nprintf '{LIBSSL}:\\n  Installed: 1\\n  Candidate: {candidate}\\n'\n")
         (folder / "apt-cache").chmod(0o755)
         return str(folder)
 
@@ -197,12 +198,12 @@ class EnclayerImage(unittest.TestCase):
         apt = self.offering("99:1.0")
         said = image("enclayer", self.folder / "older", apt=apt)
         self.assertEqual(said.returncode, 1, said.stdout)
-        self.assertRegex(said.stderr, r"\n  libssl3: \S+ is installed, 99:1.0 is offered\n")
-        self.assertIn("apt-get install --only-upgrade libssl3\n", said.stderr)
+        self.assertRegex(said.stderr, rf"\n  {LIBSSL}: \S+ is installed, 99:1.0 is offered\n")
+        self.assertIn(f"apt-get install --only-upgrade {LIBSSL}\n", said.stderr)
         self.assertFalse((self.folder / "older").exists() and list((self.folder / "older").glob("*.tar")))
         said = image("enclayer", self.folder / "older", "--allow-older", apt=apt)
         self.assertEqual(said.returncode, 0, said.stderr)
-        self.assertIn("1 packages than apt offers, as allowed: libssl3", said.stdout)
+        self.assertIn(f"1 packages than apt offers, as allowed: {LIBSSL}", said.stdout)
 
     def test_a_package_that_is_as_new_as_what_apt_offers_is_taken(self):
         for offered in ("1.0", "(none)"):
