@@ -501,8 +501,8 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
                              {"ValidatingAdmissionPolicyBinding", &unused}})
     questions.push_back({Reference{"admissionregistration.k8s.io/v1", kind}.path() + selected,
                          "list " + std::string(kind),
-                         [kind = kind](JsonValue object, Cluster& into) {
-                           into.policies.push_back({kind, object["metadata"]["name"].text(),
+                         [called = kind](JsonValue object, Cluster& into) {
+                           into.policies.push_back({called, object["metadata"]["name"].text(),
                                                     object["metadata"]["annotations"][kVersionAnnotation].text()});
                          },
                          false, there});
