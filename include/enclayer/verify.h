@@ -190,6 +190,10 @@ struct PlatformIdentity {
   std::optional<bool> cached_keys{};       // Intel's registration service keeps the platform's root keys
   std::optional<bool> smt_enabled{};       // simultaneous multithreading
 
+  // Its patch level, which many machines share: what TCB Info is searched with, component 1 first.
+  ByteArray<16> tcb_components{};
+  std::uint16_t pce_svn = 0;
+
   bool operator==(const PlatformIdentity&) const = default;
 };
 std::string_view to_string(PlatformIdentity::SgxType type);  // "Standard", "Scalable", "ScalableWithIntegrity"

@@ -6,6 +6,7 @@
 
 #include "attestation/der.h"
 #include "base/bytes.h"
+#include "base/hex.h"
 #include "base/malformed.h"
 
 namespace enclayer::attestation {
@@ -127,6 +128,20 @@ Result<PckExtension> parse_pck_extension(ByteView content) {
   }
   if (seen != 0x3e && seen != 0xfe) return bad_extension("it has neither the five nor the seven items of the profile");
   return out;
+}
+
+std::string to_string(const PlatformTcb& tcb) {
+  const std::uint8_t pce_svn[] = {static_cast<std::uint8_t>(tcb.pce_svn), static_cast<std::uint8_t>(tcb.pce_svn >> 8)};
+  return base::to_hex(tcb.components) + base::to_hex(pce_svn);
+}
+
+std::optional<PlatformTcb> platform_tcb_from(std::string_view digits) {
+  PlatformTcb tcb;
+  const auto bytes = base::from_hex(digits);
+  if (!bytes || bytes->size() != tcb.components.size() + 2) return std::nullopt;
+  std::copy_n(bytes->begin(), tcb.components.size(), tcb.components.begin());
+  tcb.pce_svn = static_cast<std::uint16_t>((*bytes)[16] | (*bytes)[17] << 8);
+  return tcb;
 }
 
 }  // namespace enclayer::attestation

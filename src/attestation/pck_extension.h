@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 
 #include "enclayer/bytes.h"
 #include "enclayer/error.h"
@@ -24,6 +26,11 @@ struct PlatformTcb {
     return pce_svn >= level.pce_svn;
   }
 };
+
+// 36 hexadecimal digits, as Intel's PCS writes a TCBm: the components, PCESVN with its lower byte first. One that is not
+// that is nullopt.
+std::string to_string(const PlatformTcb& tcb);
+std::optional<PlatformTcb> platform_tcb_from(std::string_view digits);
 
 struct PckExtension {
   ByteArray<16> ppid{};  // names one platform for ever: not for logs

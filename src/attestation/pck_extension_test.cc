@@ -200,5 +200,16 @@ TEST(DerReader, lengths_that_are_indefinite_long_winded_or_too_long_are_refused)
   EXPECT_FALSE(reads({0x1f, 0x81, 0x01, 0x00}));
 }
 
+TEST(PlatformTcb, is_written_as_intels_service_writes_a_tcbm_and_read_again) {
+  PlatformTcb tcb;
+  for (std::size_t i = 0; i < tcb.components.size(); ++i) tcb.components[i] = static_cast<std::uint8_t>(i + 1);
+  tcb.pce_svn = 0x010d;
+  EXPECT_EQ(to_string(tcb), "0102030405060708090a0b0c0d0e0f100d01");
+  EXPECT_EQ(platform_tcb_from(to_string(tcb)), tcb);
+  for (const char* other :
+       {"", "0102", "0102030405060708090a0b0c0d0e0f100d0101", "x102030405060708090a0b0c0d0e0f100d01"})
+    EXPECT_EQ(platform_tcb_from(other), std::nullopt) << other;
+}
+
 }  // namespace
 }  // namespace enclayer::attestation
