@@ -38,8 +38,9 @@ namespace log = base::log;
 namespace metric = base::metric;
 
 constexpr auto kProgram = "enclayer-attest";
-constexpr std::size_t kMaxPem = 1 << 20;  // bytes
-constexpr int kRefreshEvery = 5'000;      // ms: policy, keys and certificate are looked at
+constexpr std::size_t kMaxPem = 1 << 20;      // bytes
+constexpr std::chrono::hours kEarlyPause{1};  // a service may know no early edition
+constexpr int kRefreshEvery = 5'000;          // ms: policy, keys and certificate are looked at
 
 struct Flags {
   apps::DaemonOptions daemon;
@@ -212,18 +213,18 @@ Result<http::ServerTls> read_tls(const Flags& flags) {
   return tls;
 }
 
-Result<std::unique_ptr<PlatformCollateral>> collateral_of(const Flags& flags, const TrustedRoot& root) {
-  if (!flags.collateral.empty()) {
-    ENCLAYER_TRY(std::string text, base::read_text(flags.collateral, Collateral::kMaxJsonSize));
-    auto of_file = PlatformCollateral::of_file(std::move(text));
-    if (!of_file) return of_file.error().with_context(flags.collateral.string());
-    return of_file;
-  }
+// `edition`: of the cache and the service.
+Result<std::unique_ptr<PlatformCollateral>> collateral_of(const Flags& flags, const TrustedRoot& root,
+                                                          const collateral::Edition& edition) {
   if (flags.cache_dir.empty() && flags.pccs_url.empty())
     return Error(
         ErrorKind::kInvalidArgument,
         "no quote can be judged without collateral: give --pccs-url URL, --cache-dir DIR or --collateral FILE");
-  PlatformCollateral::Options options{.now = now};
+  PlatformCollateral::Options options{.edition = edition, .now = now};
+  if (edition == collateral::Edition::early()) {
+    options.for_verified = true;
+    options.pause = kEarlyPause;
+  }
   if (!flags.cache_dir.empty()) options.cache = flags.cache_dir;
   for (const std::string& text : flags.fmspc) {
     ENCLAYER_TRY(const auto fmspc, collateral::fmspc_from(text));
@@ -236,13 +237,27 @@ Result<std::unique_ptr<PlatformCollateral>> collateral_of(const Flags& flags, co
   client.user_agent = std::string(kProgram) + "/" + base::kVersion;
   ENCLAYER_TRY(client.ca_pem, apps::trusted_authorities(flags.cacert));
   client.proxies = http::proxies_of_environment(apps::environment);
-  options.ask = [client, root,
+  options.ask = [client, root, edition,
                  service = options.service](const collateral::PlatformKind& platform) -> Result<Collateral> {
     http::Client http(client);
-    ENCLAYER_TRY(auto answer, collateral::fetch(http, service, platform, root));
+    ENCLAYER_TRY(auto answer, collateral::fetch(http, service, platform, root, edition));
     return std::move(answer.collateral);
   };
   return PlatformCollateral::of_cache(std::move(options));
+}
+
+// What quotes are judged by, and what is said to await their platforms.
+Result<> add_collateral(const Flags& flags, Service::Parts& parts) {
+  if (flags.collateral.empty()) {
+    ENCLAYER_TRY(parts.collateral, collateral_of(flags, parts.root, {}));
+    ENCLAYER_TRY(parts.early_collateral, collateral_of(flags, parts.root, collateral::Edition::early()));
+    return {};
+  }
+  ENCLAYER_TRY(std::string text, base::read_text(flags.collateral, Collateral::kMaxJsonSize));
+  auto of_file = PlatformCollateral::of_file(std::move(text));
+  if (!of_file) return of_file.error().with_context(flags.collateral.string());
+  parts.collateral = *std::move(of_file);
+  return {};
 }
 
 Result<http::ApiServer> api_server(const Flags& flags, const char* flag) {
@@ -346,7 +361,7 @@ Result<Service::Parts> parts_of(const Flags& flags) {
     return Error(ErrorKind::kInvalidArgument,
                  "there is no place for signing keys: give --state-dir DIR or --keys-dir DIR");
   ENCLAYER_TRY(parts.keys, keyring_of(flags, parts.instance));
-  ENCLAYER_TRY(parts.collateral, collateral_of(flags, parts.root));
+  ENCLAYER_CHECK(add_collateral(flags, parts));
   ENCLAYER_CHECK(add_release(flags, parts));
   parts.policy = flags.policy;
   parts.collateral_door = flags.collateral_door;
@@ -376,7 +391,7 @@ Result<> show_authority(const Flags& flags) {
   return base::write_file_atomic(shown, base::as_bytes(pem), 0644);
 }
 
-Result<std::unique_ptr<http::Server>> serve_probes(const Flags& flags, base::Metrics& metrics, const Service& service,
+Result<std::unique_ptr<http::Server>> serve_probes(const Flags& flags, base::Metrics& metrics, Service& service,
                                                    const http::HttpsServer& server,
                                                    const PlatformCollateral& collateral) {
   if (flags.daemon.metrics_listen.empty()) return nullptr;
@@ -388,6 +403,7 @@ Result<std::unique_ptr<http::Server>> serve_probes(const Flags& flags, base::Met
     metrics.replace(metric::kAttestConnectionsLost, {{{{"reason", "gave way"}}, figure(load.evicted)},
                                                      {{{"reason", "told to come back"}}, figure(load.refused)},
                                                      {{{"reason", "too slow"}}, figure(load.slow)}});
+    service.before_metrics();
     metrics.replace(metric::kAttestCollateralFailures, {{{}, figure(collateral.failures())}});
     if (const auto expiry = collateral.first_expiry())
       metrics.gauge(metric::kAttestCollateralExpires).set(figure(expiry->time_since_epoch().count()));

@@ -12,6 +12,7 @@
 #include "addon/install.h"
 #include "addon/rollout.h"
 #include "enclayer/error.h"
+#include "enclayer/time.h"
 #include "manifests/settings.h"
 
 namespace CLI {
@@ -25,6 +26,7 @@ struct Surroundings {
   std::string program;                    // "enclayer", or "kubectl enclayer" when kubectl found us
   std::string search_path;                // PATH
   std::filesystem::path cache_home = {};  // as for add_collateral()
+  Time now = {};
 };
 
 struct ClusterFlags {

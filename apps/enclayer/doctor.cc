@@ -60,6 +60,8 @@ std::vector<Link> examine(const Looked& all) {
                     .not_asked = all.not_asked,
                     .helper_warnings = all.helper_warnings,
                     .helpers_asked = all.helpers.size(),
+                    .coming = bad_soon(all.platforms),
+                    .not_foreseen = not_foreseen(all.platforms),
                     .version = base::kVersion};
   if (all.state.on && all.not_asked.empty())
     examined.said =
@@ -75,13 +77,15 @@ std::string in_json(const std::vector<Link>& links) {
   return ordered_json{{"links", std::move(list)}}.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
-// What is wrong comes first, in the order of the way; then all of it.
+// What is wrong comes first, in the order of the way; what will be; then all of it.
 std::string in_text(const std::vector<Link>& links) {
   std::size_t width = 0;
   for (const Link& link : links) width = std::max(width, link.name.size());
-  std::string wrong, rest;
-  for (const Link& link : links) (link.standing == Standing::kWrong ? wrong : rest) += line(link, width);
-  return wrong.empty() ? rest : wrong + "\nThe rest of the way:\n" + rest;
+  std::string wrong, soon, rest;
+  for (const Link& link : links)
+    (link.standing == Standing::kWrong ? wrong : link.standing == Standing::kSoon ? soon : rest) += line(link, width);
+  const std::string first = wrong + soon;
+  return first.empty() ? rest : first + "\nThe rest of the way:\n" + rest;
 }
 
 void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code) {

@@ -2,6 +2,7 @@
 // What `show`, `doctor` and `sysdump` say something about: the cluster and its add-on, looked at once.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -11,12 +12,14 @@
 #include "addon/api_server.h"
 #include "addon/cluster.h"
 #include "addon/doctor.h"
+#include "addon/figures.h"
 #include "addon/helper_facts.h"
 #include "addon/install.h"
 #include "addon/protection.h"
 #include "addon/state.h"
 #include "addon_commands.h"
 #include "enclayer/error.h"
+#include "platforms.h"
 
 namespace enclayer::apps {
 
@@ -28,7 +31,10 @@ struct Looked {
 
   addon::State state;
   addon::Protection protection;             // of an add-on that is on
-  std::vector<addon::HelperFacts> helpers;  // one of each image
+  std::vector<addon::HelperFacts> helpers;  // of those that were asked
+  Platforms platforms;                      // of nodes with quote helpers
+  std::map<std::string, addon::Said>
+      plugins;            // of device plugins that may look at processes, where a platform lacks something
   std::string not_asked;  // why no pod was asked anything: "that takes the right to create pods/exec ..."
   std::vector<std::string> helper_warnings;  // of what helpers quote with
 
@@ -38,8 +44,8 @@ struct Looked {
 // The first four; errors are those of connecting and of what has to be readable.
 Result<Looked> look_at_cluster(const ClusterFlags& flags, const Surroundings& around);
 
-// All of it. Asks the API server for a dry run, and pods by kubectl exec, where the user may.
-Result<Looked> look(const ClusterFlags& flags, const Surroundings& around);
+// All of it. Asks the API server for a dry run, and pods by kubectl exec, where the user may; of the quote helpers `helpers`.
+Result<Looked> look(const ClusterFlags& flags, const Surroundings& around, std::size_t helpers = addon::kMostAsked);
 
 // ---- What `show` says of it: show.cc ----
 

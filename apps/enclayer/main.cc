@@ -41,7 +41,9 @@ int main(int argc, char** argv) {
   ::__nss_configure_lookup("hosts", "files dns");
   ::OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
 
-  const apps::Surroundings around{program_name(argc > 0 ? argv[0] : nullptr), apps::environment("PATH"), cache_home()};
+  const Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  const apps::Surroundings around{program_name(argc > 0 ? argv[0] : nullptr), apps::environment("PATH"), cache_home(),
+                                  now};
   CLI::App app(
       "enclayer is the SGX layer of Kubernetes: it switches EPC and quotes on in a cluster, gets SGX attestation\n"
       "quotes, looks into them and verifies them, offline.",
@@ -78,7 +80,6 @@ Exit codes: 0 done, or trusted; 1 the command line is wrong; 2 not trusted, or w
   3 a file cannot be read, or a right is missing; 4 a service that is needed does not answer; 5 somebody else holds it.
 Each command explains itself: enclayer verify --help)");
 
-  Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   int exit_code = 0;
   // A command that is named alone is all that is made: the flags of all of them take longer than to verify a quote.
   const std::pair<std::string_view, std::function<void()>> commands[] = {

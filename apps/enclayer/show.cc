@@ -10,6 +10,7 @@
 #include "addon/protection.h"
 #include "addon/removal.h"
 #include "addon/state.h"
+#include "addon/usage.h"
 #include "addon_commands.h"
 #include "base/version.h"
 #include "cli_support.h"
@@ -26,6 +27,7 @@ struct ShowFlags {
   ClusterFlags cluster;
   std::string output = "table";
   bool problems = false;
+  std::size_t helpers = 32;
 };
 
 std::string text_of(const ordered_json& json) {
@@ -76,15 +78,32 @@ ordered_json helpers_json(const std::vector<HelperFacts>& helpers) {
   auto number = [](std::optional<int> svn) { return svn ? ordered_json(*svn) : ordered_json(); };
   auto text = [](const std::string& some) { return some.empty() ? ordered_json() : ordered_json(some); };
   for (const HelperFacts& one : helpers)
-    out.push_back({{"image", one.image},
-                   {"node", one.node},
-                   {"version", text(one.version)},
-                   {"dcap_version", text(one.libraries)},
-                   {"qe_isvsvn", number(one.qe_svn)},
-                   {"pce_isvsvn", number(one.pce_svn)},
-                   {"fmspc", text(one.fmspc)},
-                   {"tcb_status", text(one.tcb_status)},
-                   {"tcb_unknown", text(one.tcb_unknown)}});
+    if (one.first_of_image)
+      out.push_back({{"image", one.image},
+                     {"node", one.node},
+                     {"version", text(one.version)},
+                     {"dcap_version", text(one.libraries)},
+                     {"qe_isvsvn", number(one.qe_svn)},
+                     {"pce_isvsvn", number(one.pce_svn)},
+                     {"fmspc", text(one.fmspc)},
+                     {"tcb_status", text(one.tcb_status)},
+                     {"tcb_unknown", text(one.tcb_unknown)}});
+  return out;
+}
+
+ordered_json open_epc_json(const Looked& all) {
+  ordered_json out = ordered_json::array();
+  for (const NodeUse& node : usage(all.cluster, all.plugins).nodes) {
+    if (!all.platforms.lacks_something(node.name)) continue;
+    const OpenEpc& open = node.open;
+    const std::size_t listed = std::min(open.pods.size(), kMostPods);
+    out.push_back({{"node", node.name},
+                   {"seen", open.seen},
+                   {"pods", std::vector(open.pods.begin(), open.pods.begin() + static_cast<std::ptrdiff_t>(listed))},
+                   {"more_pods", open.pods.size() - listed + open.unnamed},
+                   {"host_processes", open.seen ? ordered_json(open.host_processes) : ordered_json()},
+                   {"unread_processes", open.seen ? ordered_json(open.unread_processes) : ordered_json()}});
+  }
   return out;
 }
 
@@ -136,6 +155,9 @@ ordered_json in_json(const Looked& all, const State& state) {
           {"policies", policies},
           {"protection", state.on ? protection_json(all.protection) : ordered_json()},
           {"quote_helpers", helpers_json(all.helpers)},
+          {"platforms", to_json(all.platforms)},
+          {"open_epc", open_epc_json(all)},
+          {"advisories", to_json(advisories_of(all.platforms, all.cluster))},
           {"nodes", nodes},
           {"claims", claims},
           {"nodes_without_sgx", state.other_nodes},
@@ -157,9 +179,55 @@ void print_helpers(const std::vector<HelperFacts>& helpers) {
   std::vector<std::vector<std::string>> rows = {{"QUOTES BY", "ASKED ON", "DCAP", "QE", "PCE", "FMSPC", "TCB"}};
   auto number = [](std::optional<int> svn) { return svn ? std::to_string(*svn) : "-"; };
   for (const HelperFacts& one : helpers)
-    rows.push_back({one.image, one.node, dash(one.libraries), number(one.qe_svn), number(one.pce_svn), dash(one.fmspc),
-                    one.tcb_status.empty() ? "unknown" : one.tcb_status});
+    if (one.first_of_image)
+      rows.push_back({one.image, one.node, dash(one.libraries), number(one.qe_svn), number(one.pce_svn),
+                      dash(one.fmspc), one.tcb_status.empty() ? "unknown" : one.tcb_status});
   print_table(rows, {false, false, false, true, true, false, false});
+  print("");
+}
+
+std::string status_of(const TcbStanding& standing) {
+  if (!standing.unknown.empty()) return "unknown";
+  return standing.status +
+         (standing.evaluation_number == 0 ? "" : " (" + std::to_string(standing.evaluation_number) + ")");
+}
+
+// Who has to go before the kernel can raise CPUSVN, on nodes whose platform lacks something: that may be microcode.
+void print_open_epc(const Looked& all) {
+  std::vector<std::vector<std::string>> rows = {{"MICROCODE UPDATE WAITS FOR", "NODE", "KNOWN BY"}};
+  for (const NodeUse& node : usage(all.cluster, all.plugins).nodes)
+    if (all.platforms.lacks_something(node.name))
+      rows.push_back(
+          {in_words(node.open), node.name,
+           node.open.seen ? "open descriptors" : "SGX that pods hold: at most these, and processes of the host"});
+  if (rows.size() == 1) return;
+  print_table(rows, {false, false, false});
+  print("");
+}
+
+// What the nodes' platforms are worth, today and soon, and whom that concerns.
+void print_platforms(const Platforms& platforms, const std::vector<Advisory>& advisories) {
+  if (!platforms.known.empty()) {
+    std::vector<std::vector<std::string>> rows = {{"PLATFORM", "TCB", "QE", "TODAY", "EARLY", "UNTIL", "NODES"}};
+    for (const PlatformOutlook& one : platforms.known)
+      rows.push_back({one.fmspc, one.tcb, std::to_string(one.qe_svn), status_of(one.standard), status_of(one.early),
+                      one.standard.next_update ? format_time(*one.standard.next_update).substr(0, 10) : "-",
+                      in_words(one.nodes)});
+    print_table(rows, {false, false, true, false, false, false, false});
+    for (const PlatformOutlook& one : platforms.known) {
+      if (!one.standard.unknown.empty()) print("today unknown: " + one.standard.unknown);
+      if (!one.early.unknown.empty()) print("early unknown: " + one.early.unknown);
+    }
+  }
+  for (const Platforms::Unknown& one : platforms.unknown)
+    print("platform unknown, " + in_words(one.nodes) + ": " + one.why);
+  if (!platforms.known.empty() || !platforms.unknown.empty()) print("");
+  if (advisories.empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"ADVISORY", "SAID BY", "NODES", "PODS THAT HOLD SGX THERE"}};
+  for (const Advisory& one : advisories)
+    rows.push_back(
+        {one.id, one.early ? "early TCB Info" : "today's TCB Info", in_words(one.nodes), dash(in_words(one.pods))});
+  print_table(rows, {false, false, false, false});
   print("");
 }
 
@@ -188,8 +256,9 @@ void print_problems(const State& state) {
   for (const std::string& warning : state.warnings) print("warning: " + warning);
 }
 
-void print_text(const State& state, const Remembered* before, const Protection& protection,
-                const std::vector<HelperFacts>& helpers, const std::string& program) {
+void print_text(const State& state, const Looked& all, const std::string& program) {
+  const Remembered* before = all.remembered_settings();
+  const Protection& protection = all.protection;
   if (!state.on) {
     print("enclayer is not switched on here (cluster " + state.cluster_version + "). `" + program +
           " enable` does that.");
@@ -210,7 +279,9 @@ void print_text(const State& state, const Remembered* before, const Protection& 
       print("");
     }
   }
-  if (!helpers.empty()) print_helpers(helpers);
+  if (!all.helpers.empty()) print_helpers(all.helpers);
+  print_platforms(all.platforms, advisories_of(all.platforms, all.cluster));
+  print_open_epc(all);
   if (!state.nodes.empty()) {
     std::vector<std::vector<std::string>> rows = {
         {"NODE", "PLATFORM", "DRIVER", "EPC MiB", "REQUESTED", "FREE", "PLUGIN", "QUOTE HELPER", "QUOTES", "REASON"}};
@@ -257,20 +328,20 @@ State with_warnings(const Looked& all) {
   if (!all.not_asked.empty())
     now.warnings.push_back("quote helpers were not asked what they quote with: " + all.not_asked);
   now.warnings.insert(now.warnings.end(), all.helper_warnings.begin(), all.helper_warnings.end());
+  for (std::string& warning : bad_soon(all.platforms)) now.warnings.push_back(std::move(warning));
   return now;
 }
 
 namespace {
 
 Result<> show(const ShowFlags& flags, const Surroundings& around) {
-  ENCLAYER_TRY(const Looked all, look(flags.cluster, around));
+  ENCLAYER_TRY(const Looked all, look(flags.cluster, around, flags.helpers));
   State now = with_warnings(all);
   if (flags.problems) std::erase_if(now.nodes, [](const NodeState& node) { return node.reason.empty(); });
   if (flags.problems && flags.output != "json")
     print_problems(now);
   else
-    flags.output == "json" ? print(text_of(in_json(all, now)))
-                           : print_text(now, all.remembered_settings(), all.protection, all.helpers, around.program);
+    flags.output == "json" ? print(text_of(in_json(all, now))) : print_text(now, all, around.program);
   return {};
 }
 
@@ -297,6 +368,13 @@ void add_show(CLI::App& app, const Surroundings& around, int& exit_code) {
   CLI::App* command = app.add_subcommand("show", "How does the add-on stand? What is on, which versions, node by node");
   add_output_flag(*command, flags->output, "table");
   command->add_flag("--problems", flags->problems, "Only what is wrong: nodes with a reason, and warnings");
+  command
+      ->add_option(
+          "--helpers", flags->helpers,
+          "Ask so many quote helpers at most for their platform: one of each image, then those on whose nodes most "
+          "pods hold SGX")
+      ->check(CLI::Range(1, 10'000))
+      ->option_text("NUMBER [32]");
   add_cluster_flags(*command, flags->cluster);
   command->footer(
       "Nodes with something wrong come first, with the reason. EPC is in MiB: what pods can have on a node, what they\n"

@@ -46,6 +46,7 @@ class Examination {
     look_at_part("DRA driver", kDriver, asked_for_claims());
     look_at_part("quote helper", kHelper, all_.before != nullptr && all_.before->settings.quote_helper);
     look_at_quoting();
+    look_at_recovery();
     look_at_pods();
     look_at_attestation();
     return std::move(links_);
@@ -221,6 +222,14 @@ class Examination {
         std::to_string(all_.helpers_asked) + " asked, none is behind as far as they know");
   }
 
+  // Whether platforms that are good today will be (docs/outlook.md).
+  void look_at_recovery() {
+    for (const std::string& text : all_.coming) put("TCB recovery", Standing::kSoon, text, "docs/outlook.md");
+    for (const std::string& text : all_.not_foreseen) put("TCB recovery", Standing::kUnknown, text, "docs/outlook.md");
+    if (all_.helpers_asked > 0 && all_.coming.empty() && all_.not_foreseen.empty())
+      put("TCB recovery", Standing::kOk, "no platform that was asked and is good today falls by the early TCB Info");
+  }
+
   void look_at_pods() {
     Found waiting;
     for (const Pod& pod : cluster_.pods)
@@ -263,7 +272,7 @@ class Examination {
 }  // namespace
 
 std::string_view to_string(Standing standing) {
-  static constexpr std::string_view kWords[] = {"ok", "off", "unknown", "wrong"};
+  static constexpr std::string_view kWords[] = {"ok", "off", "unknown", "soon", "wrong"};
   return kWords[static_cast<std::size_t>(standing)];
 }
 

@@ -4,7 +4,7 @@
 // what comes after it may be wrong because of it.
 //
 //   cluster - add-on - images - admission - other plugins - nodes - clocks - SGX - container runtime - device plugin - DRA driver -
-//   quote helper - Quoting Enclave - pods - attestation service
+//   quote helper - Quoting Enclave - TCB recovery - pods - attestation service
 //
 // Everything is judged from what others have read: `examine()` is a function of plain values.
 #pragma once
@@ -24,8 +24,9 @@
 
 namespace enclayer::addon {
 
-enum class Standing { kOk, kOff, kUnknown, kWrong };
-std::string_view to_string(Standing standing);  // "ok", "off", "unknown", "wrong"
+// kSoon: it holds today, and will not unless somebody does something.
+enum class Standing { kOk, kOff, kUnknown, kSoon, kWrong };
+std::string_view to_string(Standing standing);  // "ok", "off", "unknown", "soon", "wrong"
 
 struct Link {
   std::string name;
@@ -54,8 +55,9 @@ struct Examined {
   std::string not_asked{};                     // why no pod was asked anything; empty: they were
   std::vector<std::string> helper_warnings{};  // warnings_of() the helpers
   std::size_t helpers_asked = 0;
-  std::map<std::string, std::string> said{};  // by ask_what_is_wrong()
-  std::string_view version{};                 // of this program
+  std::vector<std::string> coming{}, not_foreseen{};  // what awaits platforms; why that is not known
+  std::map<std::string, std::string> said{};          // by ask_what_is_wrong()
+  std::string_view version{};                         // of this program
 };
 
 // A link may be there more than once: each thing that is wrong with it is one.

@@ -30,8 +30,8 @@ class Doctor : public testing::Test {
     protection_.translation.works = Translation::kYes;
   }
 
-  // "device plugin: a: ErrImagePull", of what is wrong.
-  std::vector<std::string> wrong() {
+  // "device plugin: a: ErrImagePull", of what is wrong, or stands otherwise.
+  std::vector<std::string> wrong(Standing standing = Standing::kWrong) {
     const State now = state(cluster_, &before_, "0.2.0");
     const auto links = examine({.cluster = cluster_,
                                 .before = &before_,
@@ -42,11 +42,13 @@ class Doctor : public testing::Test {
                                 .not_asked = {},
                                 .helper_warnings = helper_warnings_,
                                 .helpers_asked = 1,
+                                .coming = coming_,
+                                .not_foreseen = not_foreseen_,
                                 .said = said_,
                                 .version = version_});
     std::vector<std::string> out;
     for (const Link& link : links)
-      if (link.standing == Standing::kWrong) out.push_back(link.name + ": " + link.why);
+      if (link.standing == standing) out.push_back(link.name + ": " + link.why);
     return out;
   }
   Pod& pod(std::string_view app, const char* node) {
@@ -60,7 +62,7 @@ class Doctor : public testing::Test {
   Protection protection_;
   Clocks clocks_;
   std::string no_settings_;
-  std::vector<std::string> helper_warnings_;
+  std::vector<std::string> helper_warnings_, coming_, not_foreseen_;
   std::map<std::string, std::string> said_;
   std::string_view version_ = "0.2.0";
 };
@@ -168,6 +170,15 @@ TEST_F(Doctor, names_pods_that_wait_and_an_attestation_service_that_does_not_ser
   replica.name = "enclayer-attest-x", replica.name_space = "e", replica.app = kAttest, replica.ours = true;
   said_["e/enclayer-attest-x"] = "Secret e/enclayer-attest-keys: the API server answers 403";
   EXPECT_THAT(wrong(), ElementsAre(HasSubstr("attestation service: pod enclayer-attest-x: Secret e/")));
+}
+
+TEST_F(Doctor, what_is_coming_is_no_fault_and_what_cannot_be_known_is_not_well) {
+  EXPECT_THAT(wrong(Standing::kOk), Contains(HasSubstr("TCB recovery: no platform that was asked")));
+  coming_ = {"quotes of a are UpToDate today, and OutOfDate by the early TCB Info"};
+  not_foreseen_ = {"b: its quote helper has made no quote yet"};
+  EXPECT_THAT(wrong(), IsEmpty());
+  EXPECT_THAT(wrong(Standing::kSoon), ElementsAre("TCB recovery: " + coming_[0]));
+  EXPECT_THAT(wrong(Standing::kUnknown), ElementsAre("TCB recovery: " + not_foreseen_[0]));
 }
 
 TEST(Versions, that_are_more_than_one_minor_apart_are_told_with_the_way) {

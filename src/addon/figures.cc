@@ -40,7 +40,8 @@ Result<Figures> read_figures(std::string_view page) {
   std::string wrong;
   auto read = base::read_page(page, [&](std::string_view name, const Labels& labels, double value) {
     const bool is_read = name == metric::kSocketOurs.name || name == metric::kEpcCommittedBytes.name ||
-                         name == metric::kEpcMappedBytes.name || name == metric::kPodQuotes.name ||
+                         name == metric::kEpcMappedBytes.name || name == metric::kEpcOpenProcesses.name ||
+                         name == metric::kEpcUnreadProcesses.name || name == metric::kPodQuotes.name ||
                          name == kWaitedBucket || name == metric::kQuoteQueueDepth.name;
     if (!is_read || !wrong.empty()) return;
     if (!(value >= 0 && value <= kMostTrue)) {
@@ -52,8 +53,12 @@ Result<Figures> read_figures(std::string_view page) {
       out.serves = value > 0;
     } else if (name == metric::kEpcCommittedBytes.name) {
       out.mapped = value;
+    } else if (name == metric::kEpcUnreadProcesses.name) {
+      out.unread = value;
     } else if (name == metric::kEpcMappedBytes.name) {
       out.mapped_by_pod[text_of(labels, "pod_uid")] += value;
+    } else if (name == metric::kEpcOpenProcesses.name) {
+      out.open_by_pod[text_of(labels, "pod_uid")] += value;
     } else if (name == metric::kPodQuotes.name) {
       QuoteCounts& counts =
           out.quotes[{text_of(labels, "namespace"), text_of(labels, "pod"), text_of(labels, "container")}];
@@ -67,7 +72,8 @@ Result<Figures> read_figures(std::string_view page) {
     } else {
       out.waiting += value;
     }
-    if (std::max({out.mapped_by_pod.size(), out.quotes.size(), out.waited.size()}) > kMostFigures)
+    if (std::max({out.mapped_by_pod.size(), out.open_by_pod.size(), out.quotes.size(), out.waited.size()}) >
+        kMostFigures)
       wrong = std::string(name) + " is there more than " + std::to_string(kMostFigures) + " times";
   });
   ENCLAYER_CHECK(read);

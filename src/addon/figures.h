@@ -30,6 +30,8 @@ struct Figures {
   std::optional<bool> serves = {};    // whether a quote helper has the sockets; nullopt: it is no quote helper
   std::optional<double> mapped = {};  // bytes that all processes of the node map; nullopt: the plugin may not look
   std::map<std::string, double> mapped_by_pod = {};  // bytes, by pod UID
+  std::map<std::string, double> open_by_pod = {};    // processes that have EPC open, by pod UID; "host": of no pod
+  double unread = 0;                                 // processes that could not be looked at for these three
   std::map<SlotHolder, QuoteCounts> quotes = {};
   std::map<double, double> waited =
       {};              // seconds -> requests that waited so long at most, those of shorter times included

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "addon/helper_facts.h"
 
+#include <algorithm>
 #include <map>
 
 #include "addon/names.h"
@@ -42,31 +43,57 @@ Result<HelperFacts> parse_helper_facts(std::string_view text) {
   const JsonValue root = document->root(), tcb = root["tcb"];
   HelperFacts out;
   out.version = root["version"].text();
+  out.simulated = root["platform"].text() == "sim";
   for (const auto& [at, library] : root["libraries"].entries())
     if (library["file"].text().find("libsgx_dcap_ql.so") != std::string::npos)
       out.libraries = library["version"].text();
   out.qe_svn = svn_at(root["qe"], "isvsvn");
   out.pce_svn = svn_at(root["pce"], "isvsvn");
   out.fmspc = root["fmspc"].text();
+  out.pck_tcb = root["pck_tcb"].text();
+  out.pck_ca = root["pck_ca"].text();
   out.tcb_status = tcb["status"].text();
   out.tcb_unknown = root["tcb_unknown"].text();
   for (const auto& [at, advisory] : tcb["advisories"].entries()) out.advisories.push_back(advisory.text());
   return out;
 }
 
-std::vector<HelperFacts> ask_helpers(const Kubectl& kubectl, const Cluster& cluster) {
-  std::map<std::string, const Pod*> by_image;
-  for (const Pod& pod : cluster.pods)
-    if (cluster.is_daemon(pod) && pod.app == kHelper && pod.ready && !pod.leaving && !pod.images.empty())
-      by_image.emplace(pod.images.front(), &pod);
+namespace {
 
+// Those that are to be asked, in their order; the first `images` of them are of an image each.
+struct Asked {
+  std::vector<const Pod*> pods{};
+  std::size_t images = 0;
+};
+Asked helpers_to_ask(const Cluster& cluster, std::size_t most) {
+  std::map<std::string, const Pod*> by_image;
+  std::vector<const Pod*> rest;
+  std::map<std::string, int> holders;  // by node
+  for (const Pod& pod : cluster.pods) {
+    if (!pod.ours && pod.holds_sgx()) ++holders[pod.node];
+    if (!cluster.is_daemon(pod) || pod.app != kHelper || !pod.ready || pod.leaving || pod.images.empty()) continue;
+    if (!by_image.emplace(pod.images.front(), &pod).second) rest.push_back(&pod);
+  }
+  std::stable_sort(rest.begin(), rest.end(),
+                   [&](const Pod* a, const Pod* b) { return holders[a->node] > holders[b->node]; });
+  Asked out{.images = std::min(by_image.size(), most)};
+  for (const auto& [image, pod] : by_image) out.pods.push_back(pod);
+  out.pods.insert(out.pods.end(), rest.begin(), rest.end());
+  out.pods.resize(std::min(out.pods.size(), most));
+  return out;
+}
+
+}  // namespace
+
+std::vector<HelperFacts> ask_helpers(const Kubectl& kubectl, const Cluster& cluster, std::size_t most) {
+  const Asked asked = helpers_to_ask(cluster, most);
   std::vector<HelperFacts> out;
   std::vector<Call> calls;
-  for (const auto& [image, pod] : by_image) {
-    if (calls.size() == kMostAsked) break;
+  for (const Pod* pod : asked.pods) {
     HelperFacts facts;
     facts.node = pod->node;
-    facts.image = image;
+    facts.image = pod->images.front();
+    facts.first_of_image = calls.size() < asked.images;
     out.push_back(std::move(facts));
     calls.push_back({.arguments = {"exec", "-n", pod->name_space, pod->name, "-c", "quote-helper", "--",
                                    "/usr/bin/enclayer-quote-helper", "--facts"},
@@ -80,6 +107,7 @@ std::vector<HelperFacts> ask_helpers(const Kubectl& kubectl, const Cluster& clus
     if (facts) {
       facts->node = out[i].node;
       facts->image = out[i].image;
+      facts->first_of_image = out[i].first_of_image;
       out[i] = std::move(*facts);
     } else {
       out[i].trouble = facts.error().message();

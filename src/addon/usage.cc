@@ -44,6 +44,7 @@ class Account {
     for (const auto& [uid, bytes] : now.mapped_by_pod)
       if (const auto pod = by_uid_.find(uid); pod != by_uid_.end() && pod->second.first == said.node)
         add(pod_at(said.node, pod->second.second).mapped, bytes / kMiB);
+    if (!now.open_by_pod.empty()) put_open(node, now);
     if (now.serves.value_or(false)) {
       add(node.waiting, now.waiting);
       if (said.before) put_quotes(node, *said.before, *said.now);
@@ -51,7 +52,12 @@ class Account {
   }
 
   Usage done() {
-    for (auto& [name, node] : nodes_) usage_.nodes.push_back(std::move(node));
+    for (auto& [name, node] : nodes_) {
+      if (!node.open.seen)
+        for (const PodUse& pod : node.pods) node.open.pods.push_back(pod.name_space + "/" + pod.name);
+      std::sort(node.open.pods.begin(), node.open.pods.end());
+      usage_.nodes.push_back(std::move(node));
+    }
     std::vector<std::pair<std::string, std::vector<std::string>>> sorted(troubles_.begin(), troubles_.end());
     std::stable_sort(sorted.begin(), sorted.end(),
                      [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
@@ -107,6 +113,20 @@ class Account {
       const std::string pod = claim.name_space + "/" + claim.pods[i];
       pod_at(claim.node, pod).claimed += claim.mib;
       if (i < claim.uids.size()) by_uid_[claim.uids[i]] = {claim.node, pod};
+    }
+  }
+
+  void put_open(NodeUse& node, const Figures& now) {
+    node.open = {.seen = true, .unread_processes = now.unread};
+    for (const auto& [uid, count] : now.open_by_pod) {
+      if (count == 0) continue;
+      const auto pod = by_uid_.find(uid);
+      if (uid == "host")
+        node.open.host_processes = count;
+      else if (pod != by_uid_.end() && pod->second.first == node.name)
+        node.open.pods.push_back(pod->second.second);
+      else
+        ++node.open.unnamed;
     }
   }
 
@@ -167,6 +187,15 @@ ordered_json named(const T& of) {
           {"mapped_mib", number(of.mapped)},
           {"quotes_per_minute", number(of.quotes)},
           {"refused_per_minute", number(of.refused)}};
+}
+
+// Where nobody has looked, those that may are the node's pods.
+ordered_json json_of(const OpenEpc& open) {
+  if (!open.seen) return nullptr;
+  return {{"pods", open.pods},
+          {"unnamed_pods", open.unnamed},
+          {"host_processes", open.host_processes},
+          {"unread_processes", open.unread_processes}};
 }
 
 // ---- As a table ----
@@ -285,6 +314,7 @@ std::string to_json(const Usage& usage, int indent) {
     one.update({{"epc_mib", node.epc},
                 {"wait_p99_seconds", number(node.wait)},
                 {"waiting", number(node.waiting)},
+                {"epc_open", json_of(node.open)},
                 {"pods", std::move(pods)}});
     nodes.push_back(std::move(one));
   }
@@ -294,6 +324,21 @@ std::string to_json(const Usage& usage, int indent) {
                       {"age_seconds", usage.age ? ordered_json(usage.age->count()) : ordered_json()},
                       {"notes", usage.notes}}
       .dump(indent, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+std::string in_words(const OpenEpc& open) {
+  std::vector<std::string> parts;
+  auto count = [&](double number, const std::string& one, const std::string& many) {
+    if (number > 0) parts.push_back(whole(number) + " " + (number == 1 ? one : many));
+  };
+  if (!open.pods.empty()) parts.push_back((open.pods.size() == 1 ? "pod " : "pods ") + in_words(open.pods));
+  count(static_cast<double>(open.unnamed), "pod that has no name here", "pods that have no names here");
+  count(open.host_processes, "process of the host", "processes of the host");
+  count(open.unread_processes, "process that could not be looked at, perhaps",
+        "processes that could not be looked at, perhaps");
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
+  return out.empty() ? "nobody" : out;
 }
 
 std::vector<std::string> table(const Usage& usage, const View& view) {

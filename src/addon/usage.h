@@ -35,11 +35,21 @@ struct PodUse : Use {
   std::vector<ContainerUse> containers;  // that ask for something
 };
 
+// Who keeps a node's kernel from raising CPUSVN after a microcode update: whoever has EPC open (docs/outlook.md).
+struct OpenEpc {
+  bool seen = false;  // the device plugin has looked at its processes; else these are all that hold SGX, an upper bound
+  std::vector<std::string> pods{};  // "namespace/name", quote helpers among them
+  std::size_t unnamed = 0;          // pods whose names are not known; where `seen`, as is the next
+  double host_processes = 0;        // of no pod: a virtual machine's, somebody's aesmd
+  double unread_processes = 0;      // that the plugin could not look at: any of them may
+};
+
 struct NodeUse : Use {
   std::string name;
   std::int64_t epc = 0;                 // MiB, of both doors
   std::optional<double> wait, waiting;  // seconds that 99 of 100 requests waited at most; requests that wait now
   std::vector<PodUse> pods;
+  OpenEpc open;
 };
 
 struct Usage {
@@ -58,6 +68,9 @@ Usage usage(const Cluster& cluster, const std::map<std::string, Said>& said);
 
 // docs/top.md says what each member is.
 std::string to_json(const Usage& usage, int indent = 2);  // -1: in one line
+
+// "pod bank/ledger-0, 1 process of the host", for people; "nobody" where it was looked and there was none.
+std::string in_words(const OpenEpc& open);
 
 enum class By { kNode, kPod, kContainer };
 enum class Order { kAsked, kMapped, kQuotes, kWait, kName };  // the most first; kAsked counts claims too

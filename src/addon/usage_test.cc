@@ -105,6 +105,26 @@ TEST_F(UsageTest, what_was_asked_for_is_known_without_any_daemon) {
   EXPECT_EQ(now.nodes[0].quotes, std::nullopt);
 }
 
+TEST_F(UsageTest, who_keeps_cpusvn_down_are_all_that_hold_sgx_until_the_plugin_has_looked) {
+  const Usage before = usage(cluster_, {});
+  EXPECT_FALSE(before.nodes[1].open.seen);
+  EXPECT_THAT(before.nodes[1].open.pods, testing::ElementsAre("bank/c", "bank/d"));
+  EXPECT_TRUE(nlohmann::json::parse(to_json(before))["nodes"][1]["epc_open"].is_null());
+  plugin("n1", {{"uid-a", 8}});
+  Figures& figures = said_["e/plugin-n1"].now->figures;
+  figures.open_by_pod = {{"uid-a", 2}, {"uid-c", 1}, {"host", 3}};
+  figures.unread = 1;
+  const Usage now = usage(cluster_, said_);
+  EXPECT_THAT(now.nodes[0].open.pods, testing::ElementsAre("bank/a")) << "c is on another node";
+  EXPECT_EQ(in_words(now.nodes[0].open),
+            "pod bank/a, 1 pod that has no name here, 3 processes of the host, 1 process that could not be looked at, "
+            "perhaps");
+  EXPECT_EQ(nlohmann::json::parse(to_json(now))["nodes"][0]["epc_open"]["host_processes"], 3);
+  figures.open_by_pod = {{"host", 0}};
+  figures.unread = 0;
+  EXPECT_EQ(in_words(usage(cluster_, said_).nodes[0].open), "nobody");
+}
+
 TEST_F(UsageTest, figures_are_put_to_pods_that_are_on_the_node) {
   helper("n1", {{{"bank", "a", "main"}, {10, 1}}, {{"bank", "c", "main"}, {5, 0}}, {{}, {2, 0}}});
   plugin("n1", {{"uid-a", 8}, {"uid-c", 3}, {"host", 1}});

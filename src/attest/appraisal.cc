@@ -39,6 +39,7 @@ Result<Appraisal> Appraiser::appraise(const Submission& submission, Time now) {
   } else if (auto ours = collateral_.for_quote(quote)) {
     out.collateral = *std::move(ours);
     out.verification = verified_with(out.collateral.get());
+    outlook_.saw(quote, out.verification, now);
   } else if (own_collateral && ours.error().kind() == ErrorKind::kNotFound) {
     // Ours comes first: who shows evidence may choose the older of two sets that both hold.
     out.verification = verified_with(nullptr);

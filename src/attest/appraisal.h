@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "attest/evidence_claims.h"
+#include "attest/outlook.h"
 #include "attest/platform_collateral.h"
 #include "attest/policy_text.h"
 #include "enclayer/policy.h"
@@ -41,8 +42,13 @@ struct Appraisal {
 class Appraiser {
  public:
   // `floor`: what is accepted at all, as `enclayer verify --policy` judges; the text can only ask for more.
-  Appraiser(TrustedRoot root, Policy floor, PlatformCollateral& collateral, PolicyText policy)
-      : root_(std::move(root)), floor_(std::move(floor)), collateral_(collateral), policy_(std::move(policy)) {}
+  // `outlook` is told of every quote that is verified by the service's own collateral.
+  Appraiser(TrustedRoot root, Policy floor, PlatformCollateral& collateral, PolicyText policy, Outlook& outlook)
+      : root_(std::move(root)),
+        floor_(std::move(floor)),
+        collateral_(collateral),
+        outlook_(outlook),
+        policy_(std::move(policy)) {}
 
   // Errors are those of PlatformCollateral: without collateral there is no verdict. Any number of threads.
   Result<Appraisal> appraise(const Submission& submission, Time now);
@@ -56,6 +62,7 @@ class Appraiser {
   const TrustedRoot root_;
   const Policy floor_;
   PlatformCollateral& collateral_;
+  Outlook& outlook_;
   Verifier verifier_;
   mutable std::mutex mutex_;
   PolicyText policy_;

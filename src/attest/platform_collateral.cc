@@ -57,6 +57,12 @@ void PlatformCollateral::keep(Entry entry) {
   known->entry = std::move(entry);
 }
 
+bool PlatformCollateral::is_ours(const Entry& entry) const {
+  if (!options_.service.empty()) return entry.url == options_.edition.with_url(options_.service);
+  const auto early = collateral::Edition::early();
+  return entry.url.ends_with(early.with_url("")) == (options_.edition == early);
+}
+
 void PlatformCollateral::read_cache() {
   if (!options_.cache) return;
   auto all = collateral::Cache(*options_.cache).list();
@@ -65,7 +71,7 @@ void PlatformCollateral::read_cache() {
   for (auto& listed : *all) {
     if (!listed.entry)
       base::log::warn("cache entry damaged", {{"file", listed.file}, {"reason", listed.entry.error().message()}});
-    else if (options_.service.empty() || listed.entry->url == options_.service)
+    else if (is_ours(*listed.entry))
       keep(*std::move(listed.entry));
   }
 }
@@ -87,8 +93,8 @@ void PlatformCollateral::run() {
     const Time now = options_.now();
     if (due) {
       auto answer = options_.ask(*due);
-      auto entry =
-          answer ? collateral::make_entry(options_.service, now, *std::move(answer)) : Result<Entry>(answer.error());
+      const std::string from = options_.edition.with_url(options_.service);
+      auto entry = answer ? collateral::make_entry(from, now, *std::move(answer)) : Result<Entry>(answer.error());
       if (entry && options_.cache) {
         if (auto kept = collateral::Cache(*options_.cache).keep(*entry); !kept)
           base::log::warn("collateral not kept", {{"reason", kept.error().message()}});
@@ -96,15 +102,17 @@ void PlatformCollateral::run() {
       const std::lock_guard lock(mutex_);
       Known* known = find(*due);
       known->wanted = false;
-      known->not_before = now + kPause;
+      known->not_before = now + options_.pause;
       known->failure = entry ? "" : entry.error().message();
       if (entry) {
-        base::log::info("collateral fetched",
-                        {{"platform", to_string(*due)}, {"expires", format_time(entry->contents.validity.until)}});
+        base::log::info(
+            "collateral fetched",
+            {{"platform", to_string(*due)}, {"from", from}, {"expires", format_time(entry->contents.validity.until)}});
         keep(*std::move(entry));
       } else {
         ++failures_;
-        base::log::warn("collateral not fetched", {{"platform", to_string(*due)}, {"reason", known->failure}});
+        base::log::warn("collateral not fetched",
+                        {{"platform", to_string(*due)}, {"from", from}, {"reason", known->failure}});
       }
     }
     if (now >= looked + kLookEvery || now < looked) {
@@ -128,7 +136,8 @@ Result<std::shared_ptr<const Collateral>> PlatformCollateral::of(const PlatformK
     return Error(ErrorKind::kNotFound, "there is no " + what + " in this service's cache, and it asks nobody");
   }
   const auto& allowed = options_.fmspc;
-  if (known == nullptr && std::find(allowed.begin(), allowed.end(), kind.fmspc) == allowed.end())
+  if (known == nullptr && !options_.for_verified &&
+      std::find(allowed.begin(), allowed.end(), kind.fmspc) == allowed.end())
     return Error(ErrorKind::kNotFound, "this service gets no " + what +
                                            ": its FMSPC is not among those that are allowed "
                                            "(--fmspc " +

@@ -4,7 +4,8 @@
 //
 // Either one file's, for every quote, as `enclayer verify --collateral` takes it; or that of a cache (src/collateral) and
 // of the service that the cache is filled from. Strangers choose quotes, so they must not choose what we ask for: only
-// platforms whose FMSPC is allowed, or that the cache knows, are asked for; one that failed is left alone for kPause.
+// platforms whose FMSPC is allowed, or that the cache knows, are asked for; one that failed is left alone for a while.
+// Collateral of the early edition (collateral/service.h) is kept by a PlatformCollateral of its own.
 #pragma once
 
 #include <chrono>
@@ -20,6 +21,7 @@
 
 #include "collateral/cache.h"
 #include "collateral/contents.h"
+#include "collateral/service.h"
 #include "enclayer/collateral.h"
 #include "enclayer/error.h"
 #include "enclayer/time.h"
@@ -28,15 +30,18 @@ namespace enclayer::attest {
 
 class PlatformCollateral {
  public:
-  static constexpr std::chrono::seconds kPause{60};      // after a failure, before the next try
+  static constexpr std::chrono::seconds kPause{60};      // after an answer or a failure, before the next try
   static constexpr std::chrono::seconds kLookEvery{30};  // at the cache's folder: bundles are imported there
 
   struct Options {
     std::optional<std::filesystem::path> cache{};
-    std::string service{};  // its URL; "" asks nobody, and every entry of the cache is good
+    std::string service{};          // its URL; "" asks nobody, and every service's entries of the cache are good
+    collateral::Edition edition{};  // of this one alone; as the service likes it: of any but the early one
     // Asks that service; called in a thread of its own, for one platform at a time.
     std::function<Result<Collateral>(const collateral::PlatformKind&)> ask{};
     std::vector<ByteArray<6>> fmspc{};  // that are asked for although the cache does not know them
+    bool for_verified = false;          // who wants collateral has verified the quote: its platform is asked for, too
+    std::chrono::seconds pause = kPause;
     std::function<Time()> now;
   };
 
@@ -71,6 +76,7 @@ class PlatformCollateral {
   PlatformCollateral(Options options, std::string text) : options_(std::move(options)), text_(std::move(text)) {}
   Known* find(const collateral::PlatformKind& kind);
   void keep(collateral::Entry entry);
+  bool is_ours(const collateral::Entry& entry) const;
   void read_cache();
   void run();
   Result<std::shared_ptr<const Collateral>> of(const collateral::PlatformKind& kind);

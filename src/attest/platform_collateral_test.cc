@@ -108,6 +108,39 @@ TEST_F(PlatformCollateralTest, what_is_due_is_fetched_while_the_old_answers_and_
   EXPECT_EQ(answer.error().kind(), ErrorKind::kUnavailable);
 }
 
+TEST_F(PlatformCollateralTest, editions_of_one_platform_are_told_apart_also_where_nobody_is_asked) {
+  const sim::Order order = sim::good_order(kNow);
+  const sim::Ca ca = sim::make_ca(order.ca).value();
+  sim::CollateralOrder older = order.collateral;
+  older.issued -= 1h;
+  const Collateral standard = sim::issue_collateral(ca, older).value(),
+                   early = sim::issue_collateral(ca, order.collateral).value();
+  const Bytes quote = sim::issue_quote(order.quote, ca, sim::SigningKey::generate().value()).value();
+  const collateral::Cache cache(folder_.path() / "cache");
+  const collateral::Edition editions[] = {collateral::Edition(), collateral::Edition::early()};
+  for (const auto& [url, what] : {std::pair("https://pccs", standard), {"https://pccs?update=early", early}})
+    ASSERT_TRUE(cache.keep(collateral::make_entry(url, kNow, what).value()));
+  for (const char* service : {"", "https://pccs"})
+    for (const collateral::Edition& edition : editions) {
+      PlatformCollateral::Options offline = options({});
+      offline.ask = nullptr;
+      offline.service = service;
+      offline.edition = edition;
+      auto found = PlatformCollateral::of_cache(offline)->for_quote(quote);
+      ASSERT_TRUE(found) << found.error().message();
+      EXPECT_EQ(**found, edition == collateral::Edition::early() ? early : standard) << service << edition.query;
+    }
+}
+
+TEST_F(PlatformCollateralTest, platform_of_a_quote_that_was_verified_is_asked_for_without_being_allowed) {
+  PlatformCollateral::Options early = options({});
+  early.edition = collateral::Edition::early();
+  early.for_verified = true;
+  auto collateral = PlatformCollateral::of_cache(early);
+  ASSERT_TRUE(settled(*collateral));
+  EXPECT_EQ(collateral::Cache(folder_.path() / "cache").list()->front().entry->url, "https://pccs?update=early");
+}
+
 TEST_F(PlatformCollateralTest, bundle_that_is_imported_meanwhile_is_found) {
   PlatformCollateral::Options offline = options({});
   offline.ask = nullptr;

@@ -34,7 +34,8 @@ http::Answer keys_answer(std::string jwks) {
 Service::Service(Parts parts, PolicyText policy, base::Metrics& metrics)
     : parts_(std::move(parts)),
       metrics_(metrics),
-      appraiser_(parts_.root, parts_.floor, *parts_.collateral, std::move(policy)),
+      outlook_(parts_.early_collateral.get(), parts_.root),
+      appraiser_(parts_.root, parts_.floor, *parts_.collateral, std::move(policy), outlook_),
       azure_(parts_.instance, appraiser_, parts_.keys->signing()),
       rats_(parts_.instance, appraiser_, parts_.keys->signing()) {
   if (const auto url = http::parse_url(parts_.instance.issuer); url && url->target != "/") prefix_ = url->target;
@@ -76,6 +77,8 @@ void Service::refresh() {
   broken_policy_ = bad_policy;
   broken_keys_ = bad_keys;
 }
+
+void Service::before_metrics() { outlook_.show(metrics_, parts_.now()); }
 
 std::string Service::remark() const {
   const std::lock_guard lock(mutex_);

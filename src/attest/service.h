@@ -39,6 +39,7 @@ class Service {
     Instance instance;
     std::unique_ptr<Keyring> keys;
     std::unique_ptr<PlatformCollateral> collateral;
+    std::unique_ptr<PlatformCollateral> early_collateral{};  // nullptr: what awaits platforms is unknown (outlook.h)
     TrustedRoot root = TrustedRoot::intel();
     Policy floor;                  // appraisal.h
     std::filesystem::path policy;  // the text's file
@@ -61,6 +62,9 @@ class Service {
   // "policy: line 3, ..." where the policy's file is broken and an older text judges; empty: all is well.
   std::string remark() const;
 
+  // What is known only when a page of metrics is asked for.
+  void before_metrics();
+
  private:
   Service(Parts parts, PolicyText policy, base::Metrics& metrics);
   http::Answer route(const http::Incoming& request, const char*& door);
@@ -70,6 +74,7 @@ class Service {
   const Parts parts_;
   std::string prefix_;  // the path of the issuer's URL; it may stand before all of the above
   base::Metrics& metrics_;
+  Outlook outlook_;
   Appraiser appraiser_;
   AzureDoor azure_;
   RatsDoor rats_;

@@ -32,6 +32,9 @@ inline constexpr MetricName kEpcCommittedBytes{
 inline constexpr MetricName kEpcUnreadProcesses{
     "enclayer_epc_unread_processes", MetricType::kGauge, "", kPlugin,
     "Processes whose mappings could not be read when they were last counted."};
+inline constexpr MetricName kEpcOpenProcesses{
+    "enclayer_epc_open_processes", MetricType::kGauge, "pod_uid", kPlugin,
+    "Processes that have an enclave or a guest's EPC open: until there are none, the kernel cannot raise CPUSVN."};
 inline constexpr MetricName kEpcLeaks{
     "enclayer_epc_leaks_total", MetricType::kCounter, "", kPlugin,
     "Reports of the kernel that an EPC page was leaked; it makes one a boot, and one for the EPC of guests."};
@@ -124,7 +127,7 @@ inline constexpr MetricName kQuoteLibraryErrors{"enclayer_quote_library_errors_t
 inline constexpr MetricName kQuoteKeyChanges{"enclayer_quote_key_changes_total", MetricType::kCounter, "", kHelper,
                                              "Changes of the attestation key or the Quoting Enclave."};
 inline constexpr MetricName kQuoteSourceInfo{"enclayer_quote_source_info", MetricType::kGauge,
-                                             "qe_isvsvn, pce_svn, library_version, tcb_status", kHelper,
+                                             "qe_isvsvn, pce_svn, library_version, tcb_status, fmspc, tcb", kHelper,
                                              "1, with what is known of where quotes come from; the rest is unknown."};
 inline constexpr MetricName kPckNotBefore{
     "enclayer_pck_not_before_seconds", MetricType::kGauge, "", kHelper,
@@ -154,6 +157,12 @@ inline constexpr MetricName kAttestCollateralFailures{"enclayer_attest_collatera
 inline constexpr MetricName kAttestCollateralExpires{
     "enclayer_attest_collateral_expires_seconds", MetricType::kGauge, "", kService,
     "When the first of the collateral expires, in seconds since 1970."};
+inline constexpr MetricName kAttestPlatformInfo{
+    "enclayer_attest_platform_info", MetricType::kGauge, "tee, fmspc, tcb, qe_isvsvn, status, early_status", kService,
+    "1, for each patch level that evidence of the last 24 h has shown: its TCB status, and that by early TCB Info."};
+inline constexpr MetricName kAttestTcbEvaluationNumber{
+    "enclayer_attest_tcb_evaluation_number", MetricType::kGauge, "tee, fmspc, edition", kService,
+    "TCB evaluation data number of the collateral that platforms were judged by, standard and early."};
 
 // --- Each daemon itself ---
 
@@ -169,6 +178,7 @@ inline constexpr MetricName kAll[] = {
     kEpcMappedBytes,
     kEpcCommittedBytes,
     kEpcUnreadProcesses,
+    kEpcOpenProcesses,
     kEpcLeaks,
     kEpcPoisonedPages,
     kKernelLogLost,
@@ -216,6 +226,8 @@ inline constexpr MetricName kAll[] = {
     kAttestKeysBroken,
     kAttestCollateralFailures,
     kAttestCollateralExpires,
+    kAttestPlatformInfo,
+    kAttestTcbEvaluationNumber,
     kLogLinesDropped,
 };
 

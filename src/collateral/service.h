@@ -36,6 +36,8 @@ struct Edition {
   std::string query{};                  // "", "update=early", "tcbEvaluationDataNumber=17"
   std::uint32_t evaluation_number = 0;  // 0: not asked for
 
+  bool operator==(const Edition&) const = default;
+
   static Edition early() { return {"update=early"}; }
   static Edition standard() { return {"update=standard"}; }
   static Edition number(std::uint32_t number) { return {"tcbEvaluationDataNumber=" + std::to_string(number), number}; }

@@ -24,7 +24,8 @@ Result<std::unique_ptr<Accounting>> Accounting::start(const Node& node, const So
       return Error(ErrorKind::kPermissionDenied, "--account-mapped cannot see the node's processes: " + *why);
     who.mapped = [proc]() -> Result<kubelet::EpcAccounts::Mapped> {
       sgx::MappedEpc seen = sgx::mapped_epc(proc);
-      return kubelet::EpcAccounts::Mapped{std::move(seen.pods), seen.host, seen.unread};
+      return kubelet::EpcAccounts::Mapped{std::move(seen.pods), seen.host, seen.unread, std::move(seen.open_by_pod),
+                                          seen.open_by_host};
     };
   }
   std::unique_ptr<Accounting> accounting(new Accounting(std::move(who), metrics));

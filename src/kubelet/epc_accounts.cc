@@ -48,7 +48,7 @@ void EpcAccounts::refresh(Clock::time_point now) {
     worked("maps", mapped_failed_);
   } else {
     for (const base::MetricName& name :
-         {metric::kEpcMappedBytes, metric::kEpcCommittedBytes, metric::kEpcUnreadProcesses})
+         {metric::kEpcMappedBytes, metric::kEpcCommittedBytes, metric::kEpcUnreadProcesses, metric::kEpcOpenProcesses})
       metrics_.replace(name, {});
     failed("maps", mapped.error(), mapped_failed_);
   }
@@ -79,6 +79,12 @@ void EpcAccounts::put(const Mapped& mapped) {
   metrics_.replace(metric::kEpcMappedBytes, all);
   metrics_.replace(metric::kEpcCommittedBytes, {{{}, sum}});
   metrics_.replace(metric::kEpcUnreadProcesses, {{{}, static_cast<double>(mapped.unread)}});
+
+  series.clear();
+  for (const auto& [uid, processes] : mapped.open_by_pod) series[{{"pod_uid", uid}}] = static_cast<double>(processes);
+  all = bounded(series, {{"pod_uid", "other"}});
+  all.push_back({{{"pod_uid", "host"}}, static_cast<double>(mapped.open_by_host)});
+  metrics_.replace(metric::kEpcOpenProcesses, all);
 }
 
 void EpcAccounts::worked(const char* source, std::optional<ErrorKind>& last) {

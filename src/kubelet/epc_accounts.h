@@ -26,6 +26,9 @@ class EpcAccounts {
     std::map<std::string, std::uint64_t> pods;  // pod UID -> bytes
     std::uint64_t host = 0;                     // bytes of no pod
     std::size_t unread = 0;                     // processes that could not be looked at
+    // Processes that have EPC open: by pod UID, of no pod.
+    std::map<std::string, std::size_t> open_by_pod{};
+    std::size_t open_by_host = 0;
   };
 
   struct Sources {

@@ -90,17 +90,19 @@ TEST(EpcAccounts, asks_at_most_once_in_an_interval_and_shows_the_last_figures_in
 
 TEST(EpcAccounts, mapped_bytes_are_shown_by_pod_with_the_hosts_and_the_sum) {
   base::Metrics metrics;
-  EpcAccounts accounts({[] { return Result<std::vector<ContainerDevices>>(std::vector<ContainerDevices>()); },
-                        []() -> Result<EpcAccounts::Mapped> {
-                          return EpcAccounts::Mapped{{{"uid-a", 1'048'576}, {"uid-b", 4096}}, 100, 2};
-                        }},
-                       metrics);
+  EpcAccounts accounts(
+      {[] { return Result<std::vector<ContainerDevices>>(std::vector<ContainerDevices>()); },
+       []() -> Result<EpcAccounts::Mapped> {
+         return EpcAccounts::Mapped{{{"uid-a", 1'048'576}, {"uid-b", 4096}}, 100, 2, {{"uid-a", 3}}, 1};
+       }},
+      metrics);
   accounts.refresh(kStart);
   EXPECT_EQ(
       page(metrics),
       (Lines{"enclayer_epc_allocated_mib 0", "enclayer_epc_committed_bytes 1052772",
              "enclayer_epc_mapped_bytes{pod_uid=\"host\"} 100", "enclayer_epc_mapped_bytes{pod_uid=\"uid-a\"} 1048576",
-             "enclayer_epc_mapped_bytes{pod_uid=\"uid-b\"} 4096", "enclayer_epc_unread_processes 2"}));
+             "enclayer_epc_mapped_bytes{pod_uid=\"uid-b\"} 4096", "enclayer_epc_open_processes{pod_uid=\"host\"} 1",
+             "enclayer_epc_open_processes{pod_uid=\"uid-a\"} 3", "enclayer_epc_unread_processes 2"}));
 }
 
 TEST(EpcAccounts, a_source_that_fails_takes_its_own_figures_off_the_page_and_no_others) {
@@ -112,7 +114,7 @@ TEST(EpcAccounts, a_source_that_fails_takes_its_own_figures_off_the_page_and_no_
                         },
                         [&]() -> Result<EpcAccounts::Mapped> {
                           if (mapped_fails) return Error(ErrorKind::kPermissionDenied, "no /proc");
-                          return EpcAccounts::Mapped{{{"uid", 4096}}, 0, 0};
+                          return EpcAccounts::Mapped{{{"uid", 4096}}, 0, 0, {}, 0};
                         }},
                        metrics);
   accounts.refresh(kStart);
@@ -125,7 +127,7 @@ TEST(EpcAccounts, a_source_that_fails_takes_its_own_figures_off_the_page_and_no_
   accounts.refresh(kStart + 20s);
   accounts.refresh(kStart + 30s);
   EXPECT_THAT(metrics.text(), HasSubstr("enclayer_epc_requested_mib{"));
-  EXPECT_THAT(metrics.text(), Not(HasSubstr("enclayer_epc_mapped_bytes")));
+  EXPECT_THAT(metrics.text(), Not(testing::ContainsRegex("enclayer_epc_(mapped_bytes|open_processes)")));
   EXPECT_THAT(metrics.text(), HasSubstr("enclayer_accounting_errors_total{source=\"maps\"} 2\n"));
   EXPECT_THAT(metrics.text(), HasSubstr("enclayer_accounting_errors_total{source=\"pod-resources\"} 1\n"));
 }

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include "attestation/certificate.h"
-#include "attestation/pck_extension.h"
 #include "base/bytes.h"
 #include "base/hex.h"
 #include "base/metric_names.h"
@@ -76,7 +75,8 @@ void learn_from_quote(SourceFacts& facts, ByteView bytes) {
   auto chain = attestation::certificates_from_pem(base::as_text(quote->certification.data));
   if (!chain || chain->empty() || !chain->front().sgx_extension) return;
   auto extension = attestation::parse_pck_extension(*chain->front().sgx_extension);
-  if (extension) facts.fmspc = extension->fmspc;
+  // The certificates of a Platform CA alone name a platform instance (Intel's profile, 1.3.5).
+  if (extension) facts.pck = {extension->fmspc, extension->tcb, extension->platform_instance_id.has_value()};
 }
 
 void learn_from_verification(SourceFacts& facts, const Verification& verification) {
@@ -104,7 +104,9 @@ std::string to_json(const SourceFacts& facts, const FactsAbout& about) {
     json["qe"]["mr_enclave"] = base::to_hex(*facts.qe_mr_enclave);
   }
   json["pce"] = svn_json(facts.pce_svn);
-  json["fmspc"] = facts.fmspc ? Json(base::to_hex(*facts.fmspc)) : Json();
+  json["fmspc"] = facts.pck ? Json(base::to_hex(facts.pck->fmspc)) : Json();
+  json["pck_tcb"] = facts.pck ? Json(to_string(facts.pck->tcb)) : Json();
+  json["pck_ca"] = facts.pck ? Json(facts.pck->platform_ca ? "platform" : "processor") : Json();
   json["tcb"] = nullptr;
   if (facts.tcb)
     json["tcb"] = {{"status", to_string(facts.tcb->status)},
@@ -122,6 +124,8 @@ void show_source_info(const SourceFacts& facts, base::Metrics& metrics) {
                   {{{{"qe_isvsvn", text_of(facts.qe_svn)},
                      {"pce_svn", text_of(facts.pce_svn)},
                      {"library_version", library.empty() ? kUnknown : library},
+                     {"fmspc", facts.pck ? base::to_hex(facts.pck->fmspc) : kUnknown},
+                     {"tcb", facts.pck ? to_string(facts.pck->tcb) : kUnknown},
                      {"tcb_status", facts.tcb ? std::string(to_string(facts.tcb->status)) : kUnknown}},
                     1}});
 }

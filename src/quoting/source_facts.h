@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "attestation/pck_extension.h"
 #include "enclayer/bytes.h"
 #include "enclayer/verify.h"
 #include "quoting/dcap_protocol.h"
@@ -41,7 +42,14 @@ struct SourceFacts {
   std::vector<File> files;  // libraries and enclaves; none in the simulation
   std::optional<ByteArray<32>> qe_mr_enclave;
   std::optional<Svn> qe_svn, pce_svn;
-  std::optional<ByteArray<6>> fmspc;
+  // Of the PCK certificate: which kind of platform, at which patch level, certified by which of Intel's authorities.
+  struct Pck {
+    ByteArray<6> fmspc{};
+    attestation::PlatformTcb tcb;
+    bool platform_ca = false;  // else the Processor CA
+    bool operator==(const Pck&) const = default;
+  };
+  std::optional<Pck> pck;
   std::optional<Tcb> tcb;   // by the collateral that was at hand
   std::string tcb_unknown;  // why there is no tcb
 
@@ -54,7 +62,7 @@ struct SourceFacts {
 // What is loaded. `qe_mr_enclave` is the QE that answered; of the SIGSTRUCTs in the QE's file only its own counts.
 SourceFacts facts_of_files(const std::vector<DcapFile>& files, const std::optional<ByteArray<32>>& qe_mr_enclave);
 
-// ISVSVNs and FMSPC from a quote of this platform; nothing changes where it cannot be read.
+// ISVSVNs and what the PCK certificate says from a quote of this platform; nothing changes where it cannot be read.
 void learn_from_quote(SourceFacts& facts, ByteView quote);
 
 // The level that a quote reaches; of one that does not verify, why.

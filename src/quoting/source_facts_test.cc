@@ -53,7 +53,8 @@ TEST(SourceFacts, what_files_leave_open_is_unknown) {
   SourceFacts none = facts_of_files({{std::string(kLib) + "libsgx_dcap_ql.so.1", {}}}, std::nullopt);
   EXPECT_EQ(none.library_version(), "") << "1 is the interface's number";
   json told = json::parse(to_json(none, {"0.1.0", "hardware", "", 0}));
-  for (const char* unknown : {"qe", "pce", "fmspc", "tcb"}) EXPECT_TRUE(told.at(unknown).is_null()) << unknown;
+  for (const char* unknown : {"qe", "pce", "fmspc", "pck_tcb", "pck_ca", "tcb"})
+    EXPECT_TRUE(told.at(unknown).is_null()) << unknown;
   EXPECT_TRUE(told.at("libraries").at(0).at("version").is_null());
   EXPECT_FALSE(told.contains("instance"));
   EXPECT_FALSE(told.contains("generation"));
@@ -67,6 +68,7 @@ class SimFactsTest : public testing::Test {
       sim::QuotingEnclave::make(ca_, sim::SigningKey::generate().value()).value();
   const Bytes quote_ = qe_->quote(sim::ereport(sim::enclave_body({}), qe_->target()->qe), std::nullopt)->quote;
   sim::CollateralOrder order_ = sim::collateral_order(now_);
+  const attestation::PlatformTcb tcb_{{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, sim::kSvn};
   Verification verified() const {
     return verify(quote_, sim::issue_collateral(ca_, order_).value(),
                   TrustedRoot::from_pem(ca_.root.certificate).value(), now_);
@@ -79,7 +81,7 @@ TEST_F(SimFactsTest, quote_tells_svns_and_platform_better_than_files_do) {
   EXPECT_EQ(facts.qe_svn, (SourceFacts::Svn{sim::qe_body().isv_svn, true}));
   ASSERT_TRUE(facts.pce_svn);
   EXPECT_TRUE(facts.pce_svn->from_quote);
-  EXPECT_TRUE(facts.fmspc);
+  EXPECT_EQ(facts.pck, (SourceFacts::Pck{{'S', 'I', 'M', 'U', 'L', 'A'}, tcb_, true}));
   EXPECT_EQ(facts.tcb, std::nullopt) << "nobody has verified it";
   SourceFacts same = facts;
   learn_from_quote(facts, ByteView(quote_).first(100));
@@ -100,11 +102,15 @@ TEST_F(SimFactsTest, verification_tells_the_level_and_json_and_metric_say_all_of
   EXPECT_EQ(told.at("qe").at("isvsvn"), sim::qe_body().isv_svn);
   EXPECT_EQ(told.at("qe").at("from"), "quote");
   EXPECT_EQ(told.at("tcb").at("status"), "UpToDate");
+  EXPECT_EQ(told.at("fmspc"), "53494d554c41");
+  EXPECT_EQ(told.at("pck_tcb"), to_string(tcb_));
+  EXPECT_EQ(told.at("pck_ca"), "platform");
   EXPECT_FALSE(told.contains("tcb_unknown"));
 
   base::Metrics metrics;
   show_source_info(facts, metrics);
-  EXPECT_THAT(metrics.text(), HasSubstr("tcb_status=\"UpToDate\"} 1\n"));
+  EXPECT_THAT(metrics.text(), HasSubstr("fmspc=\"53494d554c41\""));
+  EXPECT_THAT(metrics.text(), HasSubstr("tcb=\"" + to_string(tcb_) + "\",tcb_status=\"UpToDate\"} 1\n"));
   EXPECT_THAT(metrics.text(), HasSubstr("library_version=\"unknown\""));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sgx/mapped_epc.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <memory>
 
 #include "base/pod_cgroup.h"
 #include "sgx/devices.h"
@@ -34,6 +36,12 @@ std::uint64_t enclave_bytes_of(std::string_view line) {
   if (first.ec != std::errc() || first.ptr == last || *first.ptr != '-') return 0;
   if (std::from_chars(first.ptr + 1, last, end, 16).ec != std::errc() || end < begin) return 0;
   return end - begin;
+}
+
+bool ends_in(std::string_view path, std::string_view name) {
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
+  return path.ends_with(name) && path.size() > name.size() && path[path.size() - name.size() - 1] == '/';
 }
 
 // The lines of a file, one piece in memory at a time. A line that is longer than a piece is passed on in parts. False
@@ -75,6 +83,24 @@ std::string read_at(int folder, const char* name, std::size_t max) {
   return text;
 }
 
+// Whether a descriptor of the process is of an enclave's device or the guests'. nullopt: that cannot be told.
+std::optional<bool> has_epc_descriptor(int process) {
+  base::UniqueFd folder(::openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return errno == ENOENT || errno == ESRCH ? std::optional(false) : std::nullopt;
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(::fdopendir(folder.get()), ::closedir);
+  if (!entries) return std::nullopt;
+  const int at = folder.release();  // closedir() closes it
+  std::size_t seen = 0;
+  char target[512];
+  while (const dirent* entry = ::readdir(entries.get())) {
+    if (entry->d_name[0] == '.') continue;
+    if (++seen > kMaxDescriptors) return std::nullopt;
+    const ssize_t size = ::readlinkat(at, entry->d_name, target, sizeof target);
+    if (size > 0 && is_epc_file({target, static_cast<std::size_t>(size)})) return true;
+  }
+  return false;
+}
+
 // One process, through its folder: whatever comes to have its number later is not looked at.
 void add_process(const std::filesystem::path& path, MappedEpc& out) {
   base::UniqueFd folder(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -85,16 +111,29 @@ void add_process(const std::filesystem::path& path, MappedEpc& out) {
     return;
   }
   std::uint64_t bytes = 0;
-  bool whole =
-      for_each_line(maps.get(), kMaxMapsBytes, [&](std::string_view line) { bytes += enclave_bytes_of(line); });
+  bool open = false;
+  bool whole = for_each_line(maps.get(), kMaxMapsBytes, [&](std::string_view line) {
+    bytes += enclave_bytes_of(line);
+    const std::size_t slash = line.find('/');
+    open |= slash != std::string_view::npos && ends_in(line.substr(slash), kVepcNode);
+  });
+  open |= bytes > 0;
+  if (!open) {
+    const auto descriptor = has_epc_descriptor(folder.get());
+    whole &= descriptor.has_value();
+    open = descriptor.value_or(false);
+  }
   ++(whole ? out.processes : out.unread);
-  if (bytes == 0) return;
+  if (!open) return;
   std::string cgroup = read_at(folder.get(), "cgroup", base::kMaxCgroupText);
   if (cgroup.empty()) return;  // it has ended
-  if (auto pod = base::pod_of_cgroup(cgroup))
-    out.pods[pod->pod_uid] += bytes;
-  else
+  if (auto pod = base::pod_of_cgroup(cgroup)) {
+    if (bytes > 0) out.pods[pod->pod_uid] += bytes;
+    ++out.open_by_pod[pod->pod_uid];
+  } else {
     out.host += bytes;
+    ++out.open_by_host;
+  }
 }
 
 bool has_ptrace(const std::string& status) {
@@ -109,13 +148,10 @@ bool has_ptrace(const std::string& status) {
 }  // namespace
 
 bool is_enclave_mapping(std::string_view path) {
-  constexpr std::string_view kDeleted = " (deleted)";
-  if (path.ends_with(kDeleted)) path.remove_suffix(kDeleted.size());
-  return std::ranges::any_of(drivers(), [&](const Driver& driver) {
-    return path.ends_with(driver.enclave) && path.size() > driver.enclave.size() &&
-           path[path.size() - driver.enclave.size() - 1] == '/';
-  });
+  return std::ranges::any_of(drivers(), [&](const Driver& driver) { return ends_in(path, driver.enclave); });
 }
+
+bool is_epc_file(std::string_view path) { return is_enclave_mapping(path) || ends_in(path, kVepcNode); }
 
 std::uint64_t MappedEpc::bytes() const {
   std::uint64_t sum = host;

@@ -119,6 +119,58 @@ TEST_F(LiteralProc, processes_that_vanish_are_skipped_and_unreadable_ones_counte
   EXPECT_EQ(found.unread, 3u);
 }
 
+// ---- Who has EPC open ----
+
+class OpenEpc : public LiteralProc {
+ protected:
+  void descriptor(const std::string& pid, const std::string& number, const std::string& target) {
+    fs::create_directories(folder_.path() / pid / "fd");
+    fs::create_symlink(target, folder_.path() / pid / "fd" / number);
+  }
+};
+
+TEST_F(OpenEpc, descriptors_and_mappings_of_enclaves_and_guests_count_each_process_once) {
+  process("10", kOneMiB, cgroup_of(kUid));
+  descriptor("10", "3", "/dev/sgx_enclave");
+  process("11", kNone, cgroup_of(kUid));
+  descriptor("11", "0", "/dev/null");
+  descriptor("11", "9", "/dev/sgx/enclave (deleted)");
+  process("12", "7f0000000000-7f0000100000 rw-s 00000000 00:06 1065 /dev/sgx_vepc\n", "0::/machine.slice/qemu.scope\n");
+  process("13", kNone, "0::/machine.slice/qemu2.scope\n");
+  descriptor("13", "30", "/sgx_vepc");  // as a container's own /dev shows it to the host
+  MappedEpc found = mapped();
+  EXPECT_EQ(found.open_by_pod, (std::map<std::string, std::size_t>{{kUid, 2}}));
+  EXPECT_EQ(found.open_by_host, 2u);
+  EXPECT_EQ(found.pods, (std::map<std::string, std::uint64_t>{{kUid, 0x100000}})) << "a descriptor maps nothing";
+  EXPECT_EQ(found.host, 0u) << "what guests map is not counted as enclaves' memory";
+}
+
+TEST_F(OpenEpc, other_descriptors_do_not_count) {
+  process("10", kNone, cgroup_of(kUid));
+  int number = 3;
+  for (const char* target : {"/dev/sgx_provision", "/dev/sgx_enclave/x", "sgx_enclave", "socket:[77]", "/dev/xsgx_vepc",
+                             "/memfd:sgx_enclave (deleted)", ""})
+    if (*target != '\0') descriptor("10", std::to_string(number++), target);
+  EXPECT_TRUE(mapped().open_by_pod.empty());
+  EXPECT_EQ(mapped().processes, 1u);
+}
+
+TEST_F(OpenEpc, process_whose_descriptors_cannot_be_read_is_unread) {
+  process("10", kNone, cgroup_of(kUid));
+  write("10/fd", "no folder");
+  EXPECT_EQ(mapped().unread, 1u);
+  EXPECT_EQ(mapped().processes, 0u);
+}
+
+TEST_F(OpenEpc, a_real_process_with_a_descriptor_is_seen) {
+  fake::TempFolder dev;
+  const base::UniqueFd file(::open((dev.path() / "sgx_enclave").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_TRUE(file);
+  process("10", kNone, cgroup_of(kUid));
+  fs::create_symlink("/proc/self/fd", folder_.path() / "10/fd");
+  EXPECT_EQ(mapped().open_by_pod, (std::map<std::string, std::size_t>{{kUid, 1}}));
+}
+
 // A child that maps a clone of /dev/zero under the name of the SGX device.
 class ChildWithMapping {
  public:

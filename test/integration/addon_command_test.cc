@@ -10,6 +10,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -20,8 +21,10 @@
 #include <thread>
 
 #include "base/child_process.h"
+#include "collateral/cache.h"
 #include "fake/process.h"
 #include "fake/temp_folder.h"
+#include "sim/ca.h"
 
 namespace enclayer {
 namespace {
@@ -75,7 +78,7 @@ class AddonCommands : public testing::Test {
   Finished run(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), ENCLAYER_BIN_DIR "/enclayer");
     arguments.insert(arguments.end(), {"--kubectl", ENCLAYER_FAKE_KUBECTL});
-    return fake::run(arguments, 60s, {{"FAKE_CLUSTER", folder_.path()}});
+    return fake::run(arguments, 60s, {{"FAKE_CLUSTER", folder_.path()}, {"XDG_CACHE_HOME", folder_.path()}});
   }
   Finished enable(std::vector<std::string> more = {}) {
     more.insert(more.begin(), {"enable", "--platform", "sim"});
@@ -1121,6 +1124,103 @@ TEST_F(AddonCommands, show_warns_of_a_tcb_that_is_out_of_date) {
   ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
   EXPECT_THAT(run({"show"}).out, HasSubstr("warning: quotes of node-a reach TCB status OutOfDate only"));
   EXPECT_EQ(json::parse(run({"show", "--output", "json"}).out)["quote_helpers"][0]["tcb_status"], "OutOfDate");
+}
+
+// ---- What awaits platforms ----
+
+class Outlook : public AddonCommands {
+ protected:
+  // Both helpers quote at the same patch level, which `recovery` leaves behind; a pod on node-a holds EPC.
+  Outlook() {
+    change([](json& cluster) {
+      cluster["facts"] = {{"version", "0.1.0"},
+                          {"qe", {{"isvsvn", 1}}},
+                          {"fmspc", "53494d554c41"},
+                          {"pck_tcb", "010101010101010101010101010101010100"},
+                          {"pck_ca", "platform"}};
+      json pod = user_pod(10);
+      pod["metadata"]["uid"] = "u-1";
+      cluster["objects"].push_back(pod);
+    });
+  }
+  static void recovery(sim::CollateralOrder& order) {
+    order.tcb_evaluation_data_number = 18;
+    order.tcb_levels.push_back(order.tcb_levels.front());
+    order.tcb_levels.front().components[0] = 2;
+    order.tcb_levels.back().status = "OutOfDate";
+    order.tcb_levels.back().advisory_ids = {"INTEL-SA-01234\x1b[2J"};
+  }
+  void keep(const std::string& url, const std::function<void(sim::CollateralOrder&)>& departs = nullptr) {
+    const Time now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    sim::CollateralOrder order = sim::collateral_order(now);
+    order.tcb_evaluation_data_number = 17;
+    if (departs) departs(order);
+    const auto ca = sim::make_ca(sim::ca_order(now)).value();
+    const collateral::Cache cache(folder_.path() / "enclayer" / "collateral");
+    ASSERT_TRUE(cache.keep(collateral::make_entry(url, now, sim::issue_collateral(ca, order).value()).value()));
+  }
+  static std::vector<json> links(const Finished& doctor, const char* name) {
+    std::vector<json> out;
+    const json told = json::parse(doctor.out);
+    for (const json& link : told["links"])
+      if (link["link"] == name) out.push_back(link);
+    return out;
+  }
+};
+
+TEST_F(Outlook, platform_that_falls_is_warned_of_with_the_pods_that_it_concerns_and_that_an_update_waits_for) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  keep("https://pccs");
+  keep("https://pccs?update=early", recovery);
+  const Finished shown = run({"show"});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(
+      shown.out,
+      AllOf(testing::ContainsRegex(
+                "53494d554c41 +010101010101010101010101010101010100 +1 +UpToDate .17. +OutOfDate .18."),
+            HasSubstr("warning: quotes of node-a, node-b are UpToDate today, and OutOfDate by the early TCB Info"),
+            HasSubstr("SGX TCB component 1 is 1, needs 2"), HasSubstr("INTEL-SA-01234"),
+            testing::ContainsRegex(
+                "pods enclayer-system/enclayer-quote-helper-node-a, team/job +node-a +SGX that pods hold"),
+            Not(HasSubstr("\x1b"))));
+  const json told = json::parse(run({"show", "--output", "json"}).out);
+  EXPECT_EQ(told["platforms"][0]["early"]["status"], "OutOfDate");
+  EXPECT_EQ(told["advisories"][0]["pods"], json{"team/job"});
+  EXPECT_EQ(told["advisories"][0]["early"], true);
+  EXPECT_EQ(told["open_epc"][0]["seen"], false);
+  // It is coming, and nothing is wrong.
+  const Finished doctor = run({"doctor", "--output", "json"});
+  ASSERT_THAT(links(doctor, "TCB recovery"), testing::SizeIs(1));
+  EXPECT_EQ(links(doctor, "TCB recovery")[0]["standing"], "soon");
+  EXPECT_EQ(links(doctor, "Quoting Enclave")[0]["standing"], "ok");
+}
+
+TEST_F(Outlook, open_descriptors_name_those_that_an_update_waits_for_where_the_plugin_may_look) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper", "--account-mapped"}).exit_code, 0);
+  keep("https://pccs");
+  keep("https://pccs?update=early", recovery);
+  change([](json& cluster) {
+    cluster["pages"] = {
+        {"enclayer-device-plugin-node-a/device-plugin",
+         {"enclayer_epc_open_processes{pod_uid=\"u-1\"} 2\nenclayer_epc_open_processes{pod_uid=\"host\"} 1\n"}},
+        {"enclayer-device-plugin-node-b/device-plugin", {"enclayer_epc_open_processes{pod_uid=\"host\"} 0\n"}}};
+  });
+  EXPECT_THAT(run({"show"}).out,
+              AllOf(testing::ContainsRegex("pod team/job, 1 process of the host +node-a +open descriptors"),
+                    testing::ContainsRegex("nobody +node-b +open descriptors")));
+}
+
+TEST_F(Outlook, what_cannot_be_known_is_unknown_with_the_command_that_tells) {
+  ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
+  const std::string early = "enclayer collateral fetch --fmspc 53494d554c41 --ca platform --update early";
+  EXPECT_THAT(run({"show"}).out, AllOf(HasSubstr(early), testing::ContainsRegex("unknown +unknown")));
+  const auto found = links(run({"doctor", "--output", "json"}), "TCB recovery");
+  ASSERT_THAT(found, testing::SizeIs(1));
+  EXPECT_EQ(found[0]["standing"], "unknown");
+  // One helper is asked of the image; the other node is not taken for well.
+  keep("https://pccs");
+  EXPECT_THAT(run({"show", "--helpers", "1"}).out,
+              HasSubstr("platform unknown, node-b: its quote helper was not asked"));
 }
 
 TEST_F(AddonCommands, kubectl_enclayer_says_its_name_in_help) {

@@ -106,6 +106,9 @@ class Platform {
     return quote(report_data, debug);
   }
   const std::string& root() const { return ca_.root.certificate; }
+  Collateral collateral_of(const sim::CollateralOrder& other) const {
+    return sim::issue_collateral(ca_, other).value();
+  }
   Collateral collateral;
 
  private:
@@ -728,6 +731,36 @@ TEST_F(AttestService, collateral_is_fetched_behind_a_503_and_served_to_others) {
   EXPECT_EQ(get("/sgx/certification/v4/tcb?fmspc=53494d554c41&update=early").status, 400u);
   EXPECT_EQ(get("/sgx/certification/v4/tcb?fmspc=53494d554c41&tcbEvaluationDataNumber=17").status, 400u);
   EXPECT_EQ(get("/tdx/certification/v4/qe/identity").status, 404u);
+}
+
+TEST_F(AttestService, platform_that_falls_with_the_early_tcb_info_is_on_the_page_before_it_does) {
+  sim::Order order = sim::good_order(now());
+  const Platform platform(order);
+  sim::CollateralOrder early = order.collateral;
+  early.tcb_evaluation_data_number += 1;
+  early.tcb_levels.push_back(early.tcb_levels.front());
+  early.tcb_levels.front().components[0] += 1;
+  early.tcb_levels.back().status = "OutOfDate";
+  const auto fmspc = "53494d554c41";
+  auto answers = [&](const Collateral& collateral) {
+    return fake::provisioning_service(fake::intels_responses(collateral), fmspc);
+  };
+  fake::HttpService pccs([standard = answers(platform.collateral),
+                          early = answers(platform.collateral_of(early))](const fake::HttpRequest& request) {
+    return request.target.find("update=early") == std::string::npos ? standard(request) : early(request);
+  });
+  folder_.write("root.pem", platform.root());
+  start(command({}, {"--pccs-url", pccs.url(), "--cache-dir", path("cache"), "--fmspc", fmspc}));
+  const json asked = {{"quote", to_base64url(platform.quote_of("x"))}};
+  ASSERT_EQ(azure(asked).status, 503u);
+  ASSERT_TRUE(service_->wait_for_output("collateral fetched", kSoon)) << service_->output();
+  const auto deadline = std::chrono::steady_clock::now() + kSoon;
+  while (service_->output().find("platform stands worse by early TCB Info") == std::string::npos &&
+         std::chrono::steady_clock::now() < deadline)
+    ASSERT_EQ(azure(asked).status, 200u);
+  const std::string page = fake::http_get(fake::metrics_address(service_->output()), "/metrics");
+  EXPECT_THAT(page, AllOf(HasSubstr(R"(enclayer_attest_platform_info{early_status="OutOfDate",fmspc="53494d554c41")"),
+                          HasSubstr(R"(edition="early",fmspc="53494d554c41",tee="sgx"} 18)")));
 }
 
 TEST_F(AttestService, strangers_quotes_cause_no_requests_for_collateral) {

@@ -286,8 +286,9 @@ TEST_F(HardwareTest, facts_are_told_by_the_self_test_and_of_the_one_that_serves)
   EXPECT_TRUE(told.at("tcb").is_null());
   EXPECT_THAT(told.at("tcb_unknown").get<std::string>(), HasSubstr("no collateral is at hand"));
   EXPECT_THAT(page(*helper, "/metrics"),
-              HasSubstr("enclayer_quote_source_info{library_version=\"1.22.100.3\",pce_svn=\"15\",qe_isvsvn=\"10\","
-                        "tcb_status=\"unknown\"} 1\n"));
+              HasSubstr("enclayer_quote_source_info{fmspc=\"unknown\",library_version=\"1.22.100.3\",pce_svn=\"15\","
+                        "qe_isvsvn=\"10\",tcb=\"unknown\",tcb_status=\"unknown\"} 1\n"))
+      << "the stand-in's PCK certificate names no platform";
 }
 
 TEST_F(HardwareTest, wrong_flags_are_refused_by_name) {

@@ -28,6 +28,7 @@ FIRED = {
     "EnclayerNoQuoteWorker": ('enclayer_quote_workers_up{instance="a"}', "0x60", "1x60"),
     "EnclayerSocketReplaced": ('enclayer_socket_replaced_total{instance="a"}', "0x58 1x2", "1x60"),
     "EnclayerPlatformOutOfDate": ('enclayer_quote_source_info{instance="a",tcb_status="OutOfDate"}', "1x60", ""),
+    "EnclayerPlatformFalls": ('enclayer_attest_platform_info{fmspc="f",tcb="t",qe_isvsvn="8",status="UpToDate",early_status="OutOfDate"}', "1x60", ""),
     "EnclayerPckExpires": ('enclayer_pck_not_after_seconds{instance="a"}', "86400x120", "8640000x120"),
     "EnclayerAttestPolicyBroken": ('enclayer_attest_policy_broken{instance="a"}', "1x60", "0x60"),
     "EnclayerAttestKeysBroken": ('enclayer_attest_keys_broken{instance="a"}', "1x60", "0x60"),
@@ -36,6 +37,12 @@ FIRED = {
 }
 # Of a histogram the quantile needs the other buckets, too.
 BESIDE = {"EnclayerQuotesWait": [(f'enclayer_quote_queue_seconds_bucket{{instance="a",le="{le}"}}', "0+60x60") for le in ("10", "+Inf")]}
+# Alerts that name the nodes of what the attestation service has judged, and what it says then.
+OF_NODES = {
+    "EnclayerPlatformOutOfDate": 'status="OutOfDate",early_status="OutOfDate"',
+    "EnclayerPlatformFalls": 'status="SWHardeningNeeded",early_status="TCB_NOT_SUPPORTED"',
+}
+QUIET = ['status="UpToDate",early_status="UpToDate"', 'status="UpToDate",early_status="unknown"']
 
 
 class Monitoring:
@@ -67,15 +74,27 @@ class Monitoring:
         names = re.findall(r"- alert: (\w+)", self.rules())
         check(names == list(FIRED), f"alerts that are not fired here: {set(names) ^ set(FIRED)}")
         for name, (series, wrong, well) in FIRED.items():
-            self.judge(name, series, wrong, 0)
+            self.judge(name, [(series, wrong), *BESIDE.get(name, [])], 0)
             if well:
-                self.judge(name, series, well, 1)
+                self.judge(name, [(series, well), *BESIDE.get(name, [])], 1)
+        for name, statuses in OF_NODES.items():
+            for node, code in (("a", 0), ("b", 1), ("", 1)):
+                self.judge(name, self.seen(statuses), code, f'instance="{node}"')
+            for quiet in QUIET:
+                self.judge(name, self.seen(quiet), 1)
         say(f"{len(FIRED)} alerts fire, and none of them where nothing is wrong")
 
-    def judge(self, name, series, values, code):
-        """promtool ends with 1 where no alert of that name fires for these series."""
-        fired = f'count(ALERTS{{alertname="{name}",alertstate="firing"}})'
-        inputs = [(series, values), *BESIDE.get(name, [])]
+    @staticmethod
+    def seen(statuses):
+        """Two replicas of the service have seen evidence of node "a"; node "b" is of another patch level."""
+        judged = [f'enclayer_attest_platform_info{{instance="{replica}",fmspc="f",tcb="t",qe_isvsvn="8",{statuses}}}' for replica in ("x", "y")]
+        nodes = [f'enclayer_quote_source_info{{instance="{node}",fmspc="f",tcb="{tcb}",qe_isvsvn="8",tcb_status="unknown"}}' for node, tcb in (("a", "t"), ("b", "u"))]
+        return [(one, "1x60") for one in judged + nodes]
+
+    def judge(self, name, inputs, code, labels=""):
+        """promtool ends with 1 where no alert of that name, with these labels, fires once for these series."""
+        fired = f'count(ALERTS{{alertname="{name}",alertstate="firing"{"," if labels else ""}{labels}}})'
+        values = inputs[0][1]
         test = {"rule_files": [str(self.folder / "rules.yaml")], "evaluation_interval": "1m", "tests": [{
             "interval": "1m", "input_series": [{"series": one, "values": some} for one, some in inputs],
             "promql_expr_test": [{"expr": fired, "eval_time": "60m" if "120" not in values else "119m", "exp_samples": [{"labels": "{}", "value": 1}]}]}]}
@@ -83,7 +102,7 @@ class Monitoring:
         try:
             output([self.programs / "promtool", "test", "rules", self.folder / "test.yaml"], expect=code)
         except Failure as why:
-            raise Failure(f"{name}, {series} {values}: {why}") from None
+            raise Failure(f"{name}, {inputs}: {why}") from None
 
     # --- queries
 
