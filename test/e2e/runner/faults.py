@@ -54,7 +54,7 @@ class Faults:
     def enable(self):
         self.cluster.label_node("enclayer.io/sim=true")
         say(self.cluster.enclayer("enable", "--platform", "sim", "--image", self.cluster.image, "--enable-sgxquotehelper"))
-        say(self.doctor(0))
+        say(wait_for("doctor finds nothing", lambda: self.doctor(0), 30, pause=1))  # the kubelet tells of new resources within seconds
 
     def doctor(self, expect):
         return self.cluster.enclayer("doctor", expect=expect).strip()
