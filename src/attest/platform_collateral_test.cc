@@ -97,12 +97,12 @@ TEST_F(PlatformCollateralTest, what_is_due_is_fetched_while_the_old_answers_and_
   auto collateral = PlatformCollateral::of_cache(options({kind_.fmspc}));
   ASSERT_TRUE(settled(*collateral));
   away_ = true;
-  later_ = 25 * 3600;
+  later_ = 25L * 3600;
   const auto deadline = std::chrono::steady_clock::now() + 20s;
   while (asked_ < 2 && std::chrono::steady_clock::now() < deadline) EXPECT_TRUE(collateral->for_quote(evidence_.quote));
   EXPECT_GE(asked_, 2);
   EXPECT_TRUE(collateral->for_quote(evidence_.quote));
-  later_ = 40 * 24 * 3600;
+  later_ = 40L * 24 * 3600;
   auto answer = settled(*collateral);
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().kind(), ErrorKind::kUnavailable);

@@ -721,8 +721,8 @@ TEST_F(AttestService, collateral_is_fetched_behind_a_503_and_served_to_others) {
   EXPECT_EQ(azure(asked).status, 200u);
   // Another verifier takes it from here.
   const auto fetched =
-      fake::run({ENCLAYER_BIN_DIR "/enclayer", "collateral", "fetch", "--fmspc", "53494d554c41", "--ca", "platform",
-                 "--pccs", "http://" + address_, "--no-cache", "--out", path("fetched.json")});
+      fake::run({std::string(ENCLAYER_BIN_DIR) + "/enclayer", "collateral", "fetch", "--fmspc", "53494d554c41", "--ca",
+                 "platform", "--pccs", "http://" + address_, "--no-cache", "--out", path("fetched.json")});
   EXPECT_EQ(fetched.exit_code, 0) << fetched.err;
   EXPECT_EQ(parse_collateral_json(base::read_text(path("fetched.json"), 1 << 20).value()).value(),
             platform_.collateral);
@@ -795,7 +795,7 @@ TEST_F(AttestService, bodies_and_evidence_beyond_their_limits_are_refused) {
 
 TEST_F(AttestService, a_probe_takes_no_flags_but_where_it_is_served) {
   start();
-  const auto probed = fake::run({ENCLAYER_BIN_DIR "/enclayer-attest", "--metrics-listen",
+  const auto probed = fake::run({std::string(ENCLAYER_BIN_DIR) + "/enclayer-attest", "--metrics-listen",
                                  fake::metrics_address(service_->output()), "--probe", "/readyz"},
                                 60s);
   EXPECT_EQ(probed.exit_code, 0) << probed.err;

@@ -39,7 +39,7 @@ class Faults:
                 ("the device is gone", "device plugin .*" + DEVICE.name, self.device_gone, "EpcLost", "EpcBack"),
                 ("another aesmd answers at the socket", "other plugins .*intel-sgx-aesmd .*AESM socket", self.other_aesmd),
                 ("the helper is frozen", "quote helper .*does not answer", self.helper_frozen, "QuotesLost", "QuotesBack"),
-                ("the folder of the slots is gone", "slots", self.slots_gone),
+                ("the folder of the slots is gone", "quote helper .*slots? below .*not served", self.slots_gone),
                 ("a policy's binding is gone", "admission .*enclayer-translate is missing", self.binding_gone),
                 ("an image is not there", "images .*localhost/none:1", self.image_missing),
                 ("a container runtime passes CDI over", "container runtime .*containerd://1.7.27", self.cdi_off),
