@@ -17,12 +17,12 @@ namespace {
 using base::JsonValue;
 
 // Other drivers' parameters stand in there too, and managedFields names every field again.
-constexpr base::JsonLimits kLimits{.size = kMostClaimBytes, .depth = 64, .values = 1 << 17};
+constexpr base::JsonLimits kClaimLimits{.size = kMostClaimBytes, .depth = 64, .values = 1 << 17};
 
-std::string quoted(std::string_view text) { return "'" + base::printable(text, 253) + "'"; }
+std::string in_quotes(std::string_view text) { return "'" + base::printable(text, 253) + "'"; }
 
 Error refused(ErrorKind kind, const Share& share, const std::string& why) {
-  return {kind, "request " + quoted(share.request) + ", device " + quoted(share.device) + ": " + why};
+  return {kind, "request " + in_quotes(share.request) + ", device " + in_quotes(share.device) + ": " + why};
 }
 
 // The class by which each request asks, by "request" or "request/subrequest".
@@ -42,12 +42,12 @@ Result<bool> quotes_of(const JsonValue& parameters) {
   constexpr base::Malformed wrong{"parameters for sgx.enclayer.io "};
   const std::string version = parameters["apiVersion"].text(), kind = parameters["kind"].text();
   if (version != kParametersVersion || kind != kParametersKind)
-    return wrong("are " + quoted(kind) + " of " + quoted(version) + "; this driver knows " + kParametersKind + " of " +
-                 kParametersVersion);
+    return wrong("are " + in_quotes(kind) + " of " + in_quotes(version) + "; this driver knows " + kParametersKind +
+                 " of " + kParametersVersion);
   bool quotes = false;
   for (const auto& [key, value] : parameters.entries()) {
     if (key == "apiVersion" || key == "kind") continue;
-    if (key != "quotes") return wrong("have " + quoted(key) + ", which is no field of " + kParametersKind);
+    if (key != "quotes") return wrong("have " + in_quotes(key) + ", which is no field of " + kParametersKind);
     if (value.text() != "Socket" && value.text() != "None")
       return wrong("have quotes that are neither \"Socket\" nor \"None\"");
     quotes = value.text() == "Socket";
@@ -83,7 +83,7 @@ Result<std::uint64_t> mib_of(const JsonValue& result, const Share& share, const 
   const auto bytes = base::whole_quantity(text);
   if (!bytes || *bytes <= 0 || static_cast<std::uint64_t>(*bytes) % sgx::kMiB != 0)
     return refused(ErrorKind::kInvalidArgument, share,
-                   "it consumes " + quoted(text) + " of epc, which is no whole number of MiB above 0");
+                   "it consumes " + in_quotes(text) + " of epc, which is no whole number of MiB above 0");
   const std::uint64_t mib = static_cast<std::uint64_t>(*bytes) / sgx::kMiB;
   if (mib > section.mib)
     return refused(ErrorKind::kExhausted, share,
@@ -100,7 +100,7 @@ Result<Share> share_of(const JsonValue& result, const std::map<std::string, std:
   if (!base::is_dns_name(share.request, 63)) return no(ErrorKind::kMalformed, "the request has no name of Kubernetes");
   if (result["pool"].text() != devices.node)
     return no(ErrorKind::kInvalidArgument,
-              "its pool is " + quoted(result["pool"].text()) + ", and this node's is '" + devices.node + "'");
+              "its pool is " + in_quotes(result["pool"].text()) + ", and this node's is '" + devices.node + "'");
   if (result["adminAccess"].truth())
     return no(ErrorKind::kPermissionDenied, "administrative access is given to no device of SGX");
   const Section* section = devices.section(share.device);
@@ -109,12 +109,12 @@ Result<Share> share_of(const JsonValue& result, const std::map<std::string, std:
   const auto by = classes.find(request);
   const std::string by_class = by == classes.end() ? "" : by->second;
   if ((by_class == kProvisionClass) != provision)
-    return no(ErrorKind::kPermissionDenied, "it was asked for by class " + quoted(by_class) +
+    return no(ErrorKind::kPermissionDenied, "it was asked for by class " + in_quotes(by_class) +
                                                 "; the provisioning device has class " + kProvisionClass +
                                                 " of its own, and nothing else has that class");
   // Every device here is for many claims, and each of their shares has an ID.
   if (!is_uuid(share.share_id))
-    return no(ErrorKind::kMalformed, "its shareID is " + quoted(share.share_id) + ", which is no UUID");
+    return no(ErrorKind::kMalformed, "its shareID is " + in_quotes(share.share_id) + ", which is no UUID");
   if (!section) return share;
   ENCLAYER_TRY(share.mib, mib_of(result, share, *section));
   for (const Configured& each : configured)
@@ -123,11 +123,11 @@ Result<Share> share_of(const JsonValue& result, const std::map<std::string, std:
 }
 
 Result<Allocation> read(std::string_view json, const ClaimName& name, const NodeDevices& devices) {
-  ENCLAYER_TRY(auto document, base::JsonDocument::parse(json, kLimits));
+  ENCLAYER_TRY(auto document, base::JsonDocument::parse(json, kClaimLimits));
   const JsonValue claim = document.root();
   if (claim["kind"].text() != "ResourceClaim") return base::malformed("what the API server answered is none");
   if (const std::string uid = claim["metadata"]["uid"].text(); uid != name.uid)
-    return Error(ErrorKind::kConflict, "it has UID " + quoted(uid) + " now, and the pod's has " + name.uid +
+    return Error(ErrorKind::kConflict, "it has UID " + in_quotes(uid) + " now, and the pod's has " + name.uid +
                                            ": it was deleted and made again; make the pod again too");
   const JsonValue allocated = claim["status"]["allocation"]["devices"];
   const auto results = allocated["results"].entries();
@@ -149,7 +149,7 @@ Result<Allocation> read(std::string_view json, const ClaimName& name, const Node
     if (!share.quotes) continue;
     if (quotes_for)
       return refused(ErrorKind::kInvalidArgument, share,
-                     "quotes are asked for here and by request " + quoted(*quotes_for) +
+                     "quotes are asked for here and by request " + in_quotes(*quotes_for) +
                          ", and a container has one socket for them: name one request in the parameters' `requests`");
     quotes_for = &share.request;
   }
@@ -173,8 +173,8 @@ bool is_uuid(std::string_view text) {
 
 Result<> check_name(const ClaimName& claim) {
   if (base::is_dns_name(claim.name_space, 63) && base::is_dns_name(claim.name) && is_uuid(claim.uid)) return {};
-  return Error(ErrorKind::kInvalidArgument, quoted(claim.name_space) + "/" + quoted(claim.name) + " with UID " +
-                                                quoted(claim.uid) + " is no name of a claim");
+  return Error(ErrorKind::kInvalidArgument, in_quotes(claim.name_space) + "/" + in_quotes(claim.name) + " with UID " +
+                                                in_quotes(claim.uid) + " is no name of a claim");
 }
 
 Result<Allocation> allocation_of(std::string_view json, const ClaimName& claim, const NodeDevices& devices) {
