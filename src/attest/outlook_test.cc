@@ -21,6 +21,10 @@ constexpr auto kTcb =
     "01010101010101010101010101010101"
     "0100";
 
+std::unique_ptr<PlatformCollateral> early_is(const Collateral& collateral) {
+  return PlatformCollateral::of_file(to_json(collateral)).value();
+}
+
 // One platform, and what Intel would say of it by one edition or another.
 class OutlookTest : public testing::Test {
  protected:
@@ -46,6 +50,14 @@ class OutlookTest : public testing::Test {
     return metrics_.text();
   }
 
+  // The page of metrics after the quote was seen once, beside this early collateral.
+  std::string told_by(const Collateral& early) {
+    const auto source = early_is(early);
+    Outlook outlook(source.get(), root_);
+    outlook.saw(quote_, standard(), kNow);
+    return page(outlook);
+  }
+
   sim::Order order_;
   const sim::Ca ca_ = sim::make_ca(order_.ca).value();
   const Bytes quote_ = sim::issue_quote(order_.quote, ca_, sim::SigningKey::generate().value()).value();
@@ -58,44 +70,29 @@ class OutlookOfTdTest : public OutlookTest {
   OutlookOfTdTest() : OutlookTest(sim::good_td_order(kNow)) {}
 };
 
-std::unique_ptr<PlatformCollateral> early_is(const Collateral& collateral) {
-  return PlatformCollateral::of_file(to_json(collateral)).value();
-}
-
 TEST_F(OutlookTest, platform_that_is_good_today_and_not_by_the_early_tcb_info_is_told) {
-  const auto early = early_is(edition(18, recovery));
-  Outlook outlook(early.get(), root_);
-  outlook.saw(quote_, standard(), kNow);
-  EXPECT_THAT(page(outlook), AllOf(HasSubstr(std::string(R"(enclayer_attest_platform_info{early_status="OutOfDate",)") +
-                                             R"(fmspc="53494d554c41",qe_isvsvn="1",status="UpToDate",tcb=")" + kTcb +
-                                             R"(",tee="sgx"} 1)"),
-                                   HasSubstr(R"({edition="standard",fmspc="53494d554c41",tee="sgx"} 17)"),
-                                   HasSubstr(R"({edition="early",fmspc="53494d554c41",tee="sgx"} 18)")));
+  EXPECT_THAT(
+      told_by(edition(18, recovery)),
+      AllOf(HasSubstr(std::string(R"(enclayer_attest_platform_info{early_status="OutOfDate",)") +
+                      R"(fmspc="53494d554c41",qe_isvsvn="1",status="UpToDate",tcb=")" + kTcb + R"(",tee="sgx"} 1)"),
+            HasSubstr(R"({edition="standard",fmspc="53494d554c41",tee="sgx"} 17)"),
+            HasSubstr(R"({edition="early",fmspc="53494d554c41",tee="sgx"} 18)")));
 }
 
 TEST_F(OutlookTest, platform_that_the_early_tcb_info_has_no_level_for_is_not_supported) {
-  const auto early =
-      early_is(edition(18, [](sim::CollateralOrder& order) { order.tcb_levels.front().components[0] = 2; }));
-  Outlook outlook(early.get(), root_);
-  outlook.saw(quote_, standard(), kNow);
-  EXPECT_THAT(page(outlook), HasSubstr(R"(early_status="TCB_NOT_SUPPORTED")"));
+  EXPECT_THAT(told_by(edition(18, [](sim::CollateralOrder& order) { order.tcb_levels.front().components[0] = 2; })),
+              HasSubstr(R"(early_status="TCB_NOT_SUPPORTED")"));
 }
 
 TEST_F(OutlookTest, quoting_enclave_that_early_qe_identity_calls_old_counts) {
-  const auto early =
-      early_is(edition(18, [](sim::CollateralOrder& order) { order.qe_levels.front().status = "OutOfDate"; }));
-  Outlook outlook(early.get(), root_);
-  outlook.saw(quote_, standard(), kNow);
-  EXPECT_THAT(page(outlook), HasSubstr(R"(early_status="OutOfDate")"));
+  EXPECT_THAT(told_by(edition(18, [](sim::CollateralOrder& order) { order.qe_levels.front().status = "OutOfDate"; })),
+              HasSubstr(R"(early_status="OutOfDate")"));
 }
 
 TEST_F(OutlookOfTdTest, td_is_told_by_its_own_numbers_too) {
-  const auto early =
-      early_is(edition(18, [](sim::CollateralOrder& order) { order.qe_levels.front().status = "OutOfDate"; }));
-  Outlook outlook(early.get(), root_);
-  outlook.saw(quote_, standard(), kNow);
-  EXPECT_THAT(page(outlook), AllOf(HasSubstr(R"(early_status="OutOfDate")"),
-                                   HasSubstr(std::string("tcb=\"") + kTcb + "."), HasSubstr(R"(tee="tdx")")));
+  EXPECT_THAT(told_by(edition(18, [](sim::CollateralOrder& order) { order.qe_levels.front().status = "OutOfDate"; })),
+              AllOf(HasSubstr(R"(early_status="OutOfDate")"), HasSubstr(std::string("tcb=\"") + kTcb + "."),
+                    HasSubstr(R"(tee="tdx")")));
 }
 
 // ---- Unknown, never fine ----
@@ -107,19 +104,13 @@ TEST_F(OutlookTest, it_is_unknown_where_there_is_no_early_collateral) {
 }
 
 TEST_F(OutlookTest, it_is_unknown_where_the_early_collateral_is_older_than_the_standard_one) {
-  const auto early = early_is(edition(16));
-  Outlook outlook(early.get(), root_);
-  outlook.saw(quote_, standard(), kNow);
-  EXPECT_THAT(page(outlook), HasSubstr(R"(early_status="unknown")"));
+  EXPECT_THAT(told_by(edition(16)), HasSubstr(R"(early_status="unknown")"));
 }
 
 TEST_F(OutlookTest, it_is_unknown_where_the_early_collateral_does_not_verify) {
   Collateral tampered = edition(18, recovery);
   tampered.tcb_info_signature.front() ^= 1;
-  const auto early = early_is(tampered);
-  Outlook outlook(early.get(), root_);
-  outlook.saw(quote_, standard(), kNow);
-  EXPECT_THAT(page(outlook), HasSubstr(R"(early_status="unknown")"));
+  EXPECT_THAT(told_by(tampered), HasSubstr(R"(early_status="unknown")"));
 }
 
 TEST_F(OutlookTest, what_was_not_there_is_looked_for_again_and_what_is_known_is_judged_anew_after_a_while) {

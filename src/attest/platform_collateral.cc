@@ -59,8 +59,7 @@ void PlatformCollateral::keep(Entry entry) {
 
 bool PlatformCollateral::is_ours(const Entry& entry) const {
   if (!options_.service.empty()) return entry.url == options_.edition.with_url(options_.service);
-  const auto early = collateral::Edition::early();
-  return entry.url.ends_with(early.with_url("")) == (options_.edition == early);
+  return collateral::Edition::is_early(entry.url) == (options_.edition == collateral::Edition::early());
 }
 
 void PlatformCollateral::read_cache() {

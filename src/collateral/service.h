@@ -44,6 +44,8 @@ struct Edition {
 
   // What tells collateral of this edition from others of the same service in a cache.
   std::string with_url(const std::string& service) const { return query.empty() ? service : service + "?" + query; }
+  // Whether that is the URL of an early one.
+  static bool is_early(std::string_view url) { return url.ends_with(early().with_url("")); }
 };
 
 // Asks for everything that belongs to `platform`, in four or five requests. The root CA's CRL is asked of the service,

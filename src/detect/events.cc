@@ -25,9 +25,7 @@ constexpr std::size_t kRoomForPods = 240;  // bytes of a message
 
 // What an answer says that is no success.
 std::string refusal(const http::Response& answer) {
-  std::string out = "status " + std::to_string(answer.status);
-  if (std::string said = status_message(base::as_text(answer.body)); !said.empty())
-    out += " (\"" + base::printable(said, 600) + "\")";
+  std::string out = refusal_of(answer.status, base::as_text(answer.body));
   if (answer.status == 403)
     out +=
         "; the ServiceAccount may make Events of its own node and of pods only, with our reasons "

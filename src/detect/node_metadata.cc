@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "base/printable.h"
 
 namespace enclayer::detect {
 namespace {
@@ -58,6 +59,12 @@ std::string status_message(std::string_view text) {
   auto document = base::JsonDocument::parse(text);
   if (!document || document->root().text("kind").value_or("") != "Status") return {};
   return document->root().text("message").value_or("");
+}
+
+std::string refusal_of(unsigned status, std::string_view body) {
+  std::string out = "status " + std::to_string(status);
+  if (const std::string said = status_message(body); !said.empty()) out += " (\"" + base::printable(said, 600) + "\")";
+  return out;
 }
 
 }  // namespace enclayer::detect

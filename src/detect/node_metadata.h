@@ -31,4 +31,7 @@ std::string label_patch(const NodeMetadata& node, const Labels& wanted);
 // The message of a Status object, which is how an API server says no; empty when this is none.
 std::string status_message(std::string_view json);
 
+// The same with the answer's status: "status 403 (\"nodes is forbidden\")".
+std::string refusal_of(unsigned status, std::string_view body);
+
 }  // namespace enclayer::detect

@@ -25,12 +25,11 @@ std::vector<troubles::Pod> pods_of(const std::vector<kubelet::ContainerDevices>&
   std::vector<troubles::Pod> out;
   for (const auto& container : containers) {
     if (container.listed.empty()) continue;
-    const auto uid = uids.find(*std::min_element(container.listed.begin(), container.listed.end()));
     auto same = std::find_if(out.begin(), out.end(), [&](const troubles::Pod& pod) {
       return pod.space == container.pod_namespace && pod.name == container.pod;
     });
     if (same == out.end()) same = out.insert(out.end(), {container.pod_namespace, container.pod, ""});
-    if (uid != uids.end()) same->uid = uid->second;
+    if (std::string uid = kubelet::uid_of(container, uids); !uid.empty()) same->uid = std::move(uid);
   }
   return out;
 }

@@ -45,9 +45,9 @@ slots::Holder named(const slots::Holder& holder, const kubelet::ContainerDevices
                     const kubelet::PodUids& uids) {
   for (const auto& name : {container.pod_namespace, container.pod, container.container})
     if (!slots::is_holder_name(name)) return {holder.generation};
-  const auto uid = uids.find(*std::min_element(container.listed.begin(), container.listed.end()));
+  const std::string uid = kubelet::uid_of(container, uids);
   return {holder.generation,   container.pod_namespace, container.pod,
-          container.container, container.devices,       uid == uids.end() ? holder.pod_uid : uid->second};
+          container.container, container.devices,       uid.empty() ? holder.pod_uid : uid};
 }
 
 }  // namespace

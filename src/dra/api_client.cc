@@ -46,12 +46,10 @@ http::Options options_for(std::chrono::milliseconds total, const std::string& wh
 Result<std::string> body_of(const http::Response& answer, const std::string& asked) {
   const std::string_view text = base::as_text(answer.body);
   if (answer.status / 100 == 2) return std::string(text);
-  std::string said = detect::status_message(text);
-  if (!said.empty()) said = " (\"" + base::printable(said, 600) + "\")";
-  return Error(kind_for(answer.status),
-               asked + ": the API server answers with status " + std::to_string(answer.status) + said +
-                   advice_for(answer.status),
-               answer.status);
+  return Error(
+      kind_for(answer.status),
+      asked + ": the API server answers with " + detect::refusal_of(answer.status, text) + advice_for(answer.status),
+      answer.status);
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 #include "base/file.h"
 #include "base/malformed.h"
 #include "kubelet/device_ids.h"
-#include "kubelet/pod_resources_wire.h"
 
 namespace enclayer::kubelet {
 namespace {
@@ -106,6 +105,13 @@ Result<PodUids> read_pod_uids(const std::filesystem::path& kubelet_dir, std::str
   ENCLAYER_TRY(const std::string text,
                base::read_text(kubelet_dir / "device-plugins" / "kubelet_internal_checkpoint", kMostNotes));
   return parse_pod_uids(text, resource);
+}
+
+std::string uid_of(const ContainerDevices& container, const PodUids& uids) {
+  const auto lowest = std::min_element(container.listed.begin(), container.listed.end());
+  if (lowest == container.listed.end()) return {};
+  const auto uid = uids.find(*lowest);
+  return uid == uids.end() ? "" : uid->second;
 }
 
 }  // namespace enclayer::kubelet

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "enclayer/error.h"
+#include "kubelet/pod_resources_wire.h"
 
 namespace enclayer::kubelet {
 
@@ -28,5 +29,8 @@ using PodUids = std::map<std::uint32_t, std::string>;
 Result<PodUids> parse_pod_uids(std::string_view json, std::string_view resource);
 
 Result<PodUids> read_pod_uids(const std::filesystem::path& kubelet_dir, std::string_view resource);
+
+// By its devices that are listed; empty: not known.
+std::string uid_of(const ContainerDevices& container, const PodUids& uids);
 
 }  // namespace enclayer::kubelet
