@@ -44,7 +44,7 @@ const Arrows& arrows() {
       {"device_plugin", {"enclayer", "base", "slots", "troubles", "net", "sgx", "kubelet"}},
       {"dra", {"enclayer", "base", "slots", "sgx", "http", "detect", "kubelet", "device_plugin"}},
       {"manifests", {"enclayer", "base"}},
-      {"addon", {"enclayer", "base", "http", "manifests"}},
+      {"addon", {"enclayer", "base", "attestation", "http", "collateral", "manifests"}},
       {"translate", {"enclayer", "base"}},
       {"attest", {"enclayer", "base", "attestation", "http", "collateral"}},
   };

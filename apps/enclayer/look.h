@@ -15,11 +15,11 @@
 #include "addon/figures.h"
 #include "addon/helper_facts.h"
 #include "addon/install.h"
+#include "addon/platforms.h"
 #include "addon/protection.h"
 #include "addon/state.h"
 #include "addon_commands.h"
 #include "enclayer/error.h"
-#include "platforms.h"
 
 namespace enclayer::apps {
 
@@ -32,7 +32,7 @@ struct Looked {
   addon::State state;
   addon::Protection protection;             // of an add-on that is on
   std::vector<addon::HelperFacts> helpers;  // of those that were asked
-  Platforms platforms;                      // of nodes with quote helpers
+  addon::Platforms platforms;               // of nodes with quote helpers
   std::map<std::string, addon::Said>
       plugins;            // of device plugins that may look at processes, where a platform lacks something
   std::string not_asked;  // why no pod was asked anything: "that takes the right to create pods/exec ..."

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "platforms.h"
+#include "addon/platforms.h"
 
 #include <algorithm>
 #include <map>
@@ -10,14 +10,11 @@
 #include "base/hex.h"
 #include "collateral/service.h"
 
-namespace enclayer::apps {
+namespace enclayer::addon {
 namespace {
 
-using addon::HelperFacts;
 using collateral::Entry;
 using nlohmann::ordered_json;
-
-const std::string kEarlyQuery = collateral::Edition::early().with_url("");
 
 // What is looked up.
 struct PatchLevel {
@@ -31,7 +28,7 @@ const Entry* entry_for(const std::string& fmspc, bool early, const std::vector<E
   const Entry* out = nullptr;
   for (const Entry& entry : cache)
     if (base::to_hex(entry.contents.platform.fmspc) == fmspc && entry.contents.platform.tee == collateral::Tee::kSgx &&
-        entry.url.ends_with(kEarlyQuery) == early && (out == nullptr || out->fetched < entry.fetched))
+        collateral::Edition::is_early(entry.url) == early && (out == nullptr || out->fetched < entry.fetched))
       out = &entry;
   return out;
 }
@@ -120,9 +117,7 @@ std::string lacks_in_words(const std::vector<Shortfall>& lacks) {
   return out;
 }
 
-std::string advisories_in_words(const std::vector<std::string>& ids) {
-  return ids.empty() ? "" : "; " + addon::in_words(ids);
-}
+std::string advisories_in_words(const std::vector<std::string>& ids) { return ids.empty() ? "" : "; " + in_words(ids); }
 
 ordered_json json_of(const TcbStanding& standing) {
   if (!standing.unknown.empty()) return {{"status", nullptr}, {"unknown", standing.unknown}};
@@ -151,8 +146,8 @@ bool Platforms::lacks_something(const std::string& node) const {
   });
 }
 
-Platforms platforms_of(const std::vector<HelperFacts>& asked, const addon::Cluster& cluster,
-                       const std::vector<Entry>& cache, Time now) {
+Platforms platforms_of(const std::vector<HelperFacts>& asked, const Cluster& cluster, const std::vector<Entry>& cache,
+                       Time now) {
   std::map<PatchLevel, PlatformOutlook> known;
   std::map<std::string, std::vector<std::string>> unknown;
   std::vector<std::string> heard;
@@ -168,8 +163,8 @@ Platforms platforms_of(const std::vector<HelperFacts>& asked, const addon::Clust
       found = known.emplace(level->first, judge(level->first, facts, level->second, cache, now)).first;
     found->second.nodes.push_back(facts.node);
   }
-  for (const addon::Pod& pod : cluster.pods)
-    if (cluster.is_daemon(pod) && pod.app == addon::kHelper && !pod.leaving && !pod.node.empty() &&
+  for (const Pod& pod : cluster.pods)
+    if (cluster.is_daemon(pod) && pod.app == kHelper && !pod.leaving && !pod.node.empty() &&
         std::find(heard.begin(), heard.end(), pod.node) == heard.end()) {
       heard.push_back(pod.node);
       unknown[pod.ready ? "its quote helper was not asked (show --helpers N)" : "its quote helper is not ready"]
@@ -193,7 +188,7 @@ std::vector<std::string> bad_today(const Platforms& platforms) {
   std::vector<std::string> out;
   for (const PlatformOutlook& one : platforms.known)
     if (one.standard.unknown.empty() && one.standard.status != "UpToDate" && one.standard.status != "SWHardeningNeeded")
-      out.push_back("quotes of " + addon::in_words(one.nodes) + " reach TCB status " + one.standard.status + " only" +
+      out.push_back("quotes of " + in_words(one.nodes) + " reach TCB status " + one.standard.status + " only" +
                     lacks_in_words(one.standard.lacks) + advisories_in_words(one.standard.advisories));
   return out;
 }
@@ -202,7 +197,7 @@ std::vector<std::string> bad_soon(const Platforms& platforms) {
   std::vector<std::string> out;
   for (const PlatformOutlook& one : platforms.known)
     if (one.falls())
-      out.push_back("quotes of " + addon::in_words(one.nodes) + " are " + one.standard.status + " today, and " +
+      out.push_back("quotes of " + in_words(one.nodes) + " are " + one.standard.status + " today, and " +
                     one.early.status + " by the early TCB Info (evaluation number " +
                     std::to_string(one.early.evaluation_number) +
                     "), which commonly becomes the standard one some six weeks after the disclosure" +
@@ -214,17 +209,17 @@ std::vector<std::string> not_foreseen(const Platforms& platforms) {
   std::vector<std::string> out;
   for (const PlatformOutlook& one : platforms.known) {
     const std::string& why = one.standard.unknown.empty() ? one.early.unknown : one.standard.unknown;
-    if (!why.empty()) out.push_back(addon::in_words(one.nodes) + ": " + why);
+    if (!why.empty()) out.push_back(in_words(one.nodes) + ": " + why);
   }
-  for (const Platforms::Unknown& one : platforms.unknown) out.push_back(addon::in_words(one.nodes) + ": " + one.why);
+  for (const Platforms::Unknown& one : platforms.unknown) out.push_back(in_words(one.nodes) + ": " + one.why);
   return out;
 }
 
-std::vector<Advisory> advisories_of(const Platforms& platforms, const addon::Cluster& cluster) {
+std::vector<Advisory> advisories_of(const Platforms& platforms, const Cluster& cluster) {
   std::map<std::string, std::vector<std::string>> pods;  // by node
-  for (const addon::Pod& pod : cluster.pods)
+  for (const Pod& pod : cluster.pods)
     if (!pod.ours && pod.holds_sgx()) pods[pod.node].push_back(pod.full_name());
-  for (const addon::Claim& claim : cluster.claims)
+  for (const Claim& claim : cluster.claims)
     for (const std::string& pod : claim.pods) pods[claim.node].push_back(claim.name_space + "/" + pod);
   std::map<std::pair<bool, std::string>, Advisory> found;
   for (const PlatformOutlook& platform : platforms.known)
@@ -277,4 +272,4 @@ ordered_json to_json(const std::vector<Advisory>& advisories) {
   return out;
 }
 
-}  // namespace enclayer::apps
+}  // namespace enclayer::addon

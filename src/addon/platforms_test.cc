@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "platforms.h"
+#include "addon/platforms.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include "collateral/service.h"
 #include "sim/ca.h"
 
-namespace enclayer::apps {
+namespace enclayer::addon {
 namespace {
 
 using namespace std::chrono_literals;
@@ -32,8 +32,8 @@ class PlatformsTest : public testing::Test {
     cluster_.stored.push_back({"e", "0.2.0", "", ""});
   }
 
-  static addon::HelperFacts helper(const char* node) {
-    addon::HelperFacts out;
+  static HelperFacts helper(const char* node) {
+    HelperFacts out;
     out.node = node;
     out.image = "registry/enclayer:1";
     out.qe_svn = 1;
@@ -64,7 +64,7 @@ class PlatformsTest : public testing::Test {
   }
   Platforms platforms() const { return platforms_of(asked_, cluster_, cache_, kNow); }
   void add_pod(const char* name, const char* node, std::string_view app = "") {
-    addon::Pod pod;
+    Pod pod;
     pod.name = name;
     pod.name_space = app.empty() ? "bank" : "e";
     pod.node = node;
@@ -77,9 +77,9 @@ class PlatformsTest : public testing::Test {
   }
 
   const sim::Ca ca_ = sim::make_ca(sim::ca_order(kNow)).value();
-  std::vector<addon::HelperFacts> asked_;
+  std::vector<HelperFacts> asked_;
   std::vector<collateral::Entry> cache_;
-  addon::Cluster cluster_;
+  Cluster cluster_;
 };
 
 TEST_F(PlatformsTest, platform_that_falls_is_named_with_what_it_lacks_and_until_when_it_is_good) {
@@ -144,7 +144,7 @@ TEST_F(PlatformsTest, expired_and_older_early_collateral_is_unknown) {
 TEST_F(PlatformsTest, helper_that_tells_no_patch_level_or_was_not_asked_leaves_its_node_unknown) {
   asked_[0].fmspc = asked_[0].pck_tcb = "";
   asked_[1].pck_tcb = "zz";
-  add_pod("helper-c", "c", addon::kHelper);
+  add_pod("helper-c", "c", kHelper);
   const Platforms found = platforms();
   EXPECT_THAT(found.known, IsEmpty());
   EXPECT_THAT(not_foreseen(found), testing::UnorderedElementsAre("a: its quote helper has made no quote yet",
@@ -207,4 +207,4 @@ TEST_F(PlatformsTest, json_tells_both_editions_and_what_is_unknown) {
 }
 
 }  // namespace
-}  // namespace enclayer::apps
+}  // namespace enclayer::addon

@@ -20,7 +20,7 @@
 #include "enclayer/time.h"
 #include "enclayer/verify.h"
 
-namespace enclayer::apps {
+namespace enclayer::addon {
 
 // A patch level as one edition of TCB Info and QE Identity sees it.
 struct TcbStanding {
@@ -57,7 +57,7 @@ struct Platforms {
 
 // `cache`: what is there of any service; of one edition the entry that was fetched last. Nodes with quote helpers that are not
 // in `asked` are unknown because they were not asked.
-Platforms platforms_of(const std::vector<addon::HelperFacts>& asked, const addon::Cluster& cluster,
+Platforms platforms_of(const std::vector<HelperFacts>& asked, const Cluster& cluster,
                        const std::vector<collateral::Entry>& cache, Time now);
 
 // A sentence for each platform that is not good today, and for each that is and falls.
@@ -76,9 +76,9 @@ struct Advisory {
 };
 inline constexpr std::size_t kMostAdvisories = 256, kMostPods = 1024;
 // Those of today first, then by id.
-std::vector<Advisory> advisories_of(const Platforms& platforms, const addon::Cluster& cluster);
+std::vector<Advisory> advisories_of(const Platforms& platforms, const Cluster& cluster);
 
 nlohmann::ordered_json to_json(const Platforms& platforms);
 nlohmann::ordered_json to_json(const std::vector<Advisory>& advisories);
 
-}  // namespace enclayer::apps
+}  // namespace enclayer::addon
