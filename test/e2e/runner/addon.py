@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 
 from .builds import E2E
-from .cluster import condition, ended, running
+from .cluster import KINDS, OURS, condition, ended, running
 from .controlplane import fake_node
 from .helperpod import CONTAINERS, NAMESPACE, HelperPod
 from .node import NODE
@@ -17,7 +17,6 @@ from .steps import Failure, check, say
 from .testbed import ENCLAVE_DEVICES, EPC, QUOTE, WORKLOAD_IMAGE
 
 SAMPLES, CHART = E2E.parent.parent / "samples", E2E.parent.parent / "deploy/chart"
-OURS = "app.kubernetes.io/part-of=enclayer"
 NODE_MIB = 8192  # the default of --sim-epc
 PROVISION_LIMIT = 2
 HELPER_MIB = 5  # for each of its two containers
@@ -36,8 +35,7 @@ USUAL_LINES = {
 HELPER_SECONDS = 300
 # From the death of the helper that serves to a quote from its standby: 200 ms and what a client takes for one, where times are judged.
 TAKEN_OVER_S = {True: 0.5, False: 2}
-KINDS = ("namespaces,priorityclasses,clusterroles,clusterrolebindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings,"
-         "validatingadmissionpolicies,validatingadmissionpolicybindings")
+
 
 
 class Addon:

@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 
-from .addon import KINDS, OURS
 from .builds import E2E
 from .cluster import running
 from .helperpod import NAMESPACE
@@ -218,8 +217,4 @@ class AttestedSecret:
     def disable(self):
         self.plane.kubectl("-n", NAMESPACE, "delete", "secret/attested-secrets", "configmap/attested-policies")
         self.plane.kubectl("delete", "configmap/attest-authority", "serviceaccount/attested", "serviceaccount/somebody")
-        say(self.cluster.enclayer("disable"))
-        left = self.plane.kubectl("get", f"{KINDS},deployments,services,secrets,configmaps,poddisruptionbudgets,networkpolicies,roles,rolebindings", "-A", "-l", OURS, "-o", "name")
-        check(not left, f"these are left: {left}")
-        self.cluster.wait_for_allocatable(EPC, 0)
-        self.cluster.label_node("enclayer.io/sim-")
+        self.cluster.disable("deployments,services,secrets,configmaps,poddisruptionbudgets,networkpolicies,roles,rolebindings")

@@ -7,12 +7,11 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from .addon import KINDS, OURS, SAMPLES, busy_deployment
+from .addon import SAMPLES, busy_deployment
 from .controlplane import free_port
 from .helperpod import NAMESPACE
 from .process import Daemon, wait_for
 from .steps import check, say
-from .testbed import EPC
 
 SAMPLE = SAMPLES / "autoscaling/by-epc.yaml"
 RULES = SAMPLES / "autoscaling/prometheus-adapter.yaml"
@@ -177,8 +176,4 @@ class Autoscaling:
             daemon.stop()
         self.server.shutdown()
         wait_for("the Deployment's pods are gone", lambda: not self.pods(), 60)
-        say(self.cluster.enclayer("disable"))
-        left = self.plane.kubectl("get", f"{KINDS},deployments", "-A", "-l", OURS, "-o", "name")
-        check(not left, f"these are left: {left}")
-        self.cluster.wait_for_allocatable(EPC, 0)
-        self.cluster.label_node("enclayer.io/sim-")
+        self.cluster.disable("deployments")

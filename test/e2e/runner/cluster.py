@@ -16,6 +16,9 @@ from .testbed import EPC, WORKLOAD_IMAGE, ended
 PROGRAMS = ["enclayer", "enclayer-attest", "enclayer-device-plugin", "enclayer-dra-driver", "enclayer-quote-helper", "enclayer-detect", "enclayer-claim-templates"]  # in the add-on's image, if there
 TOOLS = E2E.parent.parent / "tools"
 API_PORT = 443  # what pods find in KUBERNETES_SERVICE_PORT
+OURS = "app.kubernetes.io/part-of=enclayer"
+KINDS = ("namespaces,priorityclasses,clusterroles,clusterrolebindings,mutatingadmissionpolicies,mutatingadmissionpolicybindings,"
+         "validatingadmissionpolicies,validatingadmissionpolicybindings")  # of the add-on, wherever it is on
 
 
 class Cluster:
@@ -49,6 +52,14 @@ class Cluster:
     def enclayer(self, *arguments, expect=0, timeout=300):
         """stdout of the CLI."""
         return output([self.product("enclayer"), *arguments], expect=expect, env=self.environment(), timeout=timeout)
+
+    def disable(self, kinds):
+        """`enclayer disable` on the simulated node: nothing of ours is left, of what every add-on has and of these `kinds`."""
+        say(self.enclayer("disable"))
+        left = self.plane.kubectl("get", f"{KINDS},{kinds}", "-A", "-l", OURS, "-o", "name")
+        check(not left, f"these are left: {left}")
+        self.wait_for_allocatable(EPC, 0)
+        self.label_node("enclayer.io/sim-")
 
     def helm(self, *arguments, **options):
         return output([self.programs / "helm", *arguments], env=self.environment(), **options)

@@ -7,7 +7,7 @@ figure printed)."""
 import json
 import time
 
-from .node import WITHOUT_HEALTH, full_name
+from .node import WITHOUT_HEALTH
 from .process import output, wait_for
 from .steps import check, say
 from .testbed import EPC

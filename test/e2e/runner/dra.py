@@ -7,7 +7,6 @@ import threading
 import time
 from pathlib import Path
 
-from .addon import KINDS, OURS
 from .cluster import condition, running
 from .isolation import KUBELET_DIR
 from .node import NODE, pod_manifest
@@ -338,11 +337,7 @@ class Dra:
 
     def disable(self):
         self.plane.kubectl("delete", "resourceclaimtemplates", "--all")
-        say(self.cluster.enclayer("disable"))
-        left = self.plane.kubectl("get", f"{KINDS},deployments,deviceclasses,resourceclaimtemplates", "-A", "-l", OURS, "-o", "name")
-        check(not left, f"these are left: {left}")
-        self.cluster.wait_for_allocatable(EPC, 0)
+        self.cluster.disable("deployments,deviceclasses,resourceclaimtemplates")
         wait_for("the kubelet removes the slices of a driver that is gone", lambda: not self.slices(), 90, pause=1)
-        self.cluster.label_node("enclayer.io/sim-")
         if not self.cdi_was_there:
             CDI.rmdir()

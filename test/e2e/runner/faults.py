@@ -13,7 +13,6 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .addon import KINDS, OURS
 from .builds import E2E
 from .cluster import running
 from .helperpod import NAMESPACE, SLOTS, HelperPod
@@ -232,12 +231,7 @@ class Faults:
             shutil.rmtree(self.cluster.work / ".cache")
 
     def disable(self):
-        say(self.cluster.enclayer("disable"))
-        left = self.plane.kubectl("get", f"{KINDS},deployments", "-A", "-l", OURS, "-o", "name")
-        check(not left, f"these are left: {left}")
-        self.cluster.wait_for_allocatable(EPC, 0)
-        self.cluster.label_node("enclayer.io/sim-")
-
+        self.cluster.disable("deployments")
 
     def own_node(self):
         script = E2E / "detect/own_node.py"
@@ -245,7 +239,6 @@ class Faults:
         for file in ("detect.yaml", "detect-policy.yaml"):
             self.plane.kubectl("delete", "--ignore-not-found", "-f", E2E.parent.parent / "deploy/manifests/detect" / file)
         self.plane.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-
 
 def compact(value):
     """As src/collateral/cache.cc writes a line."""

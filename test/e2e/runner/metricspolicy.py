@@ -4,13 +4,11 @@ from their own node; pods of the namespace that --metrics-from names can scrape,
 import time
 from pathlib import Path
 
-from .addon import KINDS, OURS
 from .cluster import running
 from .helperpod import NAMESPACE
 from .node import NODE
 from .process import Daemon, output, wait_for
 from .steps import Failure, check, say
-from .testbed import EPC
 
 ALLOWED, OTHER = "monitoring", "default"
 STEADY_SECONDS = 15  # in which each pod is probed several times
@@ -102,11 +100,7 @@ class MetricsPolicy:
         for command in (["iptables", "-F"], ["iptables", "-X"], ["ipset", "destroy"]):  # of this network namespace, where nothing else has rules
             output(command)
         BRIDGED.write_text("0")
-        say(self.cluster.enclayer("disable"))
-        left = self.plane.kubectl("get", f"{KINDS},networkpolicies", "-A", "-l", OURS, "-o", "name")
-        check(not left, f"these are left: {left}")
-        self.cluster.wait_for_allocatable(EPC, 0)
-        self.cluster.label_node("enclayer.io/sim-")
+        self.cluster.disable("networkpolicies")
 
 
 def is_ready(pod):
