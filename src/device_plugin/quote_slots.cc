@@ -16,9 +16,9 @@ namespace log = base::log;
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-// The kubelet books the devices a moment after Allocate was answered; after all of these it never will. At a large node
-// each answer is megabytes.
-constexpr std::array<milliseconds, 7> kPauses = {200ms, 500ms, 1s, 2s, 5s, 10s, 30s};
+// The kubelet books the devices a moment after Allocate was answered, long before the container runs and its first quote
+// is logged; after all of these it never will. At a large node each answer is megabytes.
+constexpr std::array<milliseconds, 8> kPauses = {20ms, 200ms, 500ms, 1s, 2s, 5s, 10s, 30s};
 constexpr milliseconds kLongPause = 60s;
 
 std::optional<milliseconds> pause_of(std::optional<std::size_t> tries) {
@@ -178,8 +178,10 @@ void QuoteSlots::take_in(const std::vector<kubelet::ContainerDevices>& container
     slots::Holder now{holder.generation};
     if (!nobody && found->second != nullptr) now = named(holder, *found->second, uids);
 
-    if (now.named() || (nobody && last))
-      unknown_.erase(slot);  // in the second case the pod never came to be
+    // The kubelet writes its notes after it has booked the devices: they may be those of a moment ago.
+    const bool uid_may_come = now.named() && now.pod_uid.empty() && !uids.empty();
+    if ((now.named() && !uid_may_come) || (last && (nobody || now.named())))
+      unknown_.erase(slot);  // a slot that nobody has at last: the pod never came to be
     else if (holder.named())
       unknown_.insert(slot);  // a kubelet that has just started knows of nobody: once more, later
     if (now == holder) continue;

@@ -3,7 +3,7 @@
 // and holders.json beside the folders says who has it.
 //
 // The kubelet does not tell in Allocate whose the devices will be, so a slot that is given has a new generation and no
-// name at first, and the kubelet is asked afterwards (pod-resources API), in a thread of its own: after 0.2 s, then
+// name at first, and the kubelet is asked afterwards (pod-resources API), in a thread of its own: after 20 ms, then
 // with growing pauses up to a minute, for as long as the holder of a slot is not known.
 #pragma once
 

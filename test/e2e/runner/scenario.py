@@ -205,7 +205,14 @@ class Scenario:
         for name in ("named", "other"):
             self.attest(name, **with_slot)
             slot, holder = self.testbed.slot_of(name)
-            expected = {"generation": holder["generation"], "namespace": "default", "pod": full_name(name), "container": "main", "epcMiB": POD_MIB}
+            expected = {
+                "generation": holder["generation"],
+                "namespace": "default",
+                "pod": full_name(name),
+                "uid": self.testbed.kubelet.pod(name)["metadata"]["uid"],
+                "container": "main",
+                "epcMiB": POD_MIB,
+            }
             check(holder == expected, f"holders.json says of {slot}: {holder}; expected {expected}")
             holders[name] = slot
         check(holders["named"] != holders["other"], f"both pods are said to hold the slot {holders['named']}")
