@@ -131,7 +131,7 @@ Result<> dashboard(const DashboardFlags& flags, const Surroundings& around) {
   for (int signal : {SIGHUP, SIGINT, SIGTERM}) ::sigaddset(&ends, signal);
   ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);
 
-  LiveUsage live(*all.api, std::move(all.cluster), all.settings, {kInterval, all.may_ask ? Turns::kWhileLive : 0});
+  LiveUsage live(*all.api, std::move(all.cluster), all.settings, {kInterval, all.may_ask ? Turns::kWhileLive : 0.0});
   const Doctor doctor(doctor_command(flags.cluster));
   std::mutex mutex;
   History history;

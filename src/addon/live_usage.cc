@@ -48,9 +48,10 @@ Usage LiveUsage::now() const {
   Usage out = usage(*cluster, scraper_.said());
   out.daemons = daemons;
   constexpr std::size_t kNoticed = 30;
-  if (pace_.a_second == Turns::kWhileLive && daemons > kNoticed * Turns::kWhileLive)
+  const auto round = static_cast<std::size_t>(static_cast<double>(daemons) / Turns::kWhileLive);  // seconds
+  if (pace_.a_second == Turns::kWhileLive && round > kNoticed)
     out.notes.push_back(std::to_string(daemons) + " daemons are asked in turn: what they say may be " +
-                        std::to_string(daemons / Turns::kWhileLive) + " s old");
+                        std::to_string(round) + " s old");
   if (trouble.empty()) return out;
   out.age = age;
   out.notes.insert(out.notes.begin(),

@@ -26,7 +26,7 @@ class LiveUsage {
 
   struct Pace {
     std::chrono::seconds interval;  // how often the same daemon is asked, at most, and the cluster watched
-    int a_second;                   // how many daemons are asked: Turns::kWhileLive, kForOnePicture; 0: none may be
+    double a_second;                // how many daemons are asked: Turns::kWhileLive, kForOnePicture; 0: none may be
   };
   // `cluster` was read just now. `api` outlives it, and is of no use after it.
   LiveUsage(const ApiServer& api, Cluster cluster, const manifests::Settings& settings, Pace pace);

@@ -169,7 +169,7 @@ bool Turns::all_said_twice() const {
          });
 }
 
-Scraper::Scraper(const ApiServer& api, std::chrono::seconds interval, int a_second)
+Scraper::Scraper(const ApiServer& api, std::chrono::seconds interval, double a_second)
     : api_(api), turns_(interval, a_second) {
   for (std::size_t i = 0; i < kAtOnce; ++i) threads_.emplace_back([this] { run(); });
 }

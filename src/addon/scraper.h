@@ -7,9 +7,9 @@
 //   ... scraper.said() ...                          // what is known so far; nobody who is slow or silent is waited for
 //   api->stop();                                    // before the Scraper goes: ends what is under way
 //
-// An exec costs the API server 12 ms of a processor (measured with 1.36.3 on a busy machine), and the machine here a
-// process. So there are few of them a second, however many daemons there are; on a large cluster a turn takes its time,
-// and those that are looked at come sooner.
+// An exec costs the API server 12 ms of a processor (measured with 1.36.3), and the machine here a process. Who looks on
+// may cost 1 % of a processor. So there are few of them a second, however many daemons there are; on a large cluster a
+// turn takes its time, and those that are looked at come sooner.
 #pragma once
 
 #include <chrono>
@@ -53,11 +53,12 @@ class Turns {
 
   // So many may be taken at once at first, and then so many a second: while somebody looks on, for as long as that is;
   // for one picture.
-  static constexpr int kAtOnceAtFirst = 64, kWhileLive = 1, kForOnePicture = 4;
+  static constexpr int kAtOnceAtFirst = 64, kForOnePicture = 4;
+  static constexpr double kWhileLive = 0.5;
   static constexpr std::chrono::seconds kPause{30}, kLongestPause{480};  // after a failure; doubled with each
 
   // Who answers is asked again after `interval`.
-  Turns(std::chrono::seconds interval, int a_second) : interval_(interval), a_second_(a_second) {}
+  Turns(std::chrono::seconds interval, double a_second) : interval_(interval), a_second_(a_second) {}
 
   // Who there is to be asked. What others have said is forgotten. `looked_at`: nodes.
   void set(std::vector<Daemon> daemons, const std::set<std::string>& looked_at);
@@ -85,7 +86,7 @@ class Turns {
   };
 
   const std::chrono::seconds interval_;
-  const int a_second_;
+  const double a_second_;
   std::vector<Place> places_;
   std::map<std::string, Said> said_;
   double allowance_ = kAtOnceAtFirst;
@@ -99,7 +100,7 @@ class Scraper {
   static constexpr std::chrono::seconds kPatience{5};
 
   // `api` outlives it, and was stopped when this goes: it waits for what is under way.
-  Scraper(const ApiServer& api, std::chrono::seconds interval, int a_second);
+  Scraper(const ApiServer& api, std::chrono::seconds interval, double a_second);
   Scraper(const Scraper&) = delete;
   ~Scraper();
 

@@ -121,8 +121,8 @@ class ControlPlane:
              "--root-ca-file", self.authority.certificate("ca"),
              "--cluster-signing-cert-file", self.authority.certificate("ca"), "--cluster-signing-key-file", self.authority.key("ca"),
              "--leader-elect=false", "--horizontal-pod-autoscaler-sync-period", "3s", "--horizontal-pod-autoscaler-cpu-initialization-period", "5s",
-             # Nodes that kwok plays renew their leases rarely: a thousand of them must not keep two cores busy.
-             "--node-monitor-grace-period", "40m", "--concurrent-gc-syncs", "5", "--kube-api-qps", "200", "--kube-api-burst", "400"]
+             # Nodes that kwok plays renew their leases after half an hour: a thousand that do so at once are not what is measured.
+             "--node-monitor-grace-period", "4h", "--concurrent-gc-syncs", "5", "--kube-api-qps", "200", "--kube-api-burst", "400"]
         )
         # Until then no pod can be made: each needs the account `default` of its namespace.
         wait_for("the account of the default namespace", lambda: self.read("/api/v1/namespaces/default/serviceaccounts/default"), 60, pause=0.3)
@@ -141,7 +141,7 @@ class ControlPlane:
     def start_kwok(self):
         self.kwok.start(
             [self.programs / "kwok", "--kubeconfig", self.kubeconfig, "--config", STAGES, "--manage-all-nodes=false",
-             "--manage-nodes-with-annotation-selector", f"{FAKE}=fake", "--node-lease-duration-seconds", "1200",
+             "--manage-nodes-with-annotation-selector", f"{FAKE}=fake", "--node-lease-duration-seconds", "7200",
              "--cidr", "10.97.0.0/16", "--server-address", f"127.0.0.1:{free_port()}", "--v", "WARN"],
             # It keeps a configuration in the user's home otherwise.
             env={**os.environ, "HOME": str(self.folder), "KWOK_WORKDIR": str(self.folder / "kwok")},

@@ -20,7 +20,10 @@ TWICE_MIB = 2731
 ONCE_MIB = NODE_MIB - 2 * TWICE_MIB
 PODS = 5000
 SHOW_SECONDS, DOCTOR_SECONDS = 3, 10
-TOP_SECONDS, TOP_CPU_PERCENT, TOP_BEGINS_SECONDS, TOP_WATCHED_SECONDS = 2, 1, 20, 60
+TOP_SECONDS, TOP_CPU_PERCENT, TOP_BEGINS_SECONDS = 2, 1, 20
+# A Go program that allocates little collects its garbage every two minutes, and the API server's takes most of a second then: as long as that, there
+# is one such in each measurement.
+TOP_WATCHED_SECONDS, TOP_GLANCED_SECONDS = 120, 20  # to judge, and to see that it works
 DISABLE_SECONDS = 60
 SGX_LABELS = {"enclayer.io/sgx": "true", "enclayer.io/sim": "true", "enclayer.io/platform": "sim"}  # as enclayer-detect would
 NAMESPACE = "scale"
@@ -174,13 +177,14 @@ class AddonAtScale(Scale):
 
     def top(self):
         """On a terminal, for a while. No program runs in the pods of played nodes, so that nobody answers."""
-        idle = self.apiserver_percent(lambda: time.sleep(TOP_WATCHED_SECONDS))
+        seconds = TOP_WATCHED_SECONDS if self.cluster.judge_times else TOP_GLANCED_SECONDS
+        idle = self.apiserver_percent(lambda: time.sleep(seconds))
         begin = time.monotonic()
         with Terminal([self.cluster.product("enclayer"), "top"], self.cluster.environment()) as terminal:
             terminal.until(" more\x1b")
             first = time.monotonic() - begin
             begun = self.apiserver_percent(lambda: terminal.after(TOP_BEGINS_SECONDS))
-            busy = self.apiserver_percent(lambda: say(terminal.after(TOP_WATCHED_SECONDS)))
+            busy = self.apiserver_percent(lambda: say(terminal.after(seconds)))
         say(f"the first picture after {first:.2f} s; of a processor the API server took {idle:.1f} % before, {begun:.1f} % in the next "
             f"{TOP_BEGINS_SECONDS} s, in which many are asked, and then {busy:.1f} %")
         check(not self.cluster.judge_times or (first <= TOP_SECONDS and busy - idle <= TOP_CPU_PERCENT), "the goals are not met")
