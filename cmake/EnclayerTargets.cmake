@@ -48,15 +48,18 @@ function(enclayer_library name)
   target_link_libraries(enclayer_${name} PUBLIC enclayer_flags ${arg_DEPS})
 endfunction()
 
-# enclayer_test(<name> SOURCES ... [DEPS ...] [RUNS <program>...]): a GoogleTest binary whose cases ctest lists one by one,
-# built after the programs that it starts.
+# enclayer_test(<name> [SEPARATE] SOURCES ... [DEPS ...] [RUNS <program>...]): a GoogleTest binary whose cases ctest lists one
+# by one, built after the programs that it starts. SEPARATE: its sources have names in common, so they are not compiled as one.
 # ENCLAYER_TEST_DATA names test/data; ENCLAYER_BIN_DIR names the folder of the built binaries.
 function(enclayer_test name)
   if(NOT ENCLAYER_TESTS)
     return()
   endif()
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPS;RUNS" ${ARGN})
+  cmake_parse_arguments(arg "SEPARATE" "" "SOURCES;DEPS;RUNS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
+  if(arg_SEPARATE)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests ENCLAYER_IS_TEST ON)
   if(CMAKE_CXX_CLANG_TIDY)  # nothing is run, and a test's paths and copies are of no interest: it takes milliseconds
     set_target_properties(${name} PROPERTIES CXX_CLANG_TIDY

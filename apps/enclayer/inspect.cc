@@ -22,9 +22,6 @@ using Json = nlohmann::ordered_json;
 using attestation::hex64;
 using base::to_hex;
 
-constexpr char kProgram[] = "enclayer inspect";
-constexpr int kMisuse = 1, kMalformed = 2, kNotReadable = 3;
-
 Json attributes_json(const Attributes& attributes) {
   static constexpr std::pair<std::uint64_t, const char*> kNames[] = {
       {Attributes::kInit, "INIT"}, {Attributes::kDebug, "DEBUG"}, {Attributes::kMode64, "MODE64"},
@@ -229,6 +226,8 @@ void print_fields(const Json& object, int indent) {
 }
 
 int inspect_command(const std::string& path, const std::string& output) {
+  constexpr char kProgram[] = "enclayer inspect";
+  constexpr int kMisuse = 1, kMalformed = 2, kNotReadable = 3;
   auto evidence = read_evidence(path);
   if (!evidence) {
     fail(kProgram, evidence.error());

@@ -24,10 +24,9 @@
 namespace enclayer::apps {
 namespace {
 
-constexpr char kProgram[] = "enclayer quote";
 constexpr std::uint32_t kMaxQuoteSize = net::kMaxReply;
 
-struct Options {
+struct QuoteOptions {
   std::string socket = kAesmSocket, report_data, out, output = "text";
   int timeout = 15;  // seconds; Intel's client waits as long
 };
@@ -50,7 +49,7 @@ Result<Bytes> ask(const std::string& socket, std::chrono::seconds timeout, ByteV
   return reply;
 }
 
-void print(const Options& options, const SimulatedQuote& got) {
+void print(const QuoteOptions& options, const SimulatedQuote& got) {
   if (options.output == "json") {
     nlohmann::ordered_json out = {{"quote", options.out},
                                   {"bytes", got.quote.size()},
@@ -73,7 +72,8 @@ void print(const Options& options, const SimulatedQuote& got) {
   line("QE report", "right: its MAC, and SHA-256(nonce || quote)");
 }
 
-int quote_command(const Options& options) {
+int quote_command(const QuoteOptions& options) {
+  constexpr char kProgram[] = "enclayer quote";
   ByteArray<64> report_data{};
   std::ranges::copy(*base::from_hex(options.report_data), report_data.begin());
   auto got = simulated_quote(options.socket, report_data, std::chrono::seconds(options.timeout));
@@ -131,7 +131,7 @@ Result<SimulatedQuote> simulated_quote(const std::string& socket, const ByteArra
 }
 
 void add_quote(CLI::App& app, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuoteOptions>();
   CLI::App* command = app.add_subcommand("quote", "Have a quote made for a simulated enclave");
   command->add_option("--out", options->out, "Where the quote goes")->required()->option_text("FILE (required)");
   command->add_option("--socket", options->socket, "The AESM service to ask")

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "attestation/pem.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "cli_support.h"
@@ -21,8 +22,6 @@
 namespace enclayer::apps {
 namespace {
 
-constexpr std::size_t kMaxRootSize = 64 << 10;  // bytes
-
 struct ExportOptions {
   std::string state_dir = "/var/lib/enclayer", out, root_ca_out;
 };
@@ -30,7 +29,7 @@ struct ExportOptions {
 // Only public/ is read: nobody needs to be root for it.
 Result<> export_public(const ExportOptions& options) {
   auto collateral = base::read_text(sim::public_collateral_path(options.state_dir), Collateral::kMaxJsonSize);
-  auto root = base::read_text(sim::public_root_path(options.state_dir), kMaxRootSize);
+  auto root = base::read_text(sim::public_root_path(options.state_dir), attestation::kMaxPemSize);
   for (const auto* file : {&collateral, &root})
     if (!*file) {
       if (file->error().kind() != ErrorKind::kNotFound) return file->error();

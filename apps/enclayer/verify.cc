@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attestation/hex64.h"
+#include "attestation/pem.h"
 #include "base/hex.h"
 #include "cli_support.h"
 #include "commands.h"
@@ -18,10 +19,9 @@ namespace enclayer::apps {
 namespace {
 
 constexpr char kProgram[] = "enclayer verify";
-constexpr std::size_t kMaxRootSize = 1 << 16;
 constexpr int kTrusted = 0, kMisuse = 1, kNotTrusted = 2, kNotReadable = 3;
 
-struct Options : EvidenceOptions {
+struct VerifyOptions : EvidenceOptions {
   std::string policy, output = "text";
   std::vector<std::string> accept_tcb;
   bool allow_debug = false;
@@ -60,7 +60,7 @@ Result<Verification> run(const Evidence& evidence, const EvidenceOptions& option
 
   TrustedRoot root = TrustedRoot::intel();
   if (!options.root_ca.empty()) {
-    auto pem = read_input_text(options.root_ca, kMaxRootSize);
+    auto pem = read_input_text(options.root_ca, attestation::kMaxPemSize);
     if (!pem && !parse_failed(pem.error())) return pem.error();
     auto given = pem ? TrustedRoot::from_pem(*pem) : Result<TrustedRoot>(pem.error());
     if (!given) {
@@ -147,7 +147,7 @@ void print_text(const Verification& v, const Verdict& verdict, Time at) {
 
 // The policy of the file, or that of the flags. The file is the whole policy: a flag may repeat what stands in it, and
 // one that says otherwise is a mistake to be told of, whichever of the two was meant.
-Result<Policy> policy_of(const Options& options) {
+Result<Policy> policy_of(const VerifyOptions& options) {
   std::vector<TcbStatus> accepted{TcbStatus::kUpToDate};
   for (const std::string& name : options.accept_tcb) {
     TcbStatus status = *tcb_status_from(name);
@@ -190,7 +190,7 @@ Result<Evidence> evidence_of(const EvidenceOptions& options) {
   return evidence;
 }
 
-int verify_command(const Options& options, Time now) {
+int verify_command(const VerifyOptions& options, Time now) {
   Time at = options.time(now);
   auto policy = policy_of(options);
   if (!policy) {  // also when the file is malformed: there is nothing to judge by, so there is no verdict
@@ -252,7 +252,7 @@ void EvidenceOptions::require() const {
 }
 
 void add_verify(CLI::App& app, Time now, int& exit_code) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyOptions>();
   CLI::App* command = app.add_subcommand("verify", "Is this quote to be trusted?");
   options->add_to(*command);
   command

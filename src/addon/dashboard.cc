@@ -27,8 +27,6 @@ std::string digest_of(std::string_view page, const std::string& tag) {
 
 std::int64_t seconds(Moment from, Moment to) { return std::chrono::round<std::chrono::seconds>(to - from).count(); }
 
-ordered_json number(std::optional<double> value) { return value ? ordered_json(*value) : ordered_json(); }
-
 }  // namespace
 
 std::string content_security_policy(std::string_view page) {
@@ -62,9 +60,9 @@ std::string History::to_json(Moment now) const {
   ordered_json out = ordered_json::array();
   for (const Look& look : looks_)
     out.push_back({{"age_seconds", seconds(look.when, now)},
-                   {"quotes_per_minute", number(look.quotes)},
-                   {"refused_per_minute", number(look.refused)},
-                   {"wait_p99_seconds", number(look.wait)}});
+                   {"quotes_per_minute", number_or_null(look.quotes)},
+                   {"refused_per_minute", number_or_null(look.refused)},
+                   {"wait_p99_seconds", number_or_null(look.wait)}});
   return out.dump();
 }
 

@@ -29,9 +29,9 @@ class Found {
   std::map<std::string, std::vector<std::string>> by_why_;
 };
 
-class Examination {
+class Examiner {
  public:
-  explicit Examination(const Examined& all) : all_(all), cluster_(all.cluster) {}
+  explicit Examiner(const Examined& all) : all_(all), cluster_(all.cluster) {}
 
   std::vector<Link> run() {
     look_at_cluster();
@@ -294,7 +294,7 @@ Clocks read_clocks(const ApiServer& api) {
   return out;
 }
 
-std::vector<Link> examine(const Examined& all) { return Examination(all).run(); }
+std::vector<Link> examine(const Examined& all) { return Examiner(all).run(); }
 
 std::string own_words(std::string_view said) {
   constexpr std::string_view kSays = " says: ", kNotReady = "not ready\n", kOk = "ok", kButOk = "ok, ",

@@ -106,7 +106,7 @@ Result<std::optional<Remembered>> remembered(const Cluster& cluster) {
   if (places.size() > 1)
     return Error(ErrorKind::kConflict,
                  "there are two enclayers in this cluster, in the namespaces " +
-                     in_words({places.begin(), places.end()}) +
+                     in_words(std::vector<std::string>(places.begin(), places.end())) +
                      "; two of them would offer the same EPC twice. `enclayer disable` removes both");
   if (cluster.stored.empty()) return std::optional<Remembered>();
   const Stored& stored = cluster.stored.front();

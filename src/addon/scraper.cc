@@ -10,8 +10,8 @@
 namespace enclayer::addon {
 namespace {
 
-constexpr std::size_t kAtOnce = 8;      // processes of kubectl
-constexpr std::size_t kMostTold = 300;  // bytes of why somebody cannot be asked
+constexpr std::size_t kProcessesAtOnce = 8;  // of kubectl
+constexpr std::size_t kMostTold = 300;       // bytes of why somebody cannot be asked
 
 // Of a pod of ours, or nullopt where there is nobody to answer.
 Result<Figures> ask_process(const ApiServer& api, const Daemon& daemon, std::size_t process) {
@@ -171,7 +171,7 @@ bool Turns::all_said_twice() const {
 
 Scraper::Scraper(const ApiServer& api, std::chrono::seconds interval, double a_second)
     : api_(api), turns_(interval, a_second) {
-  for (std::size_t i = 0; i < kAtOnce; ++i) threads_.emplace_back([this] { run(); });
+  for (std::size_t i = 0; i < kProcessesAtOnce; ++i) threads_.emplace_back([this] { run(); });
 }
 
 Scraper::~Scraper() {

@@ -177,16 +177,14 @@ class Account {
 
 // ---- As JSON ----
 
-ordered_json number(std::optional<double> value) { return value ? ordered_json(*value) : ordered_json(); }
-
 template <class T>
 ordered_json named(const T& of) {
   return {{"name", of.name},
           {"asked_mib", of.asked},
           {"claimed_mib", of.claimed},
-          {"mapped_mib", number(of.mapped)},
-          {"quotes_per_minute", number(of.quotes)},
-          {"refused_per_minute", number(of.refused)}};
+          {"mapped_mib", number_or_null(of.mapped)},
+          {"quotes_per_minute", number_or_null(of.quotes)},
+          {"refused_per_minute", number_or_null(of.refused)}};
 }
 
 // Where nobody has looked, those that may are the node's pods.
@@ -299,6 +297,8 @@ Usage usage(const Cluster& cluster, const std::map<std::string, Said>& said) {
   return account.done();
 }
 
+ordered_json number_or_null(std::optional<double> value) { return value ? ordered_json(*value) : ordered_json(); }
+
 std::string to_json(const Usage& usage, int indent) {
   ordered_json nodes = ordered_json::array();
   for (const NodeUse& node : usage.nodes) {
@@ -312,8 +312,8 @@ std::string to_json(const Usage& usage, int indent) {
     }
     ordered_json one = named(node);
     one.update({{"epc_mib", node.epc},
-                {"wait_p99_seconds", number(node.wait)},
-                {"waiting", number(node.waiting)},
+                {"wait_p99_seconds", number_or_null(node.wait)},
+                {"waiting", number_or_null(node.waiting)},
                 {"epc_open", json_of(node.open)},
                 {"pods", std::move(pods)}});
     nodes.push_back(std::move(one));

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -67,6 +68,7 @@ struct Usage {
 Usage usage(const Cluster& cluster, const std::map<std::string, Said>& said);
 
 // docs/top.md says what each member is.
+nlohmann::ordered_json number_or_null(std::optional<double> value);
 std::string to_json(const Usage& usage, int indent = 2);  // -1: in one line
 
 // "pod bank/ledger-0, 1 process of the host", for people; "nobody" where it was looked and there was none.

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::size_t kMaxFile = 64 << 10;  // bytes
-constexpr unsigned kForbidden = 403, kMissing = 404, kConflicting = 409;
+constexpr unsigned kNotAllowed = 403, kMissing = 404, kConflicting = 409;
 
 // What a key of a Secret's data can be (Kubernetes, IsConfigMapKey), of the kinds that we have.
 bool is_file_of_ours(std::string_view name) {
@@ -64,7 +64,7 @@ class ApiObject {
     const std::string which = title_ + ": the API server answers " + std::to_string(status);
     if (status == kMissing)
       return {ErrorKind::kNotFound, which + ": it is not there; `enclayer update` and the chart make it", status};
-    if (status == kForbidden)
+    if (status == kNotAllowed)
       return {ErrorKind::kPermissionDenied,
               which + ": our ServiceAccount needs the rights get and patch of this one object", status};
     return {status == kConflicting ? ErrorKind::kConflict : ErrorKind::kUnavailable, which, status};

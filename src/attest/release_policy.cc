@@ -17,7 +17,7 @@ namespace enclayer::attest {
 namespace {
 
 using nlohmann::json;
-constexpr base::Malformed malformed{"release policy: "};
+constexpr base::Malformed malformed_policy{"release policy: "};
 
 // A comparison of one claim, or several conditions.
 struct Node {
@@ -52,10 +52,10 @@ std::optional<ClaimValue> value_of(const json& value) {
 }
 
 Result<> only_keys(const json& object, std::initializer_list<std::string_view> known, const std::string& where) {
-  if (!object.is_object()) return malformed(where + " is no object");
+  if (!object.is_object()) return malformed_policy(where + " is no object");
   for (const auto& member : object.items())
     if (std::find(known.begin(), known.end(), member.key()) == known.end())
-      return malformed(where + " has \"" + base::printable(member.key(), 64) + "\", which is not known there");
+      return malformed_policy(where + " has \"" + base::printable(member.key(), 64) + "\", which is not known there");
   return {};
 }
 
@@ -64,15 +64,15 @@ Result<Node> parse_list(const json& object, const std::string& where, int nestin
 Result<Node> parse_comparison(const json& object, const std::string& where) {
   ENCLAYER_CHECK(only_keys(
       object, {"claim", "equals", "notEquals", "less", "lessOrEquals", "greater", "greaterOrEquals", "exists"}, where));
-  if (object.size() != 2) return malformed(where + " is no \"claim\" with one operator");
+  if (object.size() != 2) return malformed_policy(where + " is no \"claim\" with one operator");
   const json& claim = object.at("claim");
   const std::string name = claim.is_string() ? claim.get<std::string>() : "";
   if (name.empty() || name.front() == '.' || name.back() == '.' || name.find("..") != std::string::npos)
-    return malformed(where + ": \"claim\" is no name, nor names with dots between them");
+    return malformed_policy(where + ": \"claim\" is no name, nor names with dots between them");
   Node out;
   out.claim = name;
   if (auto exists = object.find("exists"); exists != object.end()) {
-    if (!exists->is_boolean()) return malformed(where + ": \"exists\" is true or false");
+    if (!exists->is_boolean()) return malformed_policy(where + ": \"exists\" is true or false");
     out.kind = Node::Kind::kExists;
     out.value = exists->get<bool>();
     return out;
@@ -83,10 +83,11 @@ Result<Node> parse_comparison(const json& object, const std::string& where) {
     out.kind = Node::Kind::kCompare;
     out.comparison = one.comparison;
     auto value = value_of(*found);
-    if (!value) return malformed(where + ": \"" + one.name + "\" compares with a string, an integer or a boolean");
+    if (!value)
+      return malformed_policy(where + ": \"" + one.name + "\" compares with a string, an integer or a boolean");
     const bool orders = one.comparison != Comparison::kEqual && one.comparison != Comparison::kNotEqual;
     if (orders && !std::holds_alternative<std::int64_t>(*value))
-      return malformed(where + ": \"" + one.name + "\" compares with an integer");
+      return malformed_policy(where + ": \"" + one.name + "\" compares with an integer");
     out.value = std::move(*value);
   }
   return out;
@@ -101,13 +102,13 @@ Result<Node> parse_condition(const json& object, const std::string& where, int n
 // Of an object with either allOf or anyOf.
 Result<Node> parse_list(const json& object, const std::string& where, int nesting) {
   if (nesting > ReleasePolicy::kMaxNesting)
-    return malformed(where + " nests deeper than " + std::to_string(ReleasePolicy::kMaxNesting) + " levels");
+    return malformed_policy(where + " nests deeper than " + std::to_string(ReleasePolicy::kMaxNesting) + " levels");
   const bool all = object.contains("allOf");
-  if (all == object.contains("anyOf")) return malformed(where + " has not one of \"allOf\" and \"anyOf\"");
+  if (all == object.contains("anyOf")) return malformed_policy(where + " has not one of \"allOf\" and \"anyOf\"");
   const char* name = all ? "allOf" : "anyOf";
   const json& list = object.at(name);
-  if (!list.is_array()) return malformed(where + ": \"" + name + "\" is no list");
-  if (all && list.empty()) return malformed(where + ": an empty \"allOf\" would hold always");
+  if (!list.is_array()) return malformed_policy(where + ": \"" + name + "\" is no list");
+  if (all && list.empty()) return malformed_policy(where + ": an empty \"allOf\" would hold always");
   Node out;
   out.kind = all ? Node::Kind::kAllOf : Node::Kind::kAnyOf;
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -156,11 +157,12 @@ Result<ReleasePolicy> ReleasePolicy::parse(std::string_view text) {
   constexpr std::size_t kDepth = 2 * (kMaxNesting + 3);
   if (auto bounded = base::JsonDocument::parse(text, {.size = kMaxSize, .depth = kDepth, .values = kMaxValues});
       !bounded)
-    return malformed(bounded.error().message());
+    return malformed_policy(bounded.error().message());
   const json root = json::parse(text, nullptr, false);
   ENCLAYER_CHECK(only_keys(root, {"version", "anyOf"}, "it"));
-  if (root.value("version", json()) != json("1.0.0")) return malformed("\"version\" is not \"1.0.0\"");
-  if (!root.contains("anyOf") || !root.at("anyOf").is_array()) return malformed("\"anyOf\" is no list of authorities");
+  if (root.value("version", json()) != json("1.0.0")) return malformed_policy("\"version\" is not \"1.0.0\"");
+  if (!root.contains("anyOf") || !root.at("anyOf").is_array())
+    return malformed_policy("\"anyOf\" is no list of authorities");
   auto parsed = std::make_shared<Parsed>();
   parsed->sha256 = base::sha256_hex(text);
   const json& list = root.at("anyOf");
@@ -169,7 +171,7 @@ Result<ReleasePolicy> ReleasePolicy::parse(std::string_view text) {
     ENCLAYER_CHECK(only_keys(list[i], {"authority", "allOf", "anyOf"}, where));
     const json issuer = list[i].value("authority", json());
     if (!issuer.is_string() || issuer.get_ref<const std::string&>().empty())
-      return malformed(where + ": \"authority\" is no text: the issuer of the tokens that count");
+      return malformed_policy(where + ": \"authority\" is no text: the issuer of the tokens that count");
     ENCLAYER_TRY(Node conditions, parse_list(list[i], where, 1));
     parsed->authorities.push_back({issuer.get<std::string>(), std::move(conditions)});
   }

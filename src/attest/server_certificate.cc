@@ -11,6 +11,7 @@
 
 #include "attest/certificate.h"
 #include "attestation/openssl.h"
+#include "attestation/pem.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -22,7 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 using attestation::OpensslPtr;
 
-constexpr std::size_t kMaxPem = 32 << 10;   // bytes
 constexpr std::chrono::minutes kSkew{5};    // of clients' clocks
 constexpr std::size_t kMaxCommonName = 64;  // RFC 5280, appendix A.1
 
@@ -49,7 +49,8 @@ OpensslPtr<BIO, BIO_free_all> reading(const std::string& text) {
 
 // Empty where one of the files is missing or damaged, or they do not belong together.
 Holder read_holder(const fs::path& certificate, const fs::path& key) {
-  const auto certificate_pem = base::read_text(certificate, kMaxPem), key_pem = base::read_text(key, kMaxPem);
+  const auto certificate_pem = base::read_text(certificate, attestation::kMaxPemSize),
+             key_pem = base::read_text(key, attestation::kMaxPemSize);
   if (!certificate_pem || !key_pem) return {};
   auto no_passphrase = [](char*, int, int, void*) { return 0; };
   Holder out;

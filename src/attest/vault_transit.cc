@@ -15,7 +15,7 @@
 namespace enclayer::attest {
 namespace {
 
-constexpr std::size_t kMaxToken = 8 << 10;                // bytes; Vault's batch tokens have some hundred
+constexpr std::size_t kMaxVaultToken = 8 << 10;           // bytes; Vault's batch tokens have some hundred
 constexpr std::size_t kMaxAnswer = 128 << 10;             // bytes: the largest secret in base64, and what is around it
 constexpr std::chrono::milliseconds kWaitForOthers{250};  // Vault takes a few ms where it is well
 
@@ -67,7 +67,7 @@ Result<Bytes> VaultTransit::decrypt(std::string_view name, ByteView ciphertext) 
   if (!text.starts_with("vault:v") || text.size() > kMaxCiphertext || !plain(text, ":+/="))
     return Error(ErrorKind::kMalformed,
                  "the file of " + base::printable(name, 64) + " is no ciphertext of a transit engine (vault:v1:...)");
-  const auto token = http::read_token(options_.token_file, kMaxToken);
+  const auto token = http::read_token(options_.token_file, kMaxVaultToken);
   if (!token) return unavailable(token.error().message());
   const std::unique_lock only_one(*asking_, kWaitForOthers);
   if (!only_one) return unavailable("Vault is being asked for another secret; try again in a moment");

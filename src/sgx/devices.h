@@ -19,7 +19,7 @@ struct Driver {
   std::string_view name;
   std::string_view enclave;
   std::string_view provision;
-  bool needs_launch_control;  // SGX_LC: whoever drives SGX by it lets any signer in
+  bool needs_launch_control = false;  // SGX_LC: whoever drives SGX by it lets any signer in
 
   // Where programs in a container look for the device. The PSW tries /dev/sgx/enclave, then /dev/sgx_enclave, then
   // /dev/isgx, and takes the name for the driver's interface: so the first two generations, whose interfaces programs

@@ -38,9 +38,9 @@ struct Parser {
   bool ok;
 };
 
-class Reader {
+class TextReader {
  public:
-  explicit Reader(std::string_view text) : text_(text), bytes_(bytes_of_characters(text)) {}
+  explicit TextReader(std::string_view text) : text_(text), bytes_(bytes_of_characters(text)) {}
 
   Result<std::vector<Node>> read() {
     if (!parser_.ok) return Error(ErrorKind::kExhausted, "YAML: no memory for a parser");
@@ -156,7 +156,7 @@ const std::vector<Node>& Node::items_of(std::string_view key) const {
 
 Result<std::vector<Node>> parse_yaml(std::string_view text) {
   if (text.find('\0') != text.npos) return malformed("there is a NUL byte in it; only UTF-8 is read");
-  return Reader(text).read();
+  return TextReader(text).read();
 }
 
 std::string as_json(std::string_view text) { return nlohmann::json(std::string(text)).dump(); }
