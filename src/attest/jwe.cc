@@ -26,7 +26,7 @@ namespace {
 
 using attestation::OpensslPtr;
 using nlohmann::json;
-constexpr base::Malformed malformed{"JWE: "};
+constexpr base::Malformed malformed_jwe{"JWE: "};
 constexpr std::string_view kEnc = "A256GCM";
 constexpr std::size_t kKeySize = 32, kIvSize = 12, kTagSize = 16;  // RFC 7518, section 5.3
 
@@ -215,30 +215,30 @@ std::string DecryptionKey::jwk() const {
 
 Result<Bytes> DecryptionKey::decrypt(std::string_view jwe) const {
   constexpr std::size_t kMostHeader = 4 << 10;  // bytes
-  if (jwe.size() > 2 * kMaxSecretSize) return malformed("it has more bytes than a secret can take");
+  if (jwe.size() > 2 * kMaxSecretSize) return malformed_jwe("it has more bytes than a secret can take");
   std::array<std::string_view, 5> parts;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::size_t dot = jwe.find('.');
-    if ((dot == std::string_view::npos) != (i + 1 == parts.size())) return malformed("it has not five parts");
+    if ((dot == std::string_view::npos) != (i + 1 == parts.size())) return malformed_jwe("it has not five parts");
     parts[i] = jwe.substr(0, dot);
     if (dot != std::string_view::npos) jwe.remove_prefix(dot + 1);
   }
   auto header = from_base64url(parts[0]), wrapped = from_base64url(parts[1]), iv = from_base64url(parts[2]),
        ciphertext = from_base64url(parts[3]), tag = from_base64url(parts[4]);
-  if (!header || !wrapped || !iv || !ciphertext || !tag) return malformed("a part is not base64url");
-  if (iv->size() != kIvSize || tag->size() != kTagSize) return malformed("its IV or tag is not one of A256GCM");
+  if (!header || !wrapped || !iv || !ciphertext || !tag) return malformed_jwe("a part is not base64url");
+  if (iv->size() != kIvSize || tag->size() != kTagSize) return malformed_jwe("its IV or tag is not one of A256GCM");
 
   const std::string_view text = base::as_text(*header);
   if (auto bounded = base::JsonDocument::parse(text, {.size = kMostHeader, .depth = 3, .values = 64}); !bounded)
-    return malformed("its header: " + bounded.error().message());
+    return malformed_jwe("its header: " + bounded.error().message());
   const json said = json::parse(text, nullptr, false);
   for (const auto& member : said.items()) {
     const std::string& name = member.key();
     if (name != "alg" && name != "enc" && name != "kid" && name != "epk" && name != "typ" && name != "cty")
-      return malformed("its header has \"" + name.substr(0, 32) + "\", which is not read here");
+      return malformed_jwe("its header has \"" + name.substr(0, 32) + "\", which is not read here");
   }
   if (said.value("enc", json()) != json(kEnc) || said.value("alg", json()) != json(public_.algorithm()))
-    return malformed("its header does not say " + std::string(public_.algorithm()) + " and " + std::string(kEnc));
+    return malformed_jwe("its header does not say " + std::string(public_.algorithm()) + " and " + std::string(kEnc));
 
   constexpr char kNotOurs[] = "it is for another key, or was changed on its way";
   ContentKey content;
@@ -246,23 +246,23 @@ Result<Bytes> DecryptionKey::decrypt(std::string_view jwe) const {
     auto opened = oaep<::EVP_PKEY_decrypt_init, ::EVP_PKEY_decrypt>(pkey(private_), *wrapped);
     if (!opened || opened->size() != kKeySize) {
       ::ERR_clear_error();
-      return malformed(kNotOurs);
+      return malformed_jwe(kNotOurs);
     }
     std::copy(opened->begin(), opened->end(), content.bytes.begin());
     ::OPENSSL_cleanse(opened->data(), opened->size());
   } else {
-    if (!wrapped->empty()) return malformed("a key is wrapped in it, and ECDH-ES wraps none");
+    if (!wrapped->empty()) return malformed_jwe("a key is wrapped in it, and ECDH-ES wraps none");
     auto epk = EncryptionKey::parse(said.value("epk", json()).dump());
     auto agreed = epk && !epk->rsa() ? agree(pkey(private_), static_cast<EVP_PKEY*>(epk->openssl())) : std::nullopt;
     if (!agreed) {
       ::ERR_clear_error();
-      return malformed("its \"epk\" is no key with which ours can agree");
+      return malformed_jwe("its \"epk\" is no key with which ours can agree");
     }
     content = *agreed;
   }
   auto secret = open(content, parts[0], {*iv, *ciphertext, *tag});
   ::ERR_clear_error();
-  if (!secret) return malformed(kNotOurs);
+  if (!secret) return malformed_jwe(kNotOurs);
   return std::move(*secret);
 }
 

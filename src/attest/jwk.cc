@@ -22,7 +22,7 @@ namespace {
 
 using attestation::OpensslPtr;
 using nlohmann::json;
-constexpr base::Malformed malformed{"JWK: "};
+constexpr base::Malformed malformed_jwk{"JWK: "};
 
 struct Curve {
   const char* name;  // RFC 7518, section 6.2.1.1, and OpenSSL's too
@@ -82,14 +82,14 @@ bool has_any(const json& list, std::initializer_list<const char*> of) {
 
 // What its members say that the key is for (RFC 7517, sections 4.2 to 4.4).
 Result<> check_use(const json& jwk, std::string_view algorithm) {
-  if (jwk.contains("use") && text(jwk, "use") != "enc") return malformed("its \"use\" is not \"enc\"");
+  if (jwk.contains("use") && text(jwk, "use") != "enc") return malformed_jwk("its \"use\" is not \"enc\"");
   const bool rsa = algorithm == "RSA-OAEP-256";
   if (auto operations = jwk.find("key_ops"); operations != jwk.end())
     if (!(rsa ? has_any(*operations, {"encrypt", "wrapKey"}) : has_any(*operations, {"deriveKey", "deriveBits"})))
-      return malformed("its \"key_ops\" do not allow to wrap a key to it");
+      return malformed_jwk("its \"key_ops\" do not allow to wrap a key to it");
   if (jwk.contains("alg") && text(jwk, "alg") != algorithm)
-    return malformed("its \"alg\" is \"" + base::printable(text(jwk, "alg"), 32) + "\"; of this kind of key only " +
-                     std::string(algorithm) + " is taken");
+    return malformed_jwk("its \"alg\" is \"" + base::printable(text(jwk, "alg"), 32) + "\"; of this kind of key only " +
+                         std::string(algorithm) + " is taken");
   return {};
 }
 
@@ -98,10 +98,10 @@ Result<> check_use(const json& jwk, std::string_view algorithm) {
 Result<EncryptionKey> EncryptionKey::parse(std::string_view text_of_jwk) {
   // Judges depth and duplicate keys; what it lets pass can be parsed again without a thought.
   if (auto bounded = base::JsonDocument::parse(text_of_jwk, {.size = kMaxJsonSize, .depth = 3, .values = 64}); !bounded)
-    return malformed(bounded.error().message());
+    return malformed_jwk(bounded.error().message());
   const json jwk = json::parse(text_of_jwk, nullptr, false);
   for (const char* secret : kPrivateMembers)
-    if (jwk.contains(secret)) return malformed("it has a private part, which is not secret any more");
+    if (jwk.contains(secret)) return malformed_jwk("it has a private part, which is not secret any more");
 
   EncryptionKey out;
   const std::string type = text(jwk, "kty");
@@ -109,8 +109,9 @@ Result<EncryptionKey> EncryptionKey::parse(std::string_view text_of_jwk) {
     constexpr std::size_t kFewest = 256, kMost = 512;  // bytes of the modulus
     auto n = from_base64url(text(jwk, "n"));
     if (!n || n->size() < kFewest || n->size() > kMost || n->front() < 0x80)
-      return malformed("\"n\" is no modulus of 2048 to 4096 bits, a multiple of 8, in base64url without leading zeros");
-    if (text(jwk, "e") != "AQAB") return malformed("\"e\" is not \"AQAB\", which is 65537");
+      return malformed_jwk(
+          "\"n\" is no modulus of 2048 to 4096 bits, a multiple of 8, in base64url without leading zeros");
+    if (text(jwk, "e") != "AQAB") return malformed_jwk("\"e\" is not \"AQAB\", which is 65537");
     out.rsa_ = true;
     out.jwk_ = json{{"e", "AQAB"}, {"kty", "RSA"}, {"n", text(jwk, "n")}}.dump();  // sorted, as RFC 7638 wants it
     ENCLAYER_CHECK(check_use(jwk, out.algorithm()));
@@ -118,17 +119,17 @@ Result<EncryptionKey> EncryptionKey::parse(std::string_view text_of_jwk) {
   } else if (type == "EC") {
     auto is_it = [&](const Curve& curve) { return text(jwk, "crv") == curve.name; };
     auto curve = std::find_if(std::begin(kCurves), std::end(kCurves), is_it);
-    if (curve == std::end(kCurves)) return malformed("\"crv\" is neither \"P-256\" nor \"P-384\"");
+    if (curve == std::end(kCurves)) return malformed_jwk("\"crv\" is neither \"P-256\" nor \"P-384\"");
     auto x = from_base64url(text(jwk, "x")), y = from_base64url(text(jwk, "y"));
     if (!x || !y || x->size() != curve->bytes || y->size() != curve->bytes)
-      return malformed("\"x\" and \"y\" are not " + std::to_string(curve->bytes) + " bytes each in base64url");
+      return malformed_jwk("\"x\" and \"y\" are not " + std::to_string(curve->bytes) + " bytes each in base64url");
     out.jwk_ = json{{"crv", curve->name}, {"kty", "EC"}, {"x", text(jwk, "x")}, {"y", text(jwk, "y")}}.dump();
     ENCLAYER_CHECK(check_use(jwk, out.algorithm()));
     out.key_ = ec_key(*curve, *x, *y);
   } else {
-    return malformed("\"kty\" is neither \"RSA\" nor \"EC\"");
+    return malformed_jwk("\"kty\" is neither \"RSA\" nor \"EC\"");
   }
-  if (out.key_ == nullptr) return malformed("its numbers are no public key");
+  if (out.key_ == nullptr) return malformed_jwk("its numbers are no public key");
   return out;
 }
 

@@ -11,7 +11,7 @@
 namespace enclayer::attest {
 namespace {
 
-constexpr std::int64_t kDay = 24 * 60 * 60;  // seconds
+constexpr std::int64_t kDay = std::int64_t{24} * 60 * 60;  // seconds
 
 template <class Number>
 requires std::is_integral_v<Number> std::string literal(Number number) { return std::to_string(number); }

@@ -417,7 +417,7 @@ class Parser {
     const auto* literal = std::get_if<ClaimValue>(&value);
     if (literal == nullptr) return malformed(at, "a property's value stands here itself, and is no claim's");
     if (type.text == "report_validity_in_minutes") {
-      constexpr std::int64_t kYear = 366 * 24 * 60;
+      constexpr std::int64_t kYear = std::int64_t{366} * 24 * 60;
       const auto* minutes = std::get_if<std::int64_t>(literal);
       if (minutes != nullptr && *minutes >= 1 && *minutes <= kYear) return {};
       return malformed(at, "report_validity_in_minutes is an integer from 1 to " + std::to_string(kYear));

@@ -154,7 +154,7 @@ struct ReleasePolicy::Parsed {
 
 Result<ReleasePolicy> ReleasePolicy::parse(std::string_view text) {
   // Judges depth and duplicate keys; what it lets pass can be parsed again without a thought.
-  constexpr std::size_t kDepth = 2 * (kMaxNesting + 3);
+  constexpr std::size_t kDepth = std::size_t{2} * (kMaxNesting + 3);
   if (auto bounded = base::JsonDocument::parse(text, {.size = kMaxSize, .depth = kDepth, .values = kMaxValues});
       !bounded)
     return malformed_policy(bounded.error().message());

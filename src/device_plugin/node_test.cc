@@ -138,7 +138,7 @@ TEST_F(NodeTest, the_drivers_part_is_an_amount_or_a_percentage_in_whole_mib_roun
   };
   EXPECT_EQ(driver("0", 16), 0u);
   EXPECT_EQ(driver("0%", 16), 0u);
-  EXPECT_EQ(driver("64Gi", 256 * 1024), 64 * 1024u);
+  EXPECT_EQ(driver("64Gi", std::uint64_t{256} << 10), 64u << 10);
   EXPECT_EQ(driver("2097151", 16), 1u);
   EXPECT_EQ(driver("50%", 8192), 4095u) << "of all but the 1 MiB that the plugin keeps";
   EXPECT_EQ(driver("100%", 8192), 8191u);

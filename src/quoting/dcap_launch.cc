@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMostConfiguration = 64 * 1024;
+constexpr std::size_t kMostConfiguration = std::size_t{64} << 10;
 
 // The words are those of Intel's sgx_default_qcnl.conf. Its own default of six retries, ten seconds apart, outlasts
 // every client of ours; a certificate that was fetched once is cached for a week.

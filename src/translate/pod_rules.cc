@@ -24,8 +24,9 @@ constexpr std::array<std::string_view, 5> kOtherNames = {base::kEnclaveResource,
                                                          "sgx.intel.com/registration"};
 constexpr std::string_view kProvider = "sgx.intel.com/quote-provider", kAttestation = "enclayer.io/attestation",
                            kTranslated = "enclayer.io/translated", kSlots = "enclayer.io/quote-slots";
-constexpr std::int64_t kMostDevices = 262'408;      // of a node (docs/limits.md)
-constexpr std::int64_t kMostInStatus = 48 * 1024;   // MiB of a pod, with ResourceHealthStatus on (docs/limits.md)
+constexpr std::int64_t kMostDevices = 262'408;  // of a node (docs/limits.md)
+constexpr std::int64_t kMostInStatus = std::int64_t{48}
+                                       << 10;       // MiB of a pod, with ResourceHealthStatus on (docs/limits.md)
 constexpr std::size_t kLongestName = 253 + 1 + 63;  // of a resource: longer ones the API server refuses
 
 template <class List, class Item>

@@ -251,8 +251,14 @@ spec:
        {"# mine\n", "cpu: '1'  # one\n", "image: x  # the image\n", "# the end\n",
         "          claims:\n          - name: epc-web\n",
         "      resourceClaims:\n      - {name: epc-web, resourceClaimTemplateName: enclayer-epc-65536}\n",
-        "\n---\napiVersion: resource.k8s.io/v1\nkind: ResourceClaimTemplate\nmetadata:\n"
-        "  name: enclayer-epc-65536\n  namespace: \"bank\"\n",
+        R"(
+---
+apiVersion: resource.k8s.io/v1
+kind: ResourceClaimTemplate
+metadata:
+  name: enclayer-epc-65536
+  namespace: "bank"
+)",
         "capacity: {requests: {epc: 65536Mi}}\n"})
     EXPECT_NE(made.find(part), made.npos) << part << "\nis not in\n" << made;
   EXPECT_EQ(made.find("        requests:\n"), made.npos) << "nothing was left of it:\n" << made;
@@ -265,8 +271,11 @@ TEST(TranslateToClaims, replaces_resources_that_were_epc_alone_in_every_layout) 
         "resources: {limits: {alibabacloud.com/sgx_epc_MiB: 3}, requests: {alibabacloud.com/sgx_epc_MiB: 3}}",
         "resources:\n      limits: {alibabacloud.com/sgx_epc_MiB: 3}",
         "resources:\n      limits:\n        alibabacloud.com/sgx_epc_MiB: 3",
-        "resources:\n      limits:\n        alibabacloud.com/sgx_epc_MiB: 3\n      requests:\n"
-        "        alibabacloud.com/sgx_epc_MiB: 3",
+        R"(resources:
+      limits:
+        alibabacloud.com/sgx_epc_MiB: 3
+      requests:
+        alibabacloud.com/sgx_epc_MiB: 3)",
         "resources: {claims: [{name: gpu}], limits: {alibabacloud.com/sgx_epc_MiB: 3}}"}) {
     const std::string made =
         claims_of("kind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n  - name: web\n    " + resources + "\n");

@@ -34,7 +34,7 @@ struct Parser {
   }
   Parser(const Parser&) = delete;
   Parser& operator=(const Parser&) = delete;
-  yaml_parser_t it;
+  yaml_parser_t it{};
   bool ok;
 };
 
