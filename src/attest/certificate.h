@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,9 @@
 #include "enclayer/time.h"
 
 namespace enclayer::attest {
+
+// Bytes of a PEM file of the service's own; a key with its certificate has 3 KB.
+inline constexpr std::size_t kMaxPem = 32 << 10;
 
 using CertificatePtr = attestation::OpensslPtr<X509, X509_free>;
 

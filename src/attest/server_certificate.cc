@@ -11,7 +11,6 @@
 
 #include "attest/certificate.h"
 #include "attestation/openssl.h"
-#include "attestation/pem.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -49,8 +48,7 @@ OpensslPtr<BIO, BIO_free_all> reading(const std::string& text) {
 
 // Empty where one of the files is missing or damaged, or they do not belong together.
 Holder read_holder(const fs::path& certificate, const fs::path& key) {
-  const auto certificate_pem = base::read_text(certificate, attestation::kMaxPemSize),
-             key_pem = base::read_text(key, attestation::kMaxPemSize);
+  const auto certificate_pem = base::read_text(certificate, kMaxPem), key_pem = base::read_text(key, kMaxPem);
   if (!certificate_pem || !key_pem) return {};
   auto no_passphrase = [](char*, int, int, void*) { return 0; };
   Holder out;

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "attestation/pem.h"
+#include "attest/certificate.h"
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/hex.h"
@@ -62,7 +62,7 @@ Result<SigningKeys::Folder> SigningKeys::read() const {
                                              " may be written by others: whoever did chooses who signs tokens "
                                              "here. chmod go-w " +
                                              path.string());
-    ENCLAYER_TRY(const std::string pem, base::read_text(path, attestation::kMaxPemSize));
+    ENCLAYER_TRY(const std::string pem, base::read_text(path, kMaxPem));
     auto key = TokenKey::from_pem(pem);
     if (!key) return key.error().with_context("signing key " + path.string());
     if (key->simulated() != options_.simulated)
@@ -98,7 +98,7 @@ void SigningKeys::remove_dead(const Folder& folder, Time now) const {
       if (now <= published_until(keys, i)) continue;
       for (const std::string& name : base::Root(options_.folder).list("")) {
         if (!name.ends_with(kSuffix)) continue;
-        const auto pem = base::read_text(options_.folder / name, attestation::kMaxPemSize);
+        const auto pem = base::read_text(options_.folder / name, kMaxPem);
         const auto key = pem ? TokenKey::from_pem(*pem) : Result<TokenKey>(pem.error());
         std::error_code ignored;
         if (key && key->id() == keys[i]->id() && fs::remove(options_.folder / name, ignored))

@@ -428,8 +428,9 @@ TEST(Verify, hostile_json_is_refused_before_it_costs_anything) {
   EXPECT_EQ(reason_with([&](Collateral& c) { c.tcb_info = twice; }), Reason::kSgxTcbInfoUnsupportedFormat);
   EXPECT_EQ(reason_with([](Collateral& c) { c.tcb_info = std::string(500'000, '['); }),
             Reason::kSgxTcbInfoUnsupportedFormat);
-  EXPECT_EQ(reason_with([](Collateral& c) { c.qe_identity = "{\"id\":\"" + std::string(8'000'000, 'x') + "\"}"; }),
-            Reason::kSgxEnclaveIdentityUnsupportedFormat);
+  std::string large = "{\"id\":\"";
+  large.append(10'000'000, 'x') += "\"}";
+  EXPECT_EQ(reason_with([&](Collateral& c) { c.qe_identity = large; }), Reason::kSgxEnclaveIdentityUnsupportedFormat);
 }
 
 TEST(Verify, flipped_bits_of_lists_signatures_and_signed_json_are_refused) {
