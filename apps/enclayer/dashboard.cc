@@ -57,41 +57,14 @@ class Doctor {
   void run() {
     pollfd end{end_.fd(), POLLIN, 0};
     do {
-      std::string out, err;
-      const auto exit_code = ask(out, err);
+      const auto done = base::run_to_end({.command = command_, .dies_with_thread = true}, "enclayer doctor",
+                                         {.out = kMostSaid, .time = kPatience, .stop = end_.fd()});
       std::lock_guard lock(mutex_);
-      put(known_, exit_code, out, err, steady_clock::now());
+      if (done)
+        put(known_, done->ending.exit_code(), done->out, done->err, steady_clock::now());
+      else
+        put(known_, -1, {}, done.error().message(), steady_clock::now());
     } while (::poll(&end, 1, std::chrono::milliseconds(kPause).count()) == 0);
-  }
-
-  // Its exit code, or -1 and why there is none in `err`.
-  int ask(std::string& out, std::string& err) const {
-    auto said = base::make_pipe(), complained = base::make_pipe();
-    if (!said || !complained) return err = (said ? complained : said).error().message(), -1;
-    auto child = base::ChildProcess::start(
-        {.command = command_, .output = said->write.get(), .error = complained->write.get(), .dies_with_thread = true});
-    if (!child) return err = child.error().message(), -1;
-    said->write.reset();
-    complained->write.reset();
-    const auto deadline = steady_clock::now() + kPatience;
-    while (true) {
-      pollfd waits[] = {{end_.fd(), POLLIN, 0},
-                        {(*child)->fd(), POLLIN, 0},
-                        {said->read.get(), POLLIN, 0},
-                        {complained->read.get(), POLLIN, 0}};
-      ::poll(waits, std::size(waits), 1000);
-      const auto ending = (*child)->wait(0ms);
-      const bool is_whole = base::keep_output(said->read, out, kMostSaid);
-      base::keep_output(complained->read, err, kMostSaid);
-      if (ending && is_whole) return ending->exit_code();
-      const bool ends = waits[0].revents != 0;
-      if (!ends && is_whole && steady_clock::now() < deadline) continue;
-      (*child)->signal(SIGTERM);  // so that it takes its proxy's folder away
-      (*child)->wait(2s);
-      err = is_whole ? "enclayer doctor was not done after " + std::to_string(kPatience.count()) + " s"
-                     : "enclayer doctor says more than " + std::to_string(kMostSaid) + " bytes";
-      return -1;
-    }
   }
 
   const std::vector<std::string> command_;

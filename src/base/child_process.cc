@@ -182,4 +182,38 @@ bool keep_output(UniqueFd& fd, std::string& text, std::size_t most, Keep keep) {
   return all;
 }
 
+Result<Completed> run_to_end(Program program, const std::string& name, const CompletedWithin& within) {
+  const auto deadline = steady_clock::now() + within.time;
+  ENCLAYER_TRY(Pipe out, make_pipe());
+  ENCLAYER_TRY(Pipe err, make_pipe());
+  ::fcntl(out.read.get(), F_SETPIPE_SZ, 1 << 20);  // output may be long; a smaller pipe works as well
+  program.output = out.write.get();
+  program.error = err.write.get();
+  ENCLAYER_TRY(auto child, ChildProcess::start(program));
+  out.write.reset();
+  err.write.reset();
+  auto give_up = [&](ErrorKind kind, const std::string& why) {
+    child->signal(SIGTERM);
+    child->wait(kTimeToDie);
+    return Error(kind, name + why);
+  };
+  Completed done;
+  while (true) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    pollfd waits[] = {
+        {out.read.get(), POLLIN, 0}, {err.read.get(), POLLIN, 0}, {child->fd(), POLLIN, 0}, {within.stop, POLLIN, 0}};
+    ::poll(waits, std::size(waits), static_cast<int>(std::clamp<milliseconds::rep>(left.count(), 0, 60'000)));
+    if (waits[3].revents != 0) return give_up(ErrorKind::kUnavailable, " was stopped");
+    // First whether it has ended: what it wrote before that is there to be read.
+    const auto ending = child->wait(milliseconds(0));
+    keep_output(err.read, done.err, within.err);
+    if (!keep_output(out.read, done.out, within.out))
+      return give_up(ErrorKind::kExhausted,
+                     " says more than the " + std::to_string(within.out) + " bytes that are read at most");
+    if (ending) return done.ending = *ending, done;
+    if (steady_clock::now() >= deadline)
+      return give_up(ErrorKind::kTimedOut, " was not done after " + std::to_string(within.time.count() / 1000) + " s");
+  }
+}
+
 }  // namespace enclayer::base

@@ -88,4 +88,20 @@ Result<UniqueFd> memory_file(std::string_view content);
 enum class Keep { kFirst, kLast };
 bool keep_output(UniqueFd& fd, std::string& text, std::size_t most, Keep keep = Keep::kFirst);
 
+struct Completed {
+  Ending ending;
+  std::string out, err;
+};
+
+struct CompletedWithin {
+  std::size_t out = 64 << 20;  // bytes; more are kExhausted
+  std::size_t err = 64 << 10;  // bytes; what comes after them is not kept
+  std::chrono::milliseconds time{60'000};
+  int stop = -1;  // a descriptor: once it is readable, the program is ended
+};
+
+// Runs `program` to its end, its output and errors kept. Errors begin with `name`: kExhausted; kTimedOut; kUnavailable,
+// it was stopped. It is told to end then (SIGTERM), and killed two seconds later. Also the errors of start().
+Result<Completed> run_to_end(Program program, const std::string& name, const CompletedWithin& within);
+
 }  // namespace enclayer::base

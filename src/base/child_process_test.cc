@@ -8,7 +8,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <thread>
+
+#include "fake/temp_folder.h"
 
 namespace enclayer::base {
 namespace {
@@ -157,6 +160,28 @@ TEST(KeepOutput, keeps_the_first_or_the_last_bytes_and_says_whether_it_dropped_a
   pipe.write.reset();
   EXPECT_TRUE(keep_output(pipe.read, last, 4, Keep::kLast));
   EXPECT_FALSE(pipe.read) << "closed at its end";
+}
+
+TEST(RunToEnd, keeps_what_a_program_says_and_how_it_ends) {
+  auto done = run_to_end({.command = {"/bin/sh", "-c", "echo out; echo err >&2; exit 3"}}, "it", {});
+  ASSERT_TRUE(done) << done.error().message();
+  EXPECT_EQ(done->out, "out\n");
+  EXPECT_EQ(done->err, "err\n");
+  EXPECT_EQ(done->ending.exit_code(), 3);
+}
+
+TEST(RunToEnd, a_program_that_is_stopped_may_clean_up) {
+  const fake::TempFolder folder;
+  const std::string left = (folder.path() / "left").string();
+  Pipe ready = make_pipe().value();
+  const std::string script =
+      "trap 'kill $!; rm " + left + "; exit' TERM; sleep 600 & touch " + left + "; echo >&3; wait";
+  auto stopped = run_to_end({.command = {"/bin/sh", "-c", script}, .further = ready.write.get()}, "the cleaner",
+                            {.stop = ready.read.get()});
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_EQ(stopped.error().message(), "the cleaner was stopped");
+  EXPECT_FALSE(std::filesystem::exists(left));
 }
 
 }  // namespace
