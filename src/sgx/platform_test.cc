@@ -36,9 +36,9 @@ struct FakeCpu {
   }
 
   Cpuid cpuid() const {
-    return [leaves = leaves](std::uint32_t leaf, std::uint32_t subleaf) {
-      auto found = leaves.find({leaf, subleaf});
-      return found == leaves.end() ? CpuidRegs{} : found->second;
+    return [cpu = *this](std::uint32_t leaf, std::uint32_t subleaf) {
+      auto found = cpu.leaves.find({leaf, subleaf});
+      return found == cpu.leaves.end() ? CpuidRegs{} : found->second;
     };
   }
 };
