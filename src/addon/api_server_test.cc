@@ -178,40 +178,37 @@ struct Said {
   const char* told;
 };
 
-class ApiErrors : public testing::TestWithParam<Said> {};
-
-TEST_P(ApiErrors, are_told_apart_by_their_status) {
-  Error error = api_error(GetParam().status, GetParam().body, "list nodes");
-  EXPECT_EQ(error.kind(), GetParam().kind) << error.message();
-  EXPECT_EQ(error.code(), GetParam().status);
-  EXPECT_THAT(error.message(), HasSubstr("cannot list nodes: "));
-  EXPECT_THAT(error.message(), HasSubstr(GetParam().told));
-}
-
 // As kube-apiserver 1.36 and `kubectl proxy` say it.
-INSTANTIATE_TEST_SUITE_P(
-    , ApiErrors,
-    testing::Values(
-        Said{
-            403,
-            R"({"kind":"Status","message":"nodes is forbidden: User \"bob\" cannot list resource","reason":"Forbidden","code":403})",
-            ErrorKind::kPermissionDenied, R"(nodes is forbidden: User "bob" cannot list)"},
-        Said{401, R"({"kind":"Status","message":"Unauthorized","code":401})", ErrorKind::kPermissionDenied,
-             "log in again"},
-        Said{404, "404 page not found\n", ErrorKind::kNotFound, "404 page not found"},
-        Said{
-            409,
-            R"({"kind":"Status","message":"Apply failed with 1 conflict: conflict with \"kubectl-edit\": .spec.x","reason":"Conflict","details":{"causes":[{"reason":"FieldManagerConflict","field":".spec.x"}]},"code":409})",
-            ErrorKind::kConflict, "conflict with \"kubectl-edit\": .spec.x; somebody else set these fields"},
-        Said{409, R"({"kind":"Status","message":"pods \"x\" already exists","reason":"AlreadyExists","code":409})",
-             ErrorKind::kConflict, "already exists"},
-        Said{422, R"({"kind":"Status","message":"DaemonSet \"x\" is invalid","reason":"Invalid","code":422})",
-             ErrorKind::kInvalidArgument, "is invalid"},
-        Said{429, R"({"kind":"Status","message":"too many requests","code":429})", ErrorKind::kUnavailable, "too many"},
-        Said{500, "dial tcp 10.0.0.1:6443: connect: connection refused\n", ErrorKind::kUnavailable,
-             "does not answer (dial tcp 10.0.0.1:6443: connect: connection refused)"},
-        Said{500, "getting credentials: exec: executable kubelogin not found", ErrorKind::kUnavailable, "kubelogin"},
-        Said{503, "", ErrorKind::kUnavailable, "status 503"}));
+constexpr Said kErrors[] = {
+    Said{
+        403,
+        R"({"kind":"Status","message":"nodes is forbidden: User \"bob\" cannot list resource","reason":"Forbidden","code":403})",
+        ErrorKind::kPermissionDenied, R"(nodes is forbidden: User "bob" cannot list)"},
+    Said{401, R"({"kind":"Status","message":"Unauthorized","code":401})", ErrorKind::kPermissionDenied, "log in again"},
+    Said{404, "404 page not found\n", ErrorKind::kNotFound, "404 page not found"},
+    Said{
+        409,
+        R"({"kind":"Status","message":"Apply failed with 1 conflict: conflict with \"kubectl-edit\": .spec.x","reason":"Conflict","details":{"causes":[{"reason":"FieldManagerConflict","field":".spec.x"}]},"code":409})",
+        ErrorKind::kConflict, "conflict with \"kubectl-edit\": .spec.x; somebody else set these fields"},
+    Said{409, R"({"kind":"Status","message":"pods \"x\" already exists","reason":"AlreadyExists","code":409})",
+         ErrorKind::kConflict, "already exists"},
+    Said{422, R"({"kind":"Status","message":"DaemonSet \"x\" is invalid","reason":"Invalid","code":422})",
+         ErrorKind::kInvalidArgument, "is invalid"},
+    Said{429, R"({"kind":"Status","message":"too many requests","code":429})", ErrorKind::kUnavailable, "too many"},
+    Said{500, "dial tcp 10.0.0.1:6443: connect: connection refused\n", ErrorKind::kUnavailable,
+         "does not answer (dial tcp 10.0.0.1:6443: connect: connection refused)"},
+    Said{500, "getting credentials: exec: executable kubelogin not found", ErrorKind::kUnavailable, "kubelogin"},
+    Said{503, "", ErrorKind::kUnavailable, "status 503"}};
+
+TEST(ApiErrors, are_told_apart_by_their_status) {
+  for (const Said& said : kErrors) {
+    Error error = api_error(said.status, said.body, "list nodes");
+    EXPECT_EQ(error.kind(), said.kind) << error.message();
+    EXPECT_EQ(error.code(), said.status);
+    EXPECT_THAT(error.message(), HasSubstr("cannot list nodes: "));
+    EXPECT_THAT(error.message(), HasSubstr(said.told));
+  }
+}
 
 }  // namespace
 }  // namespace enclayer::addon
