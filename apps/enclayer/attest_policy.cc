@@ -142,9 +142,8 @@ void add_attest(CLI::App& app, Time now, const http::Proxies& proxies, int& exit
   CLI::App* check = command->add_subcommand("check", "Reads a policy, and warns of what it permits");
   check->add_option("FILE", *file, "The policy")->required()->option_text(" ");
   check->footer(
-      "Exit codes: 0 good; 2 it is malformed, or asks for what is not built: the message names line and column; 1 "
-      "misuse;\n"
-      "  3 it cannot be read.\n"
+      "Exit codes: 0 good; 2 it is malformed, or asks for what is not built: the message names line and column;\n"
+      "  1 misuse; 3 it cannot be read.\n"
       "Example: enclayer attest policy check policy.txt");
   check->callback([file, &exit_code] { exit_code = check_command(*file); });
 

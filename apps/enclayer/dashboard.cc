@@ -159,9 +159,8 @@ void add_dashboard(CLI::App& app, const Surroundings& around, int& exit_code) {
   command->footer(
       "Prints the address of the page, which has a secret in it, and serves it until Ctrl-C. What enclayer top and\n"
       "enclayer doctor tell, with the rights that you have; nothing is changed. docs/dashboard.md says more.\n"
-      "Exit codes: 0 ended by Ctrl-C; 1 misuse, no such context, no loopback address; 3 a right is missing, no "
-      "kubectl;\n"
-      "  4 the API server does not answer; 5 the port is taken.\n"
+      "Exit codes: 0 ended by Ctrl-C; 1 misuse, no such context, no loopback address; 3 a right is missing,\n"
+      "  no kubectl; 4 the API server does not answer; 5 the port is taken.\n"
       "Examples:\n"
       "    enclayer dashboard\n"
       "    enclayer dashboard --listen 127.0.0.1:8080     # behind ssh -L 8080:127.0.0.1:8080");

@@ -95,12 +95,10 @@ void add_doctor(CLI::App& app, const Surroundings& around, int& exit_code) {
   add_output_flag(*command, flags->output, "text");
   add_cluster_flags(*command, flags->cluster);
   command->footer(
-      "Begin with the first line: what comes after it may be wrong because of it. Changes nothing; a pod is tried in "
-      "a\n"
-      "dry run, and pods of the add-on are asked by kubectl exec where you may.\n"
-      "Exit codes: 0 nothing is wrong, as far as is known; 1 misuse, no such context; 2 something is wrong; 3 a right "
-      "is\n"
-      "  missing, no kubectl; 4 the API server does not answer.\n"
+      "Begin with the first line: what comes after it may be wrong because of it. Changes nothing; a pod is tried in\n"
+      "a dry run, and pods of the add-on are asked by kubectl exec where you may.\n"
+      "Exit codes: 0 nothing is wrong, as far as is known; 1 misuse, no such context; 2 something is wrong; 3 a right\n"
+      "  is missing, no kubectl; 4 the API server does not answer.\n"
       "Examples:\n"
       "    enclayer doctor\n"
       "    enclayer doctor --output json | jq -r '.links[] | select(.standing == \"wrong\") | .why'");

@@ -271,9 +271,8 @@ void add_inspect(CLI::App& app, int& exit_code) {
   command->add_option("--quote", options->quote, kEvidenceHelp)->required()->option_text("FILE (required)");
   add_output_flag(*command, options->output);
   command->footer(
-      "Exit codes: 0 shown; 2 a quote that is damaged or of a version that is not known here (3, 4 and 5 are); 1 "
-      "misuse, "
-      "also a file without a quote; 3 the file cannot be read.\n"
+      "Exit codes: 0 shown; 2 a quote that is damaged or of a version that is not known here (3, 4 and 5 are);\n"
+      "  1 misuse, also a file without a quote; 3 the file cannot be read.\n"
       "Example: enclayer inspect --quote quote.bin --output json | jq .report.mr_enclave");
   command->callback([options, &exit_code] { exit_code = inspect_command(options->quote, options->output); });
 }

@@ -378,9 +378,8 @@ void add_show(CLI::App& app, const Surroundings& around, int& exit_code) {
   add_cluster_flags(*command, flags->cluster);
   command->footer(
       "Nodes with something wrong come first, with the reason. EPC is in MiB: what pods can have on a node, what they\n"
-      "have asked for, and what is left. QUOTES: whether pods can have enclayer.io/quote there. EPC that claims can "
-      "have\n"
-      "(--dra-epc) stands in a table of its own, with the claims that hold it.\n"
+      "have asked for, and what is left. QUOTES: whether pods can have enclayer.io/quote there. EPC that claims can\n"
+      "have (--dra-epc) stands in a table of its own, with the claims that hold it.\n"
       "Exit codes: 0 shown, on or off; 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server\n"
       "  does not answer.\n"
       "Examples:\n"

@@ -108,15 +108,12 @@ void add_sysdump(CLI::App& app, const Surroundings& around, Time now, int& exit_
   add_cluster_flags(*command, flags->cluster);
   command->footer(
       "In it: what show and doctor say, nodes, pods that are the add-on's or name SGX, events, metrics and the end of\n"
-      "the logs of the add-on's pods: of at most 24 that are not ready, and of one for each program and image. Never "
-      "in\n"
-      "it: Secrets, files that settings name, tokens, environments, quotes and report data. At most 32 MiB before it "
-      "is\n"
-      "compressed. The first file, contents.txt, says what is there, and what could not be read and why; look through\n"
-      "it before you send it.\n"
-      "Exit codes: 0 written; 1 misuse, no such context; 3 a right is missing, no kubectl, the file cannot be "
-      "written;\n"
-      "  4 the API server does not answer; 5 the file is there already.\n"
+      "the logs of the add-on's pods: of at most 24 that are not ready, and of one for each program and image.\n"
+      "Never in it: Secrets, files that settings name, tokens, environments, quotes and report data.\n"
+      "At most 32 MiB before it is compressed. The first file, contents.txt, says what is there, and what could not\n"
+      "be read and why; look through it before you send it.\n"
+      "Exit codes: 0 written; 1 misuse, no such context; 3 a right is missing, no kubectl, the file cannot be\n"
+      "  written; 4 the API server does not answer; 5 the file is there already.\n"
       "Examples:\n"
       "    enclayer sysdump\n"
       "    tar -xzOf enclayer-sysdump-*.tar.gz --wildcards '*/doctor.txt'");

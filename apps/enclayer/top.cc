@@ -184,9 +184,8 @@ void add_top(CLI::App& app, const Surroundings& around, int& exit_code) {
   command->footer(
       "On a terminal a picture that is kept up to date, until q or Ctrl-C; n, p and c: by node, pod and container, o:\n"
       "another order. Elsewhere, and as JSON, one picture, after the interval.\n"
-      "EPC is in MiB. MAPPED: address space of enclaves, where --account-mapped lets the device plugin look. WAIT: "
-      "what\n"
-      "99 of 100 requests for a quote waited at most on that node. - is not known. docs/top.md says more.\n"
+      "EPC is in MiB. MAPPED: address space of enclaves, where --account-mapped lets the device plugin look. WAIT:\n"
+      "what 99 of 100 requests for a quote waited at most on that node. - is not known. docs/top.md says more.\n"
       "Exit codes: 0 shown; 1 misuse, no such context; 3 a right is missing, no kubectl; 4 the API server does not\n"
       "  answer.\n"
       "Examples:\n"
