@@ -23,7 +23,7 @@ class SocketFolder {
     if (::mkdtemp(path_.data()) == nullptr) return;  // who uses it says so
     socket_ = addon::ApiServer::socket_in(path_);
     folder_ = this;
-    for (int signal : {SIGHUP, SIGINT, SIGTERM}) std::signal(signal, interrupted);
+    for (int signal : {SIGHUP, SIGINT, SIGPIPE, SIGTERM}) std::signal(signal, interrupted);
   }
   SocketFolder(const SocketFolder&) = delete;
   ~SocketFolder() {

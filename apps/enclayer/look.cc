@@ -6,6 +6,7 @@
 #include "addon/names.h"
 #include "addon/scraper.h"
 #include "base/hex.h"
+#include "base/metrics_page.h"
 #include "base/version.h"
 #include "collateral/cache.h"
 
@@ -45,6 +46,7 @@ std::map<std::string, Said> ask_plugins(const Looked& all, std::size_t most) {
   at_once(asked.size(), [&](std::size_t i) {
     Call call = probe(asked[i], 0, "/metrics");
     call.doing = "ask the device plugin on " + asked[i].node + " who has EPC open";
+    call.max_output = base::kMostPage;
     call.timeout = Scraper::kPatience;
     said[i] = {.node = asked[i].node, .app = asked[i].app, .now = {}, .before = {}, .trouble = {}};
     auto answer = all.api->kubectl().run(call);

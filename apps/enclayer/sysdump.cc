@@ -82,7 +82,7 @@ Result<> sysdump(const SysdumpFlags& flags, const Surroundings& around, Time now
   }
 
   ENCLAYER_TRY(const std::string archive, dump.packed(folder, now));
-  ENCLAYER_CHECK(base::write_file_atomic(path, base::as_bytes(archive), 0600));
+  ENCLAYER_CHECK(base::write_new_file(path, base::as_bytes(archive), 0600));
   if (flags.output == "json")
     print(stdout, ordered_json{{"file", path.string()}, {"bytes", archive.size()}}.dump(
                       2, ' ', false, ordered_json::error_handler_t::replace));

@@ -98,9 +98,12 @@ class Terminal {
   termios before_{};
 };
 
+constexpr std::size_t kLeastColumns = 20;  // a narrower terminal cuts lines off
+
 // At most `most` lines, of so many columns; 0 columns: a line a note, of any length.
 std::vector<std::string> notes_of(const Usage& usage, std::size_t most, std::size_t columns) {
   std::vector<std::string> out;
+  if (columns > 0) columns = std::max(columns, kLeastColumns);
   for (const std::string& note : usage.notes) {
     std::string text = "note: " + base::printable(note, 1000);
     while (columns > 0 && text.size() > columns) {

@@ -44,6 +44,26 @@ std::string without_end(std::string text) {
   return text;
 }
 
+// What the API server writes first of an object: {"metadata":{"name":"a","namespace":"bank", ...
+std::string name_in(std::string_view object) {
+  auto text_of = [&](std::string_view key) {
+    const std::size_t at = object.find(key), begin = at + key.size();
+    return at == object.npos ? std::string()
+                             : base::printable(object.substr(begin, object.find('"', begin) - begin), 253);
+  };
+  object = object.substr(0, 2048);
+  const std::string name = text_of(R"("name":")"), place = text_of(R"("namespace":")");
+  return (place.empty() ? "" : place + "/") + (name.empty() ? "an object" : name);
+}
+
+Result<std::optional<JsonDocument>> read_object(std::string_view text, Unreadable* unreadable) {
+  auto object = JsonDocument::parse(text, kObjectLimits);
+  if (object) return std::optional(*std::move(object));
+  if (unreadable == nullptr) return object.error().with_context(name_in(text));
+  if (unreadable->count++ == 0) unreadable->first = name_in(text) + ": " + object.error().message();
+  return std::optional<JsonDocument>();
+}
+
 Error no_list(std::string_view text) {
   return malformed("the API server's answer is no list: " + base::printable(text, 80));
 }
@@ -143,13 +163,17 @@ std::vector<Result<std::string>> ApiServer::send_all(const std::vector<ApiReques
   return answers;
 }
 
+std::string Unreadable::text() const {
+  return first + (count > 1 ? " (and " + std::to_string(count - 1) + " more)" : "");
+}
+
 Result<std::string> ApiServer::list(const std::string& path, const std::string& doing, const Each& each,
-                                    bool metadata_only) const {
+                                    bool metadata_only, Unreadable* unreadable) const {
   const std::string first = path + (path.find('?') == std::string::npos ? "?" : "&") + "limit=" + std::to_string(kPage);
   std::string next;
   while (true) {
     ENCLAYER_TRY(std::string page, send({.path = first + next, .doing = doing, .metadata_only = metadata_only}));
-    auto rest = read_list(page, each);
+    auto rest = read_list(page, each, unreadable);
     if (!rest) return rest.error().with_context("cannot " + doing);
     const JsonValue metadata = rest->root()["metadata"];
     const std::string more = metadata["continue"].text();
@@ -158,7 +182,7 @@ Result<std::string> ApiServer::list(const std::string& path, const std::string& 
   }
 }
 
-Result<JsonDocument> read_list(std::string_view text, const ApiServer::Each& each) {
+Result<JsonDocument> read_list(std::string_view text, const ApiServer::Each& each, Unreadable* unreadable) {
   // Braces are counted outside of strings; what is between those of an item is checked when it is read.
   std::size_t depth = 0, string_begin = 0, item_begin = 0, items_begin = 0, items_end = 0;
   bool in_string = false;
@@ -184,8 +208,8 @@ Result<JsonDocument> read_list(std::string_view text, const ApiServer::Each& eac
       const bool in_items = items_begin > 0 && items_end == 0;
       if (in_items && depth == 1) items_end = i;
       if (!in_items || depth != 2) continue;
-      ENCLAYER_TRY(JsonDocument item, JsonDocument::parse(text.substr(item_begin, i + 1 - item_begin), kObjectLimits));
-      each(item.root());
+      ENCLAYER_TRY(const auto item, read_object(text.substr(item_begin, i + 1 - item_begin), unreadable));
+      if (item) each(item->root());
     }
   }
   if (items_begin == 0) {  // the API server writes null for what has none
@@ -205,15 +229,17 @@ ApiRequest watch_request(const std::string& path, const std::string& version, co
 }
 
 Result<bool> read_events(std::string_view answer, std::string& version,
-                         const std::function<void(const std::string& type, JsonValue object)>& each) {
+                         const std::function<void(const std::string& type, JsonValue object)>& each,
+                         Unreadable* unreadable) {
   while (!answer.empty()) {
     const std::size_t end = std::min(answer.find('\n'), answer.size());
     const std::string_view line = answer.substr(0, end);
     answer.remove_prefix(std::min(end + 1, answer.size()));
     if (line.empty()) continue;
-    ENCLAYER_TRY(JsonDocument event, JsonDocument::parse(line, kObjectLimits));
-    const std::string type = event.root()["type"].text();
-    const JsonValue object = event.root()["object"];
+    ENCLAYER_TRY(const auto event, read_object(line, unreadable));
+    if (!event) continue;
+    const std::string type = event->root()["type"].text();
+    const JsonValue object = event->root()["object"];
     if (type == "ERROR") {
       if (object["code"].number() == 410) return false;
       return Error(ErrorKind::kUnavailable,

@@ -61,6 +61,15 @@ struct ApiRequest {
   std::chrono::seconds timeout{60};  // for all tries
 };
 
+// Objects that cannot be read, as claims may hold what their author wrote, of any depth: whoever makes one may not keep
+// everybody from seeing the others.
+struct Unreadable {
+  std::size_t count = 0;
+  std::string first;  // "bank/a: JSON text nests deeper than 64 levels"
+
+  std::string text() const;  // "bank/a: JSON text nests ... (and 3 more)"
+};
+
 class ApiServer {
  public:
   // Objects in one answer to a list: 500 pods are 2 to 15 MB.
@@ -82,10 +91,11 @@ class ApiServer {
   // All of them, eight at a time; the answers in the order of the requests.
   std::vector<Result<std::string>> send_all(const std::vector<ApiRequest>& requests) const;
 
-  // Lists, page by page; gives the list's resourceVersion, from which watch() goes on. `path` without limit.
+  // Lists, page by page; gives the list's resourceVersion, from which watch() goes on. `path` without limit. What cannot
+  // be read is left out and noted in `unreadable`, or without that kMalformed.
   using Each = std::function<void(base::JsonValue object)>;
   Result<std::string> list(const std::string& path, const std::string& doing, const Each& each,
-                           bool metadata_only = false) const;
+                           bool metadata_only = false, Unreadable* unreadable = nullptr) const;
 
   const Kubectl& kubectl() const { return kubectl_; }
 
@@ -115,14 +125,17 @@ ApiRequest watch_request(const std::string& path, const std::string& version, co
 // Calls `each` for every event, with its type (ADDED, MODIFIED, DELETED) and the object; `version` becomes that of the
 // last. False: the API server no longer knows what happened since then, so that the list has to be read anew.
 Result<bool> read_events(std::string_view answer, std::string& version,
-                         const std::function<void(const std::string& type, base::JsonValue object)>& each);
+                         const std::function<void(const std::string& type, base::JsonValue object)>& each,
+                         Unreadable* unreadable = nullptr);
 
 // Calls `each` for the items of a list, one at a time, so that no more than one of them is kept as a tree; gives the
 // list without them.
-Result<base::JsonDocument> read_list(std::string_view list, const ApiServer::Each& each);
+Result<base::JsonDocument> read_list(std::string_view list, const ApiServer::Each& each,
+                                     Unreadable* unreadable = nullptr);
 
-// What is read of one object.
-inline constexpr base::JsonLimits kObjectLimits{.size = 8 << 20, .depth = 32, .values = 200'000};
+// What is read of one object: more than a pod can have, since etcd takes 1.5 MiB of protobuf, where a value has two
+// bytes at least, and a byte becomes six ("\u0001") at most.
+inline constexpr base::JsonLimits kObjectLimits{.size = 16 << 20, .depth = 64, .values = 1 << 20};
 
 // The error that an answer of the API server, or of the proxy in its place, stands for.
 Error api_error(unsigned status, std::string_view body, const std::string& doing);

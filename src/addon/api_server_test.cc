@@ -162,6 +162,32 @@ TEST(ReadList, that_is_none_is_malformed) {
   EXPECT_EQ(items, 2);
 }
 
+TEST(ReadList, an_object_that_cannot_be_read_is_named_and_the_others_are_read) {
+  const std::string deep = std::string(100, '[') + std::string(100, ']');
+  const std::string list = R"({"items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b","namespace":"bank"},"x":)" +
+                           deep + R"(},{"metadata":{"name":"c"},"x":)" + deep + R"(},{"metadata":{"name":"d"}}]})";
+  std::string names;
+  auto read = [&](Unreadable* unreadable) {
+    return read_list(
+        list, [&](base::JsonValue one) { names += one["metadata"]["name"].text(); }, unreadable);
+  };
+  Unreadable unreadable;
+  EXPECT_TRUE(read(&unreadable));
+  EXPECT_EQ(names, "ad");
+  EXPECT_THAT(unreadable.text(), testing::StartsWith("bank/b: JSON text nests deeper than 64 levels (and 1 more)"));
+  EXPECT_THAT(read(nullptr).error().message(), testing::StartsWith("bank/b: "));
+}
+
+TEST(ReadList, the_largest_pod_that_etcd_takes_is_read) {
+  std::string pod = R"({"metadata":{"name":"a"},"args":[""])";  // two bytes in etcd for each
+  pod.pop_back();
+  for (int i = 0; i < 786'432; ++i) pod += R"(,"")";
+  std::size_t args = 0;
+  EXPECT_TRUE(
+      read_list(R"({"items":[)" + pod + "]}]}", [&](base::JsonValue one) { args = one["args"].entries().size(); }));
+  EXPECT_EQ(args, 786'433U);
+}
+
 TEST(Reference, is_a_path_of_the_api) {
   EXPECT_EQ((Reference{"apps/v1", "DaemonSet", "e", "x"}.path()), "/apis/apps/v1/namespaces/e/daemonsets/x");
   EXPECT_EQ((Reference{"v1", "Namespace", "", "x"}.path()), "/api/v1/namespaces/x");

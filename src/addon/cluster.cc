@@ -49,6 +49,9 @@ std::string kept_by(JsonValue object) {
   return "";
 }
 
+// 16 TiB in bytes, more than a node has: users may write anything, and what they write is added up.
+constexpr std::int64_t kMostAmount = std::int64_t{1} << 44;
+
 bool is_sgx_resource(std::string_view name) {
   return name == kEpcResource || name == kQuoteResource || name == kProvisionResource ||
          name == base::kHelperProvisionResource || name == base::kEnclaveResource ||
@@ -59,7 +62,8 @@ Resources sgx_resources(JsonValue list) {
   Resources out;
   for (const auto& [name, amount] : list.entries())
     if (is_sgx_resource(name))
-      if (auto value = base::whole_quantity(amount.text())) out[name] = *value;
+      if (auto value = base::whole_quantity(amount.text()))
+        out[name] = std::clamp<std::int64_t>(*value, 0, kMostAmount);
   return out;
 }
 
@@ -242,6 +246,57 @@ constexpr Source kClaims = {"/apis/resource.k8s.io/v1/resourceclaims",
                             &Cluster::has_claims};
 constexpr const Source* kSources[] = {&kNodes, &kPods, &kDaemonSets, &kDeployments, &kClaims, &kRevisions};
 
+// Once, although somebody may go on making them.
+void note(const Unreadable& unreadable, const std::string& doing, Cluster& cluster) {
+  const std::string begin = "cannot " + doing + " whole: ";
+  const auto said = [&](const std::string& text) { return text.starts_with(begin); };
+  if (unreadable.count > 0 && std::none_of(cluster.not_seen.begin(), cluster.not_seen.end(), said))
+    cluster.not_seen.push_back(begin + unreadable.text());
+}
+
+// Our labels may be written by everybody who has a namespace; those of a Namespace by nobody but who administers the
+// cluster. Where the add-on came by Helm no namespace says that it is ours, and no settings are there.
+Result<> leave_out_pretenders(const ApiServer& api, Cluster& cluster) {
+  std::set<std::string> places;
+  for (const Stored& stored : cluster.stored) places.insert(stored.name_space);
+  if (places.empty()) return {};
+  for (const DaemonSet& set : cluster.daemon_sets)
+    if (set.ours) places.insert(set.name_space);
+  std::vector<ApiRequest> questions;
+  for (const std::string& place : places)
+    questions.push_back({.path = Reference{"v1", "Namespace", "", place}.path(), .doing = "read namespace " + place});
+  auto answers = api.send_all(questions);
+  std::set<std::string> ours;
+  std::size_t at = 0;
+  for (const std::string& place : places) {
+    const auto& answer = answers[at++];
+    if (!answer && answer.error().code() == 403)  // whoever may not look has to believe it
+      ours.insert(place);
+    else if (!answer && answer.error().code() != 404)
+      return answer.error();
+    else if (answer)
+      if (auto name_space = base::JsonDocument::parse(*answer, kObjectLimits);
+          name_space && is_ours(name_space->root()))
+        ours.insert(place);
+  }
+  std::vector<std::string> pretenders;
+  std::erase_if(cluster.stored, [&](const Stored& stored) {
+    const bool pretends = !ours.contains(stored.name_space);
+    if (pretends) pretenders.push_back("ConfigMap " + stored.name_space + "/" + std::string(kSettingsMap));
+    return pretends;
+  });
+  if (!cluster.stored.empty())
+    for (DaemonSet& set : cluster.daemon_sets)
+      if (set.ours && !ours.contains(set.name_space)) {
+        set.ours = false;
+        pretenders.push_back("DaemonSet " + set.name_space + "/" + set.name);
+      }
+  if (!pretenders.empty())
+    cluster.not_seen.push_back("cannot believe " + in_words(pretenders) +
+                               ": our label is there, and not on the namespace. Whose is it?");
+  return {};
+}
+
 }  // namespace
 
 bool Pod::holds_sgx() const {
@@ -271,8 +326,9 @@ const Node* Cluster::node(std::string_view name) const {
 }
 
 const DaemonSet* Cluster::ours(std::string_view name) const {
-  auto found = std::find_if(daemon_sets.begin(), daemon_sets.end(),
-                            [&](const DaemonSet& set) { return set.ours && set.name == name; });
+  auto found = std::find_if(daemon_sets.begin(), daemon_sets.end(), [&](const DaemonSet& set) {
+    return set.ours && set.name == name && (stored.empty() || set.name_space == stored.front().name_space);
+  });
   return found == daemon_sets.end() ? nullptr : &*found;
 }
 
@@ -520,15 +576,19 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
   }
 
   std::vector<Result<std::string>> answers(questions.size() + 1);  // the last one: the version
-  std::mutex mutex;                                                // of `cluster`
+  std::vector<Unreadable> unreadable(questions.size());
+  std::mutex mutex;  // of `cluster`
   at_once(answers.size(), [&](std::size_t at) {
     if (at == questions.size())
       answers[at] = api.send({.path = "/version", .doing = "ask the API server for its version"});
     else
-      answers[at] = api.list(questions[at].path, questions[at].doing, [&](JsonValue object) {
-        std::lock_guard lock(mutex);
-        questions[at].read(object, cluster);
-      });
+      answers[at] = api.list(
+          questions[at].path, questions[at].doing,
+          [&](JsonValue object) {
+            std::lock_guard lock(mutex);
+            questions[at].read(object, cluster);
+          },
+          false, &unreadable[at]);
   });
   for (std::size_t i = 0; i < questions.size(); ++i) {
     const Question& question = questions[i];
@@ -546,6 +606,7 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
     }
     if (question.there != nullptr) *question.there = answers[i] || answers[i].error().code() != 404;
     if (answers[i]) {
+      note(unreadable[i], question.doing, cluster);
       if (question.watched) cluster.versions[question.path] = *answers[i];
       continue;
     }
@@ -559,6 +620,7 @@ Result<Cluster> read_cluster(const ApiServer& api, Scope scope) {
   if (answers.back())
     if (auto version = base::JsonDocument::parse(*answers.back()))
       cluster.version = version->root()["gitVersion"].text();
+  ENCLAYER_CHECK(leave_out_pretenders(api, cluster));
   return cluster;
 }
 
@@ -598,10 +660,13 @@ Result<> ClusterWatch::refresh() {
     const Source& source = *sources[i];
     std::string& version = cluster_.versions[source.path];
     if (answers[i]) {
-      ENCLAYER_TRY(bool known, read_events(*answers[i], version, [&](const std::string& type, JsonValue object) {
-                     source.drop(object, cluster_);
-                     if (type != "DELETED") source.put(object, cluster_);
-                   }));
+      Unreadable unreadable;
+      auto happened = [&](const std::string& type, JsonValue object) {
+        source.drop(object, cluster_);
+        if (type != "DELETED") source.put(object, cluster_);
+      };
+      ENCLAYER_TRY(bool known, read_events(*answers[i], version, happened, &unreadable));
+      note(unreadable, source.doing, cluster_);
       if (known) continue;
     } else if (answers[i].error().code() == 403 && !source.needed) {
       cluster_.not_seen.push_back(answers[i].error().message());
@@ -611,8 +676,11 @@ Result<> ClusterWatch::refresh() {
       return answers[i].error();
     }
     Cluster anew;
-    ENCLAYER_TRY(version, api_.list(source.path, source.doing, [&](JsonValue object) { source.put(object, anew); }));
+    Unreadable unreadable;
+    auto put = [&](JsonValue object) { source.put(object, anew); };
+    ENCLAYER_TRY(version, api_.list(source.path, source.doing, put, false, &unreadable));
     source.move(anew, cluster_);
+    note(unreadable, source.doing, cluster_);
   }
   return {};
 }

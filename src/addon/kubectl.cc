@@ -33,10 +33,11 @@ std::vector<std::string> Kubectl::command(const std::vector<std::string>& argume
 
 Result<Answer> Kubectl::run(const Call& call) const {
   ENCLAYER_TRY(base::UniqueFd in, base::memory_file(call.input));
-  auto done = base::run_to_end({.command = command(call.arguments), .input = in.get()}, "kubectl",
-                               {.out = call.max_output,
-                                .time = call.timeout.count() > 0 ? call.timeout : connection_.timeout,
-                                .stop = call.stop});
+  auto done =
+      base::run_to_end({.command = command(call.arguments), .input = in.get(), .dies_with_thread = true}, "kubectl",
+                       {.out = call.max_output,
+                        .time = call.timeout.count() > 0 ? call.timeout : connection_.timeout,
+                        .stop = call.stop});
   const std::string cannot = "cannot " + call.doing;
   if (!done && done.error().kind() == ErrorKind::kTimedOut)
     return Error(ErrorKind::kTimedOut, cannot + ": " + done.error().message() +

@@ -76,28 +76,28 @@ void LiveUsage::ask() {
 void LiveUsage::run() {
   std::optional<ClusterWatch> watch(std::in_place, api_, *cluster_);
   auto read = steady_clock::now();
-  bool may_watch = true;
+  std::string why_unwatched;  // empty: it may be watched
   std::unique_lock lock(mutex_);
   // Watching takes kWatch itself.
   while (!ending_.wait_for(lock, std::max(pace_.interval - kWatch, std::chrono::seconds(1)), [&] { return ends_; })) {
     const auto age = steady_clock::now() - read;
-    if (!may_watch && age < kUnwatched) continue;
+    if (!why_unwatched.empty() && age < kUnwatched) continue;
     lock.unlock();
     Result<> seen;
-    if (!may_watch || age >= kAnew) {
+    if (!why_unwatched.empty() || age >= kAnew) {
       auto anew = read_cluster(api_, Scope::kState);
       read = steady_clock::now();
       seen = anew ? Result<>() : anew.error();
       if (anew) watch.emplace(api_, watched(*std::move(anew)));
     } else {
       seen = watch->refresh();
-      may_watch = seen || seen.error().kind() != ErrorKind::kPermissionDenied;
+      if (!seen && seen.error().kind() == ErrorKind::kPermissionDenied) why_unwatched = seen.error().message();
     }
     auto cluster = std::make_shared<const Cluster>(watch->cluster());
     lock.lock();
     cluster_ = std::move(cluster);
     if (seen) as_of_ = steady_clock::now();
-    if (may_watch || !seen) trouble_ = seen ? "" : seen.error().message();
+    trouble_ = seen ? why_unwatched : seen.error().message();
     ask();
   }
 }

@@ -27,7 +27,8 @@ Result<Figures> ask_process(const ApiServer& api, const Daemon& daemon, std::siz
   }
   if (answer.error().kind() == ErrorKind::kTimedOut)
     return Error(ErrorKind::kTimedOut, "did not answer within " + std::to_string(Scraper::kPatience.count()) + " s");
-  if (answer.error().message().find("--probe") != std::string::npos)
+  const std::string& said = answer.error().message();
+  if (said.find("--probe: /metrics not in") != said.npos || said.find("not expected: --probe") != said.npos)
     return Error(ErrorKind::kUnsupported, "are of another version, which cannot be asked: enclayer update");
   return answer.error();
 }

@@ -87,6 +87,19 @@ TEST(File, pipes_are_written_to_and_never_replaced) {
   EXPECT_EQ(write_file_atomic(folder.path(), as_bytes("x"), 0644).error().kind(), ErrorKind::kIo);
 }
 
+TEST(File, new_file_is_not_written_where_something_is) {
+  fake::TempFolder folder;
+  const auto path = folder.path() / "file";
+  ASSERT_TRUE(write_new_file(path, as_bytes("first"), 0640));
+  EXPECT_EQ(static_cast<unsigned>(std::filesystem::status(path).permissions()), 0640u);
+  std::filesystem::create_symlink(folder.path() / "nothing", folder.path() / "link");
+  ASSERT_EQ(::mkfifo((folder.path() / "pipe").c_str(), 0622), 0);
+  for (const char* name : {"file", "link", "pipe"})
+    EXPECT_EQ(write_new_file(folder.path() / name, as_bytes("second"), 0600).error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(read_text(path, 10).value(), "first");
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "nothing"));
+}
+
 TEST(File, folder_is_made_with_its_mode_and_what_else_is_there_is_neither_followed_nor_changed) {
   fake::TempFolder folder;
   const auto mode = [](const std::filesystem::path& path) {
@@ -287,6 +300,9 @@ TEST(Printable, text_from_outside_is_cut_and_cleaned) {
             "a\tb\n\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
   EXPECT_EQ(for_terminal("\x1b]0;x\x07\r\x7f"), "?]0;x???");
   EXPECT_EQ(for_terminal("\xc2\x9b[2J \x9b \xff \xe2\x82"), "??[2J ? ? ??");
+  EXPECT_EQ(for_terminal("\xe0\x80\x9b \xed\xa0\x80 \xf0\x80\x80\x9b \xf4\x90\x80\x80"), "??? ??? ???? ????");
+  EXPECT_EQ(for_terminal("\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"),
+            "\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
 }
 
 }  // namespace

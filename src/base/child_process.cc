@@ -209,7 +209,7 @@ Result<Completed> run_to_end(Program program, const std::string& name, const Com
     keep_output(err.read, done.err, within.err);
     if (!keep_output(out.read, done.out, within.out))
       return give_up(ErrorKind::kExhausted,
-                     " says more than the " + std::to_string(within.out) + " bytes that are read at most");
+                     "'s answer is longer than the " + std::to_string(within.out) + " bytes that are read at most");
     if (ending) return done.ending = *ending, done;
     if (steady_clock::now() >= deadline)
       return give_up(ErrorKind::kTimedOut, " was not done after " + std::to_string(within.time.count() / 1000) + " s");

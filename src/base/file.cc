@@ -91,6 +91,16 @@ Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, 
   return {};
 }
 
+Result<> write_new_file(const std::filesystem::path& path, ByteView content, mode_t mode) {
+  UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!fd && errno == EEXIST) return Error(ErrorKind::kConflict, path.string() + " is there already");
+  if (!fd) return failed("cannot make", path);
+  auto written = write_all(fd.get(), content, path);
+  if (written && ::fchmod(fd.get(), mode) != 0) written = failed("cannot set the mode of", path);
+  if (!written) ::unlink(path.c_str());
+  return written;
+}
+
 Result<> make_folder(const std::filesystem::path& path, mode_t mode) {
   // Parents that are missing are for nobody else to write to, whatever the umask is.
   std::filesystem::path parent;

@@ -51,6 +51,10 @@ Result<Bytes> read_all(int fd, const std::string& name, std::size_t max);
 // What is there and is no plain file (/dev/null, a pipe) is written to and stays what it is.
 Result<> write_file_atomic(const std::filesystem::path& path, ByteView content, mode_t mode);
 
+// Makes the file, with exactly `mode`. kConflict where something is there, be it a link or a pipe that somebody else has
+// made a moment ago. What cannot be written whole is removed.
+Result<> write_new_file(const std::filesystem::path& path, ByteView content, mode_t mode);
+
 // Makes the folder and its parents; the last, which may be no link, has exactly `mode`, made or found. kConflict if not.
 Result<> make_folder(const std::filesystem::path& path, mode_t mode);
 

@@ -26,7 +26,13 @@ inline std::string for_terminal(std::string_view text) {
     bool good = first < 0x80 ? (first >= 0x20 && first != 0x7F) || first == '\n' || first == '\t'
                              : first >= 0xC2 && first < 0xF5 && i + length <= out.size();
     for (std::size_t j = 1; good && j < length; ++j) good = (static_cast<unsigned char>(out[i + j]) & 0xC0) == 0x80;
-    if (good && first == 0xC2) good = static_cast<unsigned char>(out[i + 1]) >= 0xA0;  // U+0080 to U+009F: C1 controls
+    // C1 controls; then what is longer than it need be, half of a pair of UTF-16, beyond U+10FFFF (RFC 3629, section 4).
+    const unsigned second = good && length > 1 ? static_cast<unsigned char>(out[i + 1]) : 0;
+    if (good && first == 0xC2) good = second >= 0xA0;
+    if (good && first == 0xE0) good = second >= 0xA0;
+    if (good && first == 0xED) good = second < 0xA0;
+    if (good && first == 0xF0) good = second >= 0x90;
+    if (good && first == 0xF4) good = second < 0x90;
     if (!good) out[i] = '?';
     i += good ? length : 1;
   }

@@ -53,10 +53,12 @@ std::optional<std::int64_t> whole_quantity(std::string_view text) {
                                                                       {"T", 1e12},
                                                                       {"P", 1e15},
                                                                       {"E", 1e18}};
+  static constexpr std::int64_t kTooMuch = std::int64_t{1} << 62;
   if (text.empty() || text.size() > 64) return std::nullopt;
   std::int64_t whole = 0;
   auto [after, error] = std::from_chars(text.data(), text.data() + text.size(), whole);
-  if (error == std::errc() && after == text.data() + text.size()) return whole;
+  if (error == std::errc() && after == text.data() + text.size())
+    return whole > -kTooMuch && whole < kTooMuch ? std::optional(whole) : std::nullopt;
   double value = 0;
   auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
   if (parsed.ec != std::errc()) return std::nullopt;
@@ -67,7 +69,8 @@ std::optional<std::int64_t> whole_quantity(std::string_view text) {
     if (found == std::end(kSuffixes)) return std::nullopt;
     value *= found->second;
   }
-  if (!(value > -4.6e18 && value < 4.6e18)) return std::nullopt;
+  constexpr auto kTooMuchOfIt = static_cast<double>(kTooMuch);
+  if (!(value > -kTooMuchOfIt && value < kTooMuchOfIt)) return std::nullopt;
   auto rounded = static_cast<std::int64_t>(value);
   return static_cast<double>(rounded) < value ? rounded + 1 : rounded;
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
+#include <poll.h>
 #include <sys/un.h>
 
 #include <utility>  // before Boost.Asio 1.74 on g++ 12, which forgets it
@@ -22,7 +23,6 @@
 #include <charconv>
 #include <ctime>
 #include <random>
-#include <thread>
 
 #include "base/bytes.h"
 #include "base/printable.h"
@@ -416,6 +416,11 @@ struct Client::State {
     }
   }
 
+  bool is_stopped() const {
+    pollfd now{options.stop, POLLIN, 0};
+    return ::poll(&now, 1, 0) > 0;
+  }
+
   milliseconds pause_before_try(int number, milliseconds at_least) {
     double doubled = static_cast<double>(options.limits.first_pause.count()) * static_cast<double>(1 << (number - 2));
     double varied = doubled * std::uniform_real_distribution<double>(0.5, 1.5)(jitter);
@@ -426,7 +431,11 @@ struct Client::State {
 Client::Client(Options options) : state_(std::make_unique<State>()) {
   state_->options = std::move(options);
   state_->options.limits.tries = std::clamp(state_->options.limits.tries, 1, 16);
-  if (!state_->options.pause) state_->options.pause = [](milliseconds time) { std::this_thread::sleep_for(time); };
+  if (!state_->options.pause)
+    state_->options.pause = [stop = state_->options.stop](milliseconds time) {
+      pollfd wait{stop, POLLIN, 0};
+      ::poll(&wait, 1, static_cast<int>(time.count()));
+    };
   state_->deadline = steady_clock::now() + state_->options.limits.total;
   if (state_->options.stop >= 0) state_->stop.emplace(state_->io, ::fcntl(state_->options.stop, F_DUPFD_CLOEXEC, 0));
 }
@@ -449,6 +458,7 @@ Result<Response> Client::send(const Request& request) {
       return given_up("tried " + std::to_string(number) + " times; no time is left for another try, of " +
                       std::to_string(state_->options.limits.total.count()) + " ms for everything");
     state_->options.pause(pause);
+    if (state_->is_stopped()) return given_up("it was stopped");
   }
 }
 

@@ -53,7 +53,7 @@ struct Options {
   std::string unix_socket;
   int stop = -1;            // a descriptor: once it is readable, all that is waited for fails
   bool any_status = false;  // an answer is a Response whatever its status, after the tries that some statuses get
-  std::function<void(std::chrono::milliseconds)> pause;  // how to wait between tries; not given: sleep
+  std::function<void(std::chrono::milliseconds)> pause;  // how to wait between tries; not given: until `stop`
 };
 
 struct Request {

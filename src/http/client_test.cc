@@ -150,6 +150,28 @@ TEST(HttpClient, stops_waiting_when_it_is_told_to) {
   EXPECT_FALSE(client.get(service.url())) << "it is stopped for good";
 }
 
+TEST(HttpClient, stops_waiting_for_another_try_when_it_is_told_to) {
+  std::promise<void> asked;
+  HttpService service([&](const std::string&) {
+    asked.set_value();
+    return HttpAnswer{"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 500\r\nContent-Length: 0\r\n\r\n"};
+  });
+  base::Wakeup stop;
+  Patient patient;
+  patient.options.pause = nullptr;
+  patient.options.stop = stop.fd();
+  patient.options.limits.total = std::chrono::seconds(600);
+  Client client(patient.options);
+  auto answer = std::async(std::launch::async, [&] { return client.get(service.url()); });
+  asked.get_future().wait();
+  // The longer, the surer it is that the answer has come, and that it is the pause that ends.
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const auto begin = std::chrono::steady_clock::now();
+  stop.ring();
+  EXPECT_FALSE(answer.get());
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
+}
+
 TEST(HttpClient, interim_answers_are_not_the_answer) {
   HttpAnswer answer = http_answer(200, "body", "X-Some: last\r\n");
   answer.bytes = "HTTP/1.1 103 Early\r\nX-Some: early\r\n\r\n" + answer.bytes;

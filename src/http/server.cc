@@ -204,7 +204,8 @@ class Listener final : public Server {
                                                          const beast::http::request<beast::http::empty_body>& request) {
     auto at_once = [](Reply reply) { return std::make_shared<const Reply>(std::move(reply)); };
     const bool is_secret = audience_ == Audience::kWhoKnowsThePath;
-    if (is_secret && request[beast::http::field::host] != address())
+    const std::string host(request[beast::http::field::host]);  // browsers leave out port 80
+    if (is_secret && host != address() && host + ":80" != address())
       co_return at_once({421, kText, "served here: " + address() + ", and no other name or port\n"});
     const std::string target(request.target());
     const std::string path = target.substr(0, target.find('?'));

@@ -192,6 +192,21 @@ TEST_F(AddonCommands, the_socket_is_gone_when_the_command_has_ended) {
   EXPECT_TRUE(std::filesystem::is_empty(temporary.path()));
 }
 
+TEST_F(AddonCommands, the_socket_is_gone_when_nobody_reads_what_the_command_says) {
+  fake::TempFolder temporary;
+  base::Pipe pipe = base::make_pipe().value();
+  pipe.read.reset();
+  auto shown = base::ChildProcess::start(
+      {.command = {ENCLAYER_BIN_DIR "/enclayer", "show", "--kubectl", ENCLAYER_FAKE_KUBECTL},
+       .environment = {{"FAKE_CLUSTER=" + folder_.path().string(), "TMPDIR=" + temporary.path().string()}},
+       .output = pipe.write.get()});
+  ASSERT_TRUE(shown) << shown.error().message();
+  const auto ending = (*shown)->wait(60s);
+  ASSERT_TRUE(ending);
+  EXPECT_EQ(ending->exit_code(), 128 + SIGPIPE);
+  EXPECT_TRUE(std::filesystem::is_empty(temporary.path()));
+}
+
 TEST_F(AddonCommands, an_api_server_that_goes_half_way_is_told_and_the_next_run_repairs) {
   change([](json& cluster) {
     // The Namespace is there, and its trial succeeds; then each of three tries fails.
@@ -319,9 +334,62 @@ TEST_F(AddonCommands, a_second_enclayer_is_refused) {
         break;
       }
   });
+  Finished pretended = run({"update"});
+  EXPECT_THAT(pretended.err, Not(HasSubstr("two enclayers"))) << "whoever has a namespace may write our label there";
+
+  change([](json& cluster) {
+    cluster["objects"].push_back(
+        {{"apiVersion", "v1"},
+         {"kind", "Namespace"},
+         {"metadata", {{"name", "other"}, {"labels", {{"app.kubernetes.io/part-of", "enclayer"}}}}}});
+  });
   Finished two = run({"update"});
   EXPECT_EQ(two.exit_code, 5);
   EXPECT_THAT(two.err, HasSubstr("two enclayers"));
+}
+
+TEST_F(AddonCommands, what_only_says_that_it_is_ours_is_not_believed) {
+  const json label = {{"app.kubernetes.io/part-of", "enclayer"}};
+  change([&](json& cluster) {
+    cluster["objects"].push_back(
+        {{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "bank"}, {"labels", json::object()}}}});
+    cluster["objects"].push_back({{"apiVersion", "v1"},
+                                  {"kind", "ConfigMap"},
+                                  {"metadata", {{"name", "enclayer-addon"}, {"namespace", "bank"}, {"labels", label}}},
+                                  {"data", {{"settings.json", R"({"image": "evil.example/enclayer:1"})"}}}});
+  });
+  Finished enabled = enable();
+  EXPECT_EQ(enabled.exit_code, 0) << enabled.err;
+  EXPECT_THAT(enabled.err, HasSubstr("cannot believe ConfigMap bank/enclayer-addon"));
+  change([&](json& cluster) {
+    for (const json& one : cluster["objects"])
+      EXPECT_TRUE(one["metadata"].value("namespace", "") == "bank" ||
+                  one.dump().find("evil.example") == std::string::npos);
+    json copy;
+    for (const json& one : cluster["objects"])
+      if (one["kind"] == "DaemonSet" && one["metadata"]["name"] == "enclayer-device-plugin") copy = one;
+    copy["metadata"]["namespace"] = "bank";
+    cluster["objects"].push_back(copy);
+  });
+  Finished updated = run({"update", "--log-level", "debug"});
+  EXPECT_EQ(updated.exit_code, 0) << updated.err;
+  EXPECT_THAT(updated.err, HasSubstr("ConfigMap bank/enclayer-addon, DaemonSet bank/enclayer-device-plugin"));
+}
+
+TEST_F(AddonCommands, a_claim_that_cannot_be_read_keeps_nobody_from_the_others) {
+  ASSERT_EQ(enable().exit_code, 0);
+  change([](json& cluster) {
+    json deep = 1;
+    for (int i = 0; i < 100; ++i) deep = {{"a", deep}};
+    cluster["objects"].push_back(user_pod(10));
+    cluster["objects"].push_back({{"apiVersion", "resource.k8s.io/v1"},
+                                  {"kind", "ResourceClaim"},
+                                  {"metadata", {{"name", "deep"}, {"namespace", "bank"}}},
+                                  {"spec", deep}});
+  });
+  Finished shown = run({"show"});
+  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(shown.out + shown.err, HasSubstr("cannot list ResourceClaims whole: bank/deep: JSON text nests deeper"));
 }
 
 // What `helm install` leaves: its own label in place of ours, and no ConfigMap with settings.
@@ -880,8 +948,64 @@ TEST_F(AddonCommands, top_names_daemons_that_are_too_old_to_be_asked_or_say_too_
   const Finished told = run({"top"});
   EXPECT_EQ(told.exit_code, 0) << told.err;
   EXPECT_THAT(told.out, AllOf(HasSubstr("quote helpers on node-a are of another version, which cannot be asked"),
-                              HasSubstr("quote helpers on node-b cannot be asked: the answer is longer than")));
+                              HasSubstr("quote helpers on node-b cannot be asked: kubectl's answer is longer than")));
+  change([](json& cluster) {
+    cluster["faults"][0]["err"] =
+        "error sending request: Post \"https://x/exec?command=a&command=--probe%3D%2Fmetrics\": EOF";
+  });
+  EXPECT_THAT(run({"top"}).out,
+              HasSubstr("quote helpers on node-a cannot be asked: kubectl ended with 1: error sending"));
 }
+
+// A command on a terminal of its own.
+class OnTerminal {
+ public:
+  OnTerminal(const std::filesystem::path& cluster, std::vector<std::string> arguments, winsize size) {
+    EXPECT_TRUE(master_.get() >= 0 && ::grantpt(master_.get()) == 0 && ::unlockpt(master_.get()) == 0);
+    ::ioctl(master_.get(), TIOCSWINSZ, &size);
+    terminal_ = base::UniqueFd(::open(::ptsname(master_.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    before_ = modes();
+    arguments.insert(arguments.begin(), ENCLAYER_BIN_DIR "/enclayer");
+    arguments.insert(arguments.end(), {"--kubectl", ENCLAYER_FAKE_KUBECTL});
+    auto started = base::ChildProcess::start({.command = arguments,
+                                              .environment = {{"FAKE_CLUSTER=" + cluster.string()}},
+                                              .input = terminal_.get(),
+                                              .output = terminal_.get()});
+    EXPECT_TRUE(started) << started.error().message();
+    if (started) process_ = *std::move(started);
+  }
+
+  // Waits for it, and forgets what came before.
+  bool shows(const std::string& text) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (seen_.find(text) == std::string::npos && std::chrono::steady_clock::now() < deadline) {
+      pollfd wait{master_.get(), POLLIN, 0};
+      char some[4096];
+      if (::poll(&wait, 1, 100) == 1)
+        if (const ssize_t size_read = ::read(master_.get(), some, sizeof some); size_read > 0)
+          seen_.append(some, static_cast<std::size_t>(size_read));
+    }
+    const std::size_t found = seen_.find(text);
+    EXPECT_NE(found, std::string::npos) << text << " is not in " << seen_;
+    if (found != std::string::npos) seen_.erase(0, found + text.size());
+    return found != std::string::npos;
+  }
+  void type(const char* keys) { ASSERT_GT(::write(master_.get(), keys, std::strlen(keys)), 0); }
+  std::optional<base::Ending> wait() { return process_ ? process_->wait(20s) : std::nullopt; }
+  bool is_as_it_was() const { return modes().c_lflag == before_.c_lflag; }
+
+ private:
+  termios modes() const {
+    termios out{};
+    ::tcgetattr(terminal_.get(), &out);
+    return out;
+  }
+
+  base::UniqueFd master_{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)}, terminal_;
+  termios before_{};
+  std::unique_ptr<base::ChildProcess> process_;
+  std::string seen_;
+};
 
 TEST_F(AddonCommands, top_on_a_terminal_follows_keys_and_leaves_it_as_it_was) {
   ASSERT_EQ(enable({"--enable-sgxquotehelper"}).exit_code, 0);
@@ -890,47 +1014,29 @@ TEST_F(AddonCommands, top_on_a_terminal_follows_keys_and_leaves_it_as_it_was) {
       cluster["pages"][pod] = {nullptr};
     cluster["objects"].push_back(user_pod(10));
   });
-  const base::UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-  ASSERT_TRUE(master.get() >= 0 && ::grantpt(master.get()) == 0 && ::unlockpt(master.get()) == 0);
-  const winsize size{12, 80, 0, 0};
-  ::ioctl(master.get(), TIOCSWINSZ, &size);
-  base::UniqueFd terminal(::open(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
-  termios before{}, after{};
-  ::tcgetattr(terminal.get(), &before);
-  auto top =
-      base::ChildProcess::start({.command = {ENCLAYER_BIN_DIR "/enclayer", "top", "--kubectl", ENCLAYER_FAKE_KUBECTL},
-                                 .environment = {{"FAKE_CLUSTER=" + folder_.path().string()}},
-                                 .input = terminal.get(),
-                                 .output = terminal.get()});
-  ASSERT_TRUE(top) << top.error().message();
-  std::string seen;
-  auto shows = [&](const std::string& text) {
-    const auto deadline = std::chrono::steady_clock::now() + 20s;
-    while (seen.find(text) == std::string::npos && std::chrono::steady_clock::now() < deadline) {
-      pollfd wait{master.get(), POLLIN, 0};
-      char some[4096];
-      if (::poll(&wait, 1, 100) == 1)
-        if (const ssize_t size_read = ::read(master.get(), some, sizeof some); size_read > 0)
-          seen.append(some, static_cast<std::size_t>(size_read));
-    }
-    const bool found = seen.find(text) != std::string::npos;
-    if (found) seen.erase(0, seen.find(text) + text.size());
-    return found;
-  };
-  auto type = [&](const char* keys) { ASSERT_GT(::write(master.get(), keys, std::strlen(keys)), 0); };
-  EXPECT_TRUE(shows("\x1b[?1049h")) << seen;
-  EXPECT_TRUE(shows("enclayer top, by pod, order: asked")) << seen;
-  EXPECT_TRUE(shows("team/job")) << seen;
-  type("no");
-  EXPECT_TRUE(shows("enclayer top, by node, order: mapped")) << seen;
+  OnTerminal top(folder_.path(), {"top"}, {12, 80, 0, 0});
+  top.shows("\x1b[?1049h");
+  top.shows("enclayer top, by pod, order: asked");
+  top.shows("team/job");
+  top.type("no");
+  top.shows("enclayer top, by node, order: mapped");
   const auto begin = std::chrono::steady_clock::now();
-  type("\x03");
-  const auto ending = (*top)->wait(20s);
+  top.type("\x03");
+  const auto ending = top.wait();
   EXPECT_TRUE(ending && ending->exit_code() == 0);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, 4s) << "pods have five seconds to answer";
-  EXPECT_TRUE(shows("\x1b[?1049l")) << seen;
-  ::tcgetattr(terminal.get(), &after);
-  EXPECT_EQ(before.c_lflag, after.c_lflag);
+  top.shows("\x1b[?1049l");
+  EXPECT_TRUE(top.is_as_it_was());
+}
+
+TEST_F(AddonCommands, top_ends_on_a_terminal_that_has_no_room) {
+  for (unsigned short columns : {1, 5, 9}) {
+    OnTerminal top(folder_.path(), {"top"}, {12, columns, 0, 0});
+    top.shows("\x1b[?1049h");
+    top.type("q");
+    const auto ending = top.wait();
+    EXPECT_TRUE(ending && ending->exit_code() == 0) << columns;
+  }
 }
 
 // What a server on this machine says to one request, header and body; "" where nobody listens.
