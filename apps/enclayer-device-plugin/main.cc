@@ -231,7 +231,7 @@ Result<bool> run(const CLI::App& app, const Flags& flags, const sigset_t& ends) 
     if (board) {
       const Time moment = now();
       for (const auto& [kind, sentence] : wrong)
-        board->say(kind, sentence, moment, [&, kind = kind] { return concerned_by(kind, kubelet_dir); });
+        board->say(kind, sentence, moment, [&, which = kind] { return concerned_by(which, kubelet_dir); });
       board->say(troubles::kEpcDamaged, accounting->damage(), moment);
       board->keep(moment);
     }

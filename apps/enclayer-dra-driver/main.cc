@@ -68,7 +68,7 @@ Examples:
 
 Exit codes: 0 stopped by SIGTERM or SIGINT; 1 misuse, or more EPC than the node has; 2 a container runtime that may pass
 CDI over, a cluster that does not keep amounts, or a ledger of a newer version; 3 a file, a right or the node is missing;
-4 no SGX here (the message names the missing link).)";
+4 no SGX here (the message names the missing link); 5 the port for metrics is taken.)";
 
 void add_flags(CLI::App& app, Flags& flags) {
   apps::add_common(app);

@@ -115,7 +115,7 @@ Result<> disable(const DisableFlags& flags, const Surroundings& around) {
 
 void add_disable(CLI::App& app, const Surroundings& around, int& exit_code) {
   auto flags = std::make_shared<DisableFlags>();
-  CLI::App* command = app.add_subcommand("disable", "Switch the add-on off and leave nothing");
+  CLI::App* command = app.add_subcommand("disable", "Switch the add-on off and leave nothing in the cluster");
   command->add_flag("--force", flags->force,
                     "Although pods hold SGX resources; and do not wait for pods on nodes that do not report");
   command->add_flag("--dry-run", flags->dry_run, "Show what would be removed, and remove nothing");

@@ -9,7 +9,7 @@ namespace enclayer::base::metric {
 inline constexpr const char* kPlugin = "device plugin";
 inline constexpr const char* kDraDriver = "DRA driver";
 inline constexpr const char* kHelper = "quote helper";
-inline constexpr const char* kBoth = "both";
+inline constexpr const char* kEveryDaemon = "all";
 inline constexpr const char* kService = "attestation service";
 
 // --- The node's EPC ---
@@ -166,7 +166,7 @@ inline constexpr MetricName kAttestTcbEvaluationNumber{
 
 // --- Each daemon itself ---
 
-inline constexpr MetricName kLogLinesDropped{"enclayer_log_lines_dropped_total", MetricType::kCounter, "", kBoth,
+inline constexpr MetricName kLogLinesDropped{"enclayer_log_lines_dropped_total", MetricType::kCounter, "", kEveryDaemon,
                                              "Log lines that were dropped because nobody read standard error."};
 
 // All of the above, in this order.

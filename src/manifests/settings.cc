@@ -99,7 +99,7 @@ constexpr std::array kTable = {
             .flag = "--image",
             .member = &Settings::image,
             .shown = "REPO/enclayer:TAG",
-            .help = "The image of device plugin, detector and simulated quote helper, with a tag or a digest",
+            .help = "The image of everything but the quote helper on hardware, with a tag or a digest",
             .pattern = kImage,
             .least = 1,
             .most = 512,
@@ -244,7 +244,8 @@ constexpr std::array kTable = {
     Setting{.name = "numa",
             .flag = "--numa",
             .member = &Settings::numa,
-            .help = "Tell kubelets the NUMA node of each MiB, for their topology manager; 180Gi of a node at most"},
+            .help = "Tell kubelets the NUMA node of each MiB, for their topology manager; nodes of more than 186Gi may "
+                    "be refused"},
     Setting{.name = "cdi",
             .flag = "--cdi",
             .member = &Settings::cdi,
@@ -400,7 +401,7 @@ constexpr std::array kTable = {
     Setting{.name = "metrics",
             .flag = "--metrics",
             .member = &Settings::metrics,
-            .help = "Plugin and helper serve metrics; without, no port is open, and probes run a program in the "
+            .help = "The daemons serve metrics; without, no port is open for them, and probes run a program in the "
                     "container. On by default"},
     Setting{.name = "metricsFrom",
             .flag = "--metrics-from",
