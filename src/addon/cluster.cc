@@ -263,6 +263,7 @@ Result<> leave_out_pretenders(const ApiServer& api, Cluster& cluster) {
   for (const DaemonSet& set : cluster.daemon_sets)
     if (set.ours) places.insert(set.name_space);
   std::vector<ApiRequest> questions;
+  questions.reserve(places.size());
   for (const std::string& place : places)
     questions.push_back({.path = Reference{"v1", "Namespace", "", place}.path(), .doing = "read namespace " + place});
   auto answers = api.send_all(questions);
