@@ -328,20 +328,23 @@ const Node* Cluster::node(std::string_view name) const {
 
 const DaemonSet* Cluster::ours(std::string_view name) const {
   auto found = std::find_if(daemon_sets.begin(), daemon_sets.end(), [&](const DaemonSet& set) {
-    return set.ours && set.name == name && (stored.empty() || set.name_space == stored.front().name_space);
+    return set.ours && set.name == name && may_be_in(set.name_space);
   });
   return found == daemon_sets.end() ? nullptr : &*found;
 }
 
 const Deployment* Cluster::deployment(std::string_view component) const {
-  auto found = std::find_if(deployments.begin(), deployments.end(),
-                            [&](const Deployment& one) { return one.component == component; });
+  auto found = std::find_if(deployments.begin(), deployments.end(), [&](const Deployment& one) {
+    return one.component == component && may_be_in(one.name_space);
+  });
   return found == deployments.end() ? nullptr : &*found;
 }
 
 bool Cluster::is_daemon(const Pod& pod) const {
   return pod.ours && pod.app.starts_with(kProgramPrefix) && pod.name_space == name_space();
 }
+
+bool Cluster::may_be_in(std::string_view place) const { return stored.empty() || stored.front().name_space == place; }
 
 std::string Cluster::name_space() const {
   if (!stored.empty()) return stored.front().name_space;

@@ -144,7 +144,8 @@ struct Cluster {
   // Whether it is a pod of one of our programs, and does not only say so: where the add-on is not, anybody may write our
   // labels.
   bool is_daemon(const Pod& pod) const;
-  std::string name_space() const;  // where the add-on is, by `stored` or its DaemonSets; empty: nowhere
+  bool may_be_in(std::string_view place) const;  // false where settings say that the add-on is in another namespace
+  std::string name_space() const;                // where the add-on is, by `stored` or its DaemonSets; empty: nowhere
   // Who keeps the add-on's objects as they are beside us, or in our place: Helm, Flux or Argo CD, with the name of what
   // is to be changed there. Empty: nobody.
   std::string kept_by() const;

@@ -416,9 +416,11 @@ struct Client::State {
     }
   }
 
-  bool is_stopped() const {
-    pollfd now{options.stop, POLLIN, 0};
-    return ::poll(&now, 1, 0) > 0;
+  // Whether it was stopped meanwhile.
+  bool pause(milliseconds time) const {
+    if (options.pause) options.pause(std::exchange(time, milliseconds(0)));
+    pollfd stopped{options.stop, POLLIN, 0};
+    return ::poll(&stopped, 1, static_cast<int>(time.count())) > 0;
   }
 
   milliseconds pause_before_try(int number, milliseconds at_least) {
@@ -431,11 +433,6 @@ struct Client::State {
 Client::Client(Options options) : state_(std::make_unique<State>()) {
   state_->options = std::move(options);
   state_->options.limits.tries = std::clamp(state_->options.limits.tries, 1, 16);
-  if (!state_->options.pause)
-    state_->options.pause = [stop = state_->options.stop](milliseconds time) {
-      pollfd wait{stop, POLLIN, 0};
-      ::poll(&wait, 1, static_cast<int>(time.count()));
-    };
   state_->deadline = steady_clock::now() + state_->options.limits.total;
   if (state_->options.stop >= 0) state_->stop.emplace(state_->io, ::fcntl(state_->options.stop, F_DUPFD_CLOEXEC, 0));
 }
@@ -457,8 +454,7 @@ Result<Response> Client::send(const Request& request) {
     if (pause >= state_->left())
       return given_up("tried " + std::to_string(number) + " times; no time is left for another try, of " +
                       std::to_string(state_->options.limits.total.count()) + " ms for everything");
-    state_->options.pause(pause);
-    if (state_->is_stopped()) return given_up("it was stopped");
+    if (state_->pause(pause)) return given_up("it was stopped");
   }
 }
 

@@ -976,7 +976,7 @@ class OnTerminal {
   }
 
   // Waits for it, and forgets what came before.
-  bool shows(const std::string& text) {
+  void shows(const std::string& text) {
     const auto deadline = std::chrono::steady_clock::now() + 20s;
     while (seen_.find(text) == std::string::npos && std::chrono::steady_clock::now() < deadline) {
       pollfd wait{master_.get(), POLLIN, 0};
@@ -988,7 +988,6 @@ class OnTerminal {
     const std::size_t found = seen_.find(text);
     EXPECT_NE(found, std::string::npos) << text << " is not in " << seen_;
     if (found != std::string::npos) seen_.erase(0, found + text.size());
-    return found != std::string::npos;
   }
   void type(const char* keys) { ASSERT_GT(::write(master_.get(), keys, std::strlen(keys)), 0); }
   std::optional<base::Ending> wait() { return process_ ? process_->wait(20s) : std::nullopt; }
